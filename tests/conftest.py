@@ -1,0 +1,54 @@
+"""What does every test find prepared?"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from django.core.cache import cache
+from django.db import connection
+
+import tests.celery_app  # noqa: F401 - must exist before a task is sent
+from tests import database_url
+from tests.services import SERVICES
+from tests.stage import account, grant, later, platform, wechat  # noqa: F401 - fixtures
+
+CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or "/usr/bin/chromium"
+
+
+@pytest.fixture(autouse=True)
+def _empty_cache() -> Iterator[None]:
+    """No token, lock or counter of one test is seen by the next."""
+    cache.clear()
+    yield
+    cache.clear()
+
+
+@pytest.fixture
+def process_environment(transactional_db: None) -> dict[str, str]:
+    """The environment of a process that shares this test's database (and Redis, if there is one).
+
+    Start it with ``subprocess`` or a spawned ``multiprocessing`` and call ``django.setup()`` in it.
+    """
+    return {
+        **os.environ,
+        "DJANGO_SETTINGS_MODULE": "tests.settings",
+        "DATABASE_URL": database_url.write(connection.settings_dict),
+    }
+
+
+@pytest.fixture(scope="session")
+def service_urls() -> dict[str, str]:
+    """Where the real PostgreSQL, MariaDB, Redis and RabbitMQ are, by these names."""
+    return {service.name: service.url for service in SERVICES}
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The browser's path. A browser test that finds none fails: a skipped one would look like a good one."""
+    if not Path(CHROMIUM).exists():
+        pytest.fail(f"No Chromium at {CHROMIUM}: apt-get install chromium, or name another one in CHROMIUM.")
+    return CHROMIUM

@@ -1,0 +1,345 @@
+"""Does the API answer as WeChat's does, over real HTTP?"""
+
+from __future__ import annotations
+
+import re
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import pytest
+import requests
+
+from tests.simulator.callback import Callback
+from tests.simulator.conftest import Api
+from wechat_open.simulator import DEMO_MINI, DEMO_OFFICIAL, Simulator
+
+COMPONENT = "/cgi-bin/component"
+RID = re.compile(r" rid: [0-9a-f]{8}-[0-9a-f]{8}-[0-9a-f]{8}$")
+
+
+def authorized(wechat: Simulator, appid: str = DEMO_OFFICIAL, permissions: tuple[int, ...] | None = None) -> str:
+    """The account's access token."""
+    return wechat.engine.query_auth(wechat.engine.authorize(appid, permissions=permissions).code)[2].text
+
+
+def call(wechat: Simulator, method: str, path: str, **kwargs: Any) -> Any:
+    return requests.request(method, wechat.url + path, timeout=5, **kwargs).json()
+
+
+def post(wechat: Simulator, path: str, token: str, body: dict[str, Any]) -> Any:
+    content = str(body).replace("'", '"').encode()  # real characters, which json= would escape
+    return call(wechat, "POST", f"{path}?access_token={token}", data=content)
+
+
+# The component
+
+
+def test_component_token__for_secret_and_ticket(wechat: Simulator) -> None:
+    wechat.engine.new_ticket()
+    body = {
+        "component_appid": wechat.engine.settings.appid,
+        "component_appsecret": wechat.engine.settings.appsecret,
+        "component_verify_ticket": wechat.engine.ticket,
+    }
+    answer = call(wechat, "POST", f"{COMPONENT}/api_component_token", json=body)
+    assert answer == {"component_access_token": wechat.engine.component_token.text, "expires_in": 7200}
+
+
+@pytest.mark.parametrize(
+    ("change", "errcode"),
+    [
+        ({"component_appid": ""}, 41018),
+        ({"component_appid": "wxother"}, 40013),
+        ({"component_appsecret": ""}, 41004),
+        ({"component_appsecret": "wrong"}, 40125),
+        ({"component_verify_ticket": None}, 61006),
+    ],
+)
+def test_component_token__refused_with_wechats_number(api: Api, wechat: Simulator, change: Any, errcode: int) -> None:
+    body = {"component_appsecret": wechat.engine.settings.appsecret, "component_verify_ticket": "ticket@@@x", **change}
+    answer = api(f"{COMPONENT}/api_component_token", body, token="")
+    assert answer["errcode"] == errcode
+    assert RID.search(answer["errmsg"])
+
+
+def test_start_push_ticket__wants_component_secret_and_pushes(api: Api, wechat: Simulator, callback: Callback) -> None:
+    path, secret = f"{COMPONENT}/api_start_push_ticket", wechat.engine.settings.appsecret
+    assert api(path, {"component_appsecret": secret})["errcode"] == 41004
+    assert api(path, {"component_secret": secret}) == {"errcode": 0, "errmsg": "in a normal state"}
+    wechat.engine.settings.pushing = False
+    assert api(path, {"component_secret": secret}) == {"errcode": 0, "errmsg": "ok"}
+    assert wechat.engine.settings.pushing
+    callback.wait_for("component_verify_ticket")
+
+
+def test_answer__looks_like_wechats(wechat: Simulator) -> None:
+    wechat.clock.advance(10 * 86400)
+    response = requests.get(f"{wechat.url}/cgi-bin/getcallbackip", timeout=5)
+    assert response.status_code == 200
+    assert response.headers["Content-Type"] == "application/json; encoding=utf-8"
+    assert abs(parsedate_to_datetime(response.headers["Date"]).timestamp() - wechat.clock.now()) < 5
+
+
+def test_unknown_path__is_a_404(wechat: Simulator) -> None:
+    response = requests.post(f"{wechat.url}/cgi-bin/nothing", json={}, timeout=5)
+    assert (response.status_code, response.json()["errcode"]) == (404, 40066)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "errcode"),
+    [
+        ("GET", f"{COMPONENT}/api_create_preauthcode", None, 43002),
+        ("POST", "/cgi-bin/getcallbackip", b"{}", 43001),
+        ("POST", f"{COMPONENT}/api_create_preauthcode", b"", 44002),
+        ("POST", f"{COMPONENT}/api_create_preauthcode", b"{", 47001),
+        ("POST", f"{COMPONENT}/api_create_preauthcode", b"[]", 47001),
+        ("POST", f"{COMPONENT}/api_create_preauthcode", b"[" * 100_000, 47001),
+        ("POST", f"{COMPONENT}/api_create_preauthcode", b"{}", 41018),
+        ("GET", "/cgi-bin/getcallbackip", None, 41001),
+    ],
+)
+def test_malformed_call__gets_its_number(
+    wechat: Simulator, method: str, path: str, body: bytes | None, errcode: int
+) -> None:
+    assert call(wechat, method, path, data=body)["errcode"] == errcode
+
+
+@pytest.mark.parametrize("name", ["access_token", "component_access_token"])
+def test_component_token__travels_under_either_name(wechat: Simulator, api: Api, name: str) -> None:
+    api(f"{COMPONENT}/api_create_preauthcode")
+    token = wechat.engine.component_token.text
+    body = {"component_appid": wechat.engine.settings.appid}
+    answer = call(wechat, "POST", f"{COMPONENT}/api_create_preauthcode?{name}={token}", json=body)
+    assert answer["pre_auth_code"].startswith("preauthcode@@@")
+    assert answer["expires_in"] == 600
+    assert "errcode" not in answer
+
+
+def test_wrong_kind_of_token__is_named(api: Api, wechat: Simulator) -> None:
+    account_token = authorized(wechat)
+    assert api(f"{COMPONENT}/api_create_preauthcode", token=account_token)["errcode"] == 61014
+    assert api("/cgi-bin/message/custom/send")["errcode"] == 61015
+
+
+# Grants
+
+
+def test_query_auth__gives_tokens_and_sets(api: Api, wechat: Simulator) -> None:
+    code = wechat.engine.authorize(DEMO_MINI, permissions=(19, 17)).code
+    answer = api(f"{COMPONENT}/api_query_auth", {"authorization_code": code})["authorization_info"]
+    grant = wechat.engine.account(DEMO_MINI).grant
+    assert answer == {
+        "authorizer_appid": DEMO_MINI,
+        "authorizer_access_token": grant.access.text,
+        "expires_in": 7200,
+        "authorizer_refresh_token": grant.refresh_token,
+        "func_info": [{"funcscope_category": {"id": 17}}, {"funcscope_category": {"id": 19}}],
+    }
+    assert api(f"{COMPONENT}/api_query_auth", {"authorization_code": code})["errcode"] == 61009
+
+
+def test_refresh__gives_a_new_pair(api: Api, wechat: Simulator) -> None:
+    wechat.engine.settings.token_life = 20
+    authorized(wechat)
+    old = wechat.engine.account(DEMO_OFFICIAL).grant.refresh_token
+    body = {"authorizer_appid": DEMO_OFFICIAL, "authorizer_refresh_token": old}
+    answer = api(f"{COMPONENT}/api_authorizer_token", body)
+    grant = wechat.engine.account(DEMO_OFFICIAL).grant
+    assert answer == {
+        "authorizer_access_token": grant.access.text,
+        "expires_in": 20,
+        "authorizer_refresh_token": grant.refresh_token,
+    }
+    assert api(f"{COMPONENT}/api_authorizer_token", body)["errcode"] == 61023
+    assert api(f"{COMPONENT}/api_authorizer_token", {})["errcode"] == 41002
+    assert wechat.engine.account(DEMO_OFFICIAL).refreshes == 2
+
+
+def test_info__tells_a_mini_program_by_its_own_field(api: Api, wechat: Simulator) -> None:
+    for appid, mini in ((DEMO_OFFICIAL, False), (DEMO_MINI, True)):
+        assert api(f"{COMPONENT}/api_get_authorizer_info", {"authorizer_appid": appid})["errcode"] == 61003
+        wechat.engine.authorize(appid)
+        answer = api(f"{COMPONENT}/api_get_authorizer_info", {"authorizer_appid": appid})
+        assert ("MiniProgramInfo" in answer["authorizer_info"]) is mini
+        assert answer["authorizer_info"]["user_name"].startswith("gh_")
+        grant = wechat.engine.account(appid).grant
+        assert answer["authorization_info"]["authorizer_refresh_token"] == grant.refresh_token
+        assert "authorizer_access_token" not in answer["authorization_info"]
+
+
+def test_list__pages_by_five_hundred_at_most(api: Api, wechat: Simulator) -> None:
+    wechat.engine.authorize(DEMO_OFFICIAL)
+    wechat.engine.authorize(DEMO_MINI)
+    answer = api(f"{COMPONENT}/api_get_authorizer_list", {"offset": 1, "count": 500})
+    grant = wechat.engine.account(DEMO_MINI).grant
+    entry = {"authorizer_appid": DEMO_MINI, "refresh_token": grant.refresh_token, "auth_time": grant.auth_time}
+    assert answer == {"total_count": 2, "list": [entry]}
+    assert api(f"{COMPONENT}/api_get_authorizer_list", {"offset": 0, "count": 501})["errcode"] == 40170
+    assert api(f"{COMPONENT}/api_get_authorizer_list", {"offset": "0", "count": 1})["errcode"] == 40097
+    assert api(f"{COMPONENT}/api_get_authorizer_list", {"offset": True, "count": 1})["errcode"] == 40097
+
+
+def test_info_and_list__can_keep_the_refresh_token_to_themselves(api: Api, wechat: Simulator) -> None:
+    wechat.engine.authorize(DEMO_OFFICIAL)
+    wechat.engine.settings.empty_refresh_in_info = wechat.engine.settings.empty_refresh_in_list = True
+    info = api(f"{COMPONENT}/api_get_authorizer_info", {"authorizer_appid": DEMO_OFFICIAL})
+    assert "authorizer_refresh_token" not in info["authorization_info"]
+    assert api(f"{COMPONENT}/api_get_authorizer_list", {"offset": 0, "count": 1})["list"][0]["refresh_token"] == ""
+
+
+@pytest.mark.parametrize("prefix", ["", "api_"])
+def test_options__with_either_token(api: Api, wechat: Simulator, prefix: str) -> None:
+    token = authorized(wechat)
+    body = {"authorizer_appid": DEMO_OFFICIAL, "option_name": "voice_recognize", "option_value": "1"}
+    assert api(f"{COMPONENT}/{prefix}set_authorizer_option", body)["errcode"] == 0
+    answer = api(f"{COMPONENT}/{prefix}get_authorizer_option", {"option_name": "voice_recognize"}, token=token)
+    assert answer == body
+    assert api(f"{COMPONENT}/{prefix}get_authorizer_option", {"option_name": "voice_recognize"})["errcode"] == 41002
+
+
+# Quota and diagnosis
+
+
+def test_quota__is_shown_spent_and_cleared(api: Api, wechat: Simulator) -> None:
+    settings, path = wechat.engine.settings, f"{COMPONENT}/api_create_preauthcode"
+    settings.quotas = {path: 2}
+    api(path)
+    quota = api("/cgi-bin/openapi/quota/get", {"cgi_path": path})["quota"]
+    assert quota == {"daily_limit": 2, "used": 1, "remain": 1}
+    api(path)
+    assert api(path)["errcode"] == 45009
+    clear = api("/cgi-bin/component/clear_quota/v2", {"appsecret": settings.appsecret}, token="")
+    assert clear == {"errcode": 0, "errmsg": "ok"}
+    assert "pre_auth_code" in api(path)
+    assert api("/cgi-bin/component/clear_quota")["errcode"] == 0
+    assert api("/cgi-bin/openapi/quota/get", {"cgi_path": "/sns/userinfo"})["errcode"] == 76022
+    assert api("/cgi-bin/openapi/quota/get", {"cgi_path": "cgi-bin/user/get"})["errcode"] == 76003
+
+
+def test_clear_quota__is_for_the_tokens_own_account(api: Api, wechat: Simulator) -> None:
+    secret = {"appsecret": wechat.engine.settings.appsecret, "appid": DEMO_OFFICIAL}
+    assert api("/cgi-bin/component/clear_quota/v2", secret, token="")["errcode"] == 43007
+    token = authorized(wechat)
+    assert api("/cgi-bin/component/clear_quota/v2", secret, token="")["errcode"] == 0
+    assert api("/cgi-bin/clear_quota", {"appid": DEMO_OFFICIAL}, token=token)["errcode"] == 0
+    assert api("/cgi-bin/clear_quota", {"appid": wechat.engine.settings.appid})["errcode"] == 0
+    assert api("/cgi-bin/clear_quota", {"appid": DEMO_OFFICIAL})["errcode"] == 40013
+    assert api("/cgi-bin/clear_quota")["errcode"] == 41002
+
+
+def test_rid__tells_about_a_refused_call(api: Api) -> None:
+    refused = api(f"{COMPONENT}/api_query_auth", {"authorization_code": "queryauthcode@@@x"})
+    rid = refused["errmsg"].rsplit("rid: ", 1)[1]
+    request = api("/cgi-bin/openapi/rid/get", {"rid": rid})["request"]
+    assert request["request_url"].endswith("/cgi-bin/component/api_query_auth")
+    assert api("/cgi-bin/openapi/rid/get", {"rid": "0-0-0"})["errcode"] == 76001
+
+
+def test_callback_addresses__with_either_token(wechat: Simulator) -> None:
+    answer = call(wechat, "GET", f"/cgi-bin/getcallbackip?access_token={authorized(wechat)}")
+    assert answer == {"ip_list": ["127.0.0.1"]}
+
+
+# In an account's name
+
+
+def test_customer_service_message__reaches_who_has_written(wechat: Simulator) -> None:
+    token = authorized(wechat)
+    message = {"touser": "o1", "msgtype": "text", "text": {"content": "你好"}}
+    assert post(wechat, "/cgi-bin/message/custom/send", token, message)["errcode"] == 45015
+    wechat.engine.message(DEMO_OFFICIAL, "o1", {"MsgType": "text"})
+    assert post(wechat, "/cgi-bin/message/custom/send", token, message)["errcode"] == 0
+    assert wechat.engine.sent_to(DEMO_OFFICIAL, "o1") == [message]
+    assert post(wechat, "/cgi-bin/message/custom/send", token, {"touser": "o1"})["errcode"] == 40008
+
+
+def test_escaped_characters__are_refused(wechat: Simulator) -> None:
+    token = authorized(wechat)
+    wechat.engine.message(DEMO_OFFICIAL, "o1", {"MsgType": "text"})
+    path = f"/cgi-bin/message/custom/send?access_token={token}"
+    for content, errcode in ((b"\\u4f60", 40033), (b"\\\\u4f60", 0), (b"\\u0007", 0), (b"C:\\\\\\u00e9", 40033)):
+        body = b'{"touser":"o1","msgtype":"text","text":{"content":"%s"}}' % content
+        assert call(wechat, "POST", path, data=body)["errcode"] == errcode, content
+
+
+@pytest.mark.parametrize(("appid", "permission"), [(DEMO_OFFICIAL, 1), (DEMO_MINI, 19)])
+def test_customer_service_message__needs_the_kinds_own_set(wechat: Simulator, appid: str, permission: int) -> None:
+    others = tuple(set(wechat.engine.account(appid).permissions) - {permission})
+    answer = post(wechat, "/cgi-bin/message/custom/send", authorized(wechat, appid, others), {"touser": "o1"})
+    assert answer["errcode"] == 61007
+
+
+def test_template_message__of_an_official_account(wechat: Simulator) -> None:
+    token, path = authorized(wechat), "/cgi-bin/message/template/send"
+    assert post(wechat, path, token, {"touser": "o1", "template_id": "t1", "data": {}})["errcode"] == 0
+    assert post(wechat, path, token, {"touser": "o1"})["errcode"] == 40037
+    assert post(wechat, path, token, {"template_id": "t1"})["errcode"] == 40003
+    assert post(wechat, path, authorized(wechat, DEMO_MINI), {})["errcode"] == 48001
+
+
+def test_followers__are_listed_from_an_openid_on(wechat: Simulator) -> None:
+    token = authorized(wechat)
+    wechat.engine.message(DEMO_OFFICIAL, "o3", {"MsgType": "text"})
+    everyone = call(wechat, "GET", f"/cgi-bin/user/get?access_token={token}")
+    openids = everyone["data"]["openid"]
+    assert everyone == {"total": 3, "count": 3, "data": {"openid": openids}, "next_openid": "o3"}
+    after = call(wechat, "GET", f"/cgi-bin/user/get?access_token={token}&next_openid={openids[0]}")
+    assert after["data"]["openid"] == openids[1:]
+    end = call(wechat, "GET", f"/cgi-bin/user/get?access_token={token}&next_openid=o3")
+    assert end == {"total": 3, "count": 0, "next_openid": ""}
+    assert call(wechat, "GET", f"/cgi-bin/user/get?access_token={token}&next_openid=o9")["count"] == 0
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_basic_information__in_the_accounts_name(wechat: Simulator, method: str) -> None:
+    token = authorized(wechat, DEMO_MINI)
+    answer = call(wechat, method, f"/cgi-bin/account/getaccountbasicinfo?access_token={token}")
+    assert (answer["appid"], answer["nickname"]) == (DEMO_MINI, "山茶小铺")
+
+
+def test_js_ticket__by_its_type(wechat: Simulator) -> None:
+    path = f"/cgi-bin/ticket/getticket?access_token={authorized(wechat)}"
+    assert call(wechat, "GET", path + "&type=jsapi")["expires_in"] == 7200
+    assert call(wechat, "GET", path)["errcode"] == 40097
+
+
+def sns(wechat: Simulator, api: Api, path: str, **query: str) -> Any:
+    api(f"{COMPONENT}/api_create_preauthcode")
+    token = wechat.engine.component_token.text
+    common = {"component_appid": wechat.engine.settings.appid, "grant_type": "authorization_code"}
+    return call(wechat, "GET", path, params={**common, "component_access_token": token, **query})
+
+
+def test_mini_program_login__exchanges_a_code_once(wechat: Simulator, api: Api) -> None:
+    path, code = "/sns/component/jscode2session", wechat.engine.new_oauth_code(DEMO_MINI, "o1", "")
+    assert sns(wechat, api, path, appid=DEMO_MINI, js_code=code)["errcode"] == 61003
+    wechat.engine.authorize(DEMO_MINI)
+    assert sns(wechat, api, path, appid=DEMO_MINI, js_code=code)["openid"] == "o1"
+    assert sns(wechat, api, path, appid=DEMO_MINI, js_code=code)["errcode"] == 40163
+    assert sns(wechat, api, path, appid=DEMO_OFFICIAL, js_code=code)["errcode"] == 48001
+
+
+def test_web_login__exchanges_a_code_once(wechat: Simulator, api: Api) -> None:
+    wechat.engine.authorize(DEMO_OFFICIAL)
+    path, code = "/sns/oauth2/component/access_token", wechat.engine.new_oauth_code(DEMO_OFFICIAL, "o1", "snsapi_base")
+    answer = sns(wechat, api, path, appid=DEMO_OFFICIAL, code=code)
+    assert (answer["openid"], answer["scope"], answer["expires_in"]) == ("o1", "snsapi_base", 7200)
+
+
+@pytest.mark.parametrize(
+    ("change", "errcode"),
+    [
+        ({"component_appid": ""}, 41018),
+        ({"component_appid": "wxother"}, 40013),
+        ({"appid": ""}, 41002),
+        ({"grant_type": ""}, 40097),
+        ({"code": ""}, 41008),
+        ({"code": "guessed"}, 40029),
+    ],
+)
+def test_web_login__refused_with_wechats_number(
+    wechat: Simulator, api: Api, change: dict[str, str], errcode: int
+) -> None:
+    wechat.engine.authorize(DEMO_OFFICIAL)
+    query = {"appid": DEMO_OFFICIAL, "code": "x", **change}
+    assert sns(wechat, api, "/sns/oauth2/component/access_token", **query)["errcode"] == errcode

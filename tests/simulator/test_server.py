@@ -1,0 +1,254 @@
+"""Does it stand on its port like a server, and say what it does without saying secrets?"""
+
+from __future__ import annotations
+
+import logging
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+import requests
+import responses
+
+from wechat_open.exceptions import ConfigurationError
+from wechat_open.simulator import DEMO_OFFICIAL, Engine, Settings, Simulator
+from wechat_open.simulator.__main__ import main
+from wechat_open.simulator.application import Application
+from wechat_open.simulator.responses_adapter import install
+from wechat_open.simulator.settings import host_of
+from wechat_open.simulator.web import Request
+
+
+def test_address__is_on_the_loopback_only() -> None:
+    for host in ("::", "example.com", "10.0.0.1"):
+        with pytest.raises(ConfigurationError, match="loopback"):
+            Simulator(host=host).start()
+
+
+def test_no_address_before_the_start() -> None:
+    simulator = Simulator()
+    simulator.stop()
+    with pytest.raises(RuntimeError, match="start"):
+        _ = simulator.url
+
+
+def test_settings__fit_into_wechat_open(wechat: Simulator) -> None:
+    settings = wechat.settings()
+    assert {settings[name] for name in ("API_BASE_URL", "AUTHORIZE_BASE_URL", "OPEN_BASE_URL")} == {wechat.url}
+    assert settings["COMPONENTS"]["default"]["APPID"] == wechat.engine.settings.appid
+    assert len(settings["COMPONENTS"]["default"]["ENCODING_AES_KEY"]) == 43
+    assert len(settings["COMPONENTS"]["default"]["TOKEN"]) >= 24
+
+
+def test_stopped_simulator__serves_pooled_connections_no_longer_and_comes_back_on_its_port() -> None:
+    wechat = Simulator(ticket_pusher=False).start()
+    url = f"{wechat.url}/_simulator/state"
+    with requests.Session() as session:
+        session.get(url, timeout=5)
+        wechat.stop()
+        with pytest.raises(requests.ConnectionError):
+            session.get(url, timeout=5)
+        wechat.start()
+        assert session.get(url, timeout=5).status_code == 200
+    assert wechat.url in url
+    wechat.stop()
+
+
+def raw(wechat: Simulator, request: bytes) -> bytes:
+    host, port = wechat.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=5) as connection:
+        connection.sendall(request)
+        return connection.makefile("rb").read()
+
+
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        (b"Transfer-Encoding: chunked\r\n", b"411"),
+        (b"Content-Length: many\r\n", b"411"),
+        (b"Content-Length: 99999999\r\n", b"413"),
+    ],
+)
+def test_body_of_unknown_or_monstrous_length__is_refused(wechat: Simulator, head: bytes, status: bytes) -> None:
+    assert raw(wechat, b"POST /cgi-bin/x HTTP/1.1\r\n" + head + b"\r\n").startswith(b"HTTP/1.1 " + status)
+
+
+def test_strange_request_line__is_answered(wechat: Simulator) -> None:
+    assert b" 404 " in raw(wechat, b"GET //[? HTTP/1.1\r\nConnection: close\r\n\r\n")
+
+
+def test_head__has_no_body(wechat: Simulator) -> None:
+    response = requests.head(wechat.url, timeout=5)
+    assert (response.status_code, response.content) == (200, b"")
+
+
+def test_mistake_of_ours__is_logged_and_not_answered(
+    wechat: Simulator, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wechat.application, "handle", lambda request: 1 / 0)
+    with pytest.raises(requests.ConnectionError):
+        requests.get(wechat.url, timeout=5)
+    until = time.monotonic() + 3
+    while "ZeroDivisionError" not in caplog.text and time.monotonic() < until:
+        time.sleep(0.01)
+    assert "ZeroDivisionError" in caplog.text
+
+
+def test_caller_that_hangs_up__is_nobodys_mistake(wechat: Simulator, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.ERROR, "wechat_open.simulator"):
+        try:
+            raise ConnectionResetError
+        except ConnectionResetError:
+            wechat._server.handle_error(None, None)
+    assert caplog.records == []
+
+
+def test_line_per_request__hides_every_secret(caplog: pytest.LogCaptureFixture) -> None:
+    application = Application(Engine())
+    secrets = "component_access_token=canary1&code=canary2&redirect_uri=https://x/?s=canary3&canary4"
+    with caplog.at_level(logging.DEBUG):
+        application.handle(Request("GET", "/sns/component/jscode2session", f"appid=wx1&{secrets}"))
+        application.handle(Request("GET", "/a\nb"))
+    assert "canary1" not in caplog.text
+    assert "canary2" not in caplog.text
+    assert "canary3" not in caplog.text
+    line = caplog.records[0].getMessage()
+    assert line.startswith(
+        "GET /sns/component/jscode2session?appid=wx1&component_access_token=***&code=***&redirect_uri=***"
+    )
+    assert "200 errcode 40014 invalid access_token" in line
+    assert "\n" not in caplog.records[1].getMessage()
+
+
+def test_counters__do_not_grow_with_what_strangers_ask_for() -> None:
+    application = Application(Engine())
+    for number in range(500):
+        application.handle(Request("GET", f"/stranger/{number}"))
+    assert len(application.engine.calls) < 200
+
+
+def test_very_many_accounts__are_swept_in_no_time() -> None:
+    engine = Engine()
+    for number in range(10_000):
+        engine.authorize(engine.add_account(f"shop {number}", "mini").appid)
+    started = time.monotonic()
+    for offset in range(0, 10_000, 10):
+        engine.listed(offset, 10)
+    assert time.monotonic() - started < 1
+
+
+# Settings
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"encoding_aes_key": "short"}, "43"),
+        ({"rotation": "never"}, "strict, grace, stable"),
+        ({"token_life": 0.5}, "whole number of seconds"),
+        ({"ticket_interval": 0}, "at least 1"),
+        ({"callback": "127.0.0.1:8000"}, "http://"),
+    ],
+)
+def test_wrong_setting__is_named(wrong: dict[str, object], said: str) -> None:
+    with pytest.raises(ConfigurationError, match=said):
+        Settings(**wrong)
+
+
+def test_registered_host__is_the_callbacks_unless_told() -> None:
+    assert Settings(callback="http://Site.example:8000/wechat").registered_host() == "site.example"
+    assert Settings(callback="http://a.example/", domain="b.example:8000").registered_host() == "b.example"
+    assert Settings(callback="http://a.example/", domain="https://c.example/").registered_host() == "c.example"
+    assert Settings().registered_host() == ""
+    assert host_of("http://[") == ""
+
+
+# Behind `requests`, without a port
+
+
+@pytest.fixture
+def mock() -> Iterator[responses.RequestsMock]:
+    with responses.RequestsMock(assert_all_requests_are_fired=False) as mock:
+        yield mock
+
+
+API = "https://api.weixin.qq.com/cgi-bin"
+
+
+def test_engine__answers_for_wechats_hosts(mock: responses.RequestsMock) -> None:
+    application = install(mock)
+    response = requests.post(f"{API}/component/api_component_token", data='{"component_appid":"wx1"}', timeout=1)
+    assert response.json()["errcode"] == 40013
+    assert response.headers["Content-Type"] == "application/json; encoding=utf-8"
+    assert application.engine.calls == {"/cgi-bin/component/api_component_token": 1}
+    assert requests.get("https://mp.weixin.qq.com/cgi-bin/componentloginpage", timeout=1).status_code == 400
+
+
+def test_hang_and_loss__are_exceptions_and_nobody_waits(mock: responses.RequestsMock) -> None:
+    application = install(mock, Application(Engine()), ["https://wechat.example/"])
+    application.faults.add("/cgi-bin/x", "hang", 3600)
+    application.faults.add("/cgi-bin/x", "delay", 3600)
+    application.faults.add("/cgi-bin/x", "lost", True)
+    with pytest.raises(requests.ReadTimeout):
+        requests.get("https://wechat.example/cgi-bin/x", timeout=1)
+    assert requests.post("https://wechat.example/cgi-bin/x", json={}, timeout=1).status_code == 404
+    with pytest.raises(requests.ConnectionError):
+        requests.get("https://wechat.example/cgi-bin/x", timeout=1)
+
+
+def test_push__leaves_through_requests_too(mock: responses.RequestsMock) -> None:
+    engine = Engine(Settings(callback="https://site.example/wechat/"))
+    mock.post("https://site.example/wechat/events/", body="success")
+    install(mock, engine)
+    body = {"component_appid": engine.settings.appid, "component_secret": engine.settings.appsecret}
+    requests.post(f"{API}/component/api_start_push_ticket", json=body, timeout=1)
+    assert "site.example" in mock.calls[0].request.url
+
+
+# From a shell
+
+
+def test_main__prints_address_and_settings(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WECHAT_APPID", "wx0123456789abcdef")
+    monkeypatch.setenv("WECHAT_APPSECRET", "canary")
+    until = threading.Event()
+    until.set()
+    assert main(["--port", "0", "--callback", "http://127.0.0.1:9/", "--rotation", "grace"], until=until) == 0
+    printed = capsys.readouterr().out
+    assert "http://127.0.0.1:" in printed
+    assert '"APPID": "wx0123456789abcdef"' in printed
+    assert "API_BASE_URL" in printed
+    assert "canary" not in printed
+
+
+def test_main__names_a_wrong_option(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--encoding-aes-key", "short"]) == 1
+    assert "43 characters" in capsys.readouterr().err
+
+
+def test_main__ends_on_ctrl_c() -> None:
+    class Interrupted(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            raise KeyboardInterrupt
+
+    assert main(["--port", "0", "--callback", "http://127.0.0.1:9/"], until=Interrupted()) == 0
+
+
+def test_module__runs_without_django() -> None:
+    code = (
+        "import sys\n"
+        "class Refuse:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name.split('.')[0] in ('django', 'celery', 'responses'): raise ImportError(name)\n"
+        "sys.meta_path.insert(0, Refuse())\n"
+        "import runpy; sys.argv = ['simulator', '--help']\n"
+        "runpy.run_module('wechat_open.simulator', run_name='__main__')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "--token-life" in done.stdout
+    assert DEMO_OFFICIAL not in done.stdout

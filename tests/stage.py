@@ -1,0 +1,102 @@
+"""How does a test get a platform that talks to a WeChat?
+
+``wechat`` is the simulator over real HTTP, ``platform`` the platform that is configured for it, ``grant`` lets an owner
+authorize an account and stores what comes back. The database's clock is moved with ``later``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from django.db import DEFAULT_DB_ALIAS, connections
+from django.db.models import DateTimeField, Expression, ExpressionWrapper
+from django.db.models.functions import Now
+
+from wechat_open import clock, component, inbox
+from wechat_open.component import Platform
+from wechat_open.models import Authorizer
+from wechat_open.protocol import xml
+from wechat_open.protocol.envelope import Stamp, Unsealed, read_plain
+from wechat_open.simulator import Simulator
+from wechat_open.simulator.engine import Push
+
+OFFICIAL = "wx0a1b2c3d4e5f6071"
+
+
+@pytest.fixture
+def wechat(settings: Any) -> Iterator[Simulator]:
+    """A WeChat in this process, in strict rotation; the settings of the site point to it."""
+    with Simulator(ticket_pusher=False) as simulator:
+        settings.WECHAT_OPEN = simulator.settings() | {"RENEWAL_THREADS": 1, "TIMEOUT": (1, 2), "TOKEN_WAIT": 5}
+        simulator.engine.add_account("Corner Shop", "official", appid=OFFICIAL)
+        yield simulator
+
+
+@pytest.fixture
+def platform(wechat: Simulator, db: None) -> Platform:
+    """The configured platform, with a verify ticket."""
+    owner = component.platform()
+    deliver(owner, wechat.engine.new_ticket())
+    return owner
+
+
+@pytest.fixture
+def grant(wechat: Simulator, platform: Platform) -> Callable[..., Authorizer]:
+    """Let an owner authorize an account; the pushed grant is processed."""
+
+    def authorize(appid: str = OFFICIAL, **how: Any) -> Authorizer:
+        authorization = wechat.engine.authorize(appid, **how)
+        assert authorization.push is not None
+        process(platform, authorization.push)
+        return Authorizer.objects.select_related("component").get(appid=appid)
+
+    return authorize
+
+
+@pytest.fixture
+def account(grant: Callable[..., Authorizer]) -> Authorizer:
+    """An account that has authorized the platform."""
+    return grant()
+
+
+@pytest.fixture
+def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[timedelta], None]:
+    """Move the database's clock."""
+    ahead = timedelta()
+
+    def now() -> Expression:
+        return ExpressionWrapper(Now() + ahead, output_field=DateTimeField()) if ahead else Now()
+
+    def move(by: timedelta) -> None:
+        nonlocal ahead
+        ahead += by
+
+    monkeypatch.setattr(clock, "now", now)
+    return move
+
+
+def opened(push: Push) -> Unsealed:
+    """A push as the callback has it after opening the envelope."""
+    plain = xml.write(push.fields)
+    pair = component.platform().pairs[0]
+    return Unsealed(read_plain(plain), plain, pair, "xml", Stamp("1413192605", "nonce", "0" * 40))
+
+
+def deliver(platform: Platform, push: Push) -> Any:
+    """What the events view does."""
+    return inbox.receive(platform, opened(push))
+
+
+def process(platform: Platform, push: Push) -> bool:
+    """What the events view and a worker do."""
+    row = deliver(platform, push)
+    return row is not None and inbox.process(row.pk)
+
+
+def database_time() -> datetime:
+    """Now, by the database."""
+    with connections[DEFAULT_DB_ALIAS].cursor():
+        return component.Component.objects.annotate(read_at=clock.read()).values_list("read_at", flat=True)[0]

@@ -1,0 +1,57 @@
+"""Is what we ship complete, and does it say the truth about itself?"""
+
+from __future__ import annotations
+
+import ast
+import os
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+from django.core.management import call_command
+
+import wechat_open
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+INSTALLED = Path(wechat_open.__file__).parent
+
+
+def files(package: Path) -> set[str]:
+    return {
+        path.relative_to(package).as_posix()
+        for path in package.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+
+
+@pytest.mark.skipif("TOX_ENV_NAME" not in os.environ, reason="outside tox the checkout is tested, not the wheel")
+def test_tox__tests_the_wheel() -> None:
+    assert "site-packages" in INSTALLED.parts
+    assert metadata.version("django-wechat-open") == wechat_open.__version__
+
+
+def test_wheel__has_every_file_of_the_package() -> None:
+    assert files(INSTALLED) == files(CHECKOUT / "wechat_open")
+
+
+def test_init__imports_nothing() -> None:
+    tree = ast.parse((INSTALLED / "__init__.py").read_text(encoding="utf-8"))
+    assert not [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
+
+
+def test_every_file__says_which_question_it_answers() -> None:
+    silent = [
+        path.relative_to(INSTALLED).as_posix()
+        for path in INSTALLED.rglob("*.py")
+        if path.parent.name != "migrations" and not ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+    ]
+    assert silent == []
+
+
+@pytest.mark.django_db
+def test_models_and_migrations_agree() -> None:
+    call_command("makemigrations", check=True, dry_run=True)
+
+
+def test_changelog__knows_the_version() -> None:
+    assert f"{wechat_open.__version__} (" in (CHECKOUT / "CHANGELOG.rst").read_text(encoding="utf-8")

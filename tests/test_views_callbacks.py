@@ -1,0 +1,320 @@
+"""What does WeChat hear when it pushes, and in which order are its pushes doubted?"""
+
+from __future__ import annotations
+
+import io
+import logging
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from celery import current_app
+from django.conf import settings as site
+from django.core.handlers.asgi import ASGIRequest
+from django.db import OperationalError, connection, connections
+from django.test import Client
+from django.urls import URLPattern
+
+from tests import pushes
+from tests.protocol.vectors import S1
+from tests.pushes import ACCOUNT, EVENTS, MESSAGES, ORIGINAL_ID, event, message, post, seal, ticket
+from wechat_open import component, signals, urls
+from wechat_open.models import Authorizer, Push, VerifyTicket
+from wechat_open.protocol.envelope import MAX_BODY
+from wechat_open.views import callbacks
+
+
+@pytest.fixture
+def account(db: None) -> Authorizer:
+    """An account that receives messages."""
+    return Authorizer.objects.create(component=component.platform().row, appid=ACCOUNT, user_name=ORIGINAL_ID)
+
+
+@pytest.fixture
+def rung() -> Iterator[Callable[[], list[tuple[str, list[Any]]]]]:
+    """The messages that went to Celery's broker."""
+    current_app.control.purge()
+
+    def read() -> list[tuple[str, list[Any]]]:
+        heard = []
+        with current_app.connection_for_read() as connection, connection.SimpleQueue("celery") as queue:
+            while queue.qsize():
+                sent = queue.get_nowait()
+                sent.ack()
+                heard.append((sent.headers["task"], sent.payload[0]))
+        return heard
+
+    yield read
+    current_app.control.purge()
+
+
+@pytest.fixture
+def no_cache(settings: Any) -> None:
+    """A cache that raises at every touch."""
+    settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.base.BaseCache"}}
+
+
+# What is accepted
+
+
+def test_ticket__is_stored_and_workers_are_woken(db: None, client: Client, rung: Callable[[], Any]) -> None:
+    response = post(client, EVENTS, seal(ticket()))
+
+    assert (response.status_code, response.content) == (200, b"success")
+    assert response["Content-Type"] == "text/plain"
+    assert VerifyTicket.objects.get().reveal("ticket").reveal() == "ticket@@@demo-ticket-1"
+    assert rung() == [("wechat_open.tasks.renew_due_tokens", [])]
+
+
+def test_event__is_recorded_and_a_worker_is_woken_for_it(db: None, client: Client, rung: Callable[[], Any]) -> None:
+    response = post(client, EVENTS, seal(event()))
+
+    assert (response.status_code, response.content) == (200, b"success")
+    assert rung() == [("wechat_open.tasks.process_push", [Push.objects.get().pk])]
+
+
+def test_repeated_event__is_answered_with_success_and_recorded_once(db: None, client: Client) -> None:
+    fields = event()
+    post(client, EVENTS, seal(fields))
+
+    assert post(client, EVENTS, seal(fields, nonce="another")).content == b"success"
+    assert Push.objects.count() == 1
+
+
+def test_event_of_an_unknown_type__is_kept(db: None, client: Client) -> None:
+    assert post(client, EVENTS, seal(event("notify_of_something_new"))).content == b"success"
+    assert Push.objects.get().info_type == "notify_of_something_new"
+
+
+def test_each_alias__takes_the_pushes_of_its_own_platform(db: None, client: Client) -> None:
+    assert post(client, pushes.SECOND_EVENTS, seal(ticket("second"), "second")).content == b"success"
+    assert VerifyTicket.objects.get().component.appid == pushes.appid("second")
+
+
+def test_message__is_answered(account: Authorizer, client: Client) -> None:
+    response = post(client, MESSAGES, seal(message()))
+
+    assert (response.status_code, response.content, response["Content-Type"]) == (200, b"success", "text/plain")
+    assert post(client, f"/wechat/messages/default/{ACCOUNT}/", seal(message())).content == b"success"
+
+
+def test_published_vector__is_accepted_as_it_stands(db: None, client: Client, settings: Any) -> None:
+    """Its timestamp is years old."""
+    credentials = {
+        "APPID": S1.receiver_id,
+        "APPSECRET": "secret",
+        "TOKEN": S1.token,
+        "ENCODING_AES_KEY": S1.encoding_aes_key,
+    }
+    settings.WECHAT_OPEN = {"COMPONENTS": {"default": credentials}}
+
+    assert post(client, EVENTS, pushes.Sealed(S1.query, S1.body)).content == b"success"
+    assert VerifyTicket.objects.get().reveal("ticket").reveal() == "ticket@@@demo-ticket-1"
+
+
+# In which order
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"])
+@pytest.mark.parametrize("path", [EVENTS, MESSAGES])
+def test_any_other_method__is_refused_first(client: Client, path: str, method: str) -> None:
+    sealed = seal(event())
+    response = client.generic(method, path, b"x" * (MAX_BODY + 1), QUERY_STRING=sealed.query)
+
+    assert (response.status_code, response["Allow"]) == (405, "POST")
+
+
+def test_echostr__is_not_echoed(client: Client) -> None:
+    """No verification by GET is documented for a platform's URLs; an echo service helps only others (1.7)."""
+    assert b"4375" not in client.get(EVENTS, {"echostr": "4375"}).content
+
+
+def test_announced_size__is_refused_before_anything_is_read(client: Client) -> None:
+    class Unread(io.BytesIO):
+        def read(self, *_: Any) -> bytes:
+            raise AssertionError("the body was read")
+
+    extra = {"wsgi.input": Unread(), "CONTENT_LENGTH": str(MAX_BODY + 1)}
+    assert post(client, EVENTS, pushes.Sealed("", b""), **extra).status_code == 413
+
+
+def test_chunked_body__is_read_no_further_than_the_cap(no_cache: None) -> None:
+    stream = io.BytesIO(b"x" * 1_000_000)
+    request = ASGIRequest({"method": "POST", "path": EVENTS, "headers": []}, stream)
+
+    assert callbacks.events(request).status_code == 413
+    assert stream.tell() <= MAX_BODY + 1
+
+
+@pytest.mark.parametrize("announced", ["abc", "-1", "1e3", "0x10", "１２", "9" * 5000, "12 ", "1_0"])
+def test_content_length_that_is_no_number__is_refused(client: Client, announced: str) -> None:
+    assert post(client, EVENTS, seal(ticket()), CONTENT_LENGTH=announced).status_code == 403
+
+
+def test_connection_that_breaks__is_refused(client: Client) -> None:
+    class Broken(io.BytesIO):
+        def read(self, *_: Any) -> bytes:
+            raise ConnectionResetError
+
+    extra = {"wsgi.input": Broken(), "CONTENT_LENGTH": "100"}
+    assert post(client, EVENTS, pushes.Sealed("", b""), **extra).status_code == 403
+
+
+@pytest.mark.parametrize("path", [EVENTS, MESSAGES])
+def test_nothing_is_touched_before_the_seal_is_proven(client: Client, no_cache: None, path: str) -> None:
+    """No ``db`` fixture: a query would fail this test, and so would the cache."""
+    forged = seal(event(), with_pair=pushes.pair("second"))
+
+    assert post(client, path, forged).status_code == 403
+
+
+@pytest.mark.parametrize(
+    "path", ["/wechat/events/nobody/", f"/wechat/messages/nobody/{ACCOUNT}/", "/wechat/events/a%00b/"]
+)
+def test_unknown_platform__is_not_found_without_a_query(client: Client, no_cache: None, path: str) -> None:
+    assert post(client, path, seal(event())).status_code == 404
+
+
+def test_refusals__look_alike(client: Client, caplog: pytest.LogCaptureFixture) -> None:
+    """The reason is in the log, for the operator."""
+    caplog.set_level(logging.INFO, "wechat_open")
+    good = seal(event())
+    refused = [
+        post(client, EVENTS, good.but(query="")),
+        post(client, EVENTS, good.but(body=b"<xml></xml>")),
+        post(client, EVENTS, good.but(query=good.query[:-1] + ("0" if good.query[-1] != "0" else "1"))),
+        post(client, EVENTS, seal(event(), receiver="wx0000000000000000")),
+        post(client, EVENTS, seal(b"no xml at all")),
+        post(client, EVENTS, seal(event(AppId="wx0000000000000000"))),
+        post(client, EVENTS, seal(event(), timestamp="1413192606")),
+    ]
+
+    assert len({(answer.status_code, answer.content, str(sorted(answer.items()))) for answer in refused}) == 1
+    assert refused[0].status_code == 403
+    said = [record.getMessage().rpartition(": ")[2] for record in caplog.records if record.name.startswith("wechat")]
+    assert said == ["query", "envelope", "signature", "receiver", "xml", "appid", "stale"]
+
+
+# The window
+
+
+@pytest.mark.parametrize("offset", [-660, 660, -86400, 10**8])
+def test_stale_event__is_refused(db: None, client: Client, offset: int) -> None:
+    assert post(client, EVENTS, seal(event(), timestamp=str(int(time.time()) + offset))).status_code == 403
+    assert not Push.objects.exists()
+
+
+@pytest.mark.parametrize("offset", [-540, 540])
+def test_event_within_the_window__is_taken(db: None, client: Client, offset: int) -> None:
+    assert post(client, EVENTS, seal(event(), timestamp=str(int(time.time()) + offset))).content == b"success"
+
+
+def test_window__is_a_setting(db: None, client: Client, settings: Any) -> None:
+    settings.WECHAT_OPEN = site.WECHAT_OPEN | {"PUSH_WINDOW": 100_000}
+    assert post(client, EVENTS, seal(event(), timestamp=str(int(time.time()) - 90_000))).content == b"success"
+
+
+def test_stale_message__is_refused(account: Authorizer, client: Client) -> None:
+    assert post(client, MESSAGES, seal(message(), timestamp="1413192606")).status_code == 403
+
+
+def test_stale_ticket__is_taken(db: None, client: Client) -> None:
+    """Or a wrong clock of ours would end the platform within twelve hours."""
+    assert post(client, EVENTS, seal(ticket(), timestamp="1413192606")).content == b"success"
+
+
+# For whom
+
+
+def test_message__is_refused_under_the_path_of_another_account(account: Authorizer, client: Client) -> None:
+    """The path is not signed; ToUserName is."""
+    Authorizer.objects.create(component=account.component, appid="wx0000000000000001", user_name="gh_other")
+
+    assert post(client, "/wechat/messages/wx0000000000000001/", seal(message())).status_code == 403
+    assert post(client, "/wechat/messages/wxunknown/", seal(message())).status_code == 403
+
+
+def test_message__is_refused_by_the_events_url_and_the_other_way_round(account: Authorizer, client: Client) -> None:
+    assert post(client, EVENTS, seal(message())).status_code == 403
+    assert post(client, MESSAGES, seal(event())).status_code == 403
+
+
+def test_push_for_one_platform__is_refused_by_another(db: None, client: Client) -> None:
+    assert post(client, pushes.SECOND_EVENTS, seal(event())).status_code == 403
+
+
+# When we are not well
+
+
+def test_dead_database__is_never_answered_with_success(
+    account: Authorizer, client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    def down(*_: Any) -> Any:
+        raise OperationalError("no connection")
+
+    with connection.execute_wrapper(down):
+        answers = [
+            post(client, EVENTS, seal(ticket())),
+            post(client, EVENTS, seal(event())),
+            post(client, MESSAGES, seal(message())),
+        ]
+
+    assert [answer.status_code for answer in answers] == [503, 503, 503]
+    assert not any(b"success" in answer.content for answer in answers)
+    assert "ticket@@@" not in caplog.text
+
+
+def test_wrong_setting__is_unavailable_and_logged_by_name(
+    client: Client, settings: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    sealed = seal(ticket())
+    credentials = site.WECHAT_OPEN["COMPONENTS"]["default"] | {"ENCODING_AES_KEY": "too short"}
+    settings.WECHAT_OPEN = {"COMPONENTS": {"default": credentials}}
+
+    assert post(client, EVENTS, sealed).status_code == 503
+    assert "ENCODING_AES_KEY must be exactly 43 characters" in caplog.text
+
+
+# What the callbacks are exempt from
+
+
+def test_exactly_the_two_callbacks_are_csrf_exempt() -> None:
+    exempt = {pattern.name for pattern in _patterns() if getattr(pattern.callback, "csrf_exempt", False)}
+    assert exempt == {"events", "messages"}
+
+
+def test_callbacks__need_no_csrf_token_and_no_login(account: Authorizer, settings: Any) -> None:
+    settings.MIDDLEWARE = [*site.MIDDLEWARE, "django.contrib.auth.middleware.LoginRequiredMiddleware"]
+    strict = Client(enforce_csrf_checks=True)
+
+    assert post(strict, EVENTS, seal(ticket())).content == b"success"
+    assert post(strict, MESSAGES, seal(message())).content == b"success"
+
+
+def test_success__is_never_said_inside_a_transaction_of_the_request(
+    transactional_db: None, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(connections["default"].settings_dict, "ATOMIC_REQUESTS", True)
+    inside = []
+
+    def listen(**_: Any) -> None:
+        inside.append(connection.in_atomic_block)
+
+    signals.push_received.connect(listen)
+    try:
+        assert post(client, EVENTS, seal(ticket())).content == b"success"
+    finally:
+        signals.push_received.disconnect(listen)
+    assert inside == [False]
+
+
+def test_every_view__is_outside_the_transactions_of_requests_if_it_calls_wechat() -> None:
+    left = {pattern.name for pattern in _patterns() if not hasattr(pattern.callback, "_non_atomic_requests")}
+    assert left == {"health"}
+
+
+def _patterns() -> Iterator[URLPattern]:
+    for pattern in urls.urlpatterns:
+        assert isinstance(pattern, URLPattern)
+        yield pattern

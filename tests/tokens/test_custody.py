@@ -1,0 +1,518 @@
+"""Is a token kept: read, renewed ahead of its end, and healed when WeChat refuses it?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from django.core.cache import cache
+from django.db import connection, transaction
+
+from tests.stage import OFFICIAL, deliver
+from wechat_open import api, tokens
+from wechat_open.component import Platform
+from wechat_open.exceptions import (
+    AuthorizerUnauthorized,
+    NotAuthorized,
+    PlatformFault,
+    QuotaExceeded,
+    ReauthorizationNeeded,
+    RefreshTokenRefused,
+    TicketMissing,
+    TokenRefused,
+    TokenUnavailable,
+    UnknownAuthorizer,
+    Unreachable,
+)
+from wechat_open.models import Authorizer, Component
+from wechat_open.simulator import Simulator
+from wechat_open.tokens import ComponentKeeper
+
+COMPONENT_TOKEN = "/cgi-bin/component/api_component_token"
+REFRESH = "/cgi-bin/component/api_authorizer_token"
+USERS = "/cgi-bin/user/get"
+Later = Callable[[timedelta], None]
+Grant = Callable[..., Authorizer]
+
+
+def refreshes(wechat: Simulator) -> int:
+    return wechat.engine.calls[REFRESH]
+
+
+def stored_refresh_token(account: Authorizer) -> str:
+    account.refresh_from_db()
+    return account.reveal("refresh_token").reveal()
+
+
+def is_alive(wechat: Simulator, account: Authorizer) -> bool:
+    account.refresh_from_db()
+    return wechat.engine.owner_of(account.reveal("access_token").reveal()) == account.appid
+
+
+class TestComponentToken:
+    def test_first_use__fetches_it_with_the_ticket(self, wechat: Simulator, platform: Platform) -> None:
+        token = tokens.component_token(platform)
+
+        assert wechat.engine.owner_of(token.reveal()) == "component"
+
+    def test_second_use__costs_no_call(self, wechat: Simulator, platform: Platform) -> None:
+        first = tokens.component_token(platform)
+
+        assert tokens.component_token(platform) == first
+        assert wechat.engine.calls[COMPONENT_TOKEN] == 1
+
+    def test_lost_cache__costs_no_call(self, wechat: Simulator, platform: Platform) -> None:
+        first = tokens.component_token(platform)
+        cache.clear()
+
+        assert tokens.component_token(platform) == first
+        assert wechat.engine.calls[COMPONENT_TOKEN] == 1
+
+    def test_no_ticket__says_what_to_do(self, wechat: Simulator, platform: Platform) -> None:
+        platform.row.tickets.all().delete()
+
+        with pytest.raises(TicketMissing, match="push-ticket"):
+            tokens.component_token(platform)
+        assert wechat.engine.calls[COMPONENT_TOKEN] == 0
+
+    def test_refused_ticket__falls_back_to_the_one_before(self, wechat: Simulator, platform: Platform) -> None:
+        wechat.faults.add(COMPONENT_TOKEN, "errcode", 61006)
+        deliver(platform, wechat.engine.new_ticket())
+
+        assert wechat.engine.owner_of(tokens.component_token(platform).reveal()) == "component"
+
+    def test_wrong_secret__is_the_platforms_fault(
+        self, wechat: Simulator, platform: Platform, settings: object
+    ) -> None:
+        wechat.engine.settings.appsecret = "another-secret"
+
+        with pytest.raises(PlatformFault):
+            tokens.component_token(platform)
+
+    def test_failure__lets_callers_rest(self, wechat: Simulator, platform: Platform) -> None:
+        wechat.faults.add(COMPONENT_TOKEN, "errcode", -1, times=10)
+        with pytest.raises(Exception, match="-1"):
+            tokens.component_token(platform)
+
+        with pytest.raises(TokenUnavailable) as refused:
+            tokens.component_token(platform)
+        assert refused.value.retry_after > timedelta()
+        assert wechat.engine.calls[COMPONENT_TOKEN] == 1
+
+    def test_killed_token__is_replaced_by_the_next_call(self, wechat: Simulator, platform: Platform) -> None:
+        api.component().create_preauthcode()
+        wechat.engine.kill_component_token()
+
+        assert api.component().create_preauthcode().code
+
+    def test_killed_twice_in_a_minute__is_not_renewed_again(self, wechat: Simulator, platform: Platform) -> None:
+        api.component().create_preauthcode()
+        wechat.engine.kill_component_token()
+        api.component().create_preauthcode()
+        wechat.engine.kill_component_token()
+
+        with pytest.raises(TokenRefused):
+            api.component().create_preauthcode()
+        assert wechat.engine.calls[COMPONENT_TOKEN] == 2
+
+    def test_killed_again_after_a_minute__is_renewed(self, wechat: Simulator, platform: Platform, later: Later) -> None:
+        api.component().create_preauthcode()
+        wechat.engine.kill_component_token()
+        api.component().create_preauthcode()
+        wechat.engine.kill_component_token()
+        later(timedelta(seconds=61))
+
+        assert api.component().create_preauthcode().code
+
+    def test_late_refusal__does_not_end_the_fresh_token(self, wechat: Simulator, platform: Platform) -> None:
+        old = tokens.component_token(platform)
+        fresh = ComponentKeeper(platform).renew_now()
+
+        assert ComponentKeeper(platform).invalidate(old)
+        assert tokens.component_token(platform) == fresh
+
+    def test_two_platforms__do_not_share(self, wechat: Simulator, platform: Platform) -> None:
+        other = Component.objects.create(appid="wxother")
+        tokens.component_token(platform)
+
+        other.refresh_from_db()
+        assert other.access_token == ""
+
+
+class TestReading:
+    def test_valid_token__is_handed_out_without_a_call(
+        self, wechat: Simulator, platform: Platform, account: Authorizer
+    ) -> None:
+        token = tokens.authorizer_token(platform, OFFICIAL)
+
+        assert wechat.engine.owner_of(token.reveal()) == OFFICIAL
+        assert refreshes(wechat) == 0
+
+    def test_cached_token__saves_every_query(
+        self, platform: Platform, account: Authorizer, django_assert_num_queries: Callable[[int], object]
+    ) -> None:
+        tokens.authorizer_token(platform, OFFICIAL)
+
+        with django_assert_num_queries(0):  # type: ignore[attr-defined]
+            tokens.authorizer_token(platform, OFFICIAL)
+
+    def test_due_token__is_used_on(
+        self, wechat: Simulator, platform: Platform, account: Authorizer, later: Later
+    ) -> None:
+        later(timedelta(minutes=100))
+        cache.clear()
+
+        tokens.authorizer_token(platform, OFFICIAL)
+        assert refreshes(wechat) == 0
+
+    def test_nearly_expired_token__is_renewed_in_line(
+        self, wechat: Simulator, platform: Platform, account: Authorizer, later: Later
+    ) -> None:
+        later(timedelta(minutes=116))
+        cache.clear()
+
+        token = tokens.authorizer_token(platform, OFFICIAL)
+        assert refreshes(wechat) == 1
+        assert wechat.engine.owner_of(token.reveal()) == OFFICIAL
+
+    def test_nearly_expired_token_and_wechat_down__is_used_on(
+        self, wechat: Simulator, platform: Platform, account: Authorizer, later: Later
+    ) -> None:
+        old = tokens.authorizer_token(platform, OFFICIAL)
+        later(timedelta(minutes=116))
+        cache.clear()
+        wechat.faults.add(REFRESH, "status", 502, times=5)
+
+        assert tokens.authorizer_token(platform, OFFICIAL) == old
+
+    def test_expired_token_and_wechat_down__says_when_to_come_back(
+        self, wechat: Simulator, platform: Platform, account: Authorizer, later: Later
+    ) -> None:
+        later(timedelta(minutes=121))
+        cache.clear()
+        wechat.faults.add(REFRESH, "status", 502, times=5)
+
+        with pytest.raises(Unreachable):
+            tokens.authorizer_token(platform, OFFICIAL)
+        with pytest.raises(TokenUnavailable) as refused:
+            tokens.authorizer_token(platform, OFFICIAL)
+        assert "502" in str(refused.value)
+        assert refreshes(wechat) == 1
+
+    def test_unknown_account__is_named(self, platform: Platform) -> None:
+        with pytest.raises(UnknownAuthorizer, match="wxnobody"):
+            tokens.authorizer_token(platform, "wxnobody")
+
+    def test_cancelled_account__says_so(self, platform: Platform, account: Authorizer) -> None:
+        Authorizer.objects.update(state=Authorizer.State.UNAUTHORIZED)
+
+        with pytest.raises(AuthorizerUnauthorized, match="connect page"):
+            tokens.authorizer_token(platform, OFFICIAL)
+
+    def test_refused_account__says_so(self, platform: Platform, account: Authorizer) -> None:
+        Authorizer.objects.update(state=Authorizer.State.NEEDS_REAUTHORIZATION)
+
+        with pytest.raises(ReauthorizationNeeded, match="authorize again"):
+            tokens.authorizer_token(platform, OFFICIAL)
+
+    def test_token_of_a_few_seconds__has_windows_of_its_own(
+        self, wechat: Simulator, platform: Platform, grant: Grant, later: Later
+    ) -> None:
+        wechat.engine.settings.token_life = 20
+        grant()
+        later(timedelta(seconds=17))
+        cache.clear()
+        tokens.authorizer_token(platform, OFFICIAL)
+        assert refreshes(wechat) == 0
+
+        later(timedelta(seconds=1.2))
+        cache.clear()
+        tokens.authorizer_token(platform, OFFICIAL)
+        assert refreshes(wechat) == 1
+
+
+class TestCalling:
+    def test_call__carries_the_accounts_token(self, wechat: Simulator, account: Authorizer) -> None:
+        assert api.authorizer(OFFICIAL).get(USERS)["total"] >= 0
+
+    def test_row__works_like_its_appid(self, account: Authorizer) -> None:
+        assert "total" in api.authorizer(account).get(USERS)
+
+    def test_killed_token__heals(self, wechat: Simulator, account: Authorizer) -> None:
+        wechat.engine.kill_access_token(OFFICIAL)
+
+        assert "total" in api.authorizer(OFFICIAL).get(USERS)
+        assert refreshes(wechat) == 1
+
+    def test_token_refused_for_ever__is_repeated_once(self, wechat: Simulator, account: Authorizer) -> None:
+        wechat.faults.add(USERS, "errcode", 40001, times=100)
+
+        with pytest.raises(TokenRefused):
+            api.authorizer(OFFICIAL).get(USERS)
+        assert wechat.engine.calls[USERS] == 2
+
+    def test_killed_component_token__heals_under_a_refresh(
+        self, wechat: Simulator, platform: Platform, account: Authorizer
+    ) -> None:
+        wechat.engine.kill_component_token()
+        wechat.engine.kill_access_token(OFFICIAL)
+
+        assert "total" in api.authorizer(OFFICIAL).get(USERS)
+
+    def test_inside_a_transaction_that_rolls_back__nothing_is_lost(
+        self, transactional_db: None, wechat: Simulator, platform: Platform, account: Authorizer
+    ) -> None:
+        wechat.engine.kill_access_token(OFFICIAL)
+
+        with pytest.raises(ZeroDivisionError), transaction.atomic():
+            api.authorizer(OFFICIAL).get(USERS)
+            raise ZeroDivisionError
+
+        kept = stored_refresh_token(account) == wechat.engine.accounts[OFFICIAL].grant.refresh_token  # type: ignore[union-attr]
+        assert kept or connection.vendor == "sqlite"  # one writer only: there the ladder has to help
+        tokens.refresh_now(account)
+        assert is_alive(wechat, account)
+
+
+class TestRenewing:
+    @pytest.mark.parametrize("rotation", ["strict", "grace", "stable"])
+    def test_many_renewals__keep_the_current_pair(
+        self, wechat: Simulator, platform: Platform, account: Authorizer, rotation: str
+    ) -> None:
+        wechat.engine.settings.rotation = rotation  # type: ignore[assignment]
+
+        for _ in range(3):
+            tokens.refresh_now(account)
+
+        assert stored_refresh_token(account) == wechat.engine.accounts[OFFICIAL].grant.refresh_token  # type: ignore[union-attr]
+        assert is_alive(wechat, account)
+        assert refreshes(wechat) == 3
+
+    def test_renewal__is_due_again_at_70_to_80_percent(self, account: Authorizer) -> None:
+        tokens.refresh_now(account)
+
+        account.refresh_from_db()
+        assert account.next_action_at and account.access_token_obtained_at and account.access_token_expires_at
+        life = account.access_token_expires_at - account.access_token_obtained_at
+        assert 0.7 <= (account.next_action_at - account.access_token_obtained_at) / life <= 0.8
+        assert life == timedelta(hours=2)
+
+    def test_replaced_refresh_token__stays_until_the_new_one_has_worked(
+        self, wechat: Simulator, account: Authorizer
+    ) -> None:
+        before = stored_refresh_token(account)
+        tokens.refresh_now(account)
+
+        assert account.reveal("previous_refresh_token").reveal() == ""  # read before the refresh
+        account.refresh_from_db()
+        assert account.reveal("previous_refresh_token").reveal() == before
+
+    def test_unchanged_refresh_token__needs_no_fallback(self, wechat: Simulator, account: Authorizer) -> None:
+        wechat.engine.settings.rotation = "stable"
+        tokens.refresh_now(account)
+
+        account.refresh_from_db()
+        assert account.previous_refresh_token == ""
+
+    def test_answer_without_refresh_token__keeps_the_old_one(self, wechat: Simulator, account: Authorizer) -> None:
+        wechat.engine.settings.rotation = "stable"
+        before = stored_refresh_token(account)
+        wechat.faults.add(REFRESH, "garbage", '{"authorizer_access_token": "new-access-token", "expires_in": 7200}')
+
+        tokens.refresh_now(account)
+        assert stored_refresh_token(account) == before
+
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            '{"authorizer_access_token": "", "expires_in": 7200, "authorizer_refresh_token": "x"}',
+            '{"authorizer_access_token": "a", "authorizer_refresh_token": "x"}',
+            '{"authorizer_access_token": "a", "expires_in": 0, "authorizer_refresh_token": "x"}',
+            '{"authorizer_access_token": "a", "expires_in": "soon", "authorizer_refresh_token": "x"}',
+            '{"authorizer_access_token": "a", "expires_in": 7200, "authorizer_refresh_token": {"x": 1}}',
+            '{"authorizer_access_token": ["a"], "expires_in": 7200, "authorizer_refresh_token": "x"}',
+            '{"errcode": "what", "authorizer_access_token": "a"}',
+            "[]",
+            "null",
+            "",
+            "<html>",
+        ],
+    )
+    def test_malformed_answer__changes_no_stored_token(
+        self, wechat: Simulator, account: Authorizer, answer: str
+    ) -> None:
+        before = (stored_refresh_token(account), account.access_token, account.access_token_expires_at)
+        wechat.faults.add(REFRESH, "garbage", answer or " ")
+
+        with pytest.raises(Unreachable):
+            tokens.refresh_now(account)
+        assert (stored_refresh_token(account), account.access_token, account.access_token_expires_at) == before
+
+    def test_late_answer_after_a_new_grant__does_not_overwrite_it(
+        self, wechat: Simulator, platform: Platform, account: Authorizer, grant: Grant
+    ) -> None:
+        keeper = tokens.AuthorizerKeeper(platform, OFFICIAL)
+        claim = keeper.store.claim(keeper.read())
+        assert claim is not None
+        wechat.clock.advance(5)
+        grant(permissions=(1, 2))
+
+        with pytest.raises(Exception, match="changed while|Somebody else|refresh"):
+            keeper.renew(claim)
+
+        tokens.run_due(platform)
+        assert stored_refresh_token(account) == wechat.engine.accounts[OFFICIAL].grant.refresh_token  # type: ignore[union-attr]
+        assert is_alive(wechat, account)
+
+
+class TestLadder:
+    @pytest.mark.parametrize("rotation", ["strict", "grace", "stable"])
+    def test_answer_lost_after_rotation__is_healed(
+        self, wechat: Simulator, platform: Platform, account: Authorizer, rotation: str
+    ) -> None:
+        wechat.engine.settings.rotation = rotation  # type: ignore[assignment]
+        wechat.faults.add(REFRESH, "lost", True)
+        with pytest.raises(Unreachable):
+            tokens.refresh_now(account)
+
+        tokens.refresh_now(account)
+        assert stored_refresh_token(account) == wechat.engine.accounts[OFFICIAL].grant.refresh_token  # type: ignore[union-attr]
+        assert is_alive(wechat, account)
+
+    def test_info_without_refresh_token__the_list_has_it(
+        self, wechat: Simulator, platform: Platform, account: Authorizer
+    ) -> None:
+        wechat.engine.settings.empty_refresh_in_info = True
+        wechat.engine.replace_refresh_token(OFFICIAL)
+
+        tokens.refresh_now(account)
+        assert is_alive(wechat, account)
+
+    def test_nothing_anywhere__is_refused_and_kept(
+        self, wechat: Simulator, platform: Platform, account: Authorizer
+    ) -> None:
+        wechat.engine.settings.empty_refresh_in_info = wechat.engine.settings.empty_refresh_in_list = True
+        wechat.engine.replace_refresh_token(OFFICIAL)
+        before = stored_refresh_token(account)
+
+        with pytest.raises(RefreshTokenRefused):
+            tokens.refresh_now(account)
+
+        assert stored_refresh_token(account) == before
+        assert account.state == Authorizer.State.AUTHORIZED
+        assert account.refused_since is not None
+
+    def test_nothing_anywhere_for_a_day__needs_reauthorization(
+        self, wechat: Simulator, platform: Platform, account: Authorizer, later: Later
+    ) -> None:
+        wechat.engine.settings.empty_refresh_in_info = wechat.engine.settings.empty_refresh_in_list = True
+        wechat.engine.replace_refresh_token(OFFICIAL)
+        for hours in (3, 23, 2):
+            later(timedelta(hours=hours))
+            tokens.run_due(platform)
+
+        account.refresh_from_db()
+        assert account.state == Authorizer.State.NEEDS_REAUTHORIZATION
+        with pytest.raises(ReauthorizationNeeded):
+            api.authorizer(OFFICIAL).get(USERS)
+
+    def test_61003_to_a_refresh__is_not_believed_at_once(
+        self, wechat: Simulator, platform: Platform, account: Authorizer
+    ) -> None:
+        wechat.faults.add(REFRESH, "errcode", 61003, times=100)
+        wechat.faults.add("api_get_authorizer_info", "errcode", 61003, times=100)
+
+        with pytest.raises(NotAuthorized):
+            tokens.refresh_now(account)
+        account.refresh_from_db()
+        assert account.state == Authorizer.State.AUTHORIZED
+
+    def test_cancelled_without_a_push__is_noticed_within_the_hour(
+        self, wechat: Simulator, platform: Platform, account: Authorizer, later: Later
+    ) -> None:
+        wechat.engine.unauthorize(OFFICIAL)
+        with pytest.raises(NotAuthorized):
+            tokens.refresh_now(account)
+        account.refresh_from_db()
+        assert account.state == Authorizer.State.AUTHORIZED
+
+        later(timedelta(minutes=61))
+        tokens.run_due(platform)
+        account.refresh_from_db()
+        assert account.state == Authorizer.State.UNAUTHORIZED
+        assert account.refresh_token == ""
+
+    def test_account_without_api_permission__is_left_in_peace(
+        self, wechat: Simulator, platform: Platform, account: Authorizer
+    ) -> None:
+        wechat.engine.settings.empty_refresh_in_info = wechat.engine.settings.empty_refresh_in_list = True
+        Authorizer.objects.update(refresh_token="", previous_refresh_token="")
+
+        with pytest.raises(TokenUnavailable, match="no API"):
+            tokens.refresh_now(account)
+        account.refresh_from_db()
+        assert account.state == Authorizer.State.AUTHORIZED
+        assert account.refused_since is None
+
+
+class TestFaultsThatAreNotTheAccounts:
+    @pytest.mark.parametrize("errcode", [61004, 61011, 40125, 45009])
+    def test_platform_fault__pauses_renewals_and_blames_no_account(
+        self, wechat: Simulator, platform: Platform, account: Authorizer, later: Later, errcode: int
+    ) -> None:
+        Authorizer.objects.update(next_action_at=account.access_token_obtained_at)
+        wechat.faults.add(REFRESH, "errcode", errcode, times=100)
+
+        tally = tokens.run_due(platform)
+
+        account.refresh_from_db()
+        platform.row.refresh_from_db()
+        assert tally.stopped
+        assert (account.state, account.failures) == (Authorizer.State.AUTHORIZED, 0)
+        assert platform.row.last_errcode == errcode
+        assert platform.row.paused_until is not None
+
+    def test_paused_platform__spares_wechat(
+        self, wechat: Simulator, platform: Platform, account: Authorizer, later: Later
+    ) -> None:
+        wechat.faults.add(REFRESH, "errcode", 45009, times=100)
+        later(timedelta(hours=3))
+        cache.clear()
+        with pytest.raises(QuotaExceeded):
+            tokens.authorizer_token(platform, OFFICIAL)
+
+        with pytest.raises(TokenUnavailable, match="paused"):
+            tokens.authorizer_token(platform, OFFICIAL)
+        assert refreshes(wechat) == 1
+
+    @pytest.mark.parametrize(
+        ("kind", "value"), [("errcode", -1), ("status", 502), ("garbage", "<html>"), ("errcode", 999999)]
+    )
+    def test_weather__is_repeated_with_backoff(
+        self, wechat: Simulator, platform: Platform, account: Authorizer, kind: str, value: object
+    ) -> None:
+        Authorizer.objects.update(next_action_at=account.access_token_obtained_at)
+        wechat.faults.add(REFRESH, kind, value)  # type: ignore[arg-type]
+
+        tokens.run_due(platform)
+
+        account.refresh_from_db()
+        assert (account.state, account.failures) == (Authorizer.State.AUTHORIZED, 1)
+        assert account.last_error
+
+    def test_incident_that_refuses_everybody__changes_no_state(
+        self, wechat: Simulator, platform: Platform, grant: Grant, later: Later
+    ) -> None:
+        for number in range(25):
+            wechat.engine.add_account(f"Shop {number}", "official", appid=f"wx{number:016d}")
+            grant(f"wx{number:016d}")
+        for path in (REFRESH, "api_get_authorizer_info"):
+            wechat.faults.add(path, "errcode", 61003, times=10_000)
+        wechat.faults.add("api_get_authorizer_list", "garbage", '{"total_count": 0, "list": []}', times=10_000)
+
+        for hours in (3, 1, 1, 30):
+            later(timedelta(hours=hours))
+            tokens.run_due(platform)
+
+        assert set(Authorizer.objects.values_list("state", flat=True)) == {Authorizer.State.AUTHORIZED}

@@ -1,0 +1,9 @@
+"""Where do the tests' site and its doors stand?"""
+
+from django.contrib import admin
+from django.urls import include, path
+
+urlpatterns = [
+    path("admin/", admin.site.urls),
+    path("wechat/", include("wechat_open.urls")),
+]

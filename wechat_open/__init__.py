@@ -1,0 +1,29 @@
+"""Where does everything live, and who may import whom?
+
+::
+
+    apps
+    urls    management   testing
+    views   admin   tasks   checks            Django's doors: parse, delegate, answer
+    ----------------------------------------
+    inbox   messaging   health                what a push or a message does; what is wrong
+    authorization                             the life of one grant
+    api                                       calls with the right token, one bounded retry
+    tokens                                    custody
+    component                                 settings become objects
+    ----------------------------------------
+    endpoints   models   signals              WeChat's endpoints; rows; what other apps may listen to
+    doorbell   schedule                       how workers are woken: at once, and by the clock
+    fields                                    columns that hold sealed text
+    sealing                                   how it is sealed
+    conf    clock                             the settings; the database's time
+    ----------------------------------------
+    client   simulator                        one HTTP call; a WeChat that fits in one process
+    protocol                                  the wire format
+    secret   exceptions
+
+Arrows point down only; names on one line do not import each other. Below the last rule, and in ``endpoints``, there is
+no Django and no Celery. Nothing but ``testing`` and ``management`` imports the simulator. ``tox -e imports`` checks it.
+"""
+
+__version__ = "0.1.0"

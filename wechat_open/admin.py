@@ -1,0 +1,540 @@
+"""What does an operator see, and what may they do?
+
+Rows that WeChat writes are looked at and not typed in. A secret is shown as a fingerprint and its age, never itself.
+What an operator can set going is an action with a permission of its own, sent by POST, and in the account's history.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any, TypeVar
+
+from django.contrib import admin, messages
+from django.contrib.admin import ModelAdmin
+from django.contrib.admin.utils import flatten_fieldsets
+from django.contrib.auth import get_user_model
+from django.db import connections, transaction
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import NoReverseMatch, reverse
+from django.utils import timezone
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from django.utils.text import Truncator, capfirst
+from django.utils.timesince import timesince, timeuntil
+from django.utils.translation import get_language
+from django.utils.translation import gettext as _now
+from django.utils.translation import gettext_lazy as _
+
+from . import authorization, clock, health, inbox, tokens
+from .conf import DEFAULT_ALIAS, conf
+from .exceptions import APIError, SealError, WeChatOpenError
+from .fields import SealedRow
+from .models import AuthorizationLink, Authorizer, Component, Push, TokenHolder, VerifyTicket
+from .protocol import errcodes, permissions
+
+_View = TypeVar("_View", bound=Callable[..., HttpResponse])
+
+PATIENCE = 30.0
+"""Seconds after which an action leaves the remaining rows alone: a browser and a proxy are waiting."""
+
+NOTHING = "–"
+
+PROBLEMS = {
+    "ticket_late": _("No verify ticket for a while. Check 授权事件接收URL in the console, or have pushing started."),
+    "no_component_token": _("There is no component access token. It needs a verify ticket and the right APPSECRET."),
+    "tokens_overdue": _("Tokens wait for their renewal. Are beat and a worker running?"),
+    "accounts_need_reauthorization": _("Accounts need their owner to authorize again."),
+    "pushes_waiting": _("Pushes wait to be processed. Is a worker running?"),
+    "nobody_dispatches": _("Nobody looks for due tokens. Start beat and a worker, or manage.py wechat_open run."),
+    "never_swept": _("The accounts have not been compared with WeChat's list yet."),
+    "sweep_late": _("The accounts have not been compared with WeChat's list for hours."),
+    "renewals_paused": _("Renewals are paused after a fault of the platform; see the last failure."),
+}
+"""The words of ``health`` for an operator."""
+
+
+# How it is shown
+
+
+def _tag(text: object, tone: str) -> SafeString:
+    """A word in a colour: ``good``, ``busy``, ``bad`` or ``off``."""
+    return format_html('<span class="wechat-open-tag wechat-open-{}">{}</span>', tone, text)
+
+
+def _age(at: datetime | None) -> str:
+    return _now("%(time)s ago") % {"time": timesince(at)} if at else NOTHING
+
+
+def _moment(at: datetime | None) -> str | SafeString:
+    """How long ago, with the exact time for who points at it."""
+    if at is None:
+        return NOTHING
+    words = _age(at) if at <= timezone.now() else _now("in %(time)s") % {"time": timeuntil(at)}
+    exact = timezone.localtime(at)
+    return format_html(
+        '<time datetime="{}" title="{}">{}</time>', exact.isoformat(), f"{exact:%Y-%m-%d %H:%M:%S}", words
+    )
+
+
+def _masked(row: SealedRow, field: str) -> str | SafeString:
+    """Enough to tell two secrets apart, and nothing more."""
+    try:
+        secret = row.reveal(field)
+    except SealError:
+        return _tag(_("cannot be opened: the key that sealed it is gone"), "bad")
+    return format_html("<code>•••• {}</code>", secret.fingerprint) if secret else NOTHING
+
+
+def _time_left(holder: TokenHolder) -> str | SafeString:
+    ends = holder.access_token_expires_at
+    if ends is None:
+        return NOTHING
+    if ends <= timezone.now():
+        return _tag(_now("expired %(time)s ago") % {"time": timesince(ends)}, "bad")
+    return timeuntil(ends)
+
+
+def _told(error: WeChatOpenError) -> str:
+    """An error for the operator: WeChat's with its meaning in their language, and the rid to ask Tencent with."""
+    if not isinstance(error, APIError):
+        return str(error)
+    return _explained(error.errcode, error.rid) or str(error)
+
+
+def _explained(errcode: int | None, rid: str) -> str:
+    meaning = errcodes.meaning(errcode, get_language() or "en") if errcode is not None else ""
+    if not meaning:
+        return ""
+    return f"{errcode} {meaning}" + (f" (rid {rid})" if rid else "")
+
+
+def _lines(texts: Sequence[object]) -> str | SafeString:
+    return format_html_join("", "<div>{}</div>", ((text,) for text in texts)) or NOTHING
+
+
+def _address(url: str) -> str | SafeString:
+    """A link that does not tell its target where it was clicked. WeChat names the address, so it is checked."""
+    if not url.startswith(("https://", "http://")):
+        return url or NOTHING
+    return format_html('<a href="{}" rel="noreferrer noopener" target="_blank">{}</a>', url, _("Open"))
+
+
+# What all pages share
+
+
+def _own_transactions(view: _View) -> _View:
+    """Not wrapped by ATOMIC_REQUESTS: actions call WeChat, and no transaction is held across that."""
+    for alias in connections:
+        view = transaction.non_atomic_requests(using=alias)(view)
+    return view
+
+
+class ReadOnlyAdmin(ModelAdmin):  # type: ignore[type-arg]  # not generic at run time
+    """Rows to look at. Sealed columns are on no page: ``fieldsets`` names what is shown."""
+
+    list_per_page = 50
+    show_full_result_count = False  # counting everything twice takes long in a large table
+    # No date_hierarchy: MariaDB without its time-zone tables raises on it. Date filters serve as well.
+
+    class Media:
+        css = {"all": ["wechat_open/admin.css"]}
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
+        return flatten_fieldsets(self.get_fieldsets(request, obj))
+
+    @_own_transactions
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        return super().changelist_view(request, {**self.list_context(request), **(extra_context or {})})
+
+    def list_context(self, request: HttpRequest) -> dict[str, Any]:
+        """What the list's template needs besides Django's own."""
+        return {}
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """Our actions as buttons. They are sent to the list's own door, which knows permissions and CSRF."""
+        buttons = self.get_action_choices(request, default_choices=[])
+        return super().changeform_view(request, object_id, form_url, {"buttons": buttons, **(extra_context or {})})
+
+    def perform(
+        self, request: HttpRequest, rows: QuerySet[Any], deed: Callable[[Any], object], *, done: object
+    ) -> HttpResponse | None:
+        """Do it to each row, say what came of it, and note it in the row's history."""
+        ends_at = time.monotonic() + PATIENCE
+        for row in rows:
+            if time.monotonic() > ends_at:
+                self.message_user(request, _("That took long; the remaining rows were left alone."), messages.WARNING)
+                break
+            try:
+                deed(row)
+            except WeChatOpenError as error:
+                said, level = _told(error), messages.ERROR
+            else:
+                said, level = str(done), messages.SUCCESS
+            self.log_change(request, row, said)
+            self.message_user(request, f"“{row}”: {said}", level)  # Django makes the first letter a capital
+        back = request.POST.get("back_to")
+        if not back:
+            return None
+        return HttpResponseRedirect(reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_change", args=[back]))
+
+
+# Accounts
+
+
+class AttentionFilter(admin.SimpleListFilter):
+    title = _("attention")
+    parameter_name = "attention"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [("failing", _("renewal fails")), ("overdue", _("renewal is overdue")), ("expired", _("token expired"))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Authorizer]) -> QuerySet[Authorizer] | None:
+        authorized = Q(state=Authorizer.State.AUTHORIZED)
+        wanted = {
+            "failing": authorized & Q(failures__gt=0),
+            "overdue": authorized & Q(next_action_at__lt=clock.now()),
+            "expired": authorized & Q(access_token_expires_at__lt=clock.now()),
+        }
+        chosen = wanted.get(self.value() or "")
+        return queryset.filter(chosen) if chosen else None
+
+
+@admin.register(Authorizer)
+class AuthorizerAdmin(ReadOnlyAdmin):
+    list_display = ["name", "appid", "kind", "tagged_state", "time_left", "principal_name", "problem", "component"]
+    list_filter = ["state", AttentionFilter, "kind", ("component", admin.RelatedOnlyFieldListFilter), "authorized_at"]
+    list_select_related = ["component"]
+    search_fields = ["nick_name", "appid", "principal_name", "user_name"]
+    search_help_text = _("Name, appid, principal or original id (gh_…)")
+    ordering = ["-pk"]
+    actions = ["refresh_now", "sync_profile"]
+    fieldsets = [
+        (None, {"fields": ["name", "appid", "component", "kind", "tagged_state", "problem"]}),
+        (_("Tokens"), {"fields": ["access_token_shown", "time_left", "refresh_token_shown", "next_renewal", "doubts"]}),
+        (
+            _("Authorization"),
+            {"fields": ["authorized_at", "unauthorized_at", "permission_sets"]},
+        ),
+        (
+            _("Profile"),
+            {
+                "fields": [
+                    "user_name",
+                    "alias",
+                    "principal_name",
+                    "signature",
+                    "service_type",
+                    "verify_type",
+                    "account_status",
+                    "avatar",
+                    "qr_code",
+                    "profile_synced_at",
+                ]
+            },
+        ),
+        (_("Last failure"), {"fields": ["failures", "last_failed_at", "last_errcode", "last_error", "last_rid"]}),
+    ]
+
+    # -- columns -----------------------------------------------------------------------------------------------------
+
+    @admin.display(description=_("name"), ordering="nick_name")
+    def name(self, account: Authorizer) -> str:
+        return account.nick_name or account.appid
+
+    @admin.display(description=_("state"), ordering="state")
+    def tagged_state(self, account: Authorizer) -> SafeString:
+        tone = {Authorizer.State.AUTHORIZED: "good", Authorizer.State.NEEDS_REAUTHORIZATION: "bad"}
+        return _tag(account.get_state_display(), tone.get(Authorizer.State(account.state), "off"))
+
+    @admin.display(description=_("token time left"), ordering="access_token_expires_at")
+    def time_left(self, account: Authorizer) -> str | SafeString:
+        return _time_left(account) if account.state == Authorizer.State.AUTHORIZED else NOTHING
+
+    @admin.display(description=_("problem"))
+    def problem(self, account: Authorizer) -> str:
+        said = _explained(account.last_errcode, account.last_rid) or account.last_error
+        return Truncator(said).chars(90) or NOTHING
+
+    @admin.display(description=_("access token"))
+    def access_token_shown(self, account: Authorizer) -> str | SafeString:
+        masked = _masked(account, "access_token")
+        obtained = account.access_token_obtained_at
+        return format_html("{} {}", masked, _age(obtained)) if obtained and masked != NOTHING else masked
+
+    @admin.display(description=_("refresh token"))
+    def refresh_token_shown(self, account: Authorizer) -> str | SafeString:
+        masked = _masked(account, "refresh_token")
+        if not account.previous_refresh_token:
+            return masked
+        return format_html("{} ({} {})", masked, _("before:"), _masked(account, "previous_refresh_token"))
+
+    @admin.display(description=_("next renewal"))
+    def next_renewal(self, account: Authorizer) -> str | SafeString:
+        return _moment(account.next_action_at)
+
+    @admin.display(description=_("in doubt"))
+    def doubts(self, account: Authorizer) -> str | SafeString:
+        doubts = [_now("The stored tokens will be compared with WeChat's records.")] if account.needs_reconcile else []
+        if account.refused_since:
+            doubts.append(_now("WeChat refuses every token since %s.") % timezone.localtime(account.refused_since))
+        if account.missing_since:
+            doubts.append(_now("Missing from WeChat's list since %s.") % timezone.localtime(account.missing_since))
+        return _lines(doubts)
+
+    @admin.display(description=_("permission sets"))
+    def permission_sets(self, account: Authorizer) -> str | SafeString:
+        language = get_language() or "en"
+        return _lines([f"{id} {permissions.name(id, language)}" for id in account.func_info])
+
+    @admin.display(description=_("avatar"))
+    def avatar(self, account: Authorizer) -> str | SafeString:
+        return _address(account.head_img)
+
+    @admin.display(description=_("QR code"))
+    def qr_code(self, account: Authorizer) -> str | SafeString:
+        return _address(account.qrcode_url)
+
+    # -- doors -------------------------------------------------------------------------------------------------------
+
+    def has_delete_permission(self, request: HttpRequest, obj: Authorizer | None = None) -> bool:
+        """One at a time, by a superuser, and only when its owner has taken the authorization back."""
+        gone = obj is not None and obj.state == Authorizer.State.UNAUTHORIZED
+        return gone and bool(request.user.is_active and request.user.is_superuser)
+
+    def has_refresh_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("wechat_open.refresh_account")
+
+    def has_sync_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("wechat_open.sync_account")
+
+    @admin.action(permissions=["refresh"], description=_("Refresh tokens now"))
+    def refresh_now(self, request: HttpRequest, queryset: QuerySet[Authorizer]) -> HttpResponse | None:
+        return self.perform(request, queryset, tokens.refresh_now, done=_("The tokens were refreshed."))
+
+    @admin.action(permissions=["sync"], description=_("Read profile from WeChat"))
+    def sync_profile(self, request: HttpRequest, queryset: QuerySet[Authorizer]) -> HttpResponse | None:
+        return self.perform(request, queryset, authorization.sync_profile, done=_("The profile was read."))
+
+    def list_context(self, request: HttpRequest) -> dict[str, Any]:
+        return {"connect": self._connect_pages(request)}
+
+    def _connect_pages(self, request: HttpRequest) -> list[tuple[str, str]]:
+        """Alias and address of each platform's connect page, for who may connect accounts."""
+        if not request.user.has_perm("wechat_open.authorize_account"):
+            return []
+        try:
+            default = reverse("wechat_open:authorize")
+            return [
+                (alias, default if alias == DEFAULT_ALIAS else reverse("wechat_open:authorize", args=[alias]))
+                for alias in conf.components
+            ]
+        except NoReverseMatch:  # the site did not include our URLs; a system check says so
+            return []
+
+
+# Platforms
+
+
+@admin.register(Component)
+class ComponentAdmin(ReadOnlyAdmin):
+    list_display = ["appid", "alias", "time_left", "ticket", "last_push", "dispatched", "swept", "problem"]
+    search_fields = ["appid"]
+    ordering = ["pk"]
+    fieldsets = [
+        (None, {"fields": ["appid", "alias", "problems"]}),
+        (_("Verify ticket"), {"fields": ["ticket", "last_push", "push_started_at"]}),
+        (
+            _("Component access token"),
+            {"fields": ["access_token_shown", "time_left", "next_renewal", "forced_at", "paused_until"]},
+        ),
+        (_("Accounts"), {"fields": ["accounts", "dispatched", "swept", "sweep_repairs", "sweep_due_at"]}),
+        (_("Last failure"), {"fields": ["failures", "last_failed_at", "last_errcode", "last_error", "last_rid"]}),
+    ]
+
+    @admin.display(description=_("alias in the settings"))
+    def alias(self, component: Component) -> str | SafeString:
+        for alias, credentials in conf.components.items():
+            if credentials.get("APPID") == component.appid:
+                return alias
+        return _tag(_("not configured"), "off")
+
+    time_left = admin.display(description=_("token time left"))(lambda self, component: _time_left(component))
+    next_renewal = admin.display(description=_("next renewal"))(lambda self, row: _moment(row.next_action_at))
+    last_push = admin.display(description=_("last push"))(lambda self, row: _moment(row.last_push_at))
+    dispatched = admin.display(description=_("last dispatch"))(lambda self, row: _moment(row.heartbeat_at))
+    swept = admin.display(description=_("last sweep"))(lambda self, row: _moment(row.swept_at))
+
+    @admin.display(description=_("newest ticket"))
+    def ticket(self, component: Component) -> str | SafeString:
+        newest = component.tickets.first()
+        return _moment(newest.created_at) if newest else _tag(_("none yet"), "bad")
+
+    @admin.display(description=_("access token"))
+    def access_token_shown(self, component: Component) -> str | SafeString:
+        return _masked(component, "access_token")
+
+    @admin.display(description=_("problem"))
+    def problem(self, component: Component) -> str:
+        said = _explained(component.last_errcode, component.last_rid) or component.last_error
+        return Truncator(said).chars(90) or NOTHING
+
+    @admin.display(description=_("what is wrong right now"))
+    def problems(self, component: Component) -> str | SafeString:
+        try:
+            reports = health.report()["components"]
+        except WeChatOpenError as error:
+            return str(error)
+        for report in reports:
+            if report["appid"] == component.appid:
+                words = [PROBLEMS.get(word, word) for word in report["problems"]]
+                return _lines(words) if words else _tag(_("nothing"), "good")
+        return NOTHING
+
+    @admin.display(description=_("accounts"))
+    def accounts(self, component: Component) -> str | SafeString:
+        counts = [
+            (label, component.authorizers.filter(state=state).count()) for state, label in Authorizer.State.choices
+        ]
+        return _lines([f"{capfirst(label)}: {count}" for label, count in counts])
+
+
+@admin.register(VerifyTicket)
+class VerifyTicketAdmin(ReadOnlyAdmin):
+    list_display = ["created_at", "component", "age", "received_at", "shown"]
+    list_filter = ["created_at", ("component", admin.RelatedOnlyFieldListFilter)]
+    list_select_related = ["component"]
+    fieldsets = [(None, {"fields": ["component", "created_at", "received_at", "age", "shown"]})]
+
+    @admin.display(description=_("age"))
+    def age(self, ticket: VerifyTicket) -> str | SafeString:
+        return _moment(ticket.created_at)
+
+    @admin.display(description=_("ticket"))
+    def shown(self, ticket: VerifyTicket) -> str | SafeString:
+        return _masked(ticket, "ticket")
+
+
+# Links and pushes
+
+
+class LinkStateFilter(admin.SimpleListFilter):
+    title = _("state")
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [("open", _("open")), ("used", _("used")), ("expired", _("expired"))]
+
+    def queryset(
+        self, request: HttpRequest, queryset: QuerySet[AuthorizationLink]
+    ) -> QuerySet[AuthorizationLink] | None:
+        unused = Q(completed_at=None)
+        wanted = {
+            "open": unused & Q(expires_at__gt=clock.now()),
+            "used": ~unused,
+            "expired": unused & Q(expires_at__lte=clock.now()),
+        }
+        chosen = wanted.get(self.value() or "")
+        return queryset.filter(chosen) if chosen else None
+
+
+@admin.register(AuthorizationLink)
+class AuthorizationLinkAdmin(ReadOnlyAdmin):
+    """The address itself is not shown: who has it may authorize in the tenant's name."""
+
+    list_display = ["created_at", "tagged_state", "user", "payload_shown", "authorizer", "expires_at", "component"]
+    list_filter = [LinkStateFilter, "created_at", ("component", admin.RelatedOnlyFieldListFilter)]
+    list_select_related = ["component", "user", "authorizer"]
+    fieldsets = [
+        (None, {"fields": ["component", "tagged_state", "user", "created_at", "expires_at", "completed_at"]}),
+        (_("What the owner is asked for"), {"fields": ["kinds", "biz_appid", "permission_sets"]}),
+        (_("What came of it"), {"fields": ["payload_shown", "authorizer", "next_url"]}),
+    ]
+
+    def get_search_fields(self, request: HttpRequest) -> list[str]:
+        return [f"user__{get_user_model().USERNAME_FIELD}", "biz_appid", "authorizer__appid", "authorizer__nick_name"]
+
+    @admin.display(description=_("state"))
+    def tagged_state(self, link: AuthorizationLink) -> SafeString:
+        if link.completed_at:
+            return _tag(_("used"), "good")
+        if link.expires_at <= timezone.now():
+            return _tag(_("expired"), "off")
+        return _tag(_("open"), "busy")
+
+    @admin.display(description=_("tenant payload"))
+    def payload_shown(self, link: AuthorizationLink) -> str | SafeString:
+        return format_html("<code>{}</code>", json.dumps(link.payload, ensure_ascii=False)) if link.payload else NOTHING
+
+    @admin.display(description=_("kinds of account"))
+    def kinds(self, link: AuthorizationLink) -> str:
+        names = {number: name for name, number in authorization.AUTH_TYPES.items()}
+        return f"{link.auth_type} {names.get(link.auth_type, '')}"
+
+    @admin.display(description=_("permission sets asked for"))
+    def permission_sets(self, link: AuthorizationLink) -> str | SafeString:
+        language = get_language() or "en"
+        return _lines([f"{id} {permissions.name(id, language)}" for id in link.category_ids])
+
+
+@admin.register(Push)
+class PushAdmin(ReadOnlyAdmin):
+    """What was pushed stays sealed; only its envelope is shown."""
+
+    list_display = ["received_at", "info_type", "account", "tagged_state", "attempts", "error_shown", "component"]
+    list_filter = ["state", "info_type", "received_at", ("component", admin.RelatedOnlyFieldListFilter)]
+    list_select_related = ["component"]
+    search_fields = ["authorizer_appid", "info_type"]
+    search_help_text = _("Appid or type")
+    actions = ["process_again"]
+    fieldsets = [
+        (None, {"fields": ["info_type", "account", "component", "tagged_state"]}),
+        (_("When"), {"fields": ["created_at", "received_at", "processed_at", "next_attempt_at"]}),
+        (_("Attempts"), {"fields": ["attempts", "error"]}),
+    ]
+
+    @admin.display(description=_("account"), ordering="authorizer_appid")
+    def account(self, push: Push) -> str:
+        return push.authorizer_appid or NOTHING
+
+    @admin.display(description=_("state"), ordering="state")
+    def tagged_state(self, push: Push) -> SafeString:
+        tone = {Push.State.DONE: "good", Push.State.RECEIVED: "busy"}
+        return _tag(push.get_state_display(), tone.get(Push.State(push.state), "bad"))
+
+    @admin.display(description=_("error"))
+    def error_shown(self, push: Push) -> str:
+        return Truncator(push.error).chars(90) or NOTHING
+
+    def has_replay_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("wechat_open.change_push")
+
+    @admin.action(permissions=["replay"], description=_("Process again"))
+    def process_again(self, request: HttpRequest, queryset: QuerySet[Push]) -> HttpResponse | None:
+        return self.perform(request, queryset, _replay, done=_("It was processed."))
+
+
+def _replay(push: Push) -> None:
+    """Its failure as an exception, for the operator."""
+    inbox.replay(push)
+    push.refresh_from_db()
+    if push.error:
+        raise WeChatOpenError(_now("It failed again: %s") % push.error)

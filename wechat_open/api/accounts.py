@@ -1,0 +1,72 @@
+"""How is a call made in an account's name?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..client import MAX_MEDIA, Answer
+from ..component import Platform, platform, platform_of
+from ..conf import DEFAULT_ALIAS
+from ..models import Authorizer
+from ..tokens import as_authorizer
+from .platform import ComponentAPI
+
+JSON = dict[str, Any]
+
+
+def authorizer(account: str | Authorizer, *, component: str | None = None) -> AuthorizerAPI:
+    """Calls in the name of an account.
+
+    ``account`` is an appid or a row; ``component`` the alias of the platform that holds it, for an appid (default:
+    ``"default"``). Nothing is looked up before the first call.
+    """
+    if isinstance(account, Authorizer):
+        return AuthorizerAPI(platform_of(account.component), account.appid)
+    return AuthorizerAPI(platform(component or DEFAULT_ALIAS), account)
+
+
+class AuthorizerAPI:
+    """Any WeChat API that takes an account's access token.
+
+    Every method raises UnknownAuthorizer, AuthorizerUnauthorized, ReauthorizationNeeded or TokenUnavailable when there
+    is no token to call with, APIError (or what is below it) for WeChat's errcodes, and Unreachable when there is no
+    usable answer. A call is repeated once, and only after WeChat refused its token, which means that it did nothing.
+    """
+
+    def __init__(self, platform: Platform, appid: str) -> None:
+        self.platform = platform
+        self.appid = appid
+
+    def __repr__(self) -> str:
+        return f"<AuthorizerAPI {self.appid} of {self.platform.alias}>"
+
+    def get(self, path: str, **params: Any) -> JSON:
+        """GET ``path`` with query parameters; the JSON object that WeChat answers."""
+        return _json(self.request("GET", path, params=params))
+
+    def post(self, path: str, *, json: Any = None, params: JSON | None = None, files: Any = None) -> JSON:
+        """POST ``path`` with a JSON body (``{}`` when there is nothing to say: WeChat wants one) or ``files``."""
+        body = {} if json is None and files is None else json
+        return _json(self.request("POST", path, json=body, params=params, files=files))
+
+    def download(self, path: str, *, json: Any = None, **params: Any) -> bytes:
+        """The bytes of a picture or another medium; WeChat's errors are raised all the same (protocol 0.2)."""
+        return self.request("GET" if json is None else "POST", path, json=json, params=params).content
+
+    def request(self, method: str, path: str, **options: Any) -> Answer:
+        """The general form; ``options`` are those of ``client.Client.call`` (params, json, files, data)."""
+        options.setdefault("max_bytes", MAX_MEDIA)
+        call = self.platform.endpoints.client.call
+        return as_authorizer(self.platform, self.appid, lambda token: call(method, path, token=token, **options))
+
+    def get_option(self, name: str) -> str:
+        """get_authorizer_option: location_report, voice_recognize or customer_service (protocol 4.5)."""
+        return ComponentAPI(self.platform).get_option(self.appid, name)
+
+    def set_option(self, name: str, value: str) -> None:
+        """set_authorizer_option (protocol 4.5)."""
+        ComponentAPI(self.platform).set_option(self.appid, name, value)
+
+
+def _json(answer: Answer) -> JSON:
+    return {} if answer.data is None else answer.data

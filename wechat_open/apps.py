@@ -1,0 +1,16 @@
+"""What happens when Django starts?
+
+System checks and tasks become known; nothing is read, built or called.
+"""
+
+from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
+
+
+class WeChatOpenConfig(AppConfig):
+    name = "wechat_open"
+    verbose_name = _("WeChat Open Platform")
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from . import checks, tasks  # noqa: F401  # importing them registers them

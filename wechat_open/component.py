@@ -1,0 +1,68 @@
+"""What is a platform, as this project configured it?
+
+Settings become objects here: the key pairs that open its pushes, the endpoints that speak for it, its row. Built anew
+at each use from the settings, so nothing outlives a change of them; only connections are pooled, in ``client``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from .client import Client
+from .conf import DEFAULT_ALIAS, conf
+from .endpoints import Endpoints
+from .exceptions import ConfigurationError
+from .models import Component
+from .protocol.crypto import KeyPair
+from .secret import Secret
+
+
+@dataclass(frozen=True)
+class Platform:
+    """One third-party platform: ``alias`` in the settings, ``appid`` at WeChat."""
+
+    alias: str
+    appid: str
+    pairs: tuple[KeyPair, ...] = field(repr=False)
+    endpoints: Endpoints = field(repr=False)
+
+    @cached_property
+    def row(self) -> Component:
+        """Its row, made at first use."""
+        return Component.objects.get_or_create(appid=self.appid)[0]
+
+
+def platform(alias: str = DEFAULT_ALIAS) -> Platform:
+    """The platform of this alias; ConfigurationError names what is missing."""
+    credentials = conf.component(alias)
+    keys = [(credentials["TOKEN"], credentials["ENCODING_AES_KEY"])]
+    keys += [(pair["TOKEN"], pair["ENCODING_AES_KEY"]) for pair in credentials.get("PREVIOUS_KEYS", ())]
+    appid = str(credentials["APPID"])
+    return Platform(
+        alias=alias,
+        appid=appid,
+        pairs=tuple(KeyPair.from_console(token, key) for token, key in keys),
+        endpoints=Endpoints(
+            client=Client(conf.api_base_url, conf.timeout),
+            appid=appid,
+            appsecret=Secret(str(credentials["APPSECRET"])),
+            token_parameter=conf.component_token_parameter,
+            option_api=conf.option_api,
+        ),
+    )
+
+
+def platforms() -> list[Platform]:
+    """Every configured platform."""
+    return [platform(alias) for alias in conf.components]
+
+
+def platform_of(row: Component) -> Platform:
+    """The platform that this row belongs to; ConfigurationError when it is no longer configured."""
+    for alias, credentials in conf.components.items():
+        if credentials.get("APPID") == row.appid:
+            return platform(alias)
+    raise ConfigurationError(
+        f'Platform {row.appid} is stored, but not in WECHAT_OPEN["COMPONENTS"]: add it again, or delete its row.'
+    )

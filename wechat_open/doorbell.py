@@ -1,0 +1,36 @@
+"""How is a worker woken?
+
+A Celery message that carries no state: losing it, doubling it or delaying it changes nothing, because what is to be
+done lies in the database and is looked for regularly. So ringing never fails and never blocks for long; when the
+broker is down it is left alone for some seconds.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any
+
+from celery import current_app
+
+logger = logging.getLogger(__name__)
+
+EXPIRES = 60
+LEAVE_ALONE = 10.0
+"""Seconds without another try after the broker has failed."""
+
+_failed_at = float("-inf")
+
+
+def ring(task: str, *args: Any) -> bool:
+    """Send the task by its name; False when the broker could not be reached."""
+    global _failed_at
+    if time.monotonic() - _failed_at < LEAVE_ALONE:
+        return False
+    try:
+        current_app.signature(task, args=args).apply_async(retry=False, expires=EXPIRES, ignore_result=True)
+    except Exception as error:  # transports raise what their drivers raise: no common root exists
+        _failed_at = time.monotonic()
+        logger.warning("The broker could not be reached (%s); the next sweep will see to it.", type(error).__name__)
+        return False
+    return True

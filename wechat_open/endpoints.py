@@ -1,0 +1,266 @@
+"""What do the component APIs take, and what must they answer?
+
+One method per API of protocol sections 2 to 4, under WeChat's names. Each takes the token it needs as an argument,
+checks the *whole* answer before anybody stores any of it, and returns a value. No Django, no storage, no retry.
+
+A malformed answer to a call that may have changed something is ``Unreachable``: the outcome is unknown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from .client import Answer, Client
+from .exceptions import Unreachable
+from .protocol.permissions import parse_func_info
+from .secret import Secret
+
+LIST_PAGE = 500
+"""The most that api_get_authorizer_list gives at once (40170 above)."""
+
+LONGEST_LIFE = timedelta(days=7)
+"""A token or code said to live longer is a malformed answer."""
+
+PATH = "/cgi-bin/component/"
+START_PUSH_TICKET = PATH + "api_start_push_ticket"
+COMPONENT_TOKEN = PATH + "api_component_token"
+CREATE_PREAUTHCODE = PATH + "api_create_preauthcode"
+QUERY_AUTH = PATH + "api_query_auth"
+AUTHORIZER_TOKEN = PATH + "api_authorizer_token"
+GET_AUTHORIZER_INFO = PATH + "api_get_authorizer_info"
+GET_AUTHORIZER_LIST = PATH + "api_get_authorizer_list"
+OPTION_PATHS = {
+    "current": (PATH + "get_authorizer_option", PATH + "set_authorizer_option"),
+    "legacy": (PATH + "api_get_authorizer_option", PATH + "api_set_authorizer_option"),
+}
+
+
+@dataclass(frozen=True)
+class NewToken:
+    """An access token and how long it lives, counted from before it was asked for."""
+
+    token: Secret
+    expires_in: timedelta
+
+
+@dataclass(frozen=True)
+class PreAuthCode:
+    code: Secret
+    expires_in: timedelta
+
+
+@dataclass(frozen=True)
+class Refreshed:
+    """The pair that a refresh brings. ``refresh_token`` may be empty: then the old one stands."""
+
+    access: NewToken
+    refresh_token: Secret
+
+
+@dataclass(frozen=True)
+class Grant:
+    """What an authorization code was exchanged for.
+
+    ``access`` is None and ``refresh_token`` empty for accounts without API permission (4.1). ``answered_at`` is
+    WeChat's time: at that moment the account was authorized.
+    """
+
+    appid: str
+    access: NewToken | None
+    refresh_token: Secret
+    func_info: tuple[int, ...]
+    answered_at: datetime | None
+
+
+@dataclass(frozen=True)
+class AuthorizerInfo:
+    """Profile and permission sets. ``refresh_token`` may be empty (4.3)."""
+
+    profile: dict[str, Any] = field(repr=False)
+    refresh_token: Secret
+    func_info: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A row of WeChat's own list of accounts that have authorized the platform. ``refresh_token`` may be empty."""
+
+    appid: str
+    refresh_token: Secret
+    authorized_at: datetime
+
+
+@dataclass(frozen=True)
+class ListPage:
+    total_count: int
+    authorizers: tuple[Listed, ...]
+
+
+@dataclass(frozen=True)
+class Endpoints:
+    """The component APIs for one platform."""
+
+    client: Client
+    appid: str
+    appsecret: Secret
+    token_parameter: str = "component_access_token"  # a parameter's name
+    option_api: str = "current"
+
+    def start_push_ticket(self) -> str:
+        """Have WeChat push tickets again (2.2). Returns its errmsg, which says whether pushing was on."""
+        answer = self._post(
+            START_PUSH_TICKET, {"component_appid": self.appid, "component_secret": self.appsecret.reveal()}
+        )
+        return str(_object(answer, START_PUSH_TICKET).get("errmsg", ""))
+
+    def component_token(self, ticket: Secret) -> NewToken:
+        """api_component_token (3.1)."""
+        answer = self._post(
+            COMPONENT_TOKEN,
+            {
+                "component_appid": self.appid,
+                "component_appsecret": self.appsecret.reveal(),
+                "component_verify_ticket": ticket.reveal(),
+            },
+        )
+        return _token(_object(answer, COMPONENT_TOKEN), "component_access_token", COMPONENT_TOKEN)
+
+    def create_preauthcode(self, token: Secret) -> PreAuthCode:
+        """api_create_preauthcode (3.2). Good for one authorization; as long as the answer says."""
+        data = _object(self._post(CREATE_PREAUTHCODE, {"component_appid": self.appid}, token=token), CREATE_PREAUTHCODE)
+        code = _token(data, "pre_auth_code", CREATE_PREAUTHCODE)
+        return PreAuthCode(code.token, code.expires_in)
+
+    def query_auth(self, token: Secret, code: Secret) -> Grant:
+        """api_query_auth (4.1): exchange an authorization code."""
+        answer = self._post(
+            QUERY_AUTH, {"component_appid": self.appid, "authorization_code": code.reveal()}, token=token
+        )
+        info = _nested(_object(answer, QUERY_AUTH), "authorization_info", QUERY_AUTH)
+        has_token = bool(info.get("authorizer_access_token"))
+        return Grant(
+            appid=_text(info, "authorizer_appid", QUERY_AUTH),
+            access=_token(info, "authorizer_access_token", QUERY_AUTH) if has_token else None,
+            refresh_token=Secret(str(info.get("authorizer_refresh_token") or "")),
+            func_info=parse_func_info(info.get("func_info")),
+            answered_at=answer.answered_at,
+        )
+
+    def authorizer_token(self, token: Secret, appid: str, refresh_token: Secret) -> Refreshed:
+        """api_authorizer_token (4.2): a new access token, and perhaps a new refresh token, which must be stored."""
+        answer = self._post(
+            AUTHORIZER_TOKEN,
+            {
+                "component_appid": self.appid,
+                "authorizer_appid": appid,
+                "authorizer_refresh_token": refresh_token.reveal(),
+            },
+            token=token,
+        )
+        data = _object(answer, AUTHORIZER_TOKEN)
+        if str(data.get("authorizer_appid") or appid) != appid:
+            raise Unreachable(AUTHORIZER_TOKEN, "an answer about another account")
+        return Refreshed(
+            _token(data, "authorizer_access_token", AUTHORIZER_TOKEN),
+            Secret(_optional_text(data, "authorizer_refresh_token", AUTHORIZER_TOKEN)),
+        )
+
+    def authorizer_info(self, token: Secret, appid: str) -> AuthorizerInfo:
+        """api_get_authorizer_info (4.3)."""
+        answer = self._post(
+            GET_AUTHORIZER_INFO, {"component_appid": self.appid, "authorizer_appid": appid}, token=token
+        )
+        data = _object(answer, GET_AUTHORIZER_INFO)
+        authorization = _nested(data, "authorization_info", GET_AUTHORIZER_INFO)
+        return AuthorizerInfo(
+            profile=dict(_nested(data, "authorizer_info", GET_AUTHORIZER_INFO)),
+            refresh_token=Secret(_optional_text(authorization, "authorizer_refresh_token", GET_AUTHORIZER_INFO)),
+            func_info=parse_func_info(authorization.get("func_info")),
+        )
+
+    def authorizer_list(self, token: Secret, offset: int = 0, count: int = LIST_PAGE) -> ListPage:
+        """api_get_authorizer_list (4.6): one page, at most 500."""
+        answer = self._post(
+            GET_AUTHORIZER_LIST, {"component_appid": self.appid, "offset": offset, "count": count}, token=token
+        )
+        data = _object(answer, GET_AUTHORIZER_LIST)
+        try:
+            return ListPage(
+                int(data["total_count"]),
+                tuple(
+                    Listed(
+                        appid=_text(entry, "authorizer_appid", GET_AUTHORIZER_LIST),
+                        refresh_token=Secret(_optional_text(entry, "refresh_token", GET_AUTHORIZER_LIST)),
+                        authorized_at=datetime.fromtimestamp(int(entry["auth_time"]), timezone.utc),
+                    )
+                    for entry in data["list"]
+                ),
+            )
+        except (KeyError, TypeError, ValueError, OverflowError, OSError):
+            raise Unreachable(GET_AUTHORIZER_LIST, "a malformed list") from None
+
+    def get_option(self, token: Secret, appid: str, name: str) -> str:
+        """get_authorizer_option (4.5). ``token`` is the account's for the current API, the component's for legacy."""
+        path = OPTION_PATHS[self.option_api][0]
+        data = _object(self._post(path, self._option(appid, name), token=token, parameter=self._option_parameter), path)
+        return _text(data, "option_value", path)
+
+    def set_option(self, token: Secret, appid: str, name: str, value: str) -> None:
+        """set_authorizer_option (4.5)."""
+        body = self._option(appid, name) | {"option_value": value}
+        self._post(OPTION_PATHS[self.option_api][1], body, token=token, parameter=self._option_parameter)
+
+    @property
+    def _option_parameter(self) -> str:
+        return "access_token" if self.option_api == "current" else self.token_parameter
+
+    def _option(self, appid: str, name: str) -> dict[str, str]:
+        """The current page names only option_name; the rest is harmless and identifies the account (4.5)."""
+        return {"component_appid": self.appid, "authorizer_appid": appid, "option_name": name}
+
+    def _post(
+        self, path: str, body: Mapping[str, Any], *, token: Secret | None = None, parameter: str | None = None
+    ) -> Answer:
+        return self.client.call("POST", path, token=token, token_parameter=parameter or self.token_parameter, json=body)
+
+
+def _object(answer: Answer, path: str) -> dict[str, Any]:
+    if answer.data is None:
+        raise Unreachable(path, "an answer that is not JSON")
+    return answer.data
+
+
+def _nested(data: Mapping[str, Any], name: str, path: str) -> Mapping[str, Any]:
+    value = data.get(name)
+    if not isinstance(value, dict):
+        raise Unreachable(path, f"an answer without {name}")
+    return value
+
+
+def _text(data: Mapping[str, Any], name: str, path: str) -> str:
+    value = _optional_text(data, name, path)
+    if not value:
+        raise Unreachable(path, f"an answer without {name}")
+    return value
+
+
+def _optional_text(data: Mapping[str, Any], name: str, path: str) -> str:
+    value = data.get(name)
+    if value is not None and not isinstance(value, str):
+        raise Unreachable(path, f"an answer whose {name} is not text")
+    return value or ""
+
+
+def _token(data: Mapping[str, Any], name: str, path: str) -> NewToken:
+    """A token together with ``expires_in``; both must make sense, or nothing of the answer is used."""
+    token = _text(data, name, path)
+    try:
+        expires_in = timedelta(seconds=int(data["expires_in"]))
+    except (KeyError, TypeError, ValueError, OverflowError):
+        raise Unreachable(path, "an answer without a usable expires_in") from None
+    if not timedelta() < expires_in <= LONGEST_LIFE:
+        raise Unreachable(path, "an answer without a usable expires_in")
+    return NewToken(Secret(token), expires_in)

@@ -1,0 +1,187 @@
+"""What can go wrong, and how would a caller react?
+
+::
+
+    WeChatOpenError
+    ├── ConfigurationError          a setting is missing or wrong: mend it, nothing else helps
+    ├── InvalidPush                 what claims to come from WeChat does not: refuse it
+    ├── SealError                   a stored secret cannot be opened with the configured keys
+    ├── UnknownAuthorizer           no such account under this platform
+    ├── AuthorizerUnavailable       the account is known, and nobody may act for it
+    │   ├── AuthorizerUnauthorized      its owner cancelled the authorization
+    │   └── ReauthorizationNeeded       WeChat refuses every token we hold: the owner must authorize again
+    ├── AuthorizationRefused        a return from WeChat's page that we did not start, or that came too late
+    ├── TokenUnavailable            no usable token right now: try again after ``retry_after``
+    │   └── TicketMissing               WeChat has pushed no verify ticket that could buy a component token
+    ├── Unreachable                 WeChat gave no usable answer; whether it acted is unknown
+    └── APIError                    WeChat answered with an errcode
+        ├── TokenRefused                the access token is dead or was never good
+        ├── RefreshTokenRefused         61023: the refresh token is not the current one
+        ├── NotAuthorized               61003: WeChat says that the account has not authorized the platform
+        ├── CodeRefused                 the authorization code is used, wrong or too old
+        ├── TicketRefused               the verify ticket is too old or wrong
+        ├── PermissionMissing           the account does not own this API, or did not grant it
+        ├── PlatformFault               the platform's own set-up: secret, IP whitelist, release
+        ├── QuotaExceeded               no calls left until the quota is reset
+        ├── RateLimited                 too fast: wait and repeat
+        └── SystemBusy                  WeChat is busy: wait and repeat
+
+No message, ``repr`` or attribute carries a token, a ticket, a code or a secret.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+
+class WeChatOpenError(Exception):
+    """The root of everything that this package raises on purpose."""
+
+
+class ConfigurationError(WeChatOpenError):
+    """A setting is missing or wrong. The message names the setting and the remedy."""
+
+
+class InvalidPush(WeChatOpenError):
+    """A request to a callback that WeChat did not make, or that was changed on the way.
+
+    ``reason`` is one word for logs and counters. It is never told to the peer.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"refused push: {reason}")
+        self.reason = reason
+
+
+class SealError(WeChatOpenError):
+    """A value at rest cannot be opened: unknown key id, changed content, or moved from another row or field."""
+
+
+class UnknownAuthorizer(WeChatOpenError):
+    """No account with this appid is known under this platform."""
+
+    def __init__(self, appid: str, component: str) -> None:
+        super().__init__(
+            f"Account {appid} is unknown to platform {component!r}. Let its owner authorize on the connect page, "
+            "or name the platform that holds it (component=...)."
+        )
+        self.appid = appid
+        self.component = component
+
+
+class AuthorizerUnavailable(WeChatOpenError):
+    """The account is known, and no call can be made in its name."""
+
+    def __init__(self, appid: str, message: str) -> None:
+        super().__init__(message)
+        self.appid = appid
+
+
+class AuthorizerUnauthorized(AuthorizerUnavailable):
+    """The owner cancelled the authorization."""
+
+    def __init__(self, appid: str) -> None:
+        super().__init__(
+            appid,
+            f"Account {appid} has cancelled its authorization. Send its owner through the connect page again "
+            f"(authorization.begin(biz_appid={appid!r}) makes a link).",
+        )
+
+
+class ReauthorizationNeeded(AuthorizerUnavailable):
+    """WeChat has refused every token of this account for too long."""
+
+    def __init__(self, appid: str) -> None:
+        super().__init__(
+            appid,
+            f"WeChat refuses every token of account {appid}: its owner must authorize again on the connect page "
+            f"(authorization.begin(biz_appid={appid!r}) makes a link).",
+        )
+
+
+class AuthorizationRefused(WeChatOpenError):
+    """A return from WeChat's page without a state of ours, in another browser, used before, or too late."""
+
+
+class TokenUnavailable(WeChatOpenError):
+    """No usable token at this moment; the next attempt makes sense after ``retry_after``."""
+
+    def __init__(self, message: str, retry_after: timedelta = timedelta(seconds=5)) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class TicketMissing(TokenUnavailable):
+    """No verify ticket is stored that WeChat would still accept."""
+
+
+class Unreachable(WeChatOpenError):
+    """No usable answer: no connection, a timeout, HTTP 5xx, or something that is not WeChat's JSON.
+
+    Whether WeChat did what it was asked is unknown.
+    """
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"WeChat gave no usable answer to {path}: {reason}")
+        self.path = path
+        self.reason = reason
+
+
+class APIError(WeChatOpenError):
+    """WeChat answered with an errcode.
+
+    ``errcode`` is WeChat's number, ``errmsg`` its text (without the rid), ``meaning`` ours in English, ``rid`` the
+    request id that Tencent's support asks for, or empty.
+    """
+
+    def __init__(self, errcode: int, errmsg: str = "", *, meaning: str = "", rid: str = "", path: str = "") -> None:
+        self.errcode = errcode
+        self.errmsg = errmsg
+        self.meaning = meaning
+        self.rid = rid
+        self.path = path
+        what = f"{errcode} {meaning or errmsg or 'unknown error'}"
+        said = f" (errmsg: {errmsg})" if meaning and errmsg else ""
+        super().__init__(
+            f"WeChat answered {what}{said}" + (f" to {path}" if path else "") + (f" [rid {rid}]" if rid else "")
+        )
+
+
+class TokenRefused(APIError):
+    """The access token is dead: invalidate it, take a new one, repeat once."""
+
+
+class RefreshTokenRefused(APIError):
+    """The refresh token is not the one that WeChat holds for the account."""
+
+
+class NotAuthorized(APIError):
+    """WeChat says that the account has not authorized the platform, or no longer."""
+
+
+class CodeRefused(APIError):
+    """The authorization code is used, wrong or too old."""
+
+
+class TicketRefused(APIError):
+    """The verify ticket is too old or wrong: try the previous one, have pushing started."""
+
+
+class PermissionMissing(APIError):
+    """The account does not own this API, or its owner did not grant the permission set."""
+
+
+class PlatformFault(APIError):
+    """The platform's own set-up is at fault: secret, IP whitelist, release. No account is to blame."""
+
+
+class QuotaExceeded(APIError):
+    """The quota of this API is used up."""
+
+
+class RateLimited(APIError):
+    """Called too often within a minute."""
+
+
+class SystemBusy(APIError):
+    """WeChat is busy; the same call may work in a moment."""

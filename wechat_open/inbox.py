@@ -1,0 +1,189 @@
+"""What does a push do, and how is it done once?
+
+``receive`` records an authenticated push durably under a key made of its decrypted fields; only then may WeChat be told
+``success``. ``process`` acts on it afterwards: claimed, repeated with back-off, and harmless when done twice, because
+every effect is ordered by WeChat's time or keyed by its authorization code. Tickets are not queued: they are stored on
+the spot, since everything else waits for them.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from datetime import timedelta
+from functools import singledispatch
+
+from django.db import IntegrityError, transaction
+from django.db.models import F, Q
+
+from . import authorization, clock, signals
+from .component import Platform, platform_of
+from .exceptions import InvalidPush, WeChatOpenError
+from .models import Component, Push, VerifyTicket, update_row
+from .protocol import events
+from .protocol.envelope import Unsealed, read_plain
+from .protocol.events import Authorized, Event, MiniProgramRegistered, TicketPushed, Unauthorized
+from .sealing import digest
+
+logger = logging.getLogger(__name__)
+
+TICKETS_KEPT = 12
+"""Two hours of pushes. Any of them lives twelve hours (protocol 2.1)."""
+
+LEASE = timedelta(minutes=1)
+FIRST_RETRY = timedelta(seconds=10)
+LAST_RETRY = timedelta(minutes=15)
+MAX_ATTEMPTS = 100
+"""At the longest interval about a day; a code is worthless by then, and the sweep has seen to the account."""
+
+KEEP_DONE = timedelta(days=30)
+
+
+def receive(platform: Platform, unsealed: Unsealed) -> Push | None:
+    """Record an authenticated push; the row to process, or None for a ticket or a repeat.
+
+    InvalidPush when it is not an event for this platform. Database errors are raised: then there is no ``success``.
+    """
+    event = events.parse(unsealed.fields)
+    if event.appid != platform.appid:
+        raise InvalidPush("appid")
+    if isinstance(event, TicketPushed):
+        _store_ticket(platform.row, event)
+        return None
+    return _record(platform.row, event, unsealed.plain)
+
+
+def _store_ticket(component: Component, event: TicketPushed) -> None:
+    """Keep the ticket with WeChat's time; a repeat is the same row, an older one never becomes the newest."""
+    ticket = VerifyTicket(
+        component=component,
+        digest=digest(event.ticket.reveal(), "verify ticket"),
+        created_at=event.created_at,
+        received_at=clock.now(),
+    )
+    ticket.ticket = ticket.seal("ticket", event.ticket.reveal())
+    try:
+        with transaction.atomic():
+            ticket.save(force_insert=True)
+    except IntegrityError:
+        logger.info("A verify ticket was pushed again.")
+    update_row(component, last_push_at=clock.now())
+    kept = list(component.tickets.order_by("-created_at", "-pk").values_list("pk", flat=True)[:TICKETS_KEPT])
+    component.tickets.exclude(pk__in=kept).delete()
+    signals.announce(signals.push_received, type(event), component=component, event=event)
+
+
+def _record(component: Component, event: Event, plain: bytes) -> Push | None:
+    push = Push(
+        component=component,
+        digest=_identity(event),
+        info_type=event.info_type[:64],
+        authorizer_appid=event.authorizer_appid[:64],
+        created_at=event.created_at,
+        received_at=clock.now(),
+        next_attempt_at=clock.now(),
+    )
+    push.payload = push.seal("payload", plain.decode())
+    try:
+        with transaction.atomic():
+            push.save(force_insert=True)
+    except IntegrityError:
+        logger.info("A push of type %s came again.", push.info_type)
+        return None
+    update_row(component, last_push_at=clock.now())
+    return push
+
+
+def _identity(event: Event) -> str:
+    """No field identifies a push (protocol 5.4): all its fields together do, whatever the ciphertext looked like."""
+    return digest(json.dumps(event.fields, sort_keys=True, ensure_ascii=False), "push")
+
+
+# -- processing --------------------------------------------------------------------------------------------------------
+
+
+def process(push_id: int) -> bool:
+    """Act on one push, unless somebody is at it or has done it; True when it is done now."""
+    free = Push.objects.filter(
+        pk=push_id, state__in=[Push.State.RECEIVED, Push.State.FAILED], next_attempt_at__lte=clock.now()
+    )
+    if not free.update(next_attempt_at=clock.now() + LEASE, attempts=F("attempts") + 1):
+        return False
+    push = Push.objects.select_related("component").get(pk=push_id)
+    try:
+        event = events.parse(read_plain(push.reveal("payload").reveal().encode()))
+        act(event, platform_of(push.component))
+    except WeChatOpenError as error:
+        _failed(push, str(error))
+        logger.warning("A push of type %s could not be processed: %s", push.info_type, error)
+        return False
+    except Exception as error:
+        _failed(push, f"{type(error).__name__}: see the log")
+        logger.exception("A push of type %s failed unexpectedly.", push.info_type)
+        return False
+    update_row(push, state=Push.State.DONE, processed_at=clock.now(), next_attempt_at=None, error="")
+    signals.announce(signals.push_received, type(event), component=push.component, event=event)
+    return True
+
+
+def process_due(limit: int = 100) -> int:
+    """Process what the broker lost and what is to be repeated, oldest first; how many are done now."""
+    due = Push.objects.filter(
+        Q(state=Push.State.RECEIVED) | Q(state=Push.State.FAILED), next_attempt_at__lte=clock.now()
+    )
+    return sum(process(pk) for pk in due.order_by("next_attempt_at").values_list("pk", flat=True)[:limit])
+
+
+def replay(push: Push) -> bool:
+    """Process again, whatever became of it before."""
+    update_row(push, state=Push.State.RECEIVED, next_attempt_at=clock.now(), attempts=0)
+    return process(push.pk)
+
+
+def _failed(push: Push, error: str) -> None:
+    """Repeat later, ever more rarely, and not for ever."""
+    abandoned = push.attempts >= MAX_ATTEMPTS
+    wait = min(LAST_RETRY, FIRST_RETRY * 2 ** min(push.attempts - 1, 12))
+    update_row(
+        push,
+        state=Push.State.ABANDONED if abandoned else Push.State.FAILED,
+        next_attempt_at=None if abandoned else clock.now() + wait,
+        error=error,
+    )
+
+
+@singledispatch
+def act(event: Event, platform: Platform) -> None:
+    """What an event does. Those without an action of their own only reach ``push_received``."""
+
+
+@act.register
+def _granted(event: Authorized, platform: Platform) -> None:
+    """Authorized, or updated: the owner's change of permission sets kills the old tokens (protocol 4.1)."""
+    authorization.complete(
+        platform,
+        event.authorization_code,
+        pre_auth_code=event.pre_auth_code,
+        granted_at=event.created_at,
+        appid=event.authorizer_appid,
+    )
+
+
+@act.register
+def _registered(event: MiniProgramRegistered, platform: Platform) -> None:
+    """A mini program that was registered for a customer comes authorized (protocol 5.3)."""
+    if event.status == 0 and event.auth_code:
+        authorization.complete(platform, event.auth_code, granted_at=event.created_at, appid=event.authorizer_appid)
+
+
+@act.register
+def _unauthorized(event: Unauthorized, platform: Platform) -> None:
+    authorization.end(platform, event.authorizer_appid, event.created_at)
+
+
+# -- tidying -----------------------------------------------------------------------------------------------------------
+
+
+def prune() -> int:
+    """Delete processed pushes after a month; how many."""
+    return Push.objects.filter(state=Push.State.DONE, processed_at__lt=clock.now() - KEEP_DONE).delete()[0]

@@ -1,0 +1,307 @@
+"""What is stored?
+
+Rows, constraints and named queries; nothing here calls WeChat or knows who asks. Secrets are sealed columns. Every
+row that holds an access token (a platform or an account) is a ``TokenHolder``: the columns by which ``tokens`` keeps
+custody are the same for both.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.db import models
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
+
+from .fields import SealedField, SealedRow
+
+
+class TokenHolder(SealedRow):
+    """An access token, when it ends, when to look after it next, and who is at it.
+
+    ``fence`` grows with every claim and every write: a compare-and-set on it makes late writers lose.
+    ``claimed_until`` is set while somebody renews. A claim also moves ``next_action_at``, so the row of a worker that
+    died is due again by itself.
+    """
+
+    access_token = SealedField()
+    access_token_obtained_at = models.DateTimeField(_("token obtained at"), null=True, editable=False)
+    access_token_expires_at = models.DateTimeField(_("token expires at"), null=True, editable=False)
+    fence = models.PositiveBigIntegerField(default=0, editable=False)
+    claimed_until = models.DateTimeField(null=True, editable=False)
+    next_action_at = models.DateTimeField(_("next action at"), null=True, editable=False)
+    failures = models.PositiveIntegerField(_("failures in a row"), default=0, editable=False)
+    last_errcode = models.IntegerField(_("last errcode"), null=True, editable=False)
+    last_error = models.TextField(_("last error"), blank=True, default="", editable=False)
+    last_rid = models.CharField(_("last request id (rid)"), max_length=64, blank=True, default="", editable=False)
+    last_failed_at = models.DateTimeField(_("last failed at"), null=True, editable=False)
+
+    class Meta:
+        abstract = True
+
+
+class Component(TokenHolder):
+    """One third-party platform (第三方平台), known by its appid."""
+
+    appid = models.CharField(_("appid"), max_length=64, unique=True)
+    last_push_at = models.DateTimeField(_("last push at"), null=True, editable=False)
+    heartbeat_at = models.DateTimeField(_("last dispatch at"), null=True, editable=False)
+    dispatching_until = models.DateTimeField(null=True, editable=False)
+    paused_until = models.DateTimeField(_("renewals paused until"), null=True, editable=False)
+    forced_at = models.DateTimeField(_("last forced renewal at"), null=True, editable=False)
+    push_started_at = models.DateTimeField(_("ticket pushing last requested at"), null=True, editable=False)
+    sweep_due_at = models.DateTimeField(_("next sweep at"), null=True, editable=False)
+    swept_at = models.DateTimeField(_("last complete sweep at"), null=True, editable=False)
+    sweep_repairs = models.PositiveIntegerField(_("repairs of the last sweep"), default=0, editable=False)
+
+    class Meta:
+        verbose_name = _("platform")
+        verbose_name_plural = _("platforms")
+
+    def __str__(self) -> str:
+        return self.appid
+
+    def sealing_identity(self) -> str:
+        return self.appid
+
+
+class VerifyTicket(SealedRow):
+    """A component_verify_ticket. The newest by WeChat's CreateTime wins; a few older ones are kept for a while."""
+
+    component = models.ForeignKey(Component, on_delete=models.CASCADE, related_name="tickets")
+    ticket = SealedField()
+    digest = models.CharField(max_length=64, editable=False)
+    created_at = models.DateTimeField(_("created at (WeChat)"), editable=False)
+    received_at = models.DateTimeField(_("received at"), editable=False)
+
+    class Meta:
+        verbose_name = _("verify ticket")
+        verbose_name_plural = _("verify tickets")
+        ordering = ["-created_at", "-pk"]
+        constraints = [
+            models.UniqueConstraint(fields=["component", "created_at", "digest"], name="wechat_open_ticket_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.component_id} {self.created_at:%Y-%m-%d %H:%M:%S}"
+
+    def sealing_identity(self) -> str:
+        return f"{self.component.appid}:{self.digest}"
+
+
+class Authorizer(TokenHolder):
+    """An account (公众号, 小程序 ...) that granted, or once granted, rights to a platform."""
+
+    class State(models.TextChoices):
+        AUTHORIZED = "authorized", _("authorized")
+        UNAUTHORIZED = "unauthorized", _("unauthorized")
+        NEEDS_REAUTHORIZATION = "needs_reauthorization", _("needs re-authorization")
+
+    class Kind(models.TextChoices):
+        UNKNOWN = "", _("not known yet")
+        OFFICIAL = "official", _("official account")
+        MINI = "mini", _("mini program")
+        CHANNELS = "channels", _("channels account")
+
+    component = models.ForeignKey(
+        Component, on_delete=models.CASCADE, related_name="authorizers", verbose_name=_("platform")
+    )
+    appid = models.CharField(_("appid"), max_length=64)
+    state = models.CharField(_("state"), max_length=24, choices=State.choices, default=State.AUTHORIZED)
+
+    refresh_token = SealedField()
+    previous_refresh_token = SealedField()
+    grant_epoch = models.PositiveBigIntegerField(default=0, editable=False)
+    grant_changed_at = models.DateTimeField(null=True, editable=False)
+    needs_reconcile = models.BooleanField(_("to be compared with WeChat"), default=False, editable=False)
+    refused_since = models.DateTimeField(_("refused since"), null=True, editable=False)
+    missing_since = models.DateTimeField(_("missing from WeChat's list since"), null=True, editable=False)
+    authorized_at = models.DateTimeField(_("authorized at"), null=True, editable=False)
+    unauthorized_at = models.DateTimeField(_("unauthorized at"), null=True, editable=False)
+    granted_through = models.ForeignKey(
+        "AuthorizationLink", on_delete=models.SET_NULL, null=True, related_name="+", editable=False
+    )
+
+    # What signals have told other apps so far; whoever sends them can be killed at any moment and is repeated.
+    needs_announcing = models.BooleanField(default=False, editable=False)
+    announced_state = models.CharField(max_length=24, blank=True, default="", editable=False)
+    announced_epoch = models.PositiveBigIntegerField(default=0, editable=False)
+    announced_func_info = models.JSONField(default=list, blank=True, editable=False)
+
+    nick_name = models.CharField(_("name"), max_length=255, blank=True, default="")
+    kind = models.CharField(_("kind"), max_length=16, choices=Kind.choices, blank=True, default=Kind.UNKNOWN)
+    user_name = models.CharField(
+        _("original id"), max_length=64, blank=True, default="", db_index=True, help_text=_("gh_…: to whom messages go")
+    )
+    alias = models.CharField(_("WeChat id"), max_length=255, blank=True, default="")
+    principal_name = models.CharField(_("principal"), max_length=255, blank=True, default="")
+    head_img = models.TextField(_("avatar"), blank=True, default="")
+    qrcode_url = models.TextField(_("QR code"), blank=True, default="")
+    signature = models.TextField(_("description"), blank=True, default="")
+    service_type = models.IntegerField(_("service type"), null=True, blank=True)
+    verify_type = models.IntegerField(_("verification type"), null=True, blank=True)
+    account_status = models.IntegerField(_("account status"), null=True, blank=True)
+    profile = models.JSONField(_("profile as WeChat sent it"), default=dict, blank=True)
+    func_info = models.JSONField(_("permission sets"), default=list, blank=True)
+    profile_synced_at = models.DateTimeField(_("profile read at"), null=True, editable=False)
+
+    class Meta:
+        verbose_name = _("account")
+        verbose_name_plural = _("accounts")
+        constraints = [
+            models.UniqueConstraint(fields=["component", "appid"], name="wechat_open_account_once"),
+        ]
+        indexes = [
+            models.Index(fields=["component", "state", "next_action_at"], name="wechat_open_due"),
+            models.Index(fields=["component", "profile_synced_at"], name="wechat_open_profile"),
+            models.Index(fields=["component", "needs_announcing"], name="wechat_open_announce"),
+        ]
+        permissions = [
+            ("authorize_account", _("Can connect accounts")),
+            ("refresh_account", _("Can refresh an account's tokens")),
+            ("sync_account", _("Can read an account's profile from WeChat")),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.nick_name} ({self.appid})" if self.nick_name else self.appid
+
+    def sealing_identity(self) -> str:
+        return f"{self.component.appid}:{self.appid}"
+
+
+class Push(SealedRow):
+    """The inbox: a push that WeChat has our ``success`` for, and what became of it."""
+
+    class State(models.TextChoices):
+        RECEIVED = "received", pgettext_lazy("push", "waiting")
+        DONE = "done", pgettext_lazy("push", "done")
+        FAILED = "failed", pgettext_lazy("push", "failed, will be repeated")
+        ABANDONED = "abandoned", pgettext_lazy("push", "given up")
+
+    component = models.ForeignKey(
+        Component, on_delete=models.CASCADE, related_name="pushes", verbose_name=_("platform")
+    )
+    digest = models.CharField(max_length=64, editable=False)
+    info_type = models.CharField(_("type"), max_length=64)
+    authorizer_appid = models.CharField(_("account"), max_length=64, blank=True, default="")
+    payload = SealedField()
+    created_at = models.DateTimeField(_("created at (WeChat)"), editable=False)
+    received_at = models.DateTimeField(_("received at"), editable=False)
+    state = models.CharField(_("state"), max_length=16, choices=State.choices, default=State.RECEIVED)
+    attempts = models.PositiveIntegerField(_("attempts"), default=0, editable=False)
+    next_attempt_at = models.DateTimeField(_("next attempt at"), null=True, editable=False)
+    processed_at = models.DateTimeField(_("processed at"), null=True, editable=False)
+    error = models.TextField(_("error"), blank=True, default="", editable=False)
+
+    class Meta:
+        verbose_name = _("push")
+        verbose_name_plural = _("pushes")
+        ordering = ["-received_at", "-pk"]
+        constraints = [models.UniqueConstraint(fields=["component", "digest"], name="wechat_open_push_once")]
+        indexes = [
+            models.Index(fields=["state", "next_attempt_at"], name="wechat_open_push_due"),
+            models.Index(fields=["authorizer_appid", "created_at"], name="wechat_open_push_account"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.info_type} {self.authorizer_appid}".rstrip()
+
+    def sealing_identity(self) -> str:
+        return f"{self.component.appid}:{self.digest}"
+
+
+class AuthorizationLink(SealedRow):
+    """A started authorization: who started it, for which tenant, and what became of it."""
+
+    component = models.ForeignKey(Component, on_delete=models.CASCADE, related_name="links", verbose_name=_("platform"))
+    key = SealedField()
+    key_digest = models.CharField(max_length=64, unique=True, editable=False)
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name=_("started by"),
+    )
+    payload = models.JSONField(_("tenant payload"), default=dict, blank=True)
+    auth_type = models.PositiveSmallIntegerField(_("kinds of account"), default=3)
+    biz_appid = models.CharField(_("only this account"), max_length=64, blank=True, default="")
+    category_ids = models.JSONField(_("permission sets asked for"), default=list, blank=True)
+    next_url = models.TextField(_("where the owner goes next"), blank=True, default="")
+    created_at = models.DateTimeField(_("created at"), editable=False)
+    expires_at = models.DateTimeField(_("expires at"), editable=False)
+    completed_at = models.DateTimeField(_("completed at"), null=True, editable=False)
+    authorizer = models.ForeignKey(
+        Authorizer,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="links",
+        verbose_name=_("account"),
+        editable=False,
+    )
+
+    class Meta:
+        verbose_name = _("authorization link")
+        verbose_name_plural = _("authorization links")
+        ordering = ["-created_at", "-pk"]
+
+    def __str__(self) -> str:
+        return f"{timezone.localtime(self.created_at):%Y-%m-%d %H:%M} {self.biz_appid}".rstrip()
+
+    def sealing_identity(self) -> str:
+        return self.key_digest
+
+    def get_absolute_url(self) -> str:
+        """The connect page of this link, as a path. Whoever has it may open it until it expires or is used."""
+        return reverse("wechat_open:authorize_link", kwargs={"key": self.reveal("key").reveal()})
+
+
+class AuthorizationAttempt(models.Model):
+    """One view of a connect page: its pre-auth code, its state, and the browser that it was shown to."""
+
+    link = models.ForeignKey(AuthorizationLink, on_delete=models.CASCADE, related_name="attempts")
+    state_digest = models.CharField(max_length=64, unique=True, editable=False)
+    browser_digest = models.CharField(max_length=64, editable=False)
+    pre_auth_code_digest = models.CharField(max_length=64, db_index=True, editable=False)
+    created_at = models.DateTimeField(editable=False)
+    expires_at = models.DateTimeField(editable=False)
+    used_at = models.DateTimeField(null=True, editable=False)
+
+    class Meta:
+        verbose_name = _("opened connect page")
+        verbose_name_plural = _("opened connect pages")
+
+    def __str__(self) -> str:
+        return f"{self.link_id} {self.created_at:%Y-%m-%d %H:%M:%S}"
+
+
+class CodeExchange(models.Model):
+    """One authorization code, however often it arrives: who exchanges it now, and the account it brought."""
+
+    component = models.ForeignKey(Component, on_delete=models.CASCADE, related_name="+")
+    digest = models.CharField(max_length=64, editable=False)
+    attempt = models.ForeignKey(AuthorizationAttempt, on_delete=models.SET_NULL, null=True, related_name="+")
+    authorizer = models.ForeignKey(Authorizer, on_delete=models.CASCADE, null=True, related_name="+")
+    grant_epoch = models.PositiveBigIntegerField(null=True, editable=False)
+    fence = models.PositiveBigIntegerField(default=0, editable=False)
+    claimed_until = models.DateTimeField(null=True, editable=False)
+    created_at = models.DateTimeField(editable=False)
+    completed_at = models.DateTimeField(null=True, editable=False)
+
+    class Meta:
+        verbose_name = _("exchanged code")
+        verbose_name_plural = _("exchanged codes")
+        constraints = [models.UniqueConstraint(fields=["component", "digest"], name="wechat_open_code_once")]
+
+    def __str__(self) -> str:
+        return f"{self.component_id} {self.created_at:%Y-%m-%d %H:%M:%S}"
+
+
+def update_row(row: models.Model, **changes: Any) -> int:
+    """UPDATE these columns of this row and no others (never a whole-row save; protocol 13, hole 20)."""
+    return type(row)._default_manager.filter(pk=row.pk).update(**changes)

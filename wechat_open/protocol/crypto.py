@@ -1,0 +1,85 @@
+"""How does WeChat sign and encrypt?
+
+AES-256-CBC, the IV is the first half of the key, PKCS#7 padding in blocks of 32 bytes (not 16), the plain text framed
+as 16 random bytes + length (4 bytes, big-endian) + message + receiver id. The signature is SHA-1 over the sorted,
+undelimited concatenation of token, timestamp, nonce and ciphertext (protocol 1.1).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import os
+import re
+from dataclasses import dataclass, field
+
+from Crypto.Cipher import AES
+
+from ..exceptions import ConfigurationError, InvalidPush
+
+BLOCK = 32
+_AES_KEY = re.compile(r"[A-Za-z0-9]{43}")
+
+
+@dataclass(frozen=True)
+class KeyPair:
+    """A token and the AES key that goes with it, as the console shows them (消息校验Token, 消息加解密Key)."""
+
+    token: str = field(repr=False)
+    aes_key: bytes = field(repr=False)
+
+    @classmethod
+    def from_console(cls, token: str, encoding_aes_key: str) -> KeyPair:
+        """Raises ConfigurationError for a key that is not 43 characters of a-z A-Z 0-9."""
+        return cls(token, decode_aes_key(encoding_aes_key))
+
+
+def decode_aes_key(encoding_aes_key: str) -> bytes:
+    """The 32 bytes behind the console's 43 characters. The last character's two low bits carry nothing."""
+    if not _AES_KEY.fullmatch(encoding_aes_key):
+        raise ConfigurationError(
+            f"ENCODING_AES_KEY must be exactly 43 characters of a-z, A-Z and 0-9; this one has {len(encoding_aes_key)}"
+            + ("." if len(encoding_aes_key) != 43 else " with other characters among them.")
+        )
+    return base64.b64decode(encoding_aes_key + "=")
+
+
+def sign(token: str, timestamp: str, nonce: str, *encrypted: str) -> str:
+    """The lower-case hex signature; without ``encrypted`` it is the one of a plain GET verification (1.7)."""
+    return hashlib.sha1("".join(sorted((token, timestamp, nonce, *encrypted))).encode()).hexdigest()
+
+
+def same(left: str, right: str) -> bool:
+    """Compare in constant time."""
+    return hmac.compare_digest(left.encode(), right.encode())
+
+
+def encrypt(key: bytes, message: bytes, receiver_id: str, *, random16: bytes | None = None) -> str:
+    """Frame, pad and encrypt; base64 text. ``random16`` is for test vectors, else 16 fresh random bytes."""
+    prefix = os.urandom(16) if random16 is None else random16
+    plain = prefix + len(message).to_bytes(4, "big") + message + receiver_id.encode()
+    pad = BLOCK - len(plain) % BLOCK
+    return base64.b64encode(AES.new(key, AES.MODE_CBC, key[:16]).encrypt(plain + bytes([pad]) * pad)).decode()
+
+
+def decrypt(key: bytes, encrypted: str, receiver_id: str) -> bytes:
+    """The message inside; raises InvalidPush when anything about the frame is wrong. Check the signature first."""
+    try:
+        cipher_text = base64.b64decode(encrypted, validate=True)
+    except (binascii.Error, ValueError):
+        raise InvalidPush("base64") from None
+    if not cipher_text or len(cipher_text) % AES.block_size:
+        raise InvalidPush("length")
+    plain = AES.new(key, AES.MODE_CBC, key[:16]).decrypt(cipher_text)
+    pad = plain[-1]
+    if not 1 <= pad <= BLOCK or plain[-pad:] != bytes([pad]) * pad:
+        raise InvalidPush("padding")
+    content = plain[:-pad]
+    end = 20 + int.from_bytes(content[16:20], "big")
+    if len(content) < 20 or end > len(content):
+        raise InvalidPush("length")
+    if not hmac.compare_digest(content[end:], receiver_id.encode()):
+        raise InvalidPush("receiver")
+    return content[20:end]

@@ -1,0 +1,190 @@
+"""How is a push wrapped, and how is it opened without trusting it?
+
+``unseal`` follows one order (design, section 5): query parameters, the one ``Encrypt`` found by a scan and not by a
+parser, the signature against every key pair, decryption with the pair that matched, and only then the contents.
+The clear fields around ``Encrypt`` are never read. ``seal_push`` and ``seal_reply`` are the opposite direction.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+from urllib.parse import parse_qsl, urlencode
+
+from ..exceptions import InvalidPush
+from . import xml
+from .crypto import KeyPair, decrypt, encrypt, same, sign
+
+MAX_BODY = 64 * 1024
+"""Bytes. Pushes are a few KiB."""
+
+Format = Literal["xml", "json"]
+
+_TIMESTAMP = re.compile(r"[0-9]{10}")
+_NONCE = re.compile(r"[\x21-\x7e]{1,64}")
+_SIGNATURE = re.compile(r"[0-9a-f]{40}")
+_BASE64 = r"[A-Za-z0-9+/]+={0,2}"
+_XML_ENCRYPT = re.compile(rf"<Encrypt>\s*(?:<!\[CDATA\[\s*({_BASE64})\s*\]\]>|({_BASE64}))\s*</Encrypt>".encode())
+_JSON_ENCRYPT = re.compile(rb'"Encrypt"\s*:\s*"((?:[A-Za-z0-9+/]|\\/)+={0,2})"')
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """What the callback's query says about a push. Only ``msg_signature`` covers the body (1.2)."""
+
+    timestamp: str
+    nonce: str
+    msg_signature: str
+
+    @classmethod
+    def from_query(cls, query_string: str) -> Stamp:
+        """Each parameter once and well-formed, else InvalidPush. Others (``signature``, ``openid``) are ignored."""
+        try:
+            pairs = parse_qsl(query_string, keep_blank_values=True, max_num_fields=32, errors="strict")
+        except (ValueError, UnicodeError):
+            raise InvalidPush("query") from None
+        return cls(
+            timestamp=_only(pairs, "timestamp", _TIMESTAMP),
+            nonce=_only(pairs, "nonce", _NONCE),
+            msg_signature=_only(pairs, "msg_signature", _SIGNATURE),
+        )
+
+
+@dataclass(frozen=True)
+class Unsealed:
+    """A push that WeChat made: its fields, its exact plain text, and the pair to answer with."""
+
+    fields: xml.Fields = field(repr=False)
+    plain: bytes = field(repr=False)
+    pair: KeyPair
+    format: Format
+    stamp: Stamp = field(repr=False)
+
+
+def find_encrypt(body: bytes) -> tuple[str, Format]:
+    """The one ciphertext in an envelope of either format; none or several are refused. No parser is involved."""
+    kind: Format = "json" if body.lstrip()[:1] == b"{" else "xml"
+    if kind == "json":
+        found = [match.group(1).replace(b"\\/", b"/") for match in _JSON_ENCRYPT.finditer(body)]
+        mentioned = body.count(b'"Encrypt"')
+    else:
+        found = [match.group(1) or match.group(2) for match in _XML_ENCRYPT.finditer(body)]
+        mentioned = body.count(b"<Encrypt")
+    if len(found) != 1 or mentioned != 1:
+        raise InvalidPush("envelope")
+    return found[0].decode("ascii"), kind
+
+
+def unseal(query_string: str, body: bytes, pairs: Sequence[KeyPair], receiver_id: str) -> Unsealed:
+    """Authenticate and open a push.
+
+    ``query_string`` and ``body`` as they came; ``pairs`` newest first; ``receiver_id`` is the component's appid,
+    for messages of an authorizer too (1.3). Raises InvalidPush for everything that WeChat did not send to this
+    receiver.
+    """
+    if len(body) > MAX_BODY:
+        raise InvalidPush("size")
+    stamp = Stamp.from_query(query_string)
+    encrypted, kind = find_encrypt(body)
+    signed_by = [
+        pair for pair in pairs if same(sign(pair.token, stamp.timestamp, stamp.nonce, encrypted), stamp.msg_signature)
+    ]
+    if not signed_by:
+        raise InvalidPush("signature")
+    plain, pair = _decrypt_with_any(signed_by, encrypted, receiver_id)
+    return Unsealed(read_plain(plain), plain, pair, kind, stamp)
+
+
+def read_plain(plain: bytes) -> xml.Fields:
+    """The fields of a decrypted push, XML or JSON (1.3). JSON scalars become text, as in XML."""
+    if plain.lstrip()[:1] != b"{":
+        return xml.read(plain)
+    try:
+        fields = json.loads(plain.decode(), parse_int=str, parse_float=str, parse_constant=str)
+        return dict(_as_in_xml(fields))
+    except (ValueError, RecursionError):
+        raise InvalidPush("json") from None
+
+
+def seal_push(
+    plain: bytes,
+    pair: KeyPair,
+    receiver_id: str,
+    *,
+    timestamp: str,
+    nonce: str,
+    envelope: Mapping[str, str],
+    random16: bytes | None = None,
+    extra_query: Mapping[str, str] | None = None,
+) -> tuple[str, bytes]:
+    """WeChat's side: the query string and the XML body of a push.
+
+    ``envelope`` holds the clear fields beside ``Encrypt`` (``AppId``, or ``ToUserName`` for messages).
+    """
+    encrypted = encrypt(pair.aes_key, plain, receiver_id, random16=random16)
+    query = {
+        "signature": sign(pair.token, timestamp, nonce),
+        "timestamp": timestamp,
+        "nonce": nonce,
+        **(extra_query or {}),
+        "encrypt_type": "aes",
+        "msg_signature": sign(pair.token, timestamp, nonce, encrypted),
+    }
+    return urlencode(query), xml.write({**envelope, "Encrypt": encrypted})
+
+
+def seal_reply(
+    plain: bytes,
+    pair: KeyPair,
+    receiver_id: str,
+    *,
+    timestamp: str,
+    nonce: str,
+    format: Format = "xml",
+    random16: bytes | None = None,
+) -> bytes:
+    """Our side: an encrypted passive reply (1.5), with the pair that opened the request."""
+    encrypted = encrypt(pair.aes_key, plain, receiver_id, random16=random16)
+    signature = sign(pair.token, timestamp, nonce, encrypted)
+    if format == "json":
+        reply = {"Encrypt": encrypted, "MsgSignature": signature, "TimeStamp": int(timestamp), "Nonce": nonce}
+        return json.dumps(reply).encode()
+    return xml.write({"Encrypt": encrypted, "MsgSignature": signature, "TimeStamp": timestamp, "Nonce": nonce})
+
+
+def _only(pairs: list[tuple[str, str]], name: str, shape: re.Pattern[str]) -> str:
+    values = [value for key, value in pairs if key == name]
+    if len(values) != 1 or not shape.fullmatch(values[0]):
+        raise InvalidPush("query")
+    return values[0]
+
+
+def _as_in_xml(value: object, depth: int = 1) -> Any:
+    """A JSON value as XML would have said it. Raises ValueError for what XML cannot hold: NUL, lone surrogates."""
+    if depth > xml.MAX_DEPTH:
+        raise ValueError("too deep")
+    if isinstance(value, dict):
+        return {_as_in_xml(name, depth): _as_in_xml(item, depth + 1) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_as_in_xml(item, depth + 1) for item in value]
+    if value is None or isinstance(value, bool):
+        return {None: "", True: "true", False: "false"}[value]
+    text = str(value)
+    if "\x00" in text:
+        raise ValueError("NUL")
+    text.encode()  # raises for half a surrogate pair
+    return text
+
+
+def _decrypt_with_any(pairs: Sequence[KeyPair], encrypted: str, receiver_id: str) -> tuple[bytes, KeyPair]:
+    """A token may outlive its AES key, so several pairs can share a signature: the frame proves the right one."""
+    refused = InvalidPush("signature")
+    for pair in pairs:
+        try:
+            return decrypt(pair.aes_key, encrypted, receiver_id), pair
+        except InvalidPush as error:
+            refused = error
+    raise refused

@@ -1,0 +1,104 @@
+"""How is a secret kept at rest?
+
+AES-256-GCM under a key ring, as ``v1.<key id>.<base64 of nonce + ciphertext + tag>``. The first key seals, every key
+opens. The context (row and field) is associated data: a sealed value that was moved to another row or field does not
+open. Whatever does not open raises SealError; nothing is ever passed on unopened.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import os
+from functools import lru_cache
+
+from Crypto.Cipher import AES
+from django.conf import settings as django_settings
+
+from .conf import conf
+from .exceptions import ConfigurationError, SealError
+from .secret import Secret
+
+VERSION = "v1"
+_NONCE = 12
+_TAG = 16
+
+
+def seal(text: str, context: str) -> str:
+    """Seal for one place; an empty text stays empty, so that *nothing stored* remains visible."""
+    if not text:
+        return ""
+    key_id, key = next(iter(_ring().items()))
+    nonce = os.urandom(_NONCE)
+    cipher = AES.new(key, AES.MODE_GCM, nonce=nonce, mac_len=_TAG)
+    cipher.update(context.encode())
+    ciphertext, tag = cipher.encrypt_and_digest(text.encode())
+    return f"{VERSION}.{key_id}.{base64.b64encode(nonce + ciphertext + tag).decode()}"
+
+
+def unseal(sealed: str, context: str) -> Secret:
+    """The opposite; raises SealError with the key id, never with the content."""
+    if not sealed:
+        return Secret()
+    version, _, rest = sealed.partition(".")
+    key_id, _, encoded = rest.partition(".")
+    key = _ring().get(key_id)
+    if version != VERSION or key is None:
+        raise SealError(f"{context}: sealed under key {key_id!r}, which is not in ENCRYPTION_KEYS or SECRET_KEY.")
+    try:
+        raw = base64.b64decode(encoded, validate=True)
+        cipher = AES.new(key, AES.MODE_GCM, nonce=raw[:_NONCE], mac_len=_TAG)
+        cipher.update(context.encode())
+        return Secret(cipher.decrypt_and_verify(raw[_NONCE:-_TAG], raw[-_TAG:]).decode())
+    except (ValueError, binascii.Error):
+        raise SealError(f"{context}: the sealed value was changed, or belongs to another row or field.") from None
+
+
+def is_sealed(value: str) -> bool:
+    return value == "" or value.startswith(VERSION + ".")
+
+
+def digest(text: str, purpose: str) -> str:
+    """64 hex digits that stand for a secret in a unique column. Keyed, so that they tell nothing by themselves."""
+    key = hashlib.sha256(f"wechat_open {purpose}".encode()).digest()
+    return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
+
+
+def decode_key(text: str) -> bytes:
+    """32 bytes from URL-safe base64, padded or not; ConfigurationError otherwise."""
+    try:
+        key = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    except (ValueError, binascii.Error):
+        key = b""
+    if len(key) != 32:
+        raise ConfigurationError(
+            'Each of WECHAT_OPEN["ENCRYPTION_KEYS"] must be 32 random bytes in URL-safe base64: '
+            'python -c "import secrets; print(secrets.token_urlsafe(32))" makes one.'
+        )
+    return key
+
+
+def key_ids() -> tuple[str, ...]:
+    """The ids of the configured keys, the sealing one first."""
+    return tuple(_ring())
+
+
+def _ring() -> dict[str, bytes]:
+    configured = conf.encryption_keys
+    if configured:
+        return _named(tuple(decode_key(text) for text in configured))
+    return _derived((django_settings.SECRET_KEY, *django_settings.SECRET_KEY_FALLBACKS))
+
+
+@lru_cache(maxsize=8)
+def _derived(secrets: tuple[str, ...]) -> dict[str, bytes]:
+    return _named(
+        tuple(hmac.new(secret.encode(), b"wechat_open sealing", hashlib.sha256).digest() for secret in secrets)
+    )
+
+
+@lru_cache(maxsize=8)
+def _named(keys: tuple[bytes, ...]) -> dict[str, bytes]:
+    return {hashlib.sha256(b"key id" + key).hexdigest()[:8]: key for key in keys}

@@ -1,0 +1,40 @@
+"""What may other apps listen to?
+
+All are sent with ``send_robust``: a receiver that raises is logged and harms nobody. Each is sent *at least* once,
+after the database has the facts, mostly from a Celery worker; make receivers idempotent. The sender is the model
+class ``wechat_open.models.Authorizer``, and for ``push_received`` the event's class.
+
+``authorizer_authorized``
+    A grant came back and its tokens are stored. ``authorizer``, ``link`` (the AuthorizationLink that started it, or
+    None for a grant from elsewhere), ``payload`` (the tenant payload of that link, else ``{}``).
+``authorizer_updated``
+    Permission sets changed. ``authorizer``, ``added`` and ``removed`` (sets of func_info ids).
+``authorizer_unauthorized``
+    The owner took the grant back. ``authorizer``.
+``authorizer_needs_attention``
+    A person is needed. ``authorizer``, ``reason`` (``"reauthorization"``), ``link`` (a ready AuthorizationLink).
+``push_received``
+    Any InfoType, once processed. ``component`` (models.Component), ``event`` (a protocol.events dataclass).
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from django.dispatch import Signal
+
+logger = logging.getLogger(__name__)
+
+authorizer_authorized = Signal()
+authorizer_updated = Signal()
+authorizer_unauthorized = Signal()
+authorizer_needs_attention = Signal()
+push_received = Signal()
+
+
+def announce(signal: Signal, sender: Any, **facts: Any) -> None:
+    """Send to every receiver; log who failed."""
+    for receiver, answer in signal.send_robust(sender, **facts):
+        if isinstance(answer, Exception):
+            logger.error("A receiver of a wechat_open signal failed: %r", receiver, exc_info=answer)

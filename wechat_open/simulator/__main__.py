@@ -1,0 +1,84 @@
+"""How is the simulator started from a shell? ``python -m wechat_open.simulator --help``"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import sys
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+from ..exceptions import ConfigurationError
+from .settings import DEMO_APPID, DEMO_APPSECRET, DEMO_ENCODING_AES_KEY, DEMO_TOKEN, ROTATIONS
+from .simulator import Simulator
+
+
+def parser() -> argparse.ArgumentParser:
+    arguments = argparse.ArgumentParser(
+        prog="python -m wechat_open.simulator",
+        description="A WeChat Open Platform that fits in one process, for development and tests. Loopback only.",
+    )
+    add = arguments.add_argument
+    add("--port", type=int, default=8001, help="where to listen (default: %(default)s; 0 takes a free one)")
+    add(
+        "--callback",
+        default="http://127.0.0.1:8000/wechat/",
+        help="where the site mounted wechat_open.urls (default: %(default)s); events/ and messages/<appid>/ are below",
+    )
+    add("--domain", default="", help="host of the page that starts the authorization (default: the callback's)")
+    for option, variable, default in (
+        ("--appid", "WECHAT_APPID", DEMO_APPID),
+        ("--appsecret", "WECHAT_APPSECRET", DEMO_APPSECRET),
+        ("--token", "WECHAT_TOKEN", DEMO_TOKEN),
+        ("--encoding-aes-key", "WECHAT_ENCODING_AES_KEY", DEMO_ENCODING_AES_KEY),
+    ):
+        value = os.environ.get(variable) or default
+        add(option, default=value, help=f"the platform's; else from {variable}, else one for demonstrations")
+    add(
+        "--rotation",
+        choices=ROTATIONS,
+        default="strict",
+        help="what a refresh does to the refresh token: replace it at once, with 5 minutes of grace, or keep it",
+    )
+    add("--token-life", type=int, default=7200, metavar="SECONDS", help="expires_in of access tokens (%(default)s)")
+    add("--ticket-interval", type=int, default=600, metavar="SECONDS", help="between two tickets (%(default)s)")
+    return arguments
+
+
+def shown(settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings to paste, without secrets that are not ours: who gave them to us has them."""
+    ours = (DEMO_APPSECRET, DEMO_TOKEN, DEMO_ENCODING_AES_KEY)
+    component = {
+        name: value if name == "APPID" or value in ours else "<as you gave it>"
+        for name, value in settings["COMPONENTS"]["default"].items()
+    }
+    return {**settings, "COMPONENTS": {"default": component}}
+
+
+def main(argv: Sequence[str] | None = None, *, until: threading.Event | None = None) -> int:
+    """Serve until interrupted; ``until`` ends it from another thread."""
+    options = parser().parse_args(argv)
+    logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    logging.getLogger("urllib3").setLevel(logging.WARNING)  # it would print whole addresses at a lower level
+    try:
+        simulator = Simulator(**vars(options)).start()
+    except (ConfigurationError, OSError, OverflowError) as error:
+        print(f"The simulator cannot start: {error}", file=sys.stderr)
+        return 1
+    print(f"A WeChat in one process: {simulator.url}/  (stop with Ctrl-C)")
+    print(f"It pushes to {options.callback}. Paste into the site's settings:\n")
+    print(f"WECHAT_OPEN = {json.dumps(shown(simulator.settings()), indent=4)}\n", flush=True)
+    try:
+        (until or threading.Event()).wait()
+    except KeyboardInterrupt:
+        print()
+    finally:
+        simulator.stop()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,414 @@
+"""How does WeChat's API answer, path by path?
+
+One small function for each endpoint; what it needs (method, kind of token, permission set) stands in its decorator.
+Paths, field names and rules are those of the protocol fact sheet, never those of the app that is tested with it: a
+mistake made on both sides would cancel itself out.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from .accounts import Account, Grant, Kind, Token, func_info
+from .engine import COMPONENT, Engine
+from .refusal import Refused, new_rid
+from .web import JSON, PLAIN, Answer, Request, json_answer
+
+OK: dict[str, Any] = {"errcode": 0, "errmsg": "ok"}
+
+REFRESH = "/cgi-bin/component/api_authorizer_token"
+
+TokenKind = Literal["none", "component", "account", "either"]
+MethodKind = Literal["GET", "POST", "any"]
+
+# Escapes of printable characters. Some endpoints refuse them (0.2); nobody can send a control character without one.
+_ESCAPED = re.compile(rb"(?<!\\)(?:\\\\)*\\u(?!00[01])[0-9a-fA-F]{4}")
+
+
+@dataclass(frozen=True)
+class Call:
+    """A request that passed the door: its parameters, and whose token came with it."""
+
+    owner: str
+    query: Mapping[str, str] = field(repr=False)
+    body: Mapping[str, Any] = field(repr=False)
+
+    def text(self, name: str) -> str:
+        """A field of the body; empty when it is missing or no text."""
+        value = self.body.get(name)
+        return value if isinstance(value, str) else ""
+
+    def number(self, name: str) -> int:
+        value = self.body.get(name)
+        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+            raise Refused(40097, f"invalid args, {name} must be a number")
+        return value
+
+
+Function = Callable[[Engine, Call], dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    function: Function
+    token: TokenKind
+    method: MethodKind = "POST"
+    permission: Mapping[Kind, int] | None = None
+    """The permission set that an account of a kind must have granted; a kind left out does not own the API."""
+    component_appid: bool = False
+    """Whether the body must name the component."""
+    real_characters: bool = False
+    """Whether ``\\uXXXX`` escapes are refused."""
+    content_type: str = JSON
+
+
+ENDPOINTS: dict[str, Endpoint] = {}
+
+
+def endpoint(*paths: str, **needs: Any) -> Callable[[Function], Function]:
+    def register(function: Function) -> Function:
+        ENDPOINTS.update(dict.fromkeys(paths, Endpoint(function, **needs)))
+        return function
+
+    return register
+
+
+def answer(engine: Engine, request: Request) -> Answer:
+    """Perform a call of WeChat's API. Errors are HTTP 200 with an errcode; a path that WeChat lacks is a 404."""
+    rid = new_rid(engine.clock.now())
+    known = ENDPOINTS.get(request.path)
+    if known is None:
+        return refusal(Refused(40066), rid, status=404)
+    try:
+        return json_answer(_perform(engine, known, request, rid), content_type=known.content_type)
+    except Refused as error:
+        return refusal(error, rid, content_type=known.content_type)
+
+
+def refusal(error: Refused, rid: str, *, status: int = 200, content_type: str = JSON) -> Answer:
+    content = {"errcode": error.errcode, "errmsg": f"{error.errmsg} rid: {rid}"}
+    return json_answer(content, status=status, content_type=content_type)
+
+
+def caller(engine: Engine, request: Request) -> str:
+    """The account that a call is about, for counters and faults: named in the body or behind the token, or none."""
+    try:
+        body = json.loads(request.body or b"{}")
+        named = body.get("authorizer_appid") if isinstance(body, dict) else None
+        if isinstance(named, str) and named:
+            return named
+        owner = engine.owner_of(_token(request.query))
+    except (ValueError, RecursionError, Refused):
+        return ""
+    return "" if owner == COMPONENT else owner
+
+
+def _perform(engine: Engine, known: Endpoint, request: Request, rid: str) -> dict[str, Any]:
+    if known.method != "any" and request.method != known.method:
+        raise Refused(43002 if known.method == "POST" else 43001)
+    body: dict[str, Any] = {}
+    if request.method == "POST" and known.method == "POST":
+        body = _body(request.body)
+    if known.component_appid:
+        engine.require_component_appid(str(body.get("component_appid") or ""))
+    owner = ""
+    if known.token != "none":
+        owner = engine.owner_of(_token(request.query))
+        if known.token == "component" and owner != COMPONENT:
+            raise Refused(61014)
+        if known.token == "account" and owner == COMPONENT:
+            raise Refused(61015)
+        engine.remember(rid, owner, request.path)
+    if known.permission is not None:
+        engine.require_permission(owner, dict(known.permission))
+    if known.real_characters and _ESCAPED.search(request.body):
+        raise Refused(40033)
+    call = Call(owner, request.query, body)
+    engine.spend(request.path, _payer(request.path, call))
+    return known.function(engine, call)
+
+
+def _payer(path: str, call: Call) -> str:
+    """Whose quota a call eats: the account's own for calls in its name, and each account's for its refreshes."""
+    return call.text("authorizer_appid") if path == REFRESH else call.owner or COMPONENT
+
+
+def _token(query: Mapping[str, str]) -> str:
+    """Both names are accepted everywhere (0.2)."""
+    return query.get("component_access_token") or query.get("access_token") or ""
+
+
+def _body(raw: bytes) -> dict[str, Any]:
+    if not raw.strip():
+        raise Refused(44002)
+    try:
+        body = json.loads(raw.decode("utf-8"))
+    except (ValueError, RecursionError):
+        raise Refused(47001) from None
+    if not isinstance(body, dict):
+        raise Refused(47001)
+    return body
+
+
+# The component (2.2, 3.1, 3.2)
+
+
+@endpoint("/cgi-bin/component/api_start_push_ticket", token="none", component_appid=True)
+def start_push_ticket(engine: Engine, call: Call) -> dict[str, Any]:
+    # The field is component_secret here, and component_appsecret in api_component_token.
+    engine.prove(call.text("component_appid"), call.text("component_secret"))
+    was_stopped = engine.start_pushing()
+    engine.outbox.append(engine.new_ticket())
+    return {"errcode": 0, "errmsg": "ok" if was_stopped else "in a normal state"}
+
+
+@endpoint("/cgi-bin/component/api_component_token", token="none", component_appid=True)
+def component_token(engine: Engine, call: Call) -> dict[str, Any]:
+    engine.prove(call.text("component_appid"), call.text("component_appsecret"))
+    token = engine.issue_component_token(call.text("component_verify_ticket"))
+    return {"component_access_token": token.text, "expires_in": engine.settings.token_life}
+
+
+@endpoint("/cgi-bin/component/api_create_preauthcode", token="component", component_appid=True)
+def create_preauthcode(engine: Engine, call: Call) -> dict[str, Any]:
+    code, expires_in = engine.new_pre_auth_code()
+    return {"pre_auth_code": code, "expires_in": expires_in}
+
+
+# Grants (4)
+
+
+@endpoint("/cgi-bin/component/api_query_auth", token="component", component_appid=True)
+def query_auth(engine: Engine, call: Call) -> dict[str, Any]:
+    account, grant, token = engine.query_auth(call.text("authorization_code"))
+    info = {"authorizer_appid": account.appid, **_tokens(engine, grant, token)}
+    return {"authorization_info": {**info, "func_info": func_info(grant.permissions)}}
+
+
+@endpoint(REFRESH, token="component", component_appid=True)
+def authorizer_token(engine: Engine, call: Call) -> dict[str, Any]:
+    grant, token = engine.refresh(_authorizer_appid(call), call.text("authorizer_refresh_token"))
+    return _tokens(engine, grant, token)
+
+
+@endpoint("/cgi-bin/component/api_get_authorizer_info", token="component", component_appid=True)
+def get_authorizer_info(engine: Engine, call: Call) -> dict[str, Any]:
+    account, grant = engine.granted(_authorizer_appid(call))
+    authorization = {"authorizer_appid": account.appid, "func_info": func_info(grant.permissions)}
+    if not engine.settings.empty_refresh_in_info:
+        authorization["authorizer_refresh_token"] = grant.refresh_token
+    return {"authorizer_info": account.info(), "authorization_info": authorization}
+
+
+@endpoint("/cgi-bin/component/api_get_authorizer_list", token="component", component_appid=True)
+def get_authorizer_list(engine: Engine, call: Call) -> dict[str, Any]:
+    offset, count = call.number("offset"), call.number("count")
+    if count > 500:
+        raise Refused(40170)
+    total, page = engine.listed(offset, count)
+    return {"total_count": total, "list": [_listed(engine, account) for account in page]}
+
+
+def _listed(engine: Engine, account: Account) -> dict[str, Any]:
+    grant = account.grant
+    return {
+        "authorizer_appid": account.appid,
+        "refresh_token": "" if grant is None or engine.settings.empty_refresh_in_list else grant.refresh_token,
+        "auth_time": grant.auth_time if grant else 0,
+    }
+
+
+@endpoint("/cgi-bin/component/get_authorizer_option", "/cgi-bin/component/api_get_authorizer_option", token="either")
+def get_authorizer_option(engine: Engine, call: Call) -> dict[str, Any]:
+    appid, name = _option_owner(engine, call), call.text("option_name")
+    return {"authorizer_appid": appid, "option_name": name, "option_value": engine.option(appid, name)}
+
+
+@endpoint("/cgi-bin/component/set_authorizer_option", "/cgi-bin/component/api_set_authorizer_option", token="either")
+def set_authorizer_option(engine: Engine, call: Call) -> dict[str, Any]:
+    engine.set_option(_option_owner(engine, call), call.text("option_name"), call.text("option_value"))
+    return OK
+
+
+def _tokens(engine: Engine, grant: Grant, token: Token) -> dict[str, Any]:
+    return {
+        "authorizer_access_token": token.text,
+        "expires_in": engine.settings.token_life,
+        "authorizer_refresh_token": grant.refresh_token,
+    }
+
+
+def _authorizer_appid(call: Call) -> str:
+    appid = call.text("authorizer_appid")
+    if not appid:
+        raise Refused(41002)
+    return appid
+
+
+def _option_owner(engine: Engine, call: Call) -> str:
+    """Sources disagree about the token (4.5): with the component's, the body has to say which account is meant."""
+    if call.owner != COMPONENT:
+        return call.owner
+    engine.require_component_appid(call.text("component_appid"))
+    return _authorizer_appid(call)
+
+
+# Quota and diagnosis (7.8)
+
+
+@endpoint("/cgi-bin/clear_quota", token="either")
+def clear_quota(engine: Engine, call: Call) -> dict[str, Any]:
+    appid = call.text("appid")
+    if not appid:
+        raise Refused(41002)
+    if appid != (engine.settings.appid if call.owner == COMPONENT else call.owner):
+        raise Refused(40013)
+    engine.clear_quota(call.owner)
+    return OK
+
+
+@endpoint("/cgi-bin/component/clear_quota", token="component", component_appid=True)
+def clear_component_quota(engine: Engine, call: Call) -> dict[str, Any]:
+    engine.clear_quota(COMPONENT)
+    return OK
+
+
+@endpoint("/cgi-bin/component/clear_quota/v2", token="none", component_appid=True)
+def clear_quota_v2(engine: Engine, call: Call) -> dict[str, Any]:
+    engine.prove(call.text("component_appid"), call.text("appsecret"))
+    appid = call.text("appid")
+    if appid and engine.account(appid).grant is None:
+        raise Refused(43007)
+    engine.clear_quota(appid or COMPONENT)
+    return OK
+
+
+@endpoint("/cgi-bin/openapi/quota/get", token="either")
+def get_quota(engine: Engine, call: Call) -> dict[str, Any]:
+    path = call.text("cgi_path")
+    if path.startswith("/sns/"):
+        raise Refused(76022)
+    if path not in ENDPOINTS:
+        raise Refused(76003)
+    limit, used = engine.settings.quota(path), engine.used(path, call.owner)
+    return {
+        **OK,
+        "quota": {"daily_limit": limit, "used": used, "remain": max(0, limit - used)},
+        "rate_limit": {"call_count": 0, "refresh_second": 60},
+        "component_rate_limit": {"call_count": 0, "refresh_second": 60},
+    }
+
+
+@endpoint("/cgi-bin/openapi/rid/get", token="either")
+def get_rid(engine: Engine, call: Call) -> dict[str, Any]:
+    earlier = engine.recall(call.text("rid"), call.owner)
+    # Real answers repeat the request's bodies; they may hold secrets, and nothing is learned from them here.
+    request = {
+        "invoke_time": int(earlier.invoked_at),
+        "cost_in_ms": 1,
+        "request_url": f"https://api.weixin.qq.com{earlier.path}",
+        "request_body": "",
+        "response_body": "",
+        "client_ip": "127.0.0.1",
+    }
+    return {**OK, "request": request}
+
+
+@endpoint("/cgi-bin/getcallbackip", "/cgi-bin/get_api_domain_ip", token="either", method="GET")
+def get_callback_ip(engine: Engine, call: Call) -> dict[str, Any]:
+    return {"ip_list": ["127.0.0.1"]}
+
+
+# In an account's name (7.2, 7.3, 7.9)
+
+
+@endpoint("/cgi-bin/message/custom/send", token="account", permission={"official": 1, "mini": 19}, real_characters=True)
+def custom_send(engine: Engine, call: Call) -> dict[str, Any]:
+    kind = call.text("msgtype")
+    if not kind or not isinstance(call.body.get(kind), dict):
+        raise Refused(40008)
+    engine.send(call.owner, dict(call.body))
+    return OK
+
+
+@endpoint("/cgi-bin/message/template/send", token="account", permission={"official": 7}, real_characters=True)
+def template_send(engine: Engine, call: Call) -> dict[str, Any]:
+    if not call.text("touser"):
+        raise Refused(40003)
+    if not call.text("template_id"):
+        raise Refused(40037)
+    return {**OK, "msgid": int(engine.clock.now() * 1000)}
+
+
+@endpoint("/cgi-bin/user/get", token="account", method="GET", permission={"official": 2})
+def user_get(engine: Engine, call: Call) -> dict[str, Any]:
+    openids = engine.followers(call.owner)
+    after = call.query.get("next_openid", "")
+    if after:
+        openids_after = openids[openids.index(after) + 1 :] if after in openids else []
+    else:
+        openids_after = openids
+    page = openids_after[:10_000]
+    content: dict[str, Any] = {"total": len(openids), "count": len(page), "next_openid": page[-1] if page else ""}
+    return {**content, "data": {"openid": page}} if page else content
+
+
+@endpoint("/cgi-bin/account/getaccountbasicinfo", token="account", method="any")
+def get_account_basic_info(engine: Engine, call: Call) -> dict[str, Any]:
+    account, _ = engine.granted(call.owner)
+    return {
+        **OK,
+        "appid": account.appid,
+        "account_type": 3 if account.kind == "mini" else 2,
+        "principal_type": 1,
+        "principal_name": account.principal_name,
+        "realname_status": 1,
+        "nickname": account.nick_name,
+        "wx_verify_info": {"qualification_verify": True, "naming_verify": True},
+        "signature_info": {"signature": account.info()["signature"], "modify_used_count": 0, "modify_quota": 5},
+        "head_image_info": {"head_image_url": "", "modify_used_count": 0, "modify_quota": 5},
+    }
+
+
+@endpoint("/cgi-bin/ticket/getticket", token="account", method="GET", permission={"official": 4})
+def get_ticket(engine: Engine, call: Call) -> dict[str, Any]:
+    if call.query.get("type") not in ("jsapi", "wx_card"):
+        raise Refused(40097)
+    return {**OK, "ticket": engine.random_text(48), "expires_in": 7200}
+
+
+@endpoint("/sns/component/jscode2session", token="component", method="GET", content_type=PLAIN)
+def jscode2session(engine: Engine, call: Call) -> dict[str, Any]:
+    openid, _ = _exchange(engine, call, code="js_code", kind="mini")
+    return {"session_key": engine.random_text(18), "openid": openid}
+
+
+@endpoint("/sns/oauth2/component/access_token", token="component", method="GET", content_type=PLAIN)
+def oauth_access_token(engine: Engine, call: Call) -> dict[str, Any]:
+    openid, scope = _exchange(engine, call, code="code", kind="official")
+    return {
+        "access_token": engine.random_text(64),
+        "expires_in": 7200,
+        "refresh_token": engine.random_text(64),
+        "openid": openid,
+        "scope": scope,
+    }
+
+
+def _exchange(engine: Engine, call: Call, *, code: str, kind: Kind) -> tuple[str, str]:
+    if call.query.get("component_appid") != engine.settings.appid:
+        raise Refused(40013 if call.query.get("component_appid") else 41018)
+    appid = call.query.get("appid", "")
+    if not appid:
+        raise Refused(41002)
+    if engine.account(appid).kind != kind:
+        raise Refused(48001)
+    if call.query.get("grant_type") != "authorization_code":
+        raise Refused(40097)
+    if not call.query.get(code):
+        raise Refused(41008)
+    return engine.exchange_oauth_code(appid, call.query[code])

@@ -1,0 +1,525 @@
+"""What happens at WeChat?
+
+The state of a WeChat (accounts, grants, tickets, tokens, codes, quotas) and the rules that change it, taken from the
+protocol fact sheet, section numbers in brackets. Where WeChat documents nothing, the harder answer is chosen: a
+refresh replaces the refresh token and ends the old one at once, a new access token ends the old one at once, codes
+work once, re-authorization ends everything of the earlier grant.
+
+No I/O: what WeChat would push is returned as a ``Push``, and the caller delivers it. Every method is atomic.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+import secrets
+import threading
+from collections import Counter, OrderedDict, deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from .accounts import OPTIONS, Account, Follower, Grant, Kind, Token, demo_accounts, demo_openid, new_account
+from .clock import Clock
+from .refusal import Refused
+from .settings import Settings
+
+COMPONENT = "component"
+"""The owner of the component's own token; no appid looks like this."""
+
+REMEMBERED = 200
+"""How many requests, pushes and messages are kept for a look back."""
+
+MAX_FOLLOWERS = 10_000
+MESSAGE_WINDOW = 48 * 3600
+MESSAGES_IN_WINDOW: dict[Kind, int] = {"official": 20, "mini": 5}
+OAUTH_CODE_LIFE = 300
+RID_LIFE = 7 * 86400
+CLEARS_A_MONTH = 10
+
+_TOKEN = re.compile(r"[0-9A-Za-z_-]{40,512}")
+
+
+@dataclass(frozen=True)
+class Push:
+    """Something that WeChat tells the platform: an event about it, or a message for one of its accounts."""
+
+    fields: dict[str, Any] = field(repr=False)
+    appid: str = ""
+    """The account whose message URL is meant; empty for the events URL."""
+    user_name: str = ""
+    openid: str = ""
+
+    @property
+    def name(self) -> str:
+        """Its InfoType, its Event, or its MsgType."""
+        return str(self.fields.get("InfoType") or self.fields.get("Event") or self.fields.get("MsgType"))
+
+
+@dataclass(frozen=True)
+class Authorization:
+    """An owner has confirmed: what the redirect carries, and the push, if WeChat sends one."""
+
+    code: str = field(repr=False)
+    expires_in: int
+    push: Push | None
+
+
+@dataclass
+class _Code:
+    expires_at: float
+    grant: Grant | None = None
+    appid: str = ""
+    openid: str = ""
+    scope: str = ""
+    used: bool = False
+
+
+@dataclass(frozen=True)
+class Rid:
+    """What openapi/rid/get can tell about an earlier call."""
+
+    owner: str
+    invoked_at: float
+    path: str
+
+
+class Engine:
+    """``mint(n)`` makes the random part of tokens from n bytes; replace it to have the same ones in every run."""
+
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        *,
+        clock: Clock | None = None,
+        mint: Callable[[int], str] = secrets.token_urlsafe,
+    ) -> None:
+        self.settings = settings or Settings()
+        self.clock = clock or Clock()
+        self.lock = threading.RLock()
+        self.accounts: dict[str, Account] = {account.appid: account for account in demo_accounts()}
+        self.component_token: Token | None = None
+        self.calls: Counter[str] = Counter()
+        self.outbox: deque[Push] = deque()
+        """What calls of the API have caused WeChat to push; whoever delivers takes it from here."""
+        self._mint = mint
+        self._tickets: deque[tuple[str, float]] = deque(maxlen=REMEMBERED)
+        self._tokens: dict[str, Token] = {}
+        self._superseded: dict[str, Token] = {}
+        self._pre_auth_codes: OrderedDict[str, _Code] = OrderedDict()
+        self._codes: OrderedDict[str, _Code] = OrderedDict()
+        self._oauth_codes: OrderedDict[str, _Code] = OrderedDict()
+        self._listed: list[str] | None = None
+        self._used: Counter[tuple[str, str]] = Counter()
+        self._used_on = 0
+        self._clears: Counter[tuple[str, int]] = Counter()
+        self._followers: OrderedDict[tuple[str, str], Follower] = OrderedDict()
+        self._rids: OrderedDict[str, Rid] = OrderedDict()
+        self._msg_id = itertools.count(24_000_000_000_000_001)
+
+    # The component: tickets, its token, pre-auth codes (2, 3.1, 3.2)
+
+    def prove(self, component_appid: str, secret: str) -> None:
+        """Refuse who does not know the platform's secret."""
+        self.require_component_appid(component_appid)
+        if not secret:
+            raise Refused(41004)
+        if not secrets.compare_digest(secret.encode(), self.settings.appsecret.encode()):
+            raise Refused(40125)
+
+    def require_component_appid(self, appid: str) -> None:
+        if not appid:
+            raise Refused(41018)
+        if appid != self.settings.appid:
+            raise Refused(40013)
+
+    def start_pushing(self) -> bool:
+        """Whether pushing had stopped before."""
+        with self.lock:
+            was, self.settings.pushing = self.settings.pushing, True
+            return not was
+
+    def new_ticket(self) -> Push:
+        with self.lock:
+            ticket = f"ticket@@@{self._mint(60)}"
+            self._tickets.append((ticket, self.clock.now()))
+            return self._event("component_verify_ticket", ComponentVerifyTicket=ticket)
+
+    @property
+    def ticket(self) -> str:
+        """The newest ticket, or nothing."""
+        return self._tickets[-1][0] if self._tickets else ""
+
+    def issue_component_token(self, ticket: str) -> Token:
+        with self.lock:
+            made_at = next((made_at for known, made_at in reversed(self._tickets) if known == ticket), None)
+            if made_at is None:
+                raise Refused(61006)
+            if made_at + self.settings.ticket_life <= self.clock.now():
+                raise Refused(61005)
+            self.component_token = self._issue(COMPONENT, self.component_token)
+            return self.component_token
+
+    def new_pre_auth_code(self) -> tuple[str, int]:
+        """A code, and how many seconds it lives."""
+        with self.lock:
+            return self._new_code(self._pre_auth_codes, "preauthcode@@@", self.settings.pre_auth_code_life)
+
+    def pre_auth_code_state(self, text: str) -> str:
+        """``good``, ``used``, ``expired`` or ``unknown``."""
+        with self.lock:
+            code = self._pre_auth_codes.get(text)
+            if code is None:
+                return "unknown"
+            if code.used:
+                return "used"
+            return "good" if self.clock.now() < code.expires_at else "expired"
+
+    # Who calls?
+
+    def owner_of(self, token: str) -> str:
+        """Whose living access token this is: ``COMPONENT`` or an appid."""
+        with self.lock:
+            if not token:
+                raise Refused(41001)
+            known = self._tokens.get(token)
+            now = self.clock.now()
+            if known is None or (known.dies_at is not None and known.dies_at <= now):
+                raise Refused(40001 if _TOKEN.fullmatch(token) else 40014)
+            if known.expires_at <= now:
+                raise Refused(42001)
+            return known.owner
+
+    def spend(self, path: str, owner: str) -> None:
+        """Count a call against the owner's quota of the day. WeChat's days begin at midnight in China."""
+        with self.lock:
+            self._turn_day()
+            if self._used[path, owner] >= self.settings.quota(path):
+                raise Refused(45009)
+            self._used[path, owner] += 1
+
+    def used(self, path: str, owner: str) -> int:
+        with self.lock:
+            self._turn_day()
+            return self._used[path, owner]
+
+    def clear_quota(self, owner: str) -> None:
+        with self.lock:
+            month = int(self.clock.now()) // (30 * 86400)
+            if self._clears[owner, month] >= CLEARS_A_MONTH:
+                raise Refused(48006)
+            self._clears[owner, month] += 1
+            for key in [key for key in self._used if key[1] == owner]:
+                del self._used[key]
+
+    # Accounts and their grants (3.5, 4)
+
+    def add_account(
+        self,
+        nick_name: str,
+        kind: Kind,
+        *,
+        appid: str = "",
+        permissions: tuple[int, ...] | None = None,
+        principal_name: str = "",
+        lacks: frozenset[int] = frozenset(),
+    ) -> Account:
+        """Raises ValueError when the appid is taken."""
+        account = new_account(
+            nick_name, kind, appid=appid, permissions=permissions, principal_name=principal_name, lacks=lacks
+        )
+        with self.lock:
+            if account.appid in self.accounts:
+                raise ValueError(f"There is an account {account.appid} already.")
+            self.accounts[account.appid] = account
+            return account
+
+    def account(self, appid: str) -> Account:
+        if appid not in self.accounts:
+            raise Refused(40013)
+        return self.accounts[appid]
+
+    def granted(self, appid: str) -> tuple[Account, Grant]:
+        """An account that has authorized the platform, else 61003."""
+        account = self.account(appid)
+        if account.grant is None:
+            raise Refused(61003)
+        return account, account.grant
+
+    def authorize(
+        self, appid: str, *, pre_auth_code: str | None = None, permissions: tuple[int, ...] | None = None
+    ) -> Authorization:
+        """The owner confirms, for the first time or again. Without a pre-auth code one is made.
+
+        ``permissions`` are the sets granted; default: all that the account has.
+        """
+        with self.lock:
+            account = self.account(appid)
+            pre_auth_code = pre_auth_code or self.new_pre_auth_code()[0]
+            if self.pre_auth_code_state(pre_auth_code) != "good":
+                raise Refused(40097, "pre_auth_code is used, expired or unknown")
+            self._pre_auth_codes[pre_auth_code].used = True
+
+            before = account.grant
+            self._end_access(before)
+            chosen = account.permissions if permissions is None else tuple(sorted(set(permissions)))
+            account.grant = Grant(chosen, int(self.clock.now()), self._new_refresh_token())
+            if before is None:
+                self._listed = None
+
+            code, expires_in = self._new_code(
+                self._codes, "queryauthcode@@@", self.settings.authorization_code_life, grant=account.grant, appid=appid
+            )
+            push: Push | None = None
+            if before is None or set(before.permissions) != set(chosen):
+                push = self._event(
+                    "authorized" if before is None else "updateauthorized",
+                    AuthorizerAppid=appid,
+                    AuthorizationCode=code,
+                    AuthorizationCodeExpiredTime=int(self.clock.now()) + expires_in,
+                    PreAuthCode=pre_auth_code,
+                )
+            return Authorization(code, expires_in, push)
+
+    def unauthorize(self, appid: str) -> Push:
+        """The owner cancels: both tokens die at once."""
+        with self.lock:
+            account, grant = self.granted(appid)
+            self._end_access(grant)
+            account.grant = None
+            self._listed = None
+            return self._event("unauthorized", AuthorizerAppid=appid)
+
+    def query_auth(self, code: str) -> tuple[Account, Grant, Token]:
+        """Exchange an authorization code: once, in its time, and only for the grant that it came from."""
+        with self.lock:
+            known = self._codes.get(code)
+            if known is None or known.used or known.grant is not self.account(known.appid).grant:
+                raise Refused(61009)
+            if known.expires_at <= self.clock.now():
+                raise Refused(61010)
+            known.used = True
+            account, grant = self.granted(known.appid)
+            return account, grant, self._renew(account.appid, grant)
+
+    def refresh(self, appid: str, refresh_token: str) -> tuple[Grant, Token]:
+        """A new access token and, unless refresh tokens are stable, a new refresh token."""
+        with self.lock:
+            _, grant = self.granted(appid)
+            now = self.clock.now()
+            grant.replaced = [(text, dies_at) for text, dies_at in grant.replaced if dies_at > now][-REMEMBERED:]
+            if refresh_token != grant.refresh_token and refresh_token not in dict(grant.replaced):
+                raise Refused(61023)
+            if self.settings.rotation != "stable":
+                if self.settings.rotation == "grace":
+                    grant.replaced.append((grant.refresh_token, now + self.settings.rotation_grace))
+                grant.refresh_token = self._new_refresh_token()
+            return grant, self._renew(appid, grant)
+
+    def listed(self, offset: int, count: int) -> tuple[int, list[Account]]:
+        """How many accounts have authorized, and a page of them."""
+        with self.lock:
+            if self._listed is None:
+                self._listed = [account.appid for account in self.accounts.values() if account.grant]
+            return len(self._listed), [self.accounts[appid] for appid in self._listed[offset : offset + count]]
+
+    def option(self, appid: str, name: str) -> str:
+        account, _ = self.granted(appid)
+        if name not in OPTIONS:
+            raise Refused(61012)
+        return account.options[name]
+
+    def set_option(self, appid: str, name: str, value: str) -> None:
+        account, _ = self.granted(appid)
+        if name not in OPTIONS:
+            raise Refused(61012)
+        if value not in OPTIONS[name]:
+            raise Refused(61013)
+        account.options[name] = value
+
+    def require_permission(self, appid: str, needed: dict[Kind, int]) -> None:
+        """48001 when the account does not own the API, 61007 when its owner did not grant it."""
+        account, grant = self.granted(appid)
+        permission = needed.get(account.kind)
+        if permission is None or permission in account.lacks:
+            raise Refused(48001)
+        if permission not in grant.permissions:
+            raise Refused(61007)
+
+    def kill_component_token(self) -> None:
+        """As if another program of the same platform had fetched one."""
+        with self.lock:
+            self._forget(self.component_token)
+            self.component_token = None
+
+    def kill_access_token(self, appid: str) -> None:
+        with self.lock:
+            _, grant = self.granted(appid)
+            self._end_access(grant)
+
+    def replace_refresh_token(self, appid: str) -> None:
+        """Silently, as WeChat has been seen to do: only info and list know the new one."""
+        with self.lock:
+            _, grant = self.granted(appid)
+            grant.refresh_token = self._new_refresh_token()
+            grant.replaced.clear()
+
+    @contextmanager
+    def refreshing(self, appid: str) -> Iterator[None]:
+        """Notice how many refreshes of an account run at a time."""
+        account = self.accounts.get(appid)
+        if account is None:
+            yield
+            return
+        with self.lock:
+            account.refreshes += 1
+            account.overlaps += account.in_flight > 0
+            account.in_flight += 1
+            account.max_concurrent_refreshes = max(account.max_concurrent_refreshes, account.in_flight)
+        try:
+            yield
+        finally:
+            with self.lock:
+                account.in_flight -= 1
+
+    # Followers and their messages (6.1, 7)
+
+    def message(self, appid: str, openid: str, fields: dict[str, Any]) -> Push:
+        """A follower writes, or does something that WeChat reports. ``fields`` win over what is filled in here."""
+        with self.lock:
+            account = self.account(appid)
+            self._touch(appid, openid)
+            filled: dict[str, Any] = {
+                "ToUserName": account.user_name,
+                "FromUserName": openid,
+                "CreateTime": int(self.clock.now()),
+                **fields,
+            }
+            if filled.get("MsgType") != "event":
+                filled.setdefault("MsgId", str(next(self._msg_id)))
+            return Push(filled, appid=appid, user_name=account.user_name, openid=openid)
+
+    def send(self, appid: str, message: dict[str, Any]) -> None:
+        """A customer-service message reaches a follower, within the limits of 7.9."""
+        with self.lock:
+            account, _ = self.granted(appid)
+            openid = message.get("touser")
+            if not isinstance(openid, str) or not openid:
+                raise Refused(40003)
+            follower = self._followers.get((appid, openid))
+            if follower is None or follower.acted_at + MESSAGE_WINDOW <= self.clock.now():
+                raise Refused(45015)
+            if follower.sent >= MESSAGES_IN_WINDOW[account.kind]:
+                raise Refused(45047)
+            follower.sent += 1
+            follower.messages.append(message)
+
+    def sent_to(self, appid: str, openid: str) -> list[dict[str, Any]]:
+        with self.lock:
+            follower = self._followers.get((appid, openid))
+            return list(follower.messages) if follower else []
+
+    def followers(self, appid: str) -> list[str]:
+        """Two who were always there, and all who have written."""
+        with self.lock:
+            known = [demo_openid(appid, 1), demo_openid(appid, 2)]
+            return known + [openid for owner, openid in self._followers if owner == appid and openid not in known]
+
+    def new_oauth_code(self, appid: str, openid: str, scope: str) -> str:
+        """What a follower's browser, or wx.login in a mini program, brings to the site (7.1, 7.2)."""
+        with self.lock:
+            account = self.account(appid)
+            code, _ = self._new_code(
+                self._oauth_codes, "0", OAUTH_CODE_LIFE, appid=account.appid, openid=openid, scope=scope
+            )
+            return code
+
+    def exchange_oauth_code(self, appid: str, code: str) -> tuple[str, str]:
+        """The follower's openid and the scope."""
+        with self.lock:
+            self.granted(appid)
+            known = self._oauth_codes.get(code)
+            if known is None or known.appid != appid or known.expires_at <= self.clock.now():
+                raise Refused(40029)
+            if known.used:
+                raise Refused(40163)
+            known.used = True
+            return known.openid, known.scope
+
+    def random_text(self, size: int = 24) -> str:
+        """Something opaque for answers that carry a token which nothing here checks."""
+        return self._mint(size)
+
+    # Looking back
+
+    def remember(self, rid: str, owner: str, path: str) -> None:
+        with self.lock:
+            self._rids[rid] = Rid(owner, self.clock.now(), path)
+            while len(self._rids) > REMEMBERED:
+                self._rids.popitem(last=False)
+
+    def recall(self, rid: str, owner: str) -> Rid:
+        with self.lock:
+            known = self._rids.get(rid)
+            if known is None or known.owner != owner or known.invoked_at + RID_LIFE <= self.clock.now():
+                raise Refused(76001)
+            return known
+
+    # Inside; the lock is held
+
+    def _event(self, info_type: str, **fields: Any) -> Push:
+        common = {"AppId": self.settings.appid, "CreateTime": int(self.clock.now()), "InfoType": info_type}
+        return Push({**common, **fields})
+
+    def _new_code(self, codes: OrderedDict[str, _Code], prefix: str, life: int, **about: Any) -> tuple[str, int]:
+        now = self.clock.now()
+        # Codes are kept for an hour after their end, so that "expired" can be told from "never heard of".
+        while codes and next(iter(codes.values())).expires_at + 3600 < now:
+            codes.popitem(last=False)
+        text = f"{prefix}{self._mint(30)}"
+        codes[text] = _Code(now + life, **about)
+        return text, life
+
+    def _new_refresh_token(self) -> str:
+        return f"refreshtoken@@@{self._mint(32)}"
+
+    def _renew(self, appid: str, grant: Grant) -> Token:
+        grant.access = self._issue(appid, grant.access)
+        return grant.access
+
+    def _issue(self, owner: str, current: Token | None) -> Token:
+        now = self.clock.now()
+        self._forget(self._superseded.pop(owner, None))
+        if current is not None and self.settings.access_token_overlap:
+            current.dies_at = now + self.settings.access_token_overlap
+            self._superseded[owner] = current
+        else:
+            self._forget(current)
+        token = Token(f"97_{self._mint(64)}", owner, now + self.settings.token_life)
+        self._tokens[token.text] = token
+        return token
+
+    def _end_access(self, grant: Grant | None) -> None:
+        if grant is not None and grant.access is not None:
+            self._forget(self._superseded.pop(grant.access.owner, None))
+            self._forget(grant.access)
+            grant.access = None
+
+    def _forget(self, token: Token | None) -> None:
+        if token is not None:
+            self._tokens.pop(token.text, None)
+
+    def _touch(self, appid: str, openid: str) -> None:
+        follower = self._followers.setdefault((appid, openid), Follower(0.0))
+        follower.acted_at, follower.sent = self.clock.now(), 0
+        del follower.messages[:-50]
+        self._followers.move_to_end((appid, openid))
+        while len(self._followers) > MAX_FOLLOWERS:
+            self._followers.popitem(last=False)
+
+    def _turn_day(self) -> None:
+        today = int(self.clock.now() + 8 * 3600) // 86400
+        if today != self._used_on:
+            self._used.clear()
+            self._used_on = today

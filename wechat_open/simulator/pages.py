@@ -1,0 +1,519 @@
+"""What does the owner of an account see?
+
+WeChat's authorization page, on a PC and on a phone, with its rule about where the visitor comes from; and the
+simulator's start page, where grants are taken back and followers write. Plain HTML and one stylesheet: nothing here
+needs a script.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from html import escape
+from importlib.resources import files
+from itertools import islice
+from typing import TYPE_CHECKING
+from urllib.parse import urlencode
+
+from ..protocol import permissions
+from . import control
+from .accounts import Account, Kind, demo_openid
+from .clock import Clock
+from .refusal import Refused
+from .settings import host_of
+from .texts import PROBLEMS, Language, text
+from .web import HTML, Answer, Request
+
+if TYPE_CHECKING:
+    from .application import Application
+
+LOGIN = "/cgi-bin/componentloginpage"
+BIND = "/wxaopen/safe/bindcomponent"
+OLD_BIND = "/safe/bindcomponent"
+STYLE = "/_page/simulator.css"
+REVOKE = "/_page/unauthorize"
+WRITE = "/_page/message"
+
+MAX_SHOWN = 50
+MAX_VISITS = 1000
+VISIT_LIFE = 1800
+
+# Which accounts each auth_type lets choose (3.3). The owner has no channels, shops or promoter accounts.
+KINDS_OF_TYPE: dict[str, tuple[Kind, ...]] = {
+    "1": ("official",),
+    "2": ("mini",),
+    "3": ("official", "mini"),
+    "6": ("official", "mini"),
+}
+
+SECURITY_HEADERS = {
+    # No form-action: browsers apply it to the redirect that follows a form, and that one leaves for the platform.
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src data:; base-uri 'none'; "
+    "frame-ancestors 'none'",
+    "Referrer-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+}
+
+
+@dataclass(frozen=True)
+class Visit:
+    """A page that was shown to somebody who came the right way. Its form can be sent once."""
+
+    path: str
+    parameters: Mapping[str, str]
+    expires_at: float
+
+
+class Visits:
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._visits: OrderedDict[str, Visit] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def add(self, path: str, parameters: Mapping[str, str]) -> str:
+        nonce = secrets.token_urlsafe(24)
+        with self._lock:
+            self._visits[nonce] = Visit(path, parameters, self._clock.now() + VISIT_LIFE)
+            while len(self._visits) > MAX_VISITS:
+                self._visits.popitem(last=False)
+        return nonce
+
+    def get(self, nonce: str) -> Visit | None:
+        visit = self._visits.get(nonce)
+        return visit if visit and visit.expires_at > self._clock.now() else None
+
+    def take(self, nonce: str) -> Visit | None:
+        with self._lock:
+            visit = self.get(nonce)
+            self._visits.pop(nonce, None)
+            return visit
+
+
+def answer(app: Application, request: Request) -> Answer:
+    method = "GET" if request.method == "HEAD" else request.method
+    if (request.path, method) not in PAGES:
+        return Answer(405, b"method not allowed", "text/plain")
+    return PAGES[request.path, method](app, request)
+
+
+def stylesheet(app: Application, request: Request) -> Answer:
+    content = (files(__package__) / "assets" / "simulator.css").read_bytes()
+    return Answer(200, content, "text/css; charset=utf-8", {"Cache-Control": "max-age=60"})
+
+
+# The authorization page
+
+
+def show(app: Application, request: Request) -> Answer:
+    """The page for who clicked a link on the platform's own site, or changed the language on this page."""
+    query = request.query
+    language = language_of(request)
+    visit = app.visits.get(query.get("visit", ""))
+    if visit is not None:
+        return _form(app, query["visit"], visit, language)
+    refused = _refuse_parameters(app, query) or _refuse_origin(app, request) or _refuse_code(app, query)
+    if refused is not None:
+        return _problem(language, refused)
+    nonce = app.visits.add(request.path, query)
+    return _form(app, nonce, Visit(request.path, query, 0), language)
+
+
+def submit(app: Application, request: Request) -> Answer:
+    """The owner has decided. A confirmation sends her back to the platform with the code in the address."""
+    form = request.form
+    language = language_of(request)
+    visit = app.visits.take(_first(form, "visit"))
+    if visit is None:
+        return _problem(language, Refusal("visit"))
+    if _first(form, "action") != "confirm":
+        return _page(language, "cancelled", _notice(language, "cancelled", "cancelled_why"))
+
+    account = app.engine.accounts.get(_first(form, "appid"))
+    if account is None or account not in _offered(app, visit.parameters)[0]:
+        return _again(app, visit, language, "pick_account")
+    ticked = {int(value) for value in form.get(f"permission-{account.appid}", []) if value.isdecimal()}
+    granted = tuple(id for id in _sets(account, visit.parameters) if id in ticked)
+    if not granted:
+        return _again(app, visit, language, "pick_permission")
+    refused = _refuse_code(app, visit.parameters)
+    if refused is not None:
+        return _problem(language, refused)
+    done = app.engine.authorize(account.appid, pre_auth_code=visit.parameters["pre_auth_code"], permissions=granted)
+    app.pusher.later(done.push)
+    location = control.redirect_with_code(visit.parameters["redirect_uri"], done.code, done.expires_in)
+    return Answer(302, b"", HTML, {"Location": location, **SECURITY_HEADERS})
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why the page is not shown: a key of PROBLEMS."""
+
+    problem: str
+    status: int = 400
+    hosts: Mapping[str, str] = field(default_factory=dict)
+
+
+def _refuse_parameters(app: Application, query: Mapping[str, str]) -> Refusal | None:
+    for name, problem in (
+        ("component_appid", "no_appid"),
+        ("pre_auth_code", "no_code"),
+        ("redirect_uri", "no_redirect"),
+    ):
+        if not query.get(name):
+            return Refusal(problem)
+    return None if query["component_appid"] == app.engine.settings.appid else Refusal("appid")
+
+
+def _refuse_origin(app: Application, request: Request) -> Refusal | None:
+    """The Referer rule (3.4): link, return address and registered domain share one host."""
+    settings, redirect_uri = app.engine.settings, request.query["redirect_uri"]
+    referer = host_of(request.headers.get("referer", ""))
+    redirect = host_of(redirect_uri) if redirect_uri.startswith(("http://", "https://")) else ""
+    registered = settings.registered_host() or redirect
+    from_there = referer == registered or (request.path != LOGIN and not settings.phone_needs_referer)
+    if redirect and redirect == registered and from_there:
+        return None
+    hosts = {"referer": referer or "空", "redirect": redirect or "(empty)", "registered": registered or "(empty)"}
+    # An empty one is nearly always the policy of the page with the link, and not a wrong address.
+    return Refusal("domain" if referer else "no_referer", 403, hosts)
+
+
+def _refuse_code(app: Application, query: Mapping[str, str]) -> Refusal | None:
+    state = app.engine.pre_auth_code_state(query["pre_auth_code"])
+    return None if state == "good" else Refusal(state)
+
+
+def _offered(app: Application, query: Mapping[str, str]) -> tuple[list[Account], bool]:
+    """The accounts to choose from, and whether there are more. biz_appid wins over auth_type (3.3)."""
+    engine = app.engine
+    with engine.lock:
+        biz_appid = query.get("biz_appid")
+        if biz_appid:
+            account = engine.accounts.get(biz_appid)
+            return [account] if account else [], False
+        kinds = KINDS_OF_TYPE.get(query.get("auth_type") or "3", ())
+        fitting = (account for account in engine.accounts.values() if account.kind in kinds)
+        shown = list(islice(fitting, MAX_SHOWN))
+        return shown, next(fitting, None) is not None
+
+
+def _sets(account: Account, query: Mapping[str, str]) -> tuple[int, ...]:
+    """The permission sets to tick: all that the account has, or those of them that the link asks for."""
+    asked = {int(id) for id in query.get("category_id_list", "").split("|") if id.isdecimal()}
+    return tuple(id for id in account.permissions if id in asked) if asked else account.permissions
+
+
+def _again(app: Application, visit: Visit, language: Language, message: str) -> Answer:
+    nonce = app.visits.add(visit.path, visit.parameters)
+    return _form(app, nonce, visit, language, message=message)
+
+
+def _form(app: Application, nonce: str, visit: Visit, language: Language, message: str = "") -> Answer:
+    accounts, more = _offered(app, visit.parameters)
+    switch = f"{visit.path}?" + urlencode({"visit": nonce, "lang": _other(language)})
+    phone = visit.path != LOGIN
+    if not accounts:
+        content = _notice(language, "nobody", "nobody_why")
+        return _page(language, "nobody", content, switch=switch, phone=phone)
+
+    def say(key: str) -> str:
+        return escape(text(key, language))
+
+    settings = app.engine.settings
+    chosen = "".join(
+        _account_choice(account, _sets(account, visit.parameters), language, checked=account is accounts[0])
+        for account in accounts
+    )
+    content = f"""
+    <header class="ask">
+      <h1>{say("title")}</h1>
+      <p>{say("lead")}</p>
+      <dl>
+        <div><dt>{say("platform")}</dt><dd><code>{escape(settings.appid)}</code></dd></div>
+        <div><dt>{say("returns_to")}</dt><dd>{escape(host_of(visit.parameters["redirect_uri"]))}</dd></div>
+      </dl>
+    </header>
+    <form method="post" action="{visit.path}?lang={language}">
+      <input type="hidden" name="visit" value="{escape(nonce)}">
+      {f'<p class="wrong" role="alert">{say(message)}</p>' if message else ""}
+      <fieldset class="accounts">
+        <legend>{say("choose")}</legend>
+        {chosen}
+        {f'<p class="hint">{say("more")}</p>' if more else ""}
+      </fieldset>
+      <div class="buttons">
+        <button class="primary" name="action" value="confirm">{say("confirm")}</button>
+        <button name="action" value="cancel">{say("cancel")}</button>
+      </div>
+    </form>"""
+    if not phone:
+        aside = f"""
+    <aside class="scan">
+      {_picture(nonce)}
+      <h2>{say("scan_title")}</h2>
+      <p>{say("scan")}</p>
+    </aside>"""
+        content = f'<div class="sheet">{aside}<div class="main">{content}</div></div>'
+    else:
+        content = f'<div class="sheet"><div class="main">{content}</div></div>'
+    return _page(language, "title", content, switch=switch, phone=phone)
+
+
+def _account_choice(account: Account, sets: tuple[int, ...], language: Language, *, checked: bool) -> str:
+    appid = escape(account.appid)
+    boxes = "".join(
+        f'<label class="set"><input type="checkbox" name="permission-{appid}" value="{id}" checked>'
+        f"<span>{escape(permissions.name(id, language))}{_exclusive(id, language)}</span></label>"
+        for id in sets
+    )
+    state = f'<span class="badge on">{escape(text("granted", language))}</span>' if account.grant else ""
+    return f"""
+        <div class="account">
+          <label class="choice">
+            <input type="radio" name="appid" value="{appid}" {"checked" if checked else ""} required>
+            {_avatar(account)}
+            <span class="who"><strong>{escape(account.nick_name)}</strong>
+            <small>{escape(text(account.kind, language))} · {escape(account.principal_name)}</small></span>
+            {state}
+          </label>
+          <fieldset class="sets"><legend>{escape(text("permissions", language))}</legend>{boxes}</fieldset>
+        </div>"""
+
+
+def _exclusive(id: int, language: Language) -> str:
+    known = permissions.NAMES.get(id)
+    return f" <em>{escape(text('exclusive', language))}</em>" if known and known.exclusive else ""
+
+
+def _avatar(account: Account) -> str:
+    return f'<span class="avatar {account.kind}" aria-hidden="true">{escape(account.nick_name[:1])}</span>'
+
+
+def _picture(seed: str) -> str:
+    """Looks like a QR code and says nothing: there is no phone that could scan it."""
+    size = 25
+    bits = int.from_bytes(hashlib.shake_128(seed.encode()).digest(size * size // 8 + 1), "big")
+    corners = ((0, 0), (size - 7, 0), (0, size - 7))
+    path = "".join(
+        f"M{x} {y}h1v1h-1z"
+        for y in range(size)
+        for x in range(size)
+        if bits >> (y * size + x) & 1 and not any(cx - 1 <= x <= cx + 7 and cy - 1 <= y <= cy + 7 for cx, cy in corners)
+    )
+    path += "".join(f"M{x} {y}h7v7h-7zm1 1v5h5v-5zm1 1h3v3h-3z" for x, y in corners)
+    return (
+        f'<svg class="code" viewBox="-2 -2 {size + 4} {size + 4}" aria-hidden="true" shape-rendering="crispEdges">'
+        f'<path fill-rule="evenodd" d="{path}"/></svg>'
+    )
+
+
+# The start page
+
+
+def home(app: Application, request: Request, *, said: str = "") -> Answer:
+    language = language_of(request)
+
+    def say(key: str) -> str:
+        return escape(text(key, language))
+
+    with app.engine.lock:
+        accounts = list(islice(app.engine.accounts.values(), MAX_SHOWN))
+        more = len(app.engine.accounts) > MAX_SHOWN
+    rows = "".join(_account_row(account, language) for account in accounts)
+    deliveries = list(app.pusher.deliveries)[-8:][::-1]
+    pushes = "".join(
+        f"<li><code>{escape(delivery.push.name)}</code> "
+        f"<span>{escape(str(delivery.status or delivery.error or '…'))} {escape(delivery.body[:60])}</span></li>"
+        for delivery in deliveries
+    )
+    settings = app.engine.settings
+    now = datetime.fromtimestamp(app.engine.clock.now(), tz=timezone.utc)
+    granted = [account for account in accounts if account.grant]
+    content = f"""
+    <header class="ask"><h1>{say("simulator")}</h1><p>{say("home_lead")}</p></header>
+    {said}
+    <section>
+      <h2>{say("home_accounts")}</h2>
+      <p class="hint">{say("home_how")}</p>
+      <ul class="owned">{rows}</ul>
+      {f'<p class="hint">{say("more")}</p>' if more else ""}
+    </section>
+    {_follower_form(granted, language) if granted else ""}
+    <section>
+      <h2>{say("home_pushes")}</h2>
+      {f'<ul class="pushes">{pushes}</ul>' if pushes else f'<p class="hint">{say("no_pushes")}</p>'}
+    </section>
+    <section>
+      <h2>{say("home_more")}</h2>
+      <dl>
+        <div><dt>{say("platform")}</dt><dd><code>{escape(settings.appid)}</code></dd></div>
+        <div><dt>{say("callback")}</dt><dd><code>{escape(settings.url_of_events()) or say("none")}</code></dd></div>
+        <div><dt>{say("clock")}</dt><dd>{now:%Y-%m-%d %H:%M:%S}</dd></div>
+      </dl>
+      <p><a href="{control.PREFIX}state?limit=50">{say("state_link")}</a></p>
+    </section>"""
+    return _page(
+        language,
+        "simulator",
+        f'<div class="sheet home"><div class="main">{content}</div></div>',
+        switch=f"/?lang={_other(language)}",
+    )
+
+
+def revoke(app: Application, request: Request) -> Answer:
+    """The owner takes a grant back, as she would in the account's own console."""
+    refused = _refuse_foreign(request)
+    if refused is not None:
+        return refused
+    with suppress(Refused):  # from an old page: there is no grant any more, which is what she wants
+        app.pusher.later(app.engine.unauthorize(_first(request.form, "appid")))
+    return Answer(303, b"", HTML, {"Location": f"/?lang={language_of(request)}", **SECURITY_HEADERS})
+
+
+def write(app: Application, request: Request) -> Answer:
+    """A follower writes to an account, and sees what comes back."""
+    refused = _refuse_foreign(request)
+    if refused is not None:
+        return refused
+    form, language = request.form, language_of(request)
+    appid, content = _first(form, "appid"), _first(form, "content")
+    fields = {"appid": appid, "openid": demo_openid(appid, 1), "Content": content}
+    try:
+        result = control.message(app, control.Body(fields))
+    except (control.ControlError, Refused) as error:
+        said = escape(str(error))
+    else:
+        reply = result["reply"]
+        heard = str(reply.get("Content", reply.get("MsgType"))) if reply else text("no_answer", language)
+        sent = [str(message.get("text", {}).get("content", message["msgtype"])) for message in result["messages"]]
+        said = "<br>".join(escape(line) for line in (result.get("error", heard), *sent))
+    bubble = f"""
+    <section class="talk" aria-live="polite">
+      <h2>{escape(text("answer", language))}</h2>
+      <p class="mine">{escape(content)}</p><p class="theirs">{said}</p>
+    </section>"""
+    return home(app, request, said=bubble)
+
+
+def _refuse_foreign(request: Request) -> Answer | None:
+    try:
+        control.same_origin(request)
+    except control.ControlError as error:
+        return Answer(error.status, str(error).encode(), "text/plain")
+    return None
+
+
+def _account_row(account: Account, language: Language) -> str:
+    badge = '<span class="badge on">{}</span>' if account.grant else '<span class="badge">{}</span>'
+    state = badge.format(escape(text("granted" if account.grant else "not_granted", language)))
+    button = ""
+    if account.grant:
+        label = escape(text("revoke", language))
+        button = (
+            f'<form method="post" action="{REVOKE}?lang={language}"><input type="hidden" name="appid" '
+            f'value="{escape(account.appid)}"><button class="small">{label}</button></form>'
+        )
+    return (
+        f'<li>{_avatar(account)}<span class="who"><strong>{escape(account.nick_name)}</strong>'
+        f"<small>{escape(text(account.kind, language))} · <code>{escape(account.appid)}</code></small></span>"
+        f"{state}{button}</li>"
+    )
+
+
+def _follower_form(accounts: list[Account], language: Language) -> str:
+    options = "".join(
+        f'<option value="{escape(account.appid)}">{escape(account.nick_name)}</option>' for account in accounts
+    )
+    return f"""
+    <section>
+      <h2>{escape(text("home_follower", language))}</h2>
+      <form method="post" action="{WRITE}?lang={language}" class="line">
+        <label><span>{escape(text("account", language))}</span><select name="appid">{options}</select></label>
+        <label class="wide"><span>{escape(text("message", language))}</span>
+          <input name="content" required maxlength="600" autocomplete="off"></label>
+        <button class="primary">{escape(text("send", language))}</button>
+      </form>
+    </section>"""
+
+
+# The frame
+
+
+def language_of(request: Request) -> Language:
+    """As asked for, else the browser's; Chinese for who does not say, as at WeChat."""
+    asked = request.query.get("lang", "")
+    if asked:
+        return "zh" if asked.lower().startswith("zh") else "en"
+    accepted = request.headers.get("accept-language", "zh").strip().lower()
+    return "zh" if accepted.startswith(("zh", "*")) else "en"
+
+
+def _page(
+    language: Language, title: str, content: str, *, switch: str = "", phone: bool = False, status: int = 200
+) -> Answer:
+    tag = "zh-CN" if language == "zh" else "en"
+    other = "en" if language == "zh" else "zh-CN"
+    label = text("language", language)
+    link = f'<a class="switch" href="{escape(switch)}" lang="{other}">{label}</a>' if switch else ""
+    body = f"""<!doctype html>
+<html lang="{tag}">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{escape(" - ".join(dict.fromkeys((text(title, language), text("simulator", language)))))}</title>
+<link rel="icon" href="data:,">
+<link rel="stylesheet" href="{STYLE}">
+</head>
+<body{' class="phone"' if phone else ""}>
+<nav><a href="/?lang={language}">{escape(text("simulator", language))}</a>{link}</nav>
+<main>{content}</main>
+</body>
+</html>
+"""
+    return Answer(status, body.encode(), HTML, dict(SECURITY_HEADERS))
+
+
+def _notice(language: Language, title: str, why: str) -> str:
+    return (
+        f'<div class="sheet notice"><div class="main"><h1>{escape(text(title, language))}</h1>'
+        f"<p>{escape(text(why, language))}</p></div></div>"
+    )
+
+
+def _problem(language: Language, refusal: Refusal) -> Answer:
+    """WeChat's number and words, and beneath them what they mean."""
+    number, chinese, english = PROBLEMS[refusal.problem]
+    chinese, english = chinese.format(**refusal.hosts), english.format(**refusal.hosts)
+    paragraphs = [f'<p lang="zh-CN" class="said">{escape(chinese)}</p>', f'<p lang="en">{escape(english)}</p>']
+    code = f'<p class="hint"><code>{escape(number)}</code></p>' if number else ""
+    content = (
+        f'<div class="sheet notice"><div class="main" role="alert"><h1>{escape(text("refused", language))}</h1>'
+        f"{''.join(paragraphs)}{code}</div></div>"
+    )
+    return _page(language, "refused", content, status=refusal.status)
+
+
+def _other(language: Language) -> Language:
+    return "en" if language == "zh" else "zh"
+
+
+def _first(form: Mapping[str, list[str]], name: str) -> str:
+    return form.get(name, [""])[0]
+
+
+PAGES: dict[tuple[str, str], Callable[[Application, Request], Answer]] = {
+    **{(path, "GET"): show for path in (LOGIN, BIND, OLD_BIND)},
+    **{(path, "POST"): submit for path in (LOGIN, BIND, OLD_BIND)},
+    ("/", "GET"): home,
+    (STYLE, "GET"): stylesheet,
+    (REVOKE, "POST"): revoke,
+    (WRITE, "POST"): write,
+}
+PATHS = frozenset(path for path, _ in PAGES)

@@ -1,0 +1,160 @@
+"""How does WeChat reach the platform?
+
+A push is sealed and POSTed to the callback. WeChat waits five seconds; an event that is not answered with exactly
+``success``, and a message that is not answered at all, come again, sealed anew, three times in all (5.1, 6.2). A
+ticket comes once: the next one replaces it.
+"""
+
+from __future__ import annotations
+
+import queue
+import secrets
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import requests
+
+from ..exceptions import InvalidPush
+from ..protocol import xml
+from ..protocol.crypto import decrypt, same, sign
+from ..protocol.envelope import find_encrypt, read_plain, seal_push
+from .engine import REMEMBERED, Engine, Push
+
+TIMEOUT = 5.0
+TRIES = 3
+WORKERS = 4
+
+
+@dataclass
+class Delivery:
+    """What became of a push: the callback's last answer, or why there was none."""
+
+    push: Push
+    url: str
+    at: float
+    status: int | None = None
+    body: str = field(default="", repr=False)
+    tries: int = 0
+    error: str = ""
+
+    @property
+    def succeeded(self) -> bool:
+        return self.status == 200 and (bool(self.push.appid) or self.body == "success")
+
+    def as_json(self) -> dict[str, Any]:
+        """The answer of the control API to whoever caused the push."""
+        content = {"status": self.status, "body": self.body, "tries": self.tries}
+        return {**content, "error": self.error} if self.error else content
+
+    def summary(self) -> dict[str, Any]:
+        about = {"at": int(self.at), "name": self.push.name, "url": self.url, "fields": self.push.fields}
+        return {**about, **self.as_json()}
+
+
+class Pusher:
+    def __init__(self, engine: Engine, log: Callable[[str], None]) -> None:
+        self.engine = engine
+        self.timeout = TIMEOUT
+        self.tries = TRIES
+        self.pause = 0.5
+        """Seconds between two tries."""
+        self.deliveries: deque[Delivery] = deque(maxlen=REMEMBERED)
+        self._log = log
+        self._waiting: queue.SimpleQueue[Push | None] = queue.SimpleQueue()
+        self._workers: list[threading.Thread] = []
+        self._stopped = threading.Event()
+
+    def start(self) -> None:
+        self._stopped.clear()
+        self._workers = [threading.Thread(target=self._work, daemon=True) for _ in range(WORKERS)]
+        for worker in self._workers:
+            worker.start()
+
+    def stop(self) -> None:
+        """Let the workers go; a push under way is not tried again."""
+        self._stopped.set()
+        for _ in self._workers:
+            self._waiting.put(None)
+        self._workers = []
+
+    def later(self, push: Push | None) -> None:
+        """Deliver in the background, as WeChat does; at once where nobody works there (no server was started)."""
+        if push is None:
+            return
+        if self._workers:
+            self._waiting.put(push)
+        else:
+            self.deliver(push)
+
+    def deliver(self, push: Push) -> Delivery:
+        """Deliver now, and wait for the outcome."""
+        settings = self.engine.settings
+        url = settings.url_of_messages(push.appid) if push.appid else settings.url_of_events()
+        delivery = Delivery(push, url, self.engine.clock.now())
+        self.deliveries.append(delivery)
+        if not url:
+            delivery.error = "no callback is configured"
+        else:
+            tries = 1 if push.name == "component_verify_ticket" else self.tries
+            while delivery.tries < tries and not self._stopped.is_set():
+                self._try(delivery)
+                if delivery.succeeded or (push.appid and delivery.status is not None and delivery.status < 500):
+                    break
+                if delivery.tries < tries:
+                    self._stopped.wait(self.pause)
+        self._log(
+            f"push {push.name} -> {url or '-'} {delivery.status or delivery.error}"
+            + (f" after {delivery.tries} tries" if delivery.tries > 1 else "")
+        )
+        return delivery
+
+    def reply_of(self, delivery: Delivery) -> dict[str, Any] | None:
+        """The passive reply (1.5), decrypted; None for ``success`` and for nothing. InvalidPush for a bad one."""
+        body = delivery.body.encode()
+        if delivery.status != 200 or body in (b"", b"success"):
+            return None
+        encrypted, kind = find_encrypt(body)
+        envelope = xml.read(body) if kind == "xml" else read_plain(body)
+        pair = self.engine.settings.pair()
+        stamp = [str(envelope.get(name, "")) for name in ("TimeStamp", "Nonce")]
+        if not same(sign(pair.token, *stamp, encrypted), str(envelope.get("MsgSignature", ""))):
+            raise InvalidPush("signature")
+        return read_plain(decrypt(pair.aes_key, encrypted, self.engine.settings.appid))
+
+    def _work(self) -> None:
+        while (push := self._waiting.get()) is not None:
+            self.deliver(push)
+
+    def _try(self, delivery: Delivery) -> None:
+        push, settings = delivery.push, self.engine.settings
+        # The host's time: the stamp tells when a request was sent, and a tester's clock, moved ahead, would make every
+        # push look forged to a callback that compares the two. CreateTime, inside, is the simulator's.
+        query, body = seal_push(
+            xml.write(push.fields),
+            settings.pair(),
+            settings.appid,
+            timestamp=str(int(time.time())),
+            nonce=str(secrets.randbelow(9 * 10**9) + 10**9),
+            envelope={"ToUserName": push.user_name} if push.appid else {"AppId": settings.appid},
+            extra_query={"openid": push.openid} if push.openid else None,
+        )
+        delivery.tries += 1
+        delivery.status, delivery.body, delivery.error = None, "", ""
+        try:
+            with requests.Session() as session:
+                session.trust_env = False  # a proxy in the environment has no business on the loopback
+                response = session.post(
+                    f"{delivery.url}{'&' if '?' in delivery.url else '?'}{query}",
+                    data=body,
+                    headers={"Content-Type": "text/xml", "User-Agent": "Mozilla/4.0"},
+                    timeout=self.timeout,
+                    allow_redirects=False,
+                )
+        except requests.RequestException as error:
+            delivery.error = f"no answer: {type(error).__name__}"
+        else:
+            delivery.status, delivery.body = response.status_code, response.content.decode("utf-8", "replace")

@@ -1,0 +1,70 @@
+"""With which words does WeChat refuse?"""
+
+from __future__ import annotations
+
+import secrets
+
+MESSAGES = {
+    -1: "system error",
+    -1000: "system error",
+    40001: "invalid credential, access_token is invalid or not latest",
+    40003: "invalid openid",
+    40008: "invalid message type",
+    40013: "invalid appid",
+    40014: "invalid access_token",
+    40029: "invalid code",
+    40033: "invalid charset. please check your request, if include \\uxxxx will create fail!",
+    40037: "invalid template_id",
+    40066: "invalid url",
+    40097: "invalid args",
+    40125: "invalid appsecret",
+    40163: "code been used",
+    40170: "args count exceed count limit",
+    41001: "access_token missing",
+    41002: "appid missing",
+    41004: "appsecret missing",
+    41008: "missing code",
+    41018: "component_appid missing",
+    42001: "access_token expired",
+    43001: "require GET method",
+    43002: "require POST method",
+    43007: "require authorization",
+    44002: "empty post data",
+    45009: "reach max api daily quota limit",
+    45011: "api minute-quota reach limit  must slower  retry next minute",
+    45015: "response out of time limit or subscription is canceled",
+    45047: "out of response count limit",
+    47001: "data format error",
+    48001: "api unauthorized",
+    48006: "forbid to clear quota because of reaching the limit",
+    61003: "component is not authorized by this account",
+    61004: "access clientip is not registered",
+    61005: "component ticket is expired",
+    61006: "component ticket is invalid",
+    61007: "api is unauthorized to component",
+    61009: "code is invalid",
+    61010: "code is expired",
+    61011: "invalid component",
+    61012: "invalid option name",
+    61013: "invalid option value",
+    61014: "must use component token for component api",
+    61015: "must use api token for biz api",
+    61023: "refresh_token is invalid",
+    76001: "rid not found",
+    76003: "cgi_path not found, please check",
+    76022: "could not use this cgi_path, no permission",
+}
+
+
+class Refused(Exception):
+    """WeChat says no, with its number and its words."""
+
+    def __init__(self, errcode: int, errmsg: str = "") -> None:
+        self.errcode = errcode
+        self.errmsg = errmsg or MESSAGES.get(errcode, "unknown error")
+        super().__init__(f"{errcode} {self.errmsg}")
+
+
+def new_rid(now: float) -> str:
+    """A request id as WeChat writes it: the time and sixteen random hex digits."""
+    return f"{int(now):08x}-{secrets.token_hex(4)}-{secrets.token_hex(4)}"

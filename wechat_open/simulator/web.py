@@ -1,0 +1,63 @@
+"""What goes in and out of the simulator?
+
+A request and an answer without a server, so that the same engine stands behind a socket and behind ``responses``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+from urllib.parse import parse_qsl
+
+# As WeChat labels its answers: "encoding" is no parameter that anybody knows.
+JSON = "application/json; encoding=utf-8"
+PLAIN = "text/plain"
+HTML = "text/html; charset=utf-8"
+
+
+@dataclass(frozen=True)
+class Request:
+    """``headers`` by lower-case name."""
+
+    method: str
+    path: str
+    query_string: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    body: bytes = field(default=b"", repr=False)
+
+    @property
+    def query(self) -> dict[str, str]:
+        return _fields(self.query_string)
+
+    @property
+    def form(self) -> dict[str, list[str]]:
+        """A submitted HTML form."""
+        values: dict[str, list[str]] = {}
+        for name, value in parse_qsl(self.body.decode("utf-8", "replace"), keep_blank_values=True):
+            values.setdefault(name, []).append(value)
+        return values
+
+
+@dataclass
+class Answer:
+    status: int
+    body: bytes = field(default=b"", repr=False)
+    content_type: str = JSON
+    headers: dict[str, str] = field(default_factory=dict)
+    errcode: int | None = None
+    """For the log line."""
+    dropped: Literal["", "hang", "lost"] = ""
+    """Nothing of this is sent: the connection was left hanging, or is closed."""
+
+
+def json_answer(content: Mapping[str, Any], *, status: int = 200, content_type: str = JSON) -> Answer:
+    # Real characters, no escapes: WeChat's answers hold Chinese names.
+    body = json.dumps(content, ensure_ascii=False).encode()
+    return Answer(status, body, content_type, errcode=content.get("errcode"))
+
+
+def _fields(query_string: str) -> dict[str, str]:
+    """The first value of each parameter."""
+    return dict(reversed(parse_qsl(query_string, keep_blank_values=True)))

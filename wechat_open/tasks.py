@@ -1,0 +1,76 @@
+"""What do Celery's workers do?
+
+Each task calls the layer below for every platform. None takes or returns a secret; none matters: whatever a lost task
+would have done is still due for the next one.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from celery import shared_task
+
+from . import authorization, inbox, tokens
+from .component import Platform, platforms
+from .exceptions import WeChatOpenError
+
+logger = logging.getLogger(__name__)
+
+
+@shared_task(ignore_result=True)
+def renew_due_tokens() -> None:
+    """Renew whatever is due."""
+    _for_each_platform(tokens.run_due)
+
+
+@shared_task(ignore_result=True)
+def process_push(push_id: int) -> None:
+    """Process one push that has just been recorded."""
+    inbox.process(push_id)
+
+
+@shared_task(ignore_result=True)
+def process_inbox() -> None:
+    """Process what the broker lost and what is to be repeated."""
+    inbox.process_due()
+
+
+@shared_task(ignore_result=True)
+def watch_tickets() -> None:
+    """Have WeChat push again when tickets stay away."""
+    _for_each_platform(tokens.ensure_tickets)
+
+
+@shared_task(ignore_result=True)
+def sync_profiles() -> None:
+    """Read the profiles that could not be read when the grant came."""
+    _for_each_platform(authorization.sync_missing_profiles)
+
+
+@shared_task(ignore_result=True)
+def announce() -> None:
+    """Send the signals that are still owed."""
+    _for_each_platform(authorization.announce_all)
+
+
+@shared_task(ignore_result=True)
+def sweep() -> None:
+    """Compare with WeChat's list, once an hour."""
+    _for_each_platform(tokens.sweep_if_due)
+
+
+@shared_task(ignore_result=True)
+def prune() -> None:
+    """Delete what served its time."""
+    inbox.prune()
+    authorization.prune()
+
+
+def _for_each_platform(work: Callable[[Platform], object]) -> None:
+    """One platform's trouble is no other's."""
+    for platform in platforms():
+        try:
+            work(platform)
+        except WeChatOpenError as error:
+            logger.warning("Platform %r: %s", platform.alias, error)

@@ -1,0 +1,481 @@
+"""How is one token kept?
+
+Read, renew ahead of its end, and heal when WeChat says that it is dead: one algorithm (``Keeper``) for the component
+token and for the tokens of accounts. They differ in how a claimed token is renewed: from a verify ticket, or from a
+refresh token with WeChat's own records as the ladder under it.
+
+Everything that touches the world is a method of ``store`` or ``wechat``, or one of the functions in ``World``, so the
+same code can run under a scheduler that interleaves workers and stops them between any two steps. There is no clean-up
+code to run when one is stopped: a claim simply ends.
+"""
+
+from __future__ import annotations
+
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import TypeVar
+
+from django.db import DatabaseError
+
+from ..component import Platform
+from ..conf import conf
+from ..endpoints import LIST_PAGE, Endpoints, NewToken, Refreshed
+from ..exceptions import (
+    AuthorizerUnauthorized,
+    NotAuthorized,
+    PlatformFault,
+    ReauthorizationNeeded,
+    RefreshTokenRefused,
+    TicketMissing,
+    TicketRefused,
+    TokenRefused,
+    TokenUnavailable,
+    WeChatOpenError,
+)
+from ..models import Authorizer
+from ..secret import Secret
+from . import cache, policy
+from .policy import Blame
+from .store import AuthorizerStore, Claim, ComponentStore, Holding
+from .world import WORLD, World, outside_transactions
+
+logger = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
+
+
+POLL = 0.05
+"""Seconds between looks of a caller who waits for somebody else's renewal; doubles up to ``POLL_AT_MOST``."""
+POLL_AT_MOST = 0.5
+
+
+class ClaimLost(WeChatOpenError):
+    """Somebody else has claimed the token meanwhile; what they store stands."""
+
+
+class Keeper(ABC):
+    """Keeps one token. Built for one use; all state is in the store."""
+
+    store: ComponentStore | AuthorizerStore
+
+    def __init__(self, platform: Platform, world: World = WORLD) -> None:
+        self.platform = platform
+        self.wechat: Endpoints = platform.endpoints
+        self.world = world
+
+    # -- what the two kinds of token do differently -------------------------------------------------------------------
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """The cache's name for the token; two platforms that hold one account never share it."""
+
+    @property
+    @abstractmethod
+    def subject(self) -> str:
+        """Whose token it is, for messages."""
+
+    @abstractmethod
+    def read(self) -> Holding:
+        """What the store holds now. Raises when nobody may use it (unknown, unauthorized)."""
+
+    @abstractmethod
+    def renew(self, claim: Claim) -> Secret:
+        """Get a new token from WeChat and store it; a failure is stored as well, and raised."""
+
+    @abstractmethod
+    def expire(self, holding: Holding) -> bool:
+        """End a token that WeChat refused; False when it must stand for now."""
+
+    # -- what they share ------------------------------------------------------------------------------------------------
+
+    def token(self) -> Secret:
+        """A token that WeChat should accept. The old one while somebody renews it; waiting only when there is none."""
+        known = cache.read(self.name)
+        if known is not None:
+            return known
+        try:
+            holding = self.read()
+        except DatabaseError:
+            last = cache.read_last(self.name)
+            if last is None:
+                raise
+            return last
+        if holding.valid and not self._urgent(holding):
+            self._remember(holding)
+            return holding.access_token
+        return outside_transactions(lambda: self._renew_in_line(holding))
+
+    def lend(self, call: Callable[[Secret], _T]) -> _T:
+        """Make a call with the token; when WeChat refuses the token, which means that it did nothing, once more."""
+        token = self.token()
+        try:
+            return call(token)
+        except TokenRefused:
+            if not self.invalidate(token):
+                logger.error(
+                    "WeChat refused a token of %s that was renewed a moment ago: is another system at it?", self.subject
+                )
+                raise
+        return call(self.token())
+
+    def invalidate(self, used: Secret) -> bool:
+        """WeChat refused ``used``. True when there is, or will be, another one; a newer token is left alone."""
+        return outside_transactions(lambda: self._invalidate(used))
+
+    def _invalidate(self, used: Secret) -> bool:
+        cache.forget(self.name)
+        holding = self.read()
+        if holding.access_token != used:
+            return True
+        return self.expire(holding) or self.read().access_token != used
+
+    def renew_now(self) -> Secret:
+        """Renew whether due or not, unless somebody is at it: then wait for theirs."""
+        return outside_transactions(self._renew_now)
+
+    def _renew_now(self) -> Secret:
+        holding = self.read()
+        claim = None if holding.claimed else self.store.claim(holding)
+        return self.renew(claim) if claim else self._wait(holding)
+
+    def _urgent(self, holding: Holding) -> bool:
+        assert holding.expires_at is not None
+        return holding.read_at >= policy.urgent_at(holding.obtained_at, holding.expires_at)
+
+    def _renew_in_line(self, holding: Holding) -> Secret:
+        """One caller renews; the others go on with a token that still works, or wait for the new one."""
+        if self._resting(holding):
+            return self._use_or_refuse(holding)
+        claim = None if holding.claimed else self.store.claim(holding)
+        if claim is None:
+            return holding.access_token if holding.valid else self._wait(holding)
+        try:
+            return self.renew(claim)
+        except ClaimLost:
+            return self._wait(holding)
+        except (WeChatOpenError, DatabaseError):
+            if not holding.valid:
+                raise
+            logger.warning("Renewing the token of %s failed; it still works for a moment.", self.subject)
+            return holding.access_token
+
+    def _resting(self, holding: Holding) -> bool:
+        """After a failure the next attempt has its time; callers do not hammer."""
+        return bool(
+            holding.failures
+            and not holding.claimed
+            and holding.next_action_at is not None
+            and holding.next_action_at > holding.read_at
+        )
+
+    def _use_or_refuse(self, holding: Holding) -> Secret:
+        if holding.valid:
+            return holding.access_token
+        assert holding.next_action_at is not None
+        raise TokenUnavailable(
+            f"No usable token for {self.subject}. The last renewal failed: {holding.last_error}",
+            retry_after=holding.next_action_at - holding.read_at,
+        )
+
+    def _wait(self, before: Holding) -> Secret:
+        """Somebody else is renewing: look again, ever more rarely, for a bounded time."""
+        ends_at = self.world.monotonic() + conf.token_wait.total_seconds()
+        pause = POLL
+        while self.world.monotonic() < ends_at:
+            self.world.sleep(pause * (0.5 + self.world.luck() / 2))
+            pause = min(pause * 2, POLL_AT_MOST)
+            holding = self.read()
+            if holding.valid and holding.obtained_at != before.obtained_at:
+                self._remember(holding)
+                return holding.access_token
+            if self._resting(holding):
+                return self._use_or_refuse(holding)
+            if not holding.claimed:
+                claim = self.store.claim(holding)
+                if claim is not None:
+                    return self.renew(claim)
+        raise TokenUnavailable(f"The token of {self.subject} is being renewed, and that takes unusually long.")
+
+    def _remember(self, holding: Holding) -> None:
+        assert holding.expires_at is not None
+        short, last = policy.cached_for(holding.obtained_at, holding.expires_at, holding.read_at)
+        cache.write(self.name, holding.access_token, short, last)
+
+    def _hold(self, claim: Claim) -> Claim:
+        """Make sure that the next call to WeChat ends before the lease does."""
+        left = policy.LEASE.total_seconds() - (self.world.monotonic() - claim.claimed_monotonic)
+        if left > self.wechat.client.longest_call.total_seconds():
+            return claim
+        extended = self.store.extend(claim)
+        if extended is None:
+            raise ClaimLost(f"Somebody else is renewing the token of {self.subject}.")
+        return extended
+
+    def _retry_in(self, claim: Claim, at_most: timedelta = policy.LAST_RETRY) -> timedelta:
+        return policy.retry_in(claim.failures, self.world.luck(), at_most=at_most)
+
+    def _keep(self, claim: Claim, access: NewToken, asked: float, **others: object) -> bool:
+        """Store a renewed token, counted from before WeChat was asked; then let the cache know."""
+        obtained_at = claim.time_at(asked)
+        stored = self.store.commit(claim, access, obtained_at, self.world.luck(), **others)
+        if stored:
+            expires_at = obtained_at + access.expires_in
+            short, last = policy.cached_for(obtained_at, expires_at, claim.time_at(self.world.monotonic()))
+            cache.write(self.name, access.token, short, last)
+        return stored
+
+
+class ComponentKeeper(Keeper):
+    """The component access token, renewed from the newest ticket that WeChat accepts (protocol 3.1)."""
+
+    store: ComponentStore
+
+    def __init__(self, platform: Platform, world: World = WORLD) -> None:
+        super().__init__(platform, world)
+        self.store = ComponentStore(platform.row, world)
+
+    @property
+    def name(self) -> str:
+        return self.platform.appid
+
+    @property
+    def subject(self) -> str:
+        return f"platform {self.platform.alias!r}"
+
+    def read(self) -> Holding:
+        return self.store.read()
+
+    def expire(self, holding: Holding) -> bool:
+        return self.store.force(holding, policy.FORCED_APART)
+
+    def renew(self, claim: Claim) -> Secret:
+        try:
+            return self._renew(claim)
+        except ClaimLost:
+            raise
+        except WeChatOpenError as error:
+            self.store.fail(claim, error, self._retry_in(claim))
+            raise
+
+    def _renew(self, claim: Claim) -> Secret:
+        refused: TicketRefused | None = None
+        for ticket in self.store.tickets():
+            claim = self._hold(claim)
+            asked = self.world.monotonic()
+            try:
+                access = self.wechat.component_token(ticket)
+            except TicketRefused as error:
+                refused = error
+                continue
+            except TokenRefused as error:  # 40001 from this API means the secret (protocol 8)
+                raise PlatformFault(
+                    error.errcode, error.errmsg, meaning="the APPSECRET is wrong", rid=error.rid, path=error.path
+                ) from error
+            if self._keep(claim, access, asked):
+                return access.token
+            raise ClaimLost(f"Somebody else has renewed the token of {self.subject}.")
+        raise refused or TicketMissing(
+            f"WeChat has pushed no verify ticket for {self.subject} yet. It comes every ten minutes to the "
+            "authorization event URL (授权事件接收URL): check that address in the console, or have pushing started "
+            "with `manage.py wechat_open push-ticket`.",
+            retry_after=timedelta(minutes=1),
+        )
+
+
+def as_component(platform: Platform, call: Callable[[Secret], _T], world: World = WORLD) -> _T:
+    """Make a call that needs the component token."""
+    return ComponentKeeper(platform, world).lend(call)
+
+
+class AuthorizerKeeper(Keeper):
+    """One account's tokens, renewed from its refresh token, or from what WeChat itself has on record."""
+
+    store: AuthorizerStore
+
+    def __init__(self, platform: Platform, appid: str, world: World = WORLD) -> None:
+        super().__init__(platform, world)
+        self.appid = appid
+        self.store = AuthorizerStore(platform.row, world)
+
+    @property
+    def name(self) -> str:
+        return f"{self.platform.appid}:{self.appid}"
+
+    @property
+    def subject(self) -> str:
+        return f"account {self.appid}"
+
+    def read(self) -> Holding:
+        holding = self.store.read(self.appid)
+        if holding.state == Authorizer.State.UNAUTHORIZED:
+            raise AuthorizerUnauthorized(self.appid)
+        if holding.state == Authorizer.State.NEEDS_REAUTHORIZATION:
+            raise ReauthorizationNeeded(self.appid)
+        return holding
+
+    def expire(self, holding: Holding) -> bool:
+        return self.store.expire(holding)
+
+    def _renew_in_line(self, holding: Holding) -> Secret:
+        paused_for = ComponentStore(self.platform.row).paused_for()
+        if paused_for and not holding.valid:
+            raise TokenUnavailable(
+                f"No usable token for {self.subject}: renewals of platform {self.platform.alias!r} are paused.",
+                retry_after=paused_for,
+            )
+        return super()._renew_in_line(holding)
+
+    def renew(self, claim: Claim) -> Secret:
+        renewal = Renewal(self, claim)
+        try:
+            return renewal.run()
+        except ClaimLost:
+            raise
+        except WeChatOpenError as error:
+            if policy.blame(error) is Blame.PLATFORM:
+                self.store.release(renewal.claim, self._retry_in(claim))
+                if not isinstance(error, TokenUnavailable):
+                    ComponentStore(self.platform.row).pause(error, policy.pause_for(error, self.world.luck()))
+            elif policy.blame(error) is Blame.WEATHER:
+                self.store.fail(renewal.claim, error, self._retry_in(claim))
+            raise
+
+
+def as_authorizer(platform: Platform, appid: str, call: Callable[[Secret], _T], world: World = WORLD) -> _T:
+    """Make a call that needs an account's token."""
+    return AuthorizerKeeper(platform, appid, world).lend(call)
+
+
+class NothingToKeep(TokenUnavailable):
+    """WeChat has no refresh token for the account: it owns no API that would need one (protocol 4.1)."""
+
+
+class Renewal:
+    """One walk down the ladder of refresh tokens, from the likeliest to what WeChat itself has on record.
+
+    Nothing is asked before it is needed. ``denied`` is WeChat's refusal to tell about the account (61003), ``unlisted``
+    says that its whole list lacks the account: both together mean that the grant is gone.
+    """
+
+    def __init__(self, keeper: AuthorizerKeeper, claim: Claim) -> None:
+        self.keeper = keeper
+        self.store = keeper.store
+        self.wechat = keeper.wechat
+        self.appid = keeper.appid
+        self.claim = claim
+        self.denied: NotAuthorized | None = None
+        self.unlisted = False
+        self._tried: set[Secret] = set()
+
+    def run(self) -> Secret:
+        """The new access token, stored. Raises what WeChat said when it takes none of the tokens."""
+        refused: WeChatOpenError | None = None
+        for candidate in self.candidates():
+            try:
+                return self._try(candidate)
+            except (RefreshTokenRefused, NotAuthorized) as error:
+                refused = error
+        raise self._give_up(refused or self.denied)
+
+    def candidates(self) -> Iterator[Secret]:
+        rungs = [self._stored, self._info, self._list]
+        if self.claim.needs_reconcile:  # there is reason to doubt what is stored
+            rungs = [self._info, self._stored, self._list]
+        for rung in rungs:
+            for token in rung():
+                if token and token not in self._tried:
+                    self._tried.add(token)
+                    yield token
+
+    def _stored(self) -> Iterator[Secret]:
+        yield self.claim.refresh_token
+        yield self.claim.previous_refresh_token
+
+    def _info(self) -> Iterator[Secret]:
+        try:
+            yield self._ask(lambda token: self.wechat.authorizer_info(token, self.appid)).refresh_token
+        except NotAuthorized as error:
+            self.denied = error
+
+    def _list(self) -> Iterator[Secret]:
+        """The first page only: on a large platform the hourly sweep reads the rest, once for everybody."""
+        page = self._ask(lambda token: self.wechat.authorizer_list(token, 0, LIST_PAGE))
+        listed = [entry for entry in page.authorizers if entry.appid == self.appid]
+        if listed:
+            yield listed[0].refresh_token
+        elif page.total_count <= len(page.authorizers):
+            self.unlisted = True
+        else:
+            self.unlisted = self.claim.missing_since is not None
+
+    def _try(self, used: Secret) -> Secret:
+        """Refresh with this token and keep the pair, before anybody uses it."""
+        asked = 0.0
+
+        def refresh(token: Secret) -> Refreshed:
+            nonlocal asked
+            asked = self.keeper.world.monotonic()
+            return self.wechat.authorizer_token(token, self.appid, used)
+
+        answer = self._ask(refresh)
+        rotated = bool(answer.refresh_token) and answer.refresh_token != used
+        stored = self.keeper._keep(
+            self.claim,
+            answer.access,
+            asked,
+            refresh_token=answer.refresh_token if rotated else used,
+            previous_refresh_token=used if rotated else Secret(),  # until the new one has worked once
+            refused_since=None,
+            missing_since=None,
+            needs_reconcile=False,
+        )
+        if not stored:
+            self.store.mark_for_reconciliation(self.claim.pk)
+            raise ClaimLost(f"The grant of account {self.appid} changed while its token was being renewed.")
+        return answer.access.token
+
+    def _ask(self, call: Callable[[Secret], _T]) -> _T:
+        """Call as the component; the lease is looked after right before WeChat is asked."""
+
+        def held(token: Secret) -> _T:
+            self.claim = self.keeper._hold(self.claim)
+            return call(token)
+
+        return as_component(self.keeper.platform, held, self.keeper.world)
+
+    def _give_up(self, refused: WeChatOpenError | None) -> WeChatOpenError:
+        """WeChat takes nothing. Only time and WeChat's own word make that a change of state; returns what to raise."""
+        if refused is None:
+            nothing = NothingToKeep(
+                f"WeChat has given no token for account {self.appid}: it may own no API.", timedelta(hours=1)
+            )
+            self.store.fail(self.claim, nothing, timedelta(hours=1), needs_reconcile=False)
+            return nothing
+        state = self._verdict()
+        if state is not None and self._braked():
+            logger.error(
+                "Many accounts of platform %r turned bad at once; the brake holds.", self.keeper.platform.alias
+            )
+            state = None
+        if state is None:
+            self.store.refuse(self.claim, refused, self.keeper._retry_in(self.claim, policy.REFUSED_RETRY))
+            return refused
+        self.store.change_state(self.claim, state, refused)
+        cache.forget(self.keeper.name)
+        logger.error("Account %s is now %s: %s", self.appid, state.value, refused)
+        unauthorized = state == Authorizer.State.UNAUTHORIZED
+        return AuthorizerUnauthorized(self.appid) if unauthorized else ReauthorizationNeeded(self.appid)
+
+    def _verdict(self) -> Authorizer.State | None:
+        now = self.claim.time_at(self.keeper.world.monotonic())
+        refused_for = now - self.claim.refused_since if self.claim.refused_since else timedelta()
+        gone = self.denied is not None and self.unlisted
+        if gone and (self.claim.cancelled or refused_for >= policy.GONE_FOR):
+            return Authorizer.State.UNAUTHORIZED
+        return Authorizer.State.NEEDS_REAUTHORIZATION if refused_for >= policy.REFUSED_FOR else None
+
+    def _braked(self) -> bool:
+        return self.store.braked(self.claim, conf.brake_accounts, conf.brake_share, policy.GONE_FOR)

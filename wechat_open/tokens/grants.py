@@ -1,0 +1,151 @@
+"""How does a grant enter and leave custody?
+
+Grants are ordered by WeChat's time (CreateTime, auth_time, the Date of the exchange), never by ours: a late push
+cannot undo a newer grant. When two changes carry the same second, nothing is guessed: the account is marked, and the
+next renewal asks WeChat. All writes are compare-and-set on ``fence`` and ``grant_epoch``.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from datetime import datetime
+from typing import Any
+
+from django.db.models import F
+
+from .. import clock
+from ..component import Platform
+from ..endpoints import Grant
+from ..exceptions import WeChatOpenError
+from ..models import AuthorizationLink, Authorizer, Component, update_row
+from . import cache
+from .policy import due_at
+from .store import withdrawn
+
+logger = logging.getLogger(__name__)
+
+ATTEMPTS = 20
+"""Compare-and-set rounds before giving up; each lost round means that somebody else has written."""
+
+
+def keep(
+    platform: Platform, grant: Grant, *, granted_at: datetime | None, link: AuthorizationLink | None = None
+) -> Authorizer:
+    """Store what an authorization code brought; returns the account's row as it is afterwards.
+
+    ``granted_at`` is WeChat's time, None when unknown. An older grant than the stored one changes nothing. Tokens that
+    are absent from the grant (4.1) never overwrite stored ones.
+    """
+    for _ in range(ATTEMPTS):
+        row = _row(platform.row, grant.appid)
+        changes = _granted(row, grant, granted_at, link)
+        if changes is None:
+            logger.info("An older grant of account %s arrived late; the newer one stands.", grant.appid)
+            return row
+        if _compare_and_set(row, changes):
+            cache.forget(f"{platform.appid}:{grant.appid}")
+            return _row(platform.row, grant.appid)
+    raise WeChatOpenError(f"The grant of account {grant.appid} could not be stored: its row keeps changing.")
+
+
+def date(authorizer: Authorizer, epoch: int, granted_at: datetime) -> None:
+    """A push tells WeChat's time of a grant that the redirect brought first: order by that from now on."""
+    row = Authorizer.objects.filter(pk=authorizer.pk, grant_epoch=epoch)
+    row.update(grant_changed_at=granted_at, authorized_at=granted_at)
+    # An unauthorized push may have been judged too old against the provisional time: ask WeChat.
+    row.filter(unauthorized_at__gte=granted_at).update(
+        needs_reconcile=True, next_action_at=clock.now(), claimed_until=None, fence=F("fence") + 1
+    )
+
+
+def withdraw(platform: Platform, appid: str, at: datetime) -> tuple[Authorizer, bool]:
+    """The owner took the grant back at WeChat's time ``at``; the row, and whether this changed it.
+
+    An account that nobody knows leaves a tombstone, so that its late ``authorized`` push is recognised as older.
+    """
+    for _ in range(ATTEMPTS):
+        row = _row(platform.row, appid)
+        if row.state == Authorizer.State.UNAUTHORIZED and row.grant_changed_at and at <= row.grant_changed_at:
+            return row, False
+        if row.grant_changed_at and at < row.grant_changed_at:
+            logger.info("An older unauthorized push of account %s arrived late; the newer grant stands.", appid)
+            update_row(row, unauthorized_at=at)
+            return row, False
+        if row.grant_changed_at and at == row.grant_changed_at:
+            changes: dict[str, Any] = {"needs_reconcile": True, "next_action_at": clock.now(), "unauthorized_at": at}
+        else:
+            changes = {
+                **withdrawn(at),
+                "state": Authorizer.State.UNAUTHORIZED,
+                "grant_changed_at": at,
+                "grant_epoch": row.grant_epoch + 1,
+                "claimed_until": None,
+                "needs_reconcile": False,
+                "needs_announcing": True,
+            }
+        if _compare_and_set(row, changes):
+            cache.forget(f"{platform.appid}:{appid}")
+            return _row(platform.row, appid), "state" in changes
+    raise WeChatOpenError(f"The cancellation by account {appid} could not be stored: its row keeps changing.")
+
+
+def _granted(
+    row: Authorizer, grant: Grant, granted_at: datetime | None, link: AuthorizationLink | None
+) -> dict[str, Any] | None:
+    """The columns that change; None when the stored grant is newer."""
+    before = row.grant_changed_at
+    if before and granted_at and granted_at < before:
+        return None
+    doubtful = granted_at is None or before == granted_at
+    current, fresh = row.reveal("refresh_token"), grant.refresh_token
+    changes: dict[str, Any] = {
+        "state": Authorizer.State.AUTHORIZED,
+        "grant_epoch": row.grant_epoch + 1,
+        "claimed_until": None,
+        "failures": 0,
+        "last_errcode": None,
+        "last_error": "",
+        "last_rid": "",
+        "refused_since": None,
+        "missing_since": None,
+        "needs_reconcile": doubtful,
+        "func_info": list(grant.func_info),
+        "profile_synced_at": None,
+        "granted_through": link,
+        "needs_announcing": True,
+        "next_action_at": row.read_at,  # type: ignore[attr-defined]  # an annotation
+    }
+    if granted_at is not None:
+        changes |= {"grant_changed_at": granted_at, "authorized_at": granted_at}
+    elif not row.authorized_at:
+        changes["authorized_at"] = row.read_at  # type: ignore[attr-defined]
+    if fresh and fresh != current:
+        changes["refresh_token"] = row.seal("refresh_token", fresh.reveal())
+        changes["previous_refresh_token"] = row.seal("previous_refresh_token", current.reveal())
+    if grant.access is not None:
+        obtained_at: datetime = row.read_at  # type: ignore[attr-defined]
+        changes |= {
+            "access_token": row.seal("access_token", grant.access.token.reveal()),
+            "access_token_obtained_at": obtained_at,
+            "access_token_expires_at": obtained_at + grant.access.expires_in,
+        }
+        if not doubtful:
+            changes["next_action_at"] = due_at(obtained_at, grant.access.expires_in, random.random())  # noqa: S311  # jitter
+    else:  # a re-authorization kills the old access token at once (4.1)
+        changes["access_token_expires_at"] = row.read_at  # type: ignore[attr-defined]
+    return changes
+
+
+def _row(component: Component, appid: str) -> Authorizer:
+    """The account's row with the database's time on it, made (as a tombstone) when there is none."""
+    Authorizer.objects.get_or_create(
+        component=component, appid=appid, defaults={"state": Authorizer.State.UNAUTHORIZED}
+    )
+    rows = Authorizer.objects.annotate(read_at=clock.read()).select_related("component")
+    return rows.get(component=component, appid=appid)
+
+
+def _compare_and_set(row: Authorizer, changes: dict[str, Any]) -> bool:
+    unchanged = Authorizer.objects.filter(pk=row.pk, fence=row.fence, grant_epoch=row.grant_epoch)
+    return bool(unchanged.update(fence=row.fence + 1, **changes))

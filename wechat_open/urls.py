@@ -1,0 +1,23 @@
+"""Under which address stands what?
+
+Include it where WeChat's console says: ``path("wechat/", include("wechat_open.urls"))``.
+"""
+
+from django.urls import path
+
+from .views import callbacks, connect, health, returned
+
+app_name = "wechat_open"
+
+# ``slug`` is the alphabet of appids, link keys and states. An alias is whatever the settings call a platform.
+urlpatterns = [
+    path("events/", callbacks.events, name="events"),
+    path("events/<str:alias>/", callbacks.events, name="events"),
+    path("messages/<slug:authorizer_appid>/", callbacks.messages, name="messages"),
+    path("messages/<str:alias>/<slug:authorizer_appid>/", callbacks.messages, name="messages"),
+    path("authorize/", connect.authorize, name="authorize"),
+    path("authorize/<str:alias>/", connect.authorize, name="authorize"),
+    path("authorize/link/<slug:key>/", connect.authorize_link, name="authorize_link"),
+    path("authorized/<slug:state>/", returned.authorized, name="authorized"),
+    path("health/", health.health, name="health"),
+]

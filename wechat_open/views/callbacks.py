@@ -1,0 +1,121 @@
+"""What do we answer when WeChat pushes?
+
+``success`` once the push is recorded, the reply to a message, or a refusal. The order is the point: method, size, seal,
+time window, and nothing touches database or cache before the seal has proven that WeChat speaks. Whatever is wrong with
+a push, the peer learns the same; the reason goes to the log in one word.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from collections.abc import Callable
+
+from django.db import Error as DatabaseTrouble
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
+
+from .. import component, doorbell, inbox, messaging
+from ..component import Platform
+from ..conf import DEFAULT_ALIAS, conf
+from ..exceptions import ConfigurationError, InvalidPush
+from ..messaging import SUCCESS
+from ..protocol.envelope import MAX_BODY, Stamp, Unsealed, unseal
+from ..protocol.events import TicketPushed, parse
+from .doors import from_wechat
+
+logger = logging.getLogger(__name__)
+
+_LENGTH = re.compile(r"[0-9]{1,18}", re.ASCII)
+
+# The background noise of the internet. Any other reason needs our token, or is a mistake in somebody's settings.
+_NOISE = frozenset({"length", "interrupted", "query", "envelope"})
+
+
+class _TooLarge(Exception):
+    """More than a push can be."""
+
+
+@from_wechat
+def events(request: HttpRequest, alias: str = DEFAULT_ALIAS) -> HttpResponse:
+    """授权事件接收URL: verify tickets and every other InfoType."""
+    return _answer(request, alias, _record)
+
+
+@from_wechat
+def messages(request: HttpRequest, authorizer_appid: str, alias: str = DEFAULT_ALIAS) -> HttpResponse:
+    """消息与事件接收URL: what followers send. The path is not signed; ``messaging`` compares it with ToUserName."""
+
+    def deliver(platform: Platform, unsealed: Unsealed) -> bytes:
+        _require_recent(unsealed.stamp)
+        return messaging.receive(platform, authorizer_appid, unsealed)
+
+    return _answer(request, alias, deliver)
+
+
+def _record(platform: Platform, unsealed: Unsealed) -> bytes:
+    """Into the inbox; what follows from it is done by workers."""
+    # No window for tickets: with one, a host whose clock is wrong would lose its platform in twelve hours. An old
+    # ticket does no harm, because the newest CreateTime wins.
+    is_ticket = isinstance(parse(unsealed.fields), TicketPushed)
+    if not is_ticket:
+        _require_recent(unsealed.stamp)
+    push = inbox.receive(platform, unsealed)
+    if is_ticket:
+        doorbell.ring("wechat_open.tasks.renew_due_tokens")
+    elif push is not None:
+        doorbell.ring("wechat_open.tasks.process_push", push.pk)
+    return SUCCESS
+
+
+def _answer(request: HttpRequest, alias: str, act: Callable[[Platform, Unsealed], bytes]) -> HttpResponse:
+    """Authenticate, act, translate what went wrong. Nobody but WeChat gets further than ``unseal``."""
+    if request.method != "POST":
+        return HttpResponseNotAllowed(["POST"])
+    if alias not in conf.components:
+        return _plain("unknown", status=404)
+    try:
+        platform = component.platform(alias)
+        unsealed = unseal(request.META.get("QUERY_STRING", ""), _read(request), platform.pairs, platform.appid)
+        answer = act(platform, unsealed)
+    except _TooLarge:
+        return _plain("too large", status=413)
+    except InvalidPush as refusal:
+        level = logging.INFO if refusal.reason in _NOISE else logging.WARNING
+        logger.log(level, "Refused a push for platform %r: %s", alias, refusal.reason)
+        return _plain("refused", status=403)
+    except ConfigurationError as error:
+        logger.error("Cannot take pushes for platform %r: %s", alias, error)
+        return _plain("unavailable", status=503)
+    except DatabaseTrouble:
+        # WeChat repeats what was not answered with success. Said without recording it, the push would be lost.
+        logger.exception("Could not record a push for platform %r", alias)
+        return _plain("unavailable", status=503)
+    content_type = "text/plain" if answer == SUCCESS else f"application/{unsealed.format}"
+    return HttpResponse(answer, content_type=content_type)
+
+
+def _read(request: HttpRequest) -> bytes:
+    """The body, as it came and never more of it than a push can have. ``request.body`` would read it to the end."""
+    announced = request.META.get("CONTENT_LENGTH") or "0"
+    if not _LENGTH.fullmatch(announced):
+        raise InvalidPush("length")
+    if int(announced) > MAX_BODY:
+        raise _TooLarge
+    try:
+        body: bytes = request.read(MAX_BODY + 1)
+    except OSError:
+        raise InvalidPush("interrupted") from None
+    if len(body) > MAX_BODY:  # a chunked body announces nothing
+        raise _TooLarge
+    return body
+
+
+def _require_recent(stamp: Stamp) -> None:
+    """A cheap filter, not the protection against replays: the signature leaves open where the timestamp ends (5)."""
+    if abs(int(stamp.timestamp) - time.time()) > conf.push_window.total_seconds():
+        raise InvalidPush("stale")
+
+
+def _plain(text: str, *, status: int) -> HttpResponse:
+    return HttpResponse(text, status=status, content_type="text/plain")

@@ -1,0 +1,198 @@
+"""What does an owner see before going to WeChat?
+
+The connect page: a link for this computer, a link for WeChat on a phone and a QR code, made anew for each view, because
+a pre-auth code is good for one authorization. Staff with the permission open it at will and choose what to ask for;
+anybody else needs a link that ``authorization.begin`` made.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from django import forms
+from django.conf import settings
+from django.contrib.auth.views import redirect_to_login
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import NoReverseMatch, reverse
+from django.utils import timezone
+from django.utils.translation import get_language
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET
+
+from .. import authorization
+from ..conf import DEFAULT_ALIAS, conf
+from ..exceptions import APIError, AuthorizationRefused, ConfigurationError, TicketMissing, WeChatOpenError
+from ..models import AuthorizationLink
+from ..protocol import permissions
+from . import browser, qr
+from .doors import own_transactions, without_login
+
+logger = logging.getLogger(__name__)
+
+REFERRER_POLICY = "strict-origin-when-cross-origin"
+"""WeChat's page compares the Referer's host with the registered one (3.4). Django's default would send none."""
+
+PERMISSION = "wechat_open.authorize_account"
+
+AUTH_TYPES = (
+    ("both", _("Official accounts and mini programs")),
+    ("official", _("Official accounts only")),
+    ("mini", _("Mini programs only")),
+    ("all", _("Official accounts, mini programs and channels accounts")),
+    ("channels", _("Channels accounts only")),
+    ("promoter", _("Mini-program promoter accounts")),
+    ("sales", _("Sales-assistant accounts")),
+)
+
+KINDS: tuple[tuple[permissions.Kind, Any], ...] = (
+    ("official", _("For official accounts")),
+    ("mini", _("For mini programs")),
+)
+
+
+class Choice(forms.Form):
+    """What the owner is asked for. Sent by GET: it changes nothing, and staff can keep the address."""
+
+    auth_type = forms.ChoiceField(label=_("Kinds of account"), choices=AUTH_TYPES, required=False)
+    biz_appid = forms.RegexField(
+        label=_("Only this account"),
+        regex=r"\A[A-Za-z0-9_-]{1,64}\Z",
+        required=False,
+        help_text=_("Its appid. Then only this account's administrator can confirm."),
+        error_messages={"invalid": _("An appid is letters and digits, such as wx4c9e2f70d81b35a6.")},
+        widget=forms.TextInput(attrs={"placeholder": "wx…", "autocomplete": "off", "spellcheck": "false"}),
+    )
+    category_ids = forms.TypedMultipleChoiceField(
+        label=_("Permission sets"),
+        coerce=int,
+        choices=lambda: [(set_.id, set_.id) for set_ in permissions.NAMES.values()],
+        required=False,
+        help_text=_("None chosen: all that the platform has released."),
+    )
+
+    def to_begin(self) -> dict[str, Any]:
+        """The arguments of ``authorization.begin``."""
+        chosen = self.cleaned_data
+        return {
+            "auth_type": chosen["auth_type"] or "both",
+            "biz_appid": chosen["biz_appid"],
+            "category_ids": tuple(chosen["category_ids"]),
+        }
+
+    def permission_groups(self) -> list[dict[str, Any]]:
+        """The permission sets by kind, for the template: names in the reader's language, and which are chosen."""
+        language = get_language() or "en"
+        chosen = set(self["category_ids"].value() or ())
+        groups = []
+        for kind, label in KINDS:
+            sets = [
+                {
+                    "id": known.id,
+                    "name": permissions.name(known.id, language),
+                    "exclusive": known.exclusive,
+                    "chosen": str(known.id) in chosen,
+                }
+                for known in permissions.NAMES.values()
+                if known.kind == kind
+            ]
+            groups.append({"label": label, "sets": sets, "any_chosen": any(set_["chosen"] for set_ in sets)})
+        return groups
+
+
+@own_transactions
+@never_cache
+@require_GET
+def authorize(request: HttpRequest, alias: str = DEFAULT_ALIAS) -> HttpResponse:
+    """For staff: choose what to ask for, and authorize or invite."""
+    if refused := _staff_only(request):
+        return refused
+    if alias not in conf.components:
+        raise Http404
+    if elsewhere := browser.redirect_home(request):
+        return elsewhere
+    choice = Choice(request.GET, label_suffix="")
+    if not choice.is_valid():
+        return render(request, "wechat_open/connect.html", {"choice": choice}, status=400)
+    try:
+        link = authorization.begin(user=request.user, component=alias, **choice.to_begin())
+    except ConfigurationError as error:
+        return _not_now(request, error)
+    return _connect_page(request, link, choice)
+
+
+@without_login
+@own_transactions
+@never_cache
+@require_GET
+def authorize_link(request: HttpRequest, key: str) -> HttpResponse:
+    """For whoever has the link: its user in this browser, or the owner whom it was sent to."""
+    if elsewhere := browser.redirect_home(request):
+        return elsewhere
+    try:
+        link = authorization.open_link(key)
+    except AuthorizationRefused as refusal:
+        return render(request, "wechat_open/link_refused.html", {"reason": refusal}, status=403)
+    return _connect_page(request, link)
+
+
+def _connect_page(request: HttpRequest, link: AuthorizationLink, choice: Choice | None = None) -> HttpResponse:
+    secret = browser.known(request) or browser.new()
+    base_url = browser.base_url(request)
+    try:
+        offer = authorization.offer(link, browser=secret, base_url=base_url)
+    except WeChatOpenError as error:
+        return _not_now(request, error)
+    own_url = base_url + link.get_absolute_url()
+    # The QR code holds this page's address and not WeChat's: the phone then opens this very page, gets a cookie and a
+    # state of its own, and its click carries the Referer that WeChat asks for. What is scanned carries none.
+    context = {
+        "link": link,
+        "offer": offer,
+        "minutes": max(1, round((offer.expires_at - timezone.now()).total_seconds() / 60)),
+        "own_url": own_url,
+        "qr": qr.draw(own_url),
+        "phone_in_wechat": browser.is_phone_in_wechat(request),
+        "host": base_url.partition("://")[2],
+        "choice": choice,
+    }
+    response = render(request, "wechat_open/connect.html", context)
+    response["Referrer-Policy"] = REFERRER_POLICY
+    browser.remember(response, request, secret)
+    return response
+
+
+def _not_now(request: HttpRequest, error: WeChatOpenError) -> HttpResponse:
+    """No pre-auth code to be had. Staff hear why and what to do; an owner hears to come back."""
+    logger.warning("No connect page can be shown: %s", error)
+    context = {
+        "error": error if may_authorize(request) else None,
+        "ticket_missing": isinstance(error, TicketMissing),
+        "refused": isinstance(error, APIError),
+        "events_url": f"{browser.base_url(request)}{reverse('wechat_open:events')}",
+    }
+    response = render(request, "wechat_open/connect_unavailable.html", context, status=503)
+    response["Retry-After"] = "60"
+    return response
+
+
+def may_authorize(request: HttpRequest) -> bool:
+    """Staff who may connect accounts. A site without accounts has none."""
+    user = getattr(request, "user", None)
+    return user is not None and user.is_active and user.is_staff and user.has_perm(PERMISSION)
+
+
+def _staff_only(request: HttpRequest) -> HttpResponse | None:
+    if may_authorize(request):
+        return None
+    user = getattr(request, "user", None)
+    if user is not None and user.is_authenticated:
+        raise PermissionDenied
+    try:
+        login_url = reverse("admin:login")
+    except NoReverseMatch:
+        login_url = str(settings.LOGIN_URL)
+    return redirect_to_login(request.get_full_path(), login_url)

@@ -1,0 +1,52 @@
+"""What does a monitor hear?
+
+The report of ``health`` as JSON, with 503 when something needs a person, for who shows the bearer token of the settings
+or has a staff session.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from django.db import Error as DatabaseTrouble
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+from ..conf import conf
+from ..exceptions import ConfigurationError
+from ..health import report
+from ..protocol.crypto import same
+from .doors import without_login
+
+logger = logging.getLogger(__name__)
+
+
+@without_login
+@require_safe
+@never_cache
+def health(request: HttpRequest) -> HttpResponse:
+    try:
+        refusal = _refusal(request)
+        findings = {} if refusal else report()
+    except DatabaseTrouble:
+        logger.exception("The health report found no database")
+        return JsonResponse({"ok": False, "problems": ["no_database"]}, status=503)
+    except ConfigurationError as error:
+        logger.error("The health report found no usable settings: %s", error)
+        return JsonResponse({"ok": False, "problems": ["bad_settings"]}, status=503)
+    if refusal:
+        headers = {"WWW-Authenticate": 'Bearer realm="wechat_open"'} if refusal == 401 else {}
+        return JsonResponse({"ok": False, "error": "not allowed"}, status=refusal, headers=headers)
+    return JsonResponse(findings, status=200 if findings["ok"] else 503, json_dumps_params={"ensure_ascii": False})
+
+
+def _refusal(request: HttpRequest) -> int:
+    """0 for who may read; 401 for who has shown nothing, 403 for who has shown the wrong thing."""
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        return 0 if conf.health_token and same(token.strip(), conf.health_token) else 403
+    user = getattr(request, "user", None)
+    if user is None or not user.is_authenticated:
+        return 401
+    return 0 if user.is_active and user.is_staff else 403

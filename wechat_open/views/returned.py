@@ -1,0 +1,114 @@
+"""What happens when WeChat sends an owner back?
+
+The state in the path, together with the cookie of the browser, says which connect page this is the answer to; only then
+is the code exchanged. A return without them exchanges nothing: the push brings the same grant anyway. Where the owner
+goes next was stored when the authorization began, and is never read from the query.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render, resolve_url
+from django.urls import NoReverseMatch, reverse
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import get_language
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET
+
+from .. import authorization
+from ..conf import conf
+from ..exceptions import AuthorizationRefused, WeChatOpenError
+from ..models import AuthorizationAttempt, Authorizer
+from ..protocol import permissions
+from ..secret import Secret
+from . import browser
+from .connect import may_authorize
+from .doors import own_transactions, without_login
+
+logger = logging.getLogger(__name__)
+
+
+@without_login
+@own_transactions
+@never_cache
+@require_GET
+def authorized(request: HttpRequest, state: str) -> HttpResponse:
+    """With a code: exchange it and go on. Without one: show what became of it, which is also where we go on to."""
+    response = _answer(request, state)
+    # The code and the state stand in the address.
+    response["Referrer-Policy"] = "no-referrer"
+    return response
+
+
+def _answer(request: HttpRequest, state: str) -> HttpResponse:
+    try:
+        attempt = authorization.find_attempt(state, browser.known(request))
+    except AuthorizationRefused as refusal:
+        return _refused(request, refusal)
+    code = Secret(request.GET.get("auth_code", ""))
+    if not code:
+        return _result(request, attempt)
+    try:
+        account = authorization.complete_return(attempt, code)
+    except AuthorizationRefused as refusal:
+        return _refused(request, refusal)
+    except WeChatOpenError as error:
+        return _failed(request, attempt, error)
+    if attempt.link.biz_appid not in ("", account.appid):
+        context = {"link": attempt.link, "account": account}
+        return render(request, "wechat_open/other_account.html", context, status=409)
+    return HttpResponseRedirect(_next_url(request, attempt) or request.path, status=303)
+
+
+def _refused(request: HttpRequest, refusal: AuthorizationRefused) -> HttpResponse:
+    return render(request, "wechat_open/return_refused.html", {"reason": refusal}, status=403)
+
+
+def _failed(request: HttpRequest, attempt: AuthorizationAttempt, error: WeChatOpenError) -> HttpResponse:
+    logger.warning("A return from WeChat could not be completed: %s", error)
+    context = {"link": attempt.link, "error": error if may_authorize(request) else None}
+    response = render(request, "wechat_open/return_failed.html", context, status=503)
+    response["Retry-After"] = "10"
+    return response
+
+
+def _next_url(request: HttpRequest, attempt: AuthorizationAttempt) -> str:
+    """What the link says, else the setting; empty when neither names a page of this site."""
+    wanted = attempt.link.next_url or conf.after_authorize
+    if not wanted:
+        return ""
+    try:
+        url = resolve_url(wanted)
+    except NoReverseMatch:
+        logger.error("There is no page %r to go to after an authorization", wanted)
+        return ""
+    hosts = {request.get_host(), browser.base_url(request).partition("://")[2]}
+    if not url_has_allowed_host_and_scheme(url, allowed_hosts=hosts, require_https=request.is_secure()):
+        logger.error("The page to go to after an authorization is not on this site: %r", wanted)
+        return ""
+    return url
+
+
+def _result(request: HttpRequest, attempt: AuthorizationAttempt) -> HttpResponse:
+    account = attempt.link.authorizer if attempt.used_at else None
+    context = {
+        "link": attempt.link,
+        "account": account,
+        "permission_sets": _names(account) if account else [],
+        "admin_url": _admin_url(account) if account and may_authorize(request) else "",
+    }
+    return render(request, "wechat_open/authorized.html", context)
+
+
+def _names(account: Authorizer) -> list[str]:
+    language = get_language() or "en"
+    return [permissions.name(id, language) for id in account.func_info]
+
+
+def _admin_url(account: Authorizer) -> str:
+    try:
+        return reverse("admin:wechat_open_authorizer_change", args=[account.pk])
+    except NoReverseMatch:
+        return ""
