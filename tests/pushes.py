@@ -1,6 +1,6 @@
 """How does a test push as WeChat does?
 
-``seal`` makes what WeChat would send to a callback of a configured platform, ``post`` sends it. Whatever a test wants to
+``seal`` makes what WeChat would send to a callback of a configured platform, ``post`` sends it. What a test wants to
 spoil is an argument, or an attribute of what comes back.
 """
 

@@ -7,11 +7,10 @@ authorize an account and stores what comes back. The database's clock is moved w
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.models import DateTimeField, Expression, ExpressionWrapper
 from django.db.models.functions import Now
 
@@ -94,9 +93,3 @@ def process(platform: Platform, push: Push) -> bool:
     """What the events view and a worker do."""
     row = deliver(platform, push)
     return row is not None and inbox.process(row.pk)
-
-
-def database_time() -> datetime:
-    """Now, by the database."""
-    with connections[DEFAULT_DB_ALIAS].cursor():
-        return component.Component.objects.annotate(read_at=clock.read()).values_list("read_at", flat=True)[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import logging
 import time
 from collections.abc import Callable, Iterator
@@ -242,6 +243,16 @@ def test_message__is_refused_by_the_events_url_and_the_other_way_round(account: 
 
 def test_push_for_one_platform__is_refused_by_another(db: None, client: Client) -> None:
     assert post(client, pushes.SECOND_EVENTS, seal(event())).status_code == 403
+
+
+@pytest.mark.parametrize("character", ["\x00", "\ud800"])
+def test_text_that_no_database_stores__is_refused(account: Authorizer, client: Client, character: str) -> None:
+    """XML cannot hold such characters, JSON can (1.3)."""
+    said = json.dumps(message(ToUserName=character)).encode()
+    pushed = json.dumps(event("something_new", Extra=character)).encode()
+
+    assert post(client, MESSAGES, seal(said)).status_code == 403
+    assert post(client, EVENTS, seal(pushed)).status_code == 403
 
 
 # When we are not well

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
-from datetime import datetime
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from django.contrib import admin, messages
@@ -21,10 +21,11 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator, capfirst
-from django.utils.timesince import timesince, timeuntil
+from django.utils.timesince import timesince
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
@@ -56,6 +57,20 @@ PROBLEMS = {
 }
 """The words of ``health`` for an operator."""
 
+# What WeChat's numbers in a profile mean (protocol 4.3). The same type means different things for different kinds.
+SERVICE_TYPES: dict[str, dict[int, Any]] = {
+    Authorizer.Kind.OFFICIAL: {0: _("subscription account"), 1: _("subscription account"), 2: _("service account")},
+    Authorizer.Kind.MINI: {
+        0: _("ordinary"),
+        2: _("store"),
+        3: _("store"),
+        4: _("mini game"),
+        10: _("mini shop"),
+        12: _("trial"),
+    },
+}
+STANDINGS = {1: _("normal"), 14: _("closed"), 16: _("banned"), 18: _("warned"), 19: _("frozen")}
+
 
 # How it is shown
 
@@ -65,19 +80,26 @@ def _tag(text: object, tone: str) -> SafeString:
     return format_html('<span class="wechat-open-tag wechat-open-{}">{}</span>', tone, text)
 
 
-def _age(at: datetime | None) -> str:
-    return _now("%(time)s ago") % {"time": timesince(at)} if at else NOTHING
+def _duration(span: timedelta) -> str:
+    now = timezone.now()
+    return timesince(now - span, now) if span >= timedelta(minutes=1) else _now("%d seconds") % span.total_seconds()
+
+
+def _ago(at: datetime) -> str:
+    return _now("%(time)s ago") % {"time": _duration(timezone.now() - at)}
+
+
+def _date(at: datetime) -> str:
+    return date_format(timezone.localtime(at), "SHORT_DATETIME_FORMAT")
 
 
 def _moment(at: datetime | None) -> str | SafeString:
     """How long ago, with the exact time for who points at it."""
     if at is None:
         return NOTHING
-    words = _age(at) if at <= timezone.now() else _now("in %(time)s") % {"time": timeuntil(at)}
-    exact = timezone.localtime(at)
-    return format_html(
-        '<time datetime="{}" title="{}">{}</time>', exact.isoformat(), f"{exact:%Y-%m-%d %H:%M:%S}", words
-    )
+    left = at - timezone.now()
+    words = _now("in %(time)s") % {"time": _duration(left)} if left > timedelta() else _ago(at)
+    return format_html('<time datetime="{}" title="{}">{}</time>', at.isoformat(), _date(at), words)
 
 
 def _masked(row: SealedRow, field: str) -> str | SafeString:
@@ -90,12 +112,12 @@ def _masked(row: SealedRow, field: str) -> str | SafeString:
 
 
 def _time_left(holder: TokenHolder) -> str | SafeString:
-    ends = holder.access_token_expires_at
-    if ends is None:
+    if holder.access_token_expires_at is None:
         return NOTHING
-    if ends <= timezone.now():
-        return _tag(_now("expired %(time)s ago") % {"time": timesince(ends)}, "bad")
-    return timeuntil(ends)
+    left = holder.access_token_expires_at - timezone.now()
+    if left > timedelta():
+        return _duration(left)
+    return _tag(_now("expired %(time)s ago") % {"time": _duration(-left)}, "bad")
 
 
 def _told(error: WeChatOpenError) -> str:
@@ -114,6 +136,11 @@ def _explained(errcode: int | None, rid: str) -> str:
 
 def _lines(texts: Sequence[object]) -> str | SafeString:
     return format_html_join("", "<div>{}</div>", ((text,) for text in texts)) or NOTHING
+
+
+def _word(words: Mapping[int, object], number: int | None) -> object:
+    """The word for one of WeChat's numbers; an unknown number as it is."""
+    return NOTHING if number is None else words.get(number, number)
 
 
 def _address(url: str) -> str | SafeString:
@@ -197,6 +224,35 @@ class ReadOnlyAdmin(ModelAdmin):  # type: ignore[type-arg]  # not generic at run
         return HttpResponseRedirect(reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_change", args=[back]))
 
 
+class HolderAdmin(ReadOnlyAdmin):
+    """Rows that hold an access token."""
+
+    last_failure = (_("Last failure"), {"fields": ["failures", "last_failed_at", "last_error", "last_rid"]})
+
+    def get_fieldsets(self, request: HttpRequest, obj: TokenHolder | None = None) -> Any:
+        """How it failed only when it did."""
+        fieldsets = super().get_fieldsets(request, obj)
+        return [*fieldsets, self.last_failure] if obj and obj.last_error else fieldsets
+
+    @admin.display(description=_("token time left"), ordering="access_token_expires_at")
+    def time_left(self, holder: TokenHolder) -> str | SafeString:
+        return _time_left(holder)
+
+    @admin.display(description=_("problem"))
+    def problem(self, holder: TokenHolder) -> str:
+        said = _explained(holder.last_errcode, holder.last_rid) or holder.last_error
+        return Truncator(said).chars(90) or NOTHING
+
+    @admin.display(description=_("access token"))
+    def access_token_shown(self, holder: TokenHolder) -> str | SafeString:
+        masked = _masked(holder, "access_token")
+        return format_html("{} {}", masked, _moment(holder.access_token_obtained_at)) if masked != NOTHING else masked
+
+    @admin.display(description=_("next renewal"))
+    def next_renewal(self, holder: TokenHolder) -> str | SafeString:
+        return _moment(holder.next_action_at)
+
+
 # Accounts
 
 
@@ -219,8 +275,8 @@ class AttentionFilter(admin.SimpleListFilter):
 
 
 @admin.register(Authorizer)
-class AuthorizerAdmin(ReadOnlyAdmin):
-    list_display = ["name", "appid", "kind", "tagged_state", "time_left", "principal_name", "problem", "component"]
+class AuthorizerAdmin(HolderAdmin):
+    list_display = ["named", "tagged_state", "time_left", "problem", "kind", "principal_name", "component"]
     list_filter = ["state", AttentionFilter, "kind", ("component", admin.RelatedOnlyFieldListFilter), "authorized_at"]
     list_select_related = ["component"]
     search_fields = ["nick_name", "appid", "principal_name", "user_name"]
@@ -228,7 +284,7 @@ class AuthorizerAdmin(ReadOnlyAdmin):
     ordering = ["-pk"]
     actions = ["refresh_now", "sync_profile"]
     fieldsets = [
-        (None, {"fields": ["name", "appid", "component", "kind", "tagged_state", "problem"]}),
+        (None, {"fields": ["nick_name", "appid", "component", "kind", "tagged_state", "problem"]}),
         (_("Tokens"), {"fields": ["access_token_shown", "time_left", "refresh_token_shown", "next_renewal", "doubts"]}),
         (
             _("Authorization"),
@@ -242,43 +298,30 @@ class AuthorizerAdmin(ReadOnlyAdmin):
                     "alias",
                     "principal_name",
                     "signature",
-                    "service_type",
-                    "verify_type",
-                    "account_status",
+                    "type_of_account",
+                    "verified",
+                    "standing",
                     "avatar",
                     "qr_code",
                     "profile_synced_at",
                 ]
             },
         ),
-        (_("Last failure"), {"fields": ["failures", "last_failed_at", "last_errcode", "last_error", "last_rid"]}),
     ]
 
     # -- columns -----------------------------------------------------------------------------------------------------
 
     @admin.display(description=_("name"), ordering="nick_name")
-    def name(self, account: Authorizer) -> str:
-        return account.nick_name or account.appid
+    def named(self, account: Authorizer) -> SafeString:
+        return format_html('{} <span class="wechat-open-aside">{}</span>', account.nick_name, account.appid)
 
     @admin.display(description=_("state"), ordering="state")
     def tagged_state(self, account: Authorizer) -> SafeString:
         tone = {Authorizer.State.AUTHORIZED: "good", Authorizer.State.NEEDS_REAUTHORIZATION: "bad"}
         return _tag(account.get_state_display(), tone.get(Authorizer.State(account.state), "off"))
 
-    @admin.display(description=_("token time left"), ordering="access_token_expires_at")
     def time_left(self, account: Authorizer) -> str | SafeString:
         return _time_left(account) if account.state == Authorizer.State.AUTHORIZED else NOTHING
-
-    @admin.display(description=_("problem"))
-    def problem(self, account: Authorizer) -> str:
-        said = _explained(account.last_errcode, account.last_rid) or account.last_error
-        return Truncator(said).chars(90) or NOTHING
-
-    @admin.display(description=_("access token"))
-    def access_token_shown(self, account: Authorizer) -> str | SafeString:
-        masked = _masked(account, "access_token")
-        obtained = account.access_token_obtained_at
-        return format_html("{} {}", masked, _age(obtained)) if obtained and masked != NOTHING else masked
 
     @admin.display(description=_("refresh token"))
     def refresh_token_shown(self, account: Authorizer) -> str | SafeString:
@@ -287,23 +330,31 @@ class AuthorizerAdmin(ReadOnlyAdmin):
             return masked
         return format_html("{} ({} {})", masked, _("before:"), _masked(account, "previous_refresh_token"))
 
-    @admin.display(description=_("next renewal"))
-    def next_renewal(self, account: Authorizer) -> str | SafeString:
-        return _moment(account.next_action_at)
-
     @admin.display(description=_("in doubt"))
     def doubts(self, account: Authorizer) -> str | SafeString:
         doubts = [_now("The stored tokens will be compared with WeChat's records.")] if account.needs_reconcile else []
         if account.refused_since:
-            doubts.append(_now("WeChat refuses every token since %s.") % timezone.localtime(account.refused_since))
+            doubts.append(_now("WeChat refuses every token since %s.") % _date(account.refused_since))
         if account.missing_since:
-            doubts.append(_now("Missing from WeChat's list since %s.") % timezone.localtime(account.missing_since))
+            doubts.append(_now("Missing from WeChat's list since %s.") % _date(account.missing_since))
         return _lines(doubts)
 
     @admin.display(description=_("permission sets"))
     def permission_sets(self, account: Authorizer) -> str | SafeString:
         language = get_language() or "en"
         return _lines([f"{id} {permissions.name(id, language)}" for id in account.func_info])
+
+    @admin.display(description=_("type of account"))
+    def type_of_account(self, account: Authorizer) -> object:
+        return _word(SERVICE_TYPES.get(account.kind, {}), account.service_type)
+
+    @admin.display(description=_("verified"), boolean=True)
+    def verified(self, account: Authorizer) -> bool | None:
+        return None if account.verify_type is None else account.verify_type >= 0
+
+    @admin.display(description=_("standing at WeChat"))
+    def standing(self, account: Authorizer) -> object:
+        return _word(STANDINGS, account.account_status)
 
     @admin.display(description=_("avatar"))
     def avatar(self, account: Authorizer) -> str | SafeString:
@@ -355,9 +406,8 @@ class AuthorizerAdmin(ReadOnlyAdmin):
 
 
 @admin.register(Component)
-class ComponentAdmin(ReadOnlyAdmin):
-    list_display = ["appid", "alias", "time_left", "ticket", "last_push", "dispatched", "swept", "problem"]
-    search_fields = ["appid"]
+class ComponentAdmin(HolderAdmin):
+    list_display = ["appid", "alias", "ticket", "time_left", "dispatched", "swept", "problem"]
     ordering = ["pk"]
     fieldsets = [
         (None, {"fields": ["appid", "alias", "problems"]}),
@@ -367,7 +417,6 @@ class ComponentAdmin(ReadOnlyAdmin):
             {"fields": ["access_token_shown", "time_left", "next_renewal", "forced_at", "paused_until"]},
         ),
         (_("Accounts"), {"fields": ["accounts", "dispatched", "swept", "sweep_repairs", "sweep_due_at"]}),
-        (_("Last failure"), {"fields": ["failures", "last_failed_at", "last_errcode", "last_error", "last_rid"]}),
     ]
 
     @admin.display(description=_("alias in the settings"))
@@ -377,8 +426,6 @@ class ComponentAdmin(ReadOnlyAdmin):
                 return alias
         return _tag(_("not configured"), "off")
 
-    time_left = admin.display(description=_("token time left"))(lambda self, component: _time_left(component))
-    next_renewal = admin.display(description=_("next renewal"))(lambda self, row: _moment(row.next_action_at))
     last_push = admin.display(description=_("last push"))(lambda self, row: _moment(row.last_push_at))
     dispatched = admin.display(description=_("last dispatch"))(lambda self, row: _moment(row.heartbeat_at))
     swept = admin.display(description=_("last sweep"))(lambda self, row: _moment(row.swept_at))
@@ -387,15 +434,6 @@ class ComponentAdmin(ReadOnlyAdmin):
     def ticket(self, component: Component) -> str | SafeString:
         newest = component.tickets.first()
         return _moment(newest.created_at) if newest else _tag(_("none yet"), "bad")
-
-    @admin.display(description=_("access token"))
-    def access_token_shown(self, component: Component) -> str | SafeString:
-        return _masked(component, "access_token")
-
-    @admin.display(description=_("problem"))
-    def problem(self, component: Component) -> str:
-        said = _explained(component.last_errcode, component.last_rid) or component.last_error
-        return Truncator(said).chars(90) or NOTHING
 
     @admin.display(description=_("what is wrong right now"))
     def problems(self, component: Component) -> str | SafeString:
@@ -460,7 +498,7 @@ class LinkStateFilter(admin.SimpleListFilter):
 class AuthorizationLinkAdmin(ReadOnlyAdmin):
     """The address itself is not shown: who has it may authorize in the tenant's name."""
 
-    list_display = ["created_at", "tagged_state", "user", "payload_shown", "authorizer", "expires_at", "component"]
+    list_display = ["created", "tagged_state", "user", "payload_shown", "authorizer", "expires", "component"]
     list_filter = [LinkStateFilter, "created_at", ("component", admin.RelatedOnlyFieldListFilter)]
     list_select_related = ["component", "user", "authorizer"]
     fieldsets = [
@@ -471,6 +509,14 @@ class AuthorizationLinkAdmin(ReadOnlyAdmin):
 
     def get_search_fields(self, request: HttpRequest) -> list[str]:
         return [f"user__{get_user_model().USERNAME_FIELD}", "biz_appid", "authorizer__appid", "authorizer__nick_name"]
+
+    @admin.display(description=_("created"), ordering="created_at")
+    def created(self, link: AuthorizationLink) -> str | SafeString:
+        return _moment(link.created_at)
+
+    @admin.display(description=_("expires"), ordering="expires_at")
+    def expires(self, link: AuthorizationLink) -> str | SafeString:
+        return _moment(link.expires_at)
 
     @admin.display(description=_("state"))
     def tagged_state(self, link: AuthorizationLink) -> SafeString:
@@ -499,7 +545,7 @@ class AuthorizationLinkAdmin(ReadOnlyAdmin):
 class PushAdmin(ReadOnlyAdmin):
     """What was pushed stays sealed; only its envelope is shown."""
 
-    list_display = ["received_at", "info_type", "account", "tagged_state", "attempts", "error_shown", "component"]
+    list_display = ["received", "tagged_state", "info_type", "account", "attempts", "error_shown", "component"]
     list_filter = ["state", "info_type", "received_at", ("component", admin.RelatedOnlyFieldListFilter)]
     list_select_related = ["component"]
     search_fields = ["authorizer_appid", "info_type"]
@@ -510,6 +556,10 @@ class PushAdmin(ReadOnlyAdmin):
         (_("When"), {"fields": ["created_at", "received_at", "processed_at", "next_attempt_at"]}),
         (_("Attempts"), {"fields": ["attempts", "error"]}),
     ]
+
+    @admin.display(description=_("received"), ordering="received_at")
+    def received(self, push: Push) -> str | SafeString:
+        return _moment(push.received_at)
 
     @admin.display(description=_("account"), ordering="authorizer_appid")
     def account(self, push: Push) -> str:

@@ -31,7 +31,7 @@ from .exceptions import (
     TokenUnavailable,
     WeChatOpenError,
 )
-from .models import AuthorizationAttempt, AuthorizationLink, Authorizer, CodeExchange, update_row
+from .models import AuthorizationAttempt, AuthorizationLink, Authorizer, CodeExchange, to_announce, update_row
 from .sealing import digest
 from .secret import Secret
 from .tokens import grants, sweep
@@ -184,9 +184,9 @@ def complete_return(attempt: AuthorizationAttempt, code: Secret) -> Authorizer:
     """The owner came back by redirect. A state is good for one code; the same code may come again (a reload)."""
     owner = platform_of(attempt.link.component)
     seen = CodeExchange.objects.filter(component=owner.row, digest=_code_digest(code), attempt=attempt)
-    if not AuthorizationAttempt.objects.filter(pk=attempt.pk, used_at__isnull=True).update(used_at=clock.now()):
-        if not seen.exists():
-            raise AuthorizationRefused(_("This return from WeChat has been used before."))
+    first = AuthorizationAttempt.objects.filter(pk=attempt.pk, used_at__isnull=True).update(used_at=clock.now())
+    if not first and not seen.exists():
+        raise AuthorizationRefused(_("This return from WeChat has been used before."))
     return complete(owner, code, attempt=attempt)
 
 
@@ -298,7 +298,7 @@ def _second_to_come(
     if attempt is not None and epoch is not None and authorizer.granted_through_id != attempt.link_id:
         _finish_link(attempt.link, authorizer)
         mine = Authorizer.objects.filter(pk=authorizer.pk, grant_epoch=epoch)
-        if mine.update(granted_through=attempt.link, needs_announcing=True, announced_epoch=0):
+        if mine.update(granted_through=attempt.link, announced_epoch=0, **to_announce()):
             announce(authorizer)
     authorizer.refresh_from_db()
     return authorizer
@@ -323,7 +323,7 @@ def sync_profile(authorizer: Authorizer) -> Authorizer:
     info = ComponentAPI(owner).authorizer_info(authorizer.appid)
     columns = {**profile_columns(info), "profile_synced_at": clock.now()}
     if set(info.func_info) != set(authorizer.announced_func_info):
-        columns["needs_announcing"] = True
+        columns |= to_announce()
     update_row(authorizer, **columns)
     authorizer.refresh_from_db()
     announce(authorizer)
@@ -447,7 +447,7 @@ def announce(authorizer: Authorizer) -> None:
         pk=authorizer.pk,
         grant_epoch=authorizer.grant_epoch,
         state=state,
-        profile_synced_at=authorizer.profile_synced_at,
+        announcement=authorizer.announcement,
     )
     untouched.update(
         needs_announcing=False,

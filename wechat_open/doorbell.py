@@ -29,7 +29,7 @@ def ring(task: str, *args: Any) -> bool:
         return False
     try:
         current_app.signature(task, args=args).apply_async(retry=False, expires=EXPIRES, ignore_result=True)
-    except Exception as error:  # transports raise what their drivers raise: no common root exists
+    except Exception as error:  # noqa: BLE001  # transports raise what their drivers raise: no common root exists
         _failed_at = time.monotonic()
         logger.warning("The broker could not be reached (%s); the next sweep will see to it.", type(error).__name__)
         return False

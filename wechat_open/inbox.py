@@ -16,7 +16,7 @@ from functools import singledispatch
 from django.db import IntegrityError, transaction
 from django.db.models import F, Q
 
-from . import authorization, clock, signals
+from . import authorization, clock, signals, tokens
 from .component import Platform, platform_of
 from .exceptions import InvalidPush, WeChatOpenError
 from .models import Component, Push, VerifyTicket, update_row
@@ -67,6 +67,8 @@ def _store_ticket(component: Component, event: TicketPushed) -> None:
             ticket.save(force_insert=True)
     except IntegrityError:
         logger.info("A verify ticket was pushed again.")
+    else:
+        tokens.ticket_arrived(component)
     update_row(component, last_push_at=clock.now())
     kept = list(component.tickets.order_by("-created_at", "-pk").values_list("pk", flat=True)[:TICKETS_KEPT])
     component.tickets.exclude(pk__in=kept).delete()

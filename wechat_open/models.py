@@ -127,6 +127,7 @@ class Authorizer(TokenHolder):
 
     # What signals have told other apps so far; whoever sends them can be killed at any moment and is repeated.
     needs_announcing = models.BooleanField(default=False, editable=False)
+    announcement = models.PositiveBigIntegerField(default=0, editable=False)
     announced_state = models.CharField(max_length=24, blank=True, default="", editable=False)
     announced_epoch = models.PositiveBigIntegerField(default=0, editable=False)
     announced_func_info = models.JSONField(default=list, blank=True, editable=False)
@@ -300,6 +301,11 @@ class CodeExchange(models.Model):
 
     def __str__(self) -> str:
         return f"{self.component_id} {self.created_at:%Y-%m-%d %H:%M:%S}"
+
+
+def to_announce() -> dict[str, Any]:
+    """The columns that make an account's change known to other apps, sooner or later."""
+    return {"needs_announcing": True, "announcement": models.F("announcement") + 1}
 
 
 def update_row(row: models.Model, **changes: Any) -> int:

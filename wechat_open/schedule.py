@@ -1,6 +1,7 @@
 """What does Celery beat ring?
 
-``CELERY_BEAT_SCHEDULE = {**BEAT_SCHEDULE, ...}``. Every entry is a doorbell: lost, late or doubled rings change nothing.
+``CELERY_BEAT_SCHEDULE = {**BEAT_SCHEDULE, ...}``. Every entry is a doorbell: lost, late or doubled rings change
+nothing.
 ``expires`` keeps rings from piling up while no worker listens.
 """
 

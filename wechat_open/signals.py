@@ -19,12 +19,9 @@ class ``wechat_open.models.Authorizer``, and for ``push_received`` the event's c
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
 from django.dispatch import Signal
-
-logger = logging.getLogger(__name__)
 
 authorizer_authorized = Signal()
 authorizer_updated = Signal()
@@ -34,7 +31,5 @@ push_received = Signal()
 
 
 def announce(signal: Signal, sender: Any, **facts: Any) -> None:
-    """Send to every receiver; log who failed."""
-    for receiver, answer in signal.send_robust(sender, **facts):
-        if isinstance(answer, Exception):
-            logger.error("A receiver of a wechat_open signal failed: %r", receiver, exc_info=answer)
+    """Send to every receiver. Django logs those that fail (logger ``django.dispatch``)."""
+    signal.send_robust(sender, **facts)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from wechat_open.simulator import DEMO_MINI, DEMO_OFFICIAL, Clock, Engine, Settings
@@ -214,9 +216,9 @@ def test_account_without_a_name_of_its_own__gets_the_same_appid_every_time(engin
 
 def test_strict__old_refresh_token_and_old_access_token_die_at_once(engine: Engine) -> None:
     old_access, old_refresh = granted(engine)
-    grant, token = engine.refresh(DEMO_OFFICIAL, old_refresh)
+    token = engine.refresh(DEMO_OFFICIAL, old_refresh)
     assert engine.owner_of(token.text) == DEMO_OFFICIAL
-    assert grant.refresh_token != old_refresh
+    assert token.refresh_token != old_refresh
     with refuses(61023):
         engine.refresh(DEMO_OFFICIAL, old_refresh)
     with refuses(40001):
@@ -226,9 +228,9 @@ def test_strict__old_refresh_token_and_old_access_token_die_at_once(engine: Engi
 def test_grace__old_refresh_token_works_for_five_minutes(engine: Engine, settings: Settings, clock: Clock) -> None:
     settings.rotation = "grace"
     _, old = granted(engine)
-    new = engine.refresh(DEMO_OFFICIAL, old)[0].refresh_token
+    new = engine.refresh(DEMO_OFFICIAL, old).refresh_token
     clock.advance(299)
-    newest = engine.refresh(DEMO_OFFICIAL, old)[0].refresh_token
+    newest = engine.refresh(DEMO_OFFICIAL, old).refresh_token
     assert len({old, new, newest}) == 3
     clock.advance(1)
     with refuses(61023):
@@ -240,7 +242,7 @@ def test_stable__refresh_token_never_changes(engine: Engine, settings: Settings)
     settings.rotation = "stable"
     _, refresh = granted(engine)
     for _ in range(3):
-        assert engine.refresh(DEMO_OFFICIAL, refresh)[0].refresh_token == refresh
+        assert engine.refresh(DEMO_OFFICIAL, refresh).refresh_token == refresh
 
 
 @pytest.mark.parametrize("token", ["", "refreshtoken@@@guessed"])
@@ -266,6 +268,17 @@ def test_killed_access_token__is_not_the_latest(engine: Engine) -> None:
     with refuses(40001):
         engine.owner_of(access)
     engine.refresh(DEMO_OFFICIAL, refresh)
+
+
+def test_concurrent_refreshes__each_get_a_pair_that_belongs_together(engine: Engine, settings: Settings) -> None:
+    settings.rotation = "grace"
+    _, refresh = granted(engine)
+    with ThreadPoolExecutor(8) as pool:
+        tokens = list(pool.map(lambda _: engine.refresh(DEMO_OFFICIAL, refresh), range(200)))
+    alive = [token for token in tokens if token is engine.account(DEMO_OFFICIAL).grant.access]
+    assert len(alive) == 1
+    assert alive[0].refresh_token == engine.account(DEMO_OFFICIAL).grant.refresh_token
+    assert len({token.refresh_token for token in tokens}) == 200
 
 
 def test_overlapping_refreshes__are_counted(engine: Engine) -> None:

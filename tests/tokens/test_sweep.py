@@ -169,7 +169,7 @@ def test_renewal_during_the_sweep__is_not_overwritten(
     listed = platform.endpoints.authorizer_list
 
     def and_meanwhile_renew(*args: object) -> object:
-        page = listed(*args)  # type: ignore[arg-type]
+        page = listed(*args)
         tokens.refresh_now(account)
         return page
 

@@ -34,6 +34,8 @@ class Token:
     text: str = field(repr=False)
     owner: str
     expires_at: float
+    refresh_token: str = field(default="", repr=False)
+    """The one that was given out with it; empty for the component's."""
     dies_at: float | None = None
     """Set once a newer token took its place."""
 

@@ -157,7 +157,7 @@ def state(app: Application, body: Body) -> dict[str, Any]:
             "accounts_total": len(engine.accounts),
             "calls": dict(engine.calls),
             "faults": app.faults.active(),
-            "pushes": [delivery.summary() for delivery in reversed(app.pusher.deliveries)][:20],
+            "pushes": [delivery.summary() for delivery in list(app.pusher.deliveries)[:-21:-1]],
         }
 
 

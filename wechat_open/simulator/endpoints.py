@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from .accounts import Account, Grant, Kind, Token, func_info
+from .accounts import Account, Kind, Token, func_info
 from .engine import COMPONENT, Engine
 from .refusal import Refused, new_rid
 from .web import JSON, PLAIN, Answer, Request, json_answer
@@ -185,14 +185,13 @@ def create_preauthcode(engine: Engine, call: Call) -> dict[str, Any]:
 @endpoint("/cgi-bin/component/api_query_auth", token="component", component_appid=True)
 def query_auth(engine: Engine, call: Call) -> dict[str, Any]:
     account, grant, token = engine.query_auth(call.text("authorization_code"))
-    info = {"authorizer_appid": account.appid, **_tokens(engine, grant, token)}
+    info = {"authorizer_appid": account.appid, **_tokens(engine, token)}
     return {"authorization_info": {**info, "func_info": func_info(grant.permissions)}}
 
 
 @endpoint(REFRESH, token="component", component_appid=True)
 def authorizer_token(engine: Engine, call: Call) -> dict[str, Any]:
-    grant, token = engine.refresh(_authorizer_appid(call), call.text("authorizer_refresh_token"))
-    return _tokens(engine, grant, token)
+    return _tokens(engine, engine.refresh(_authorizer_appid(call), call.text("authorizer_refresh_token")))
 
 
 @endpoint("/cgi-bin/component/api_get_authorizer_info", token="component", component_appid=True)
@@ -234,11 +233,11 @@ def set_authorizer_option(engine: Engine, call: Call) -> dict[str, Any]:
     return OK
 
 
-def _tokens(engine: Engine, grant: Grant, token: Token) -> dict[str, Any]:
+def _tokens(engine: Engine, token: Token) -> dict[str, Any]:
     return {
         "authorizer_access_token": token.text,
         "expires_in": engine.settings.token_life,
-        "authorizer_refresh_token": grant.refresh_token,
+        "authorizer_refresh_token": token.refresh_token,
     }
 
 

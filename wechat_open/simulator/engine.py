@@ -303,8 +303,8 @@ class Engine:
             account, grant = self.granted(known.appid)
             return account, grant, self._renew(account.appid, grant)
 
-    def refresh(self, appid: str, refresh_token: str) -> tuple[Grant, Token]:
-        """A new access token and, unless refresh tokens are stable, a new refresh token."""
+    def refresh(self, appid: str, refresh_token: str) -> Token:
+        """A new access token and with it, unless refresh tokens are stable, a new refresh token."""
         with self.lock:
             _, grant = self.granted(appid)
             now = self.clock.now()
@@ -315,7 +315,7 @@ class Engine:
                 if self.settings.rotation == "grace":
                     grant.replaced.append((grant.refresh_token, now + self.settings.rotation_grace))
                 grant.refresh_token = self._new_refresh_token()
-            return grant, self._renew(appid, grant)
+            return self._renew(appid, grant)
 
     def listed(self, offset: int, count: int) -> tuple[int, list[Account]]:
         """How many accounts have authorized, and a page of them."""
@@ -485,10 +485,10 @@ class Engine:
         return f"refreshtoken@@@{self._mint(32)}"
 
     def _renew(self, appid: str, grant: Grant) -> Token:
-        grant.access = self._issue(appid, grant.access)
+        grant.access = self._issue(appid, grant.access, grant.refresh_token)
         return grant.access
 
-    def _issue(self, owner: str, current: Token | None) -> Token:
+    def _issue(self, owner: str, current: Token | None, refresh_token: str = "") -> Token:
         now = self.clock.now()
         self._forget(self._superseded.pop(owner, None))
         if current is not None and self.settings.access_token_overlap:
@@ -496,7 +496,7 @@ class Engine:
             self._superseded[owner] = current
         else:
             self._forget(current)
-        token = Token(f"97_{self._mint(64)}", owner, now + self.settings.token_life)
+        token = Token(f"97_{self._mint(64)}", owner, now + self.settings.token_life, refresh_token)
         self._tokens[token.text] = token
         return token
 

@@ -34,6 +34,8 @@ FIRST_RETRY = 2.0
 class Simulator:
     """``settings`` are the attributes of ``settings.Settings`` by name. ``port=0`` takes a free one.
 
+    An ``engine`` of your own comes with its settings, and then no others are looked at.
+
     With ``ticket_pusher=False`` tickets come only when asked for (``control("push-ticket")``, api_start_push_ticket).
     """
 
@@ -47,9 +49,7 @@ class Simulator:
         engine: Engine | None = None,
         **settings: Any,
     ) -> None:
-        if engine is None:
-            engine = Engine(Settings(callback=callback, **settings))
-        self.application = Application(engine)
+        self.application = Application(engine or Engine(Settings(callback=callback, **settings)))
         self._host, self._port = host, port
         self._ticket_pusher = ticket_pusher
         self._server: Server | None = None
@@ -116,7 +116,7 @@ class Simulator:
         self._server = Server(self.application, self._host, self._port)
         self._port = self._server.server_port  # a restart comes back where it was
         self.pusher.start()
-        self._run(self._server.serve_forever, 0.05)
+        self._run(self._server.serve_forever, 0.02)
         if self._ticket_pusher:
             self._run(self._push_tickets)
         logger.info("listening on %s", self.url)

@@ -17,7 +17,7 @@ from ..component import Platform, platform_of
 from ..models import Authorizer
 from ..secret import Secret
 from .custody import AuthorizerKeeper, ComponentKeeper, as_authorizer, as_component
-from .dispatch import Tally, ensure_tickets, run_due
+from .dispatch import Tally, ensure_tickets, run_due, ticket_arrived
 from .sweep import SweepReport, sweep, sweep_if_due
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "run_due",
     "sweep",
     "sweep_if_due",
+    "ticket_arrived",
 ]
 
 

@@ -57,7 +57,7 @@ def _ask(question: Callable[[BaseCache], _T]) -> _T | None:
         return None
     try:
         return question(caches[alias])
-    except Exception as error:  # backends raise what their drivers raise: no common root exists
+    except Exception as error:  # noqa: BLE001  # backends raise what their drivers raise: no common root exists
         _failed_at[alias] = time.monotonic()
         logger.warning("Cache %r failed (%s); going on without it.", alias, type(error).__name__)
         return None

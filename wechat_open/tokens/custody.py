@@ -15,6 +15,7 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from functools import cached_property
 from typing import TypeVar
 
 from django.db import DatabaseError
@@ -58,14 +59,17 @@ class ClaimLost(WeChatOpenError):
 class Keeper(ABC):
     """Keeps one token. Built for one use; all state is in the store."""
 
-    store: ComponentStore | AuthorizerStore
-
     def __init__(self, platform: Platform, world: World = WORLD) -> None:
         self.platform = platform
         self.wechat: Endpoints = platform.endpoints
         self.world = world
 
     # -- what the two kinds of token do differently -------------------------------------------------------------------
+
+    @cached_property
+    @abstractmethod
+    def store(self) -> ComponentStore | AuthorizerStore:
+        """Where the token lies. Made when needed: a cached token is handed out without the database."""
 
     @property
     @abstractmethod
@@ -89,7 +93,7 @@ class Keeper(ABC):
     def expire(self, holding: Holding) -> bool:
         """End a token that WeChat refused; False when it must stand for now."""
 
-    # -- what they share ------------------------------------------------------------------------------------------------
+    # -- what they share ----------------------------------------------------------------------------------------------
 
     def token(self) -> Secret:
         """A token that WeChat should accept. The old one while somebody renews it; waiting only when there is none."""
@@ -127,10 +131,11 @@ class Keeper(ABC):
 
     def _invalidate(self, used: Secret) -> bool:
         cache.forget(self.name)
-        holding = self.read()
-        if holding.access_token != used:
-            return True
-        return self.expire(holding) or self.read().access_token != used
+        for _ in range(2):  # whoever claims between reading and ending makes the first round fail
+            holding = self.read()
+            if holding.access_token != used or not holding.valid or self.expire(holding):
+                return True
+        return False
 
     def renew_now(self) -> Secret:
         """Renew whether due or not, unless somebody is at it: then wait for theirs."""
@@ -231,11 +236,9 @@ class Keeper(ABC):
 class ComponentKeeper(Keeper):
     """The component access token, renewed from the newest ticket that WeChat accepts (protocol 3.1)."""
 
-    store: ComponentStore
-
-    def __init__(self, platform: Platform, world: World = WORLD) -> None:
-        super().__init__(platform, world)
-        self.store = ComponentStore(platform.row, world)
+    @cached_property
+    def store(self) -> ComponentStore:
+        return ComponentStore(self.platform.row, self.world)
 
     @property
     def name(self) -> str:
@@ -293,12 +296,13 @@ def as_component(platform: Platform, call: Callable[[Secret], _T], world: World 
 class AuthorizerKeeper(Keeper):
     """One account's tokens, renewed from its refresh token, or from what WeChat itself has on record."""
 
-    store: AuthorizerStore
-
     def __init__(self, platform: Platform, appid: str, world: World = WORLD) -> None:
         super().__init__(platform, world)
         self.appid = appid
-        self.store = AuthorizerStore(platform.row, world)
+
+    @cached_property
+    def store(self) -> AuthorizerStore:
+        return AuthorizerStore(self.platform.row, self.world)
 
     @property
     def name(self) -> str:

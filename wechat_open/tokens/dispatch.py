@@ -84,6 +84,11 @@ def ensure_tickets(platform: Platform) -> bool:
     return True
 
 
+def ticket_arrived(component: Component) -> None:
+    """A platform that failed for want of a good ticket need not rest any longer."""
+    Component.objects.filter(pk=component.pk, failures__gt=0).update(failures=0, next_action_at=clock.now())
+
+
 def _take_slot(row: Component) -> bool:
     free = Q(dispatching_until__isnull=True) | Q(dispatching_until__lte=clock.now())
     return bool(

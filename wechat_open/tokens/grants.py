@@ -18,7 +18,7 @@ from .. import clock
 from ..component import Platform
 from ..endpoints import Grant
 from ..exceptions import WeChatOpenError
-from ..models import AuthorizationLink, Authorizer, Component, update_row
+from ..models import AuthorizationLink, Authorizer, Component, to_announce, update_row
 from . import cache
 from .policy import due_at
 from .store import withdrawn
@@ -82,7 +82,7 @@ def withdraw(platform: Platform, appid: str, at: datetime) -> tuple[Authorizer, 
                 "grant_epoch": row.grant_epoch + 1,
                 "claimed_until": None,
                 "needs_reconcile": False,
-                "needs_announcing": True,
+                **to_announce(),
             }
         if _compare_and_set(row, changes):
             cache.forget(f"{platform.appid}:{appid}")
@@ -113,7 +113,7 @@ def _granted(
         "func_info": list(grant.func_info),
         "profile_synced_at": None,
         "granted_through": link,
-        "needs_announcing": True,
+        **to_announce(),
         "next_action_at": row.read_at,  # type: ignore[attr-defined]  # an annotation
     }
     if granted_at is not None:

@@ -19,7 +19,7 @@ from django.db.models.functions import Coalesce
 from .. import clock
 from ..endpoints import NewToken
 from ..exceptions import APIError, UnknownAuthorizer, WeChatOpenError
-from ..models import Authorizer, Component, TokenHolder
+from ..models import Authorizer, Component, TokenHolder, to_announce
 from ..secret import Secret
 from .policy import LEASE, due_at
 from .world import WORLD, World
@@ -356,7 +356,7 @@ class AuthorizerStore(TokenStore[Authorizer]):
             state=state,
             grant_epoch=claim.grant_epoch + 1,
             needs_reconcile=False,
-            needs_announcing=True,
+            **to_announce(),
             last_failed_at=clock.now(),
             **described(error),
             **tokens,

@@ -19,7 +19,7 @@ from ..component import Platform
 from ..conf import conf
 from ..endpoints import LIST_PAGE, Listed
 from ..exceptions import NotAuthorized
-from ..models import Authorizer, Component
+from ..models import Authorizer, Component, to_announce
 from . import cache
 from .custody import as_component
 from .store import withdrawn
@@ -135,7 +135,7 @@ def _create(platform: Platform, unknown: list[Listed], report: SweepReport) -> N
         row.grant_changed_at = row.authorized_at = entry.authorized_at
         row.next_action_at = entry.authorized_at  # long ago: due at once
         row.grant_epoch = 1
-        row.needs_announcing = True
+        row.needs_announcing, row.announcement = True, 1
         rows.append(row)
     Authorizer.objects.bulk_create(rows, ignore_conflicts=True)
     report.created += [entry.appid for entry in unknown]
@@ -180,7 +180,7 @@ def _repair(platform: Platform, row: Authorizer, entry: Listed, asked_at: dateti
             "access_token_expires_at": clock.now(),  # a re-authorization kills it (protocol 4.1)
             "profile_synced_at": None,
             "granted_through": None,
-            "needs_announcing": True,
+            **to_announce(),
         }
     if untouched.update(**changes):
         if newer or refused:
@@ -202,7 +202,7 @@ def _restore(platform: Platform, row: Authorizer, entry: Listed, report: SweepRe
         "next_action_at": clock.now(),
         "granted_through": None,
         "profile_synced_at": None,
-        "needs_announcing": True,
+        **to_announce(),
     }
     untouched = Authorizer.objects.filter(pk=row.pk, fence=row.fence, grant_epoch=row.grant_epoch)
     if untouched.update(fence=row.fence + 1, **changes):
@@ -232,7 +232,7 @@ def _look_for_missing(platform: Platform, seen: set[str], started_at: datetime, 
             grant_epoch=row.grant_epoch + 1,
             fence=row.fence + 1,
             claimed_until=None,
-            needs_announcing=True,
+            **to_announce(),
         )
         if changed:
             cache.forget(f"{platform.appid}:{row.appid}")

@@ -1,0 +1,211 @@
+"""How does the whole of it run on a machine that has nothing but Python?
+
+``python -m example_project.demo`` (``tox -e demo``) puts into one process what a deployment spreads over several: the
+site on a threaded server, a Celery worker and beat on the memory broker, SQLite in a temporary folder, and the
+simulator for WeChat. They speak real HTTP with each other. With ``--check`` they tell the ``story`` and stop; without
+it they stay up for a person. What the environment sets (DATABASE_URL, REDIS_URL, CELERY_BROKER_URL, WECHAT_...) is
+used instead of the embedded part.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import secrets
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+SITE_PORT, SIMULATOR_PORT = 8000, 8001
+LOG_LINES = 40
+"""How much of the log is shown when a step fails."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m example_project.demo", description=__doc__.splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="play the story without a person; exit 1 if a step fails")
+    options = parser.parse_args(argv)
+    signal.signal(signal.SIGTERM, _interrupt)
+    sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]  # names are Chinese; not every terminal is
+    try:
+        with tempfile.TemporaryDirectory(prefix="wechat-demo-", ignore_cleanup_errors=True) as folder:
+            return check(Path(folder)) if options.check else stay(Path(folder))
+    except KeyboardInterrupt:
+        print("\nStopped.")
+        return 130
+
+
+def check(folder: Path) -> int:
+    """The story, without a person."""
+    started = time.monotonic()
+    with everything(folder) as demo:
+        from . import story
+
+        print(f"The whole grant, running: site {demo.site}, WeChat {demo.simulator}.")
+        print(f"Ready after {time.monotonic() - started:.1f} seconds.\n", flush=True)
+        told = story.tell(story.Story(demo.site, demo.simulator, demo.password))
+    if not told:
+        print(f"The last lines of the log:\n{tail(folder / 'demo.log')}")
+    return 0 if told else 1
+
+
+def stay(folder: Path) -> int:
+    """Until Ctrl-C. What happens is told in a line each."""
+    with everything(folder) as demo:
+        print(WELCOME.format(demo=demo, log=folder / "demo.log"), flush=True)
+        happenings = logging.StreamHandler(sys.stdout)
+        happenings.setFormatter(logging.Formatter("  %(asctime)s  %(message)s", "%H:%M:%S"))
+        logging.getLogger("example_project").addHandler(happenings)
+        threading.Event().wait()
+    return 0
+
+
+WELCOME = """
+  The site      {demo.site}/
+  WeChat        {demo.simulator}/   (simulated: its accounts, what it pushed, what followers write)
+
+  Connect an account, in a minute:
+    1  Open the site and press "Enter as the demo user".
+    2  Press "Connect an account".
+    3  Press "Authorize on this computer": WeChat's page opens.
+    4  Press "Authorize" there: you are back, and the account is on the page.
+    5  Press "Say hello to WeChat": the site calls WeChat in the account's name.
+
+  The admin     {demo.site}/admin/   user demo, password {demo.password}
+  The log       {log}
+
+  Stop with Ctrl-C; nothing is kept.
+"""
+
+
+class Demo:
+    """The addresses, and how to sign in."""
+
+    def __init__(self, site: str, simulator: str, password: str) -> None:
+        self.site = site
+        self.simulator = simulator
+        self.password = password
+
+
+@contextmanager
+def everything(folder: Path) -> Iterator[Demo]:
+    """Start all parts, and stop them in the opposite order."""
+    from django.core.servers.basehttp import ThreadedWSGIServer, WSGIRequestHandler
+
+    from wechat_open.simulator import Simulator
+
+    with ExitStack() as parts:
+        # The ports come first: the settings need the addresses.
+        server = _on_port(SITE_PORT, lambda port: ThreadedWSGIServer(("127.0.0.1", port), WSGIRequestHandler))
+        parts.callback(server.server_close)
+        site = f"http://127.0.0.1:{server.server_port}"
+        wechat = _on_port(SIMULATOR_PORT, lambda port: Simulator(f"{site}/wechat/", port, **_credentials()).start())
+        parts.callback(wechat.stop)
+        _environment(folder, site, wechat.url)
+
+        import django
+        from django.core.management import call_command
+
+        django.setup()
+        call_command("migrate", verbosity=0)
+        from . import story
+
+        password = secrets.token_urlsafe(9)
+        story.prepare(password)
+        parts.enter_context(_celery())
+        parts.enter_context(_site(server))
+        yield Demo(site, wechat.url, password)
+
+
+def _on_port(port: int, listen: Callable[[int], Any]) -> Any:
+    """On the usual port, or on a free one when somebody else has that."""
+    try:
+        return listen(port)
+    except OSError:
+        return listen(0)
+
+
+def _credentials() -> dict[str, str]:
+    """The platform's, where the environment names them; the simulator has its own for the rest."""
+    names = ("appid", "appsecret", "token", "encoding_aes_key")
+    return {name: value for name in names if (value := os.environ.get(f"WECHAT_{name.upper()}"))}
+
+
+def _environment(folder: Path, site: str, wechat: str) -> None:
+    os.environ.update(
+        DJANGO_SETTINGS_MODULE="example_project.settings",
+        DEBUG="1",  # WeChat is on http, and on this machine
+        EXAMPLE_DEMO="1",
+        SITE_URL=site,
+        WECHAT_API_BASE_URL=wechat,
+        LOG_FILE=str(folder / "demo.log"),
+    )
+    os.environ.setdefault("DATABASE_URL", f"sqlite:///{folder / 'demo.sqlite3'}")
+
+
+@contextmanager
+def _site(server: Any) -> Iterator[None]:
+    from django.contrib.staticfiles.handlers import StaticFilesHandler
+    from django.core.wsgi import get_wsgi_application
+
+    server.daemon_threads = True
+    server.set_app(StaticFilesHandler(get_wsgi_application()))
+    with _thread(lambda: server.serve_forever(0.1), "site", server.shutdown):
+        yield
+
+
+@contextmanager
+def _celery() -> Iterator[None]:
+    """A worker and beat, as threads. The ``Worker`` of the command line would install signal handlers."""
+    from celery.beat import Service
+    from celery.worker import WorkController, state
+
+    from .celery import app
+
+    worker = WorkController(
+        app=app,
+        pool="threads",
+        concurrency=4,
+        without_heartbeat=True,
+        without_mingle=True,
+        without_gossip=True,
+    )
+    beat = Service(app, max_interval=1)
+
+    def stop_worker() -> None:
+        state.should_stop = 0
+
+    with _thread(worker.start, "worker", stop_worker), _thread(beat.start, "beat", beat.stop):
+        yield
+
+
+@contextmanager
+def _thread(work: Callable[[], object], name: str, stop: Callable[[], object]) -> Iterator[None]:
+    thread = threading.Thread(target=work, name=name, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop()
+        thread.join(timeout=10)
+
+
+def tail(log: Path) -> str:
+    with log.open(encoding="utf-8") as lines:
+        return "".join(f"  {line}" for line in deque(lines, LOG_LINES))
+
+
+def _interrupt(*args: object) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())

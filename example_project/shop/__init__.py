@@ -1,0 +1,1 @@
+"""Who are the site's customers, and which accounts are theirs?"""

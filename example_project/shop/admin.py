@@ -1,0 +1,13 @@
+"""What does the operator see of the shops?"""
+
+from django.contrib import admin
+
+from .models import Shop
+
+
+@admin.register(Shop)
+class ShopAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    list_display = ["name", "owner"]
+    search_fields = ["name", "owner__username", "accounts__appid", "accounts__nick_name"]
+    autocomplete_fields = ["owner"]
+    readonly_fields = ["accounts"]

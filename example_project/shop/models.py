@@ -1,0 +1,39 @@
+"""Who is a customer of this site?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+
+class ShopQuerySet(models.QuerySet["Shop"]):
+    def for_user(self, user: Any) -> ShopQuerySet:
+        """Those whose accounts this user may connect: her own, or all for staff who may connect accounts."""
+        if user.is_staff and user.has_perm("wechat_open.authorize_account"):
+            return self.all()
+        return self.filter(owner=user)
+
+
+class Shop(models.Model):
+    """A tenant. Its accounts come by the signals in ``wechat``; an account belongs to the shop that connected it last."""
+
+    name = models.CharField(_("name"), max_length=100)
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="shops", verbose_name=_("owner")
+    )
+    accounts = models.ManyToManyField(
+        "wechat_open.Authorizer", related_name="shops", blank=True, verbose_name=_("WeChat accounts")
+    )
+
+    objects = ShopQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("shop")
+        verbose_name_plural = _("shops")
+        ordering = ["name", "pk"]
+
+    def __str__(self) -> str:
+        return self.name

@@ -1,0 +1,421 @@
+"""Does the whole life of a grant happen, from a pushed ticket to a cancelled authorization?
+
+A site and a simulator run somewhere: as threads of ``example_project.demo``, or as separate processes with real
+services. The story plays the people (a shop's owner in a browser, the account's owner on WeChat's page) over HTTP, has
+WeChat misbehave through the simulator's controls, and looks into the site's database. It never asks the site to renew
+anything. Each step has a time limit; the first that fails ends the story with its name and the reason.
+
+``python -m example_project.story --site http://127.0.0.1:8000 --simulator http://127.0.0.1:8001`` tells it about a site
+with this environment (the same DATABASE_URL and SECRET_KEY).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import secrets
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TextIO, TypeVar
+
+import requests
+
+from .browser import Browser, NotOnPage, Page
+
+DEMO_USER = "demo"
+DEMO_SHOP = "Camellia"
+LIFE = 20
+"""Seconds that WeChat's tokens live in the middle of the story, instead of two hours."""
+RENEWALS = 3
+"""How many renewals in a row are watched."""
+
+REFRESH = "/cgi-bin/component/api_authorizer_token"
+QUERY_AUTH = "/cgi-bin/component/api_query_auth"
+WHO_AM_I = "/cgi-bin/account/getaccountbasicinfo"
+LOGIN_PAGE = "/cgi-bin/componentloginpage"
+
+_T = TypeVar("_T")
+
+
+class Failed(Exception):
+    """A step did not come true. The message says what was missing."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """``play`` returns a sentence about what it saw."""
+
+    name: str
+    within: float
+    play: Callable[[Story], str]
+
+
+STEPS: list[Step] = []
+
+
+def step(name: str, *, within: float = 20) -> Callable[[Callable[[Story], str]], Callable[[Story], str]]:
+    def register(play: Callable[[Story], str]) -> Callable[[Story], str]:
+        STEPS.append(Step(name, within, play))
+        return play
+
+    return register
+
+
+def prepare(password: str) -> None:
+    """The demo's people: a staff user who owns a shop."""
+    from django.contrib.auth import get_user_model
+
+    from .shop.models import Shop
+
+    user, _ = get_user_model().objects.get_or_create(
+        username=DEMO_USER, defaults={"is_staff": True, "is_superuser": True}
+    )
+    user.set_password(password)
+    user.save()
+    Shop.objects.get_or_create(owner=user, defaults={"name": DEMO_SHOP})
+
+
+class Story:
+    def __init__(self, site: str, simulator: str, password: str) -> None:
+        self.site = site.rstrip("/")
+        self.simulator = simulator.rstrip("/")
+        self.password = password
+        self.deadline = 0.0
+        self.browser = Browser(self.patience)
+        self.controls = requests.Session()
+        self.controls.trust_env = False
+        self.connect_page: Page
+        self.back: Page
+        self.appid = ""
+        self.name = ""
+        self.exchanged_before = 0
+
+    # What the story can do
+
+    def patience(self) -> float:
+        """Seconds that are left for this step, for one request."""
+        return max(0.5, min(15.0, self.deadline - time.monotonic()))
+
+    def until(self, look: Callable[[], _T], hope: str, *, every: float = 0.1) -> _T:
+        """Look until there is something to see; Failed when the step's time is over."""
+        while True:
+            seen = look()
+            if seen:
+                return seen
+            if time.monotonic() > self.deadline:
+                raise Failed(f"{hope}: not seen in time.")
+            time.sleep(every)
+
+    def control(self, call: str, **body: Any) -> dict[str, Any]:
+        """The simulator's control API."""
+        method = "POST" if body or call == "push-ticket" else "GET"
+        response = self.controls.request(
+            method, f"{self.simulator}/_simulator/{call}", json=body or None, timeout=self.patience()
+        )
+        answer: dict[str, Any] = response.json()
+        if response.status_code != 200:
+            raise Failed(f"The simulator refused {call}: {answer.get('error')}")
+        return answer
+
+    def calls(self, path: str) -> int:
+        """How often WeChat was called there."""
+        return int(self.control("state")["calls"].get(path, 0))
+
+    def at_wechat(self) -> dict[str, Any]:
+        """The account, as WeChat knows it."""
+        return dict(next(one for one in self.control("state")["accounts"] if one["appid"] == self.appid))
+
+    def account(self) -> Any:
+        """The account's row in the site's database, with its tokens and the database's time."""
+        from wechat_open.models import Authorizer
+
+        return Authorizer.objects.select_related("component").filter(appid=self.appid).first()
+
+    def accepted(self, token: str) -> bool:
+        """Whether WeChat takes a call with this token. The site has no part in it."""
+        answer = self.controls.get(
+            self.simulator + WHO_AM_I, params={"access_token": token}, timeout=self.patience()
+        ).json()
+        return not answer.get("errcode")
+
+    def home(self) -> Page:
+        return self.browser.open(f"{self.site}/")
+
+    # The story
+
+    @step("The verify ticket is pushed, and stored")
+    def ticket(self) -> str:
+        from wechat_open.models import VerifyTicket
+
+        pushed = self.control("push-ticket")
+        if (pushed["status"], pushed["body"]) != (200, "success"):
+            raise Failed(f"The site answered the push with {pushed['status']} {pushed['body']!r}, not with success.")
+        stored = VerifyTicket.objects.select_related("component").first()
+        if stored is None or stored.reveal("ticket").reveal() != pushed["ticket"]:
+            raise Failed("The newest ticket in the database is not the one that was pushed.")
+        if pushed["ticket"] in stored.ticket:
+            raise Failed("The ticket lies in the database in clear.")
+        return f"answered “success”; encrypted at rest, WeChat's time {stored.created_at:%H:%M:%S} UTC"
+
+    @step("A worker buys the component token with it")
+    def component_token(self) -> str:
+        row = self.until(self._component_token, "The database has WeChat's current component token")
+        return f"it lives {(row.access_token_expires_at - row.access_token_obtained_at).total_seconds():.0f} seconds"
+
+    def _component_token(self) -> Any:
+        from wechat_open.models import Component
+
+        current = self.control("state")["component"]["access_token"]
+        row = Component.objects.first()
+        return row if row and current and row.reveal("access_token").reveal() == current else None
+
+    @step("The shop's owner signs in and opens the connect page")
+    def connect(self) -> str:
+        page = self.browser.open(f"{self.site}/login/")
+        page = self.browser.press(page, "Sign in", username=DEMO_USER, password=self.password)
+        self.connect_page = self.browser.press(page, "Connect an account", about="/connect/")
+        self.connect_page.link_to(LOGIN_PAGE)
+        self.connect_page.link_to("/wxaopen/safe/bindcomponent")
+        return f"links for PC and phone, Referrer-Policy: {self.connect_page.policy}"
+
+    @step("The account's owner confirms on WeChat's page")
+    def confirm(self) -> str:
+        self.exchanged_before = self.calls(QUERY_AUTH)
+        page = self.browser.click(self.connect_page, LOGIN_PAGE)
+        form, _ = page.form_with("confirm")
+        self.appid = dict(form.fields)["appid"]  # the first account is chosen already, and all its permission sets
+        self.back = self.browser.press(page, "confirm")
+        return f"WeChat's page took the Referer; account {self.appid}"
+
+    @step("The grant comes back by redirect and by push, and is exchanged once")
+    def returned(self) -> str:
+        from wechat_open.models import AuthorizationLink, Push
+
+        if not any("/wechat/authorized/" in url for url in self.back.went_through) or self.back.url != f"{self.site}/":
+            raise Failed(f"The redirect did not lead through the site to its home page. {self.back.summary()}")
+        pushes = Push.objects.filter(info_type="authorized", authorizer_appid=self.appid)
+        self.until(lambda: pushes.filter(state=Push.State.DONE).exists(), "The push is in the inbox, and done")
+        exchanged = self.calls(QUERY_AUTH) - self.exchanged_before
+        if exchanged != 1:
+            raise Failed(f"The code was exchanged {exchanged} times.")
+        link = AuthorizationLink.objects.first()
+        if link is None or link.authorizer is None or link.authorizer.appid != self.appid:
+            raise Failed("The link that started it does not know the account.")
+        return "both seen; api_query_auth was called once"
+
+    @step("The account is there, with profile and permissions")
+    def profile(self) -> str:
+        from wechat_open.protocol import permissions
+
+        row = self.until(lambda: (row := self.account()) and row.profile_synced_at and row, "The profile is stored")
+        self.name = row.nick_name
+        granted = self.at_wechat()["grant"]["permissions"]
+        if row.func_info != granted:
+            raise Failed(f"WeChat granted {granted}, the database says {row.func_info}.")
+        if not self.until(lambda: row.shops.exists(), "The shop of the link's payload has the account"):
+            raise Failed("The account belongs to no shop.")
+        page = self.home()
+        for text in (self.name, self.appid, *(permissions.name(number) for number in granted)):
+            if text not in page.text:
+                raise Failed(f"The home page does not show {text!r}.")
+        return f"{self.name}, {row.get_kind_display()}, {len(granted)} permission sets, on the home page too"
+
+    @step(f"Tokens live {LIFE} seconds: beat renews them before they end", within=30 + LIFE * (RENEWALS + 1))
+    def renewed(self) -> str:
+        self.control("settings", token_life=LIFE)
+        # The owner takes one permission set back (updateauthorized): that ends the two-hour token, a short-lived comes.
+        *kept, _ = self.at_wechat()["grant"]["permissions"]
+        self.control("authorize", appid=self.appid, permissions=kept)
+        row = self.until(lambda: _life(row := self.account()) == LIFE and row, "The account has a short-lived token")
+        if row.func_info != kept:
+            raise Failed(f"The owner left {kept}, the database says {row.func_info}.")
+        renewals_at_wechat, looks, spare = self.at_wechat()["refreshes"], 0, []
+        while len(spare) < RENEWALS:
+            time.sleep(0.4)
+            now = self._with_working_token()
+            looks += 1
+            if now.access_token != row.access_token:
+                spare.append((row.access_token_expires_at - now.access_token_obtained_at).total_seconds())
+                row = now
+            if spare and spare[-1] < 0:
+                raise Failed(f"A renewal came {-spare[-1]:.1f} seconds after the token had ended.")
+            if time.monotonic() > self.deadline:
+                raise Failed(f"{len(spare)} renewals were seen, not {RENEWALS}.")
+        renewals_at_wechat = self.at_wechat()["refreshes"] - renewals_at_wechat
+        if renewals_at_wechat != RENEWALS:
+            raise Failed(f"WeChat was asked {renewals_at_wechat} times for {RENEWALS} renewals.")
+        left = ", ".join(f"{seconds:.0f}" for seconds in spare)
+        return f"{RENEWALS} renewals with {left} seconds left; {looks} looks at the database, WeChat took every token"
+
+    def _with_working_token(self) -> Any:
+        """The row, whose token WeChat takes. Between WeChat's answer and the commit it may be the one before: look again."""
+        for _ in range(10):
+            row = self.account()
+            if row.access_token_expires_at < _database_time():
+                raise Failed("The token in the database has ended, and nobody has renewed it.")
+            if self.accepted(row.reveal("access_token").reveal()):
+                return row
+            time.sleep(0.1)
+        raise Failed("WeChat refuses the token that is in the database.")
+
+    @step("A call in the account's name")
+    def call(self) -> str:
+        before = self.calls(WHO_AM_I)
+        page = self.browser.press(self.home(), "Say hello to WeChat", about=self._hello())
+        if "WeChat answers" not in page.text or self.calls(WHO_AM_I) != before + 1:
+            raise Failed(f"WeChat's answer is not on the page. {page.summary()}")
+        return _between(page.text, "WeChat answers: ", "”") + "”"
+
+    @step("WeChat kills the component token: the next call heals")
+    def component_token_killed(self) -> str:
+        self.control("kill-token", component=True)
+        page = self.browser.press(self.home(), "Connect an account", about="/connect/")
+        page.link_to(LOGIN_PAGE)
+        self.until(self._component_token, "The database has WeChat's new component token")
+        return "the connect page came with the first click, and a new token with it"
+
+    @step("A refresh rotates the refresh token and its answer is lost: the ladder heals", within=30 + 2 * LIFE)
+    def answer_lost(self) -> str:
+        info = "/cgi-bin/component/api_get_authorizer_info"
+        asked = self.calls(info)
+        self.control("faults", path=REFRESH, lost=True, appid=self.appid)
+        self.until(lambda: not self.control("state")["faults"], "A refresh is answered by silence", every=0.3)
+        lost_at = time.monotonic()
+        self.until(self._healed, "The database has the tokens that WeChat has", every=0.3)
+        if self.calls(info) == asked:
+            raise Failed("Nobody asked WeChat for the refresh token that was lost.")
+        return f"the lost refresh token came from WeChat's record, {time.monotonic() - lost_at:.1f} seconds later"
+
+    def _healed(self) -> bool:
+        row, grant = self.account(), self.at_wechat()["grant"]
+        held = row.reveal("access_token").reveal(), row.reveal("refresh_token").reveal()
+        return held == (grant["access_token"], grant["refresh_token"]) and row.failures == 0
+
+    @step("The owner cancels: the account is marked, and calls are refused")
+    def cancelled(self) -> str:
+        from wechat_open.models import Authorizer
+
+        old_page = self.home()
+        self.browser.press(self.browser.open(f"{self.simulator}/"), "Cancel the authorization", about=self.appid)
+        self.until(lambda: self.account().state == Authorizer.State.UNAUTHORIZED, "The account is marked")
+        page = self.browser.press(old_page, "Say hello to WeChat", about=self._hello())
+        said = f"Account {self.appid} has cancelled its authorization."
+        if said not in page.text or "taken its authorization back" not in page.text:
+            raise Failed(f"The page does not say why the call was refused. {page.summary()}")
+        return f"“{said} …”"
+
+    @step("Never did two refreshes of one account overlap")
+    def no_overlaps(self) -> str:
+        account = self.at_wechat()
+        if account["overlaps"]:
+            raise Failed(f"WeChat saw {account['overlaps']} overlapping refreshes.")
+        return f"{account['refreshes']} refreshes, one at a time"
+
+    def _hello(self) -> str:
+        return f"/accounts/{self.account().pk}/hello/"
+
+
+# What it looks into
+
+
+def _life(row: Any) -> float:
+    return float((row.access_token_expires_at - row.access_token_obtained_at).total_seconds())
+
+
+def _database_time() -> Any:
+    from wechat_open import clock
+    from wechat_open.models import Component
+
+    return Component.objects.annotate(read_at=clock.read()).values_list("read_at", flat=True)[0]
+
+
+def _between(text: str, start: str, end: str) -> str:
+    return text.partition(start)[2].partition(end)[0]
+
+
+# How it is told
+
+
+def tell(story: Story, out: TextIO | None = None) -> bool:
+    """Play the steps, print each with its time, and stop at the first that fails. True when all came true."""
+    teller = Teller(out or sys.stdout)
+    started = time.monotonic()
+    for number, chapter in enumerate(STEPS, 1):
+        teller.begin(number, chapter.name)
+        step_started = time.monotonic()
+        story.deadline = step_started + chapter.within
+        try:
+            seen = chapter.play(story)
+            took = time.monotonic() - step_started
+            if took > chapter.within:
+                raise Failed(f"It took {took:.0f} seconds, and may take {chapter.within:.0f}.")
+        except Exception as error:  # noqa: BLE001 - whatever went wrong, the answer is the step's name and the reason
+            expected = isinstance(error, (Failed, NotOnPage))
+            reason = str(error) if expected else f"{type(error).__name__}: {error}"
+            teller.failed(number, chapter.name, time.monotonic() - step_started, reason)
+            return False
+        teller.done(number, chapter.name, took, seen)
+    teller.end(time.monotonic() - started)
+    return True
+
+
+class Teller:
+    """Prints the steps for a person; colours and the line that is being written only on a terminal."""
+
+    def __init__(self, out: TextIO) -> None:
+        self.out = out
+        self.terminal = out.isatty()
+        self.colours = self.terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+        self.width = max(len(chapter.name) for chapter in STEPS) + 2
+
+    def begin(self, number: int, name: str) -> None:
+        if self.terminal:
+            print(self._line("·", number, name), end="\r", file=self.out, flush=True)
+
+    def done(self, number: int, name: str, took: float, seen: str) -> None:
+        print(f"{self._line(self._paint(self._sign('✓', '+'), 32), number, name)} {took:6.1f} s", file=self.out)
+        print(f"        {self._paint(seen, 2)}", file=self.out, flush=True)
+
+    def failed(self, number: int, name: str, took: float, reason: str) -> None:
+        print(f"{self._line(self._paint(self._sign('✗', 'x'), 31), number, name)} {took:6.1f} s", file=self.out)
+        print(f"\nFailed at step {number} of {len(STEPS)}: {name}", file=self.out)
+        print(f"{reason}\n", file=self.out, flush=True)
+
+    def end(self, took: float) -> None:
+        print(
+            f"\n{self._paint(f'All {len(STEPS)} steps came true in {took:.0f} seconds.', 1)}", file=self.out, flush=True
+        )
+
+    def _line(self, sign: str, number: int, name: str) -> str:
+        return f"  {sign} {number:2} {name:<{self.width}}"
+
+    def _sign(self, sign: str, plain: str) -> str:
+        try:
+            sign.encode(self.out.encoding or "ascii")
+        except UnicodeEncodeError:
+            return plain
+        return sign
+
+    def _paint(self, text: str, colour: int) -> str:
+        return f"\033[{colour}m{text}\033[0m" if self.colours else text
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m example_project.story", description=__doc__.splitlines()[0])
+    parser.add_argument("--site", default="http://127.0.0.1:8000")
+    parser.add_argument("--simulator", default="http://127.0.0.1:8001")
+    options = parser.parse_args(argv)
+
+    import django
+
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "example_project.settings")
+    django.setup()
+    password = secrets.token_urlsafe(12)
+    prepare(password)
+    return 0 if tell(Story(options.site, options.simulator, password)) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

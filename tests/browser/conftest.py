@@ -1,0 +1,88 @@
+"""How does a browser test get a site, a WeChat and a browser?
+
+The site answers as ``localhost``, WeChat as ``127.0.0.1``: two hosts, as in life.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from django.conf import settings as site_settings
+from django.contrib.staticfiles.handlers import StaticFilesHandler
+from django.test import Client
+from django.test.testcases import LiveServerThread
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from wechat_open.simulator import Simulator
+
+CHROMIUM_SWITCHES = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@dataclass
+class Site:
+    """A running site, with the session of an operator."""
+
+    url: str
+    wechat: Simulator
+    session: str
+
+
+OpenSite = Callable[..., Site]
+
+
+@pytest.fixture
+def open_site(transactional_db: None, wechat: Simulator, settings: Any, admin_client: Client) -> Iterator[OpenSite]:
+    """Start the site, with more middleware if a test says so. It has received a ticket."""
+    servers = []
+
+    def start(*middleware: str) -> Site:
+        settings.MIDDLEWARE = [*middleware, *site_settings.MIDDLEWARE]
+        server = LiveServerThread("localhost", StaticFilesHandler)
+        server.daemon = True
+        server.start()
+        server.is_ready.wait()
+        if server.error:
+            raise server.error
+        servers.append(server)
+        site = Site(f"http://localhost:{server.port}", wechat, admin_client.cookies["sessionid"].value)
+        wechat.callback = f"{site.url}/wechat/"
+        assert wechat.control("push-ticket")["body"] == "success"
+        return site
+
+    yield start
+    for server in servers:
+        server.terminate()
+
+
+@pytest.fixture
+def browser(open_site: OpenSite, chromium: str) -> Iterator[Browser]:
+    """Chromium; closed before the site, and before the database is emptied."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_SWITCHES)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(browser: Browser) -> Callable[..., Page]:
+    """A new browser window: another person, or another device."""
+
+    def start(site: Site, *, operator: bool = False, **context: Any) -> Page:
+        window: BrowserContext = browser.new_context(locale=context.pop("locale", "en"), **context)
+        window.set_default_timeout(10_000)
+        if operator:
+            window.add_cookies([{"name": "sessionid", "value": site.session, "url": site.url}])
+        return window.new_page()
+
+    return start

@@ -1,0 +1,446 @@
+"""Does a grant live right, from the first link to its end?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import AnonymousUser
+from django.dispatch import Signal
+
+from tests.stage import OFFICIAL, deliver, process
+from wechat_open import authorization, inbox, signals, tokens
+from wechat_open.authorization import AUTH_TYPES
+from wechat_open.component import Platform
+from wechat_open.exceptions import (
+    AuthorizationRefused,
+    CodeRefused,
+    ConfigurationError,
+    NotAuthorized,
+    TicketMissing,
+    Unreachable,
+)
+from wechat_open.models import AuthorizationAttempt, AuthorizationLink, Authorizer, CodeExchange, Push
+from wechat_open.secret import Secret
+from wechat_open.simulator import Simulator
+
+QUERY_AUTH = "/cgi-bin/component/api_query_auth"
+SITE = "https://site.example"
+BROWSER = "a browser's own secret"
+Later = Callable[[timedelta], None]
+
+
+@dataclass
+class Heard:
+    """What receivers were told."""
+
+    events: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+
+    def names(self) -> list[str]:
+        return [name for name, _ in self.events]
+
+    def last(self, name: str) -> dict[str, Any]:
+        return [facts for heard, facts in self.events if heard == name][-1]
+
+
+@pytest.fixture
+def heard() -> Iterator[Heard]:
+    told = Heard()
+    listening: list[tuple[Signal, Any]] = []
+    for name in ("authorized", "updated", "unauthorized", "needs_attention"):
+        signal: Signal = getattr(signals, f"authorizer_{name}")
+
+        def receiver(sender: Any, name: str = name, **facts: Any) -> None:
+            told.events.append((name, facts))
+
+        signal.connect(receiver, weak=False)
+        listening.append((signal, receiver))
+    yield told
+    for signal, receiver in listening:
+        signal.disconnect(receiver)
+
+
+def query(url: str) -> dict[str, str]:
+    return dict(parse_qsl(urlsplit(url).query, strict_parsing=True))
+
+
+def state_of(url: str) -> str:
+    return query(url)["redirect_uri"].rstrip("/").rsplit("/", 1)[-1]
+
+
+class TestBegin:
+    def test_link__is_found_by_its_key_only(self, platform: Platform) -> None:
+        link = authorization.begin(payload={"shop": 7})
+        key = link.get_absolute_url().rstrip("/").rsplit("/", 1)[-1]
+
+        assert authorization.open_link(key) == link
+        assert key not in str(AuthorizationLink.objects.values().get())
+
+    def test_anonymous_user__is_nobody(self, platform: Platform) -> None:
+        assert authorization.begin(user=AnonymousUser()).user is None
+
+    def test_user__is_remembered(self, platform: Platform) -> None:
+        user = get_user_model().objects.create_user("zhang")
+
+        assert authorization.begin(user=user).user == user
+
+    @pytest.mark.parametrize(("given", "number"), [*AUTH_TYPES.items(), (6, 6)])
+    def test_auth_type__takes_names_and_numbers(self, platform: Platform, given: str | int, number: int) -> None:
+        assert authorization.begin(auth_type=given).auth_type == number
+
+    @pytest.mark.parametrize("wrong", ["officials", 7, 0, ""])
+    def test_unknown_auth_type__is_refused_by_name(self, platform: Platform, wrong: str | int) -> None:
+        with pytest.raises(ValueError, match="official"):
+            authorization.begin(auth_type=wrong)
+
+    def test_unknown_platform__is_named(self, platform: Platform) -> None:
+        with pytest.raises(ConfigurationError, match="nowhere"):
+            authorization.begin(component="nowhere")
+
+    def test_unknown_key__is_refused(self, platform: Platform) -> None:
+        with pytest.raises(AuthorizationRefused):
+            authorization.open_link("no-such-key")
+
+    def test_expired_link__is_refused(self, platform: Platform, later: Later) -> None:
+        link = authorization.begin(expires_in=timedelta(minutes=5))
+        later(timedelta(minutes=6))
+
+        with pytest.raises(AuthorizationRefused, match="expired"):
+            authorization.open_link(link.reveal("key").reveal())
+
+
+class TestOffer:
+    def test_links__have_wechats_parameters(self, wechat: Simulator, platform: Platform) -> None:
+        link = authorization.begin(auth_type="official", biz_appid=OFFICIAL, category_ids=[7, 1])
+        offer = authorization.offer(link, browser=BROWSER, base_url=SITE)
+
+        pc, phone = urlsplit(offer.pc_url), urlsplit(offer.phone_url)
+        assert (pc.path, phone.path) == ("/cgi-bin/componentloginpage", "/wxaopen/safe/bindcomponent")
+        assert phone.fragment == "wechat_redirect"
+        assert query(offer.phone_url).items() >= {"action": "bindcomponent", "no_scan": "1"}.items()
+        for url in (offer.pc_url, offer.phone_url):
+            given = query(url)
+            assert given["component_appid"] == platform.appid
+            assert given["auth_type"] == "1"
+            assert given["biz_appid"] == OFFICIAL
+            assert given["category_id_list"] == "1|7"
+            assert given["pre_auth_code"].startswith("preauthcode@@@")
+            assert given["redirect_uri"].startswith(f"{SITE}/wechat/authorized/")
+        assert "%7C" in offer.pc_url
+        assert "redirect_uri=https%3A%2F%2F" in offer.pc_url
+
+    def test_each_view__has_a_code_and_a_state_of_its_own(self, platform: Platform) -> None:
+        link = authorization.begin()
+        urls = [authorization.offer(link, browser=BROWSER, base_url=SITE).pc_url for _ in range(2)]
+
+        assert len({query(url)["pre_auth_code"] for url in urls}) == 2
+        assert len({state_of(url) for url in urls}) == 2
+
+    def test_code_and_state__are_stored_as_digests(self, platform: Platform) -> None:
+        offer = authorization.offer(authorization.begin(), browser=BROWSER, base_url=SITE)
+
+        stored = str(AuthorizationAttempt.objects.values().get())
+        assert state_of(offer.pc_url) not in stored
+        assert query(offer.pc_url)["pre_auth_code"] not in stored
+        assert BROWSER not in stored
+
+    def test_no_ticket_yet__says_so(self, platform: Platform) -> None:
+        platform.row.tickets.all().delete()
+
+        with pytest.raises(TicketMissing):
+            authorization.offer(authorization.begin(), browser=BROWSER, base_url=SITE)
+
+
+class TestReturn:
+    def offered(self, **how: Any) -> tuple[AuthorizationLink, str]:
+        link = authorization.begin(payload={"shop": 7}, **how)
+        return link, authorization.offer(link, browser=BROWSER, base_url=SITE).pc_url
+
+    def test_redirect__brings_the_account_to_its_tenant(
+        self, wechat: Simulator, platform: Platform, heard: Heard
+    ) -> None:
+        link, url = self.offered()
+        granted = wechat.engine.authorize(OFFICIAL, pre_auth_code=query(url)["pre_auth_code"])
+
+        attempt = authorization.find_attempt(state_of(url), BROWSER)
+        account = authorization.complete_return(attempt, Secret(granted.code))
+
+        assert (account.appid, account.nick_name, account.kind) == (OFFICIAL, "Corner Shop", "official")
+        assert account.func_info and account.user_name.startswith("gh_")
+        assert heard.names() == ["authorized"]
+        assert heard.last("authorized")["payload"] == {"shop": 7}
+        assert heard.last("authorized")["link"] == link
+        link.refresh_from_db()
+        assert link.completed_at and link.authorizer == account
+
+    @pytest.mark.parametrize("first", ["redirect", "push"])
+    def test_redirect_and_push__exchange_once(
+        self, wechat: Simulator, platform: Platform, heard: Heard, first: str
+    ) -> None:
+        _, url = self.offered()
+        granted = wechat.engine.authorize(OFFICIAL, pre_auth_code=query(url)["pre_auth_code"])
+        assert granted.push is not None
+        attempt = authorization.find_attempt(state_of(url), BROWSER)
+        ways = [
+            lambda: authorization.complete_return(attempt, Secret(granted.code)),
+            lambda: process(platform, granted.push),
+        ]
+        for way in ways if first == "redirect" else reversed(ways):
+            assert way()
+
+        assert wechat.engine.calls[QUERY_AUTH] == 1
+        assert [name for name in heard.names() if name == "authorized"] == ["authorized"]
+        assert heard.last("authorized")["payload"] == {"shop": 7}
+        account = Authorizer.objects.get()
+        assert account.authorized_at and account.authorized_at.timestamp() == granted.push.fields["CreateTime"]
+        assert tokens.authorizer_token(platform, OFFICIAL)
+
+    def test_push_alone__finds_the_tenant_by_its_pre_auth_code(
+        self, wechat: Simulator, platform: Platform, heard: Heard
+    ) -> None:
+        _, url = self.offered()
+        granted = wechat.engine.authorize(OFFICIAL, pre_auth_code=query(url)["pre_auth_code"])
+        process(platform, granted.push)
+
+        assert heard.last("authorized")["payload"] == {"shop": 7}
+
+    def test_push_of_a_grant_from_elsewhere__has_no_tenant(
+        self, wechat: Simulator, platform: Platform, account: Authorizer, heard: Heard
+    ) -> None:
+        wechat.engine.add_account("Other", "mini", appid="wxother")
+        process(platform, wechat.engine.authorize("wxother").push)
+
+        assert heard.last("authorized")["payload"] == {}
+        assert heard.last("authorized")["link"] is None
+        assert Authorizer.objects.get(appid="wxother").kind == "mini"
+
+    def test_same_return_twice__is_a_reload(self, wechat: Simulator, platform: Platform) -> None:
+        _, url = self.offered()
+        granted = wechat.engine.authorize(OFFICIAL, pre_auth_code=query(url)["pre_auth_code"])
+        attempt = authorization.find_attempt(state_of(url), BROWSER)
+
+        first = authorization.complete_return(attempt, Secret(granted.code))
+        assert authorization.complete_return(attempt, Secret(granted.code)) == first
+        assert wechat.engine.calls[QUERY_AUTH] == 1
+
+    def test_another_code_with_a_used_state__is_refused(self, wechat: Simulator, platform: Platform) -> None:
+        _, url = self.offered()
+        granted = wechat.engine.authorize(OFFICIAL, pre_auth_code=query(url)["pre_auth_code"])
+        attempt = authorization.find_attempt(state_of(url), BROWSER)
+        authorization.complete_return(attempt, Secret(granted.code))
+        wechat.engine.add_account("Attacker", "official", appid="wxattacker")
+        theirs = wechat.engine.authorize("wxattacker")
+
+        with pytest.raises(AuthorizationRefused, match="used before"):
+            authorization.complete_return(attempt, Secret(theirs.code))
+        assert not Authorizer.objects.filter(appid="wxattacker").exists()
+
+    @pytest.mark.parametrize("browser", ["another browser", ""])
+    def test_another_browser__is_refused(self, platform: Platform, browser: str) -> None:
+        _, url = self.offered()
+
+        with pytest.raises(AuthorizationRefused, match="another browser"):
+            authorization.find_attempt(state_of(url), browser)
+
+    def test_unknown_state__is_refused(self, platform: Platform) -> None:
+        with pytest.raises(AuthorizationRefused):
+            authorization.find_attempt("made-up", BROWSER)
+
+    def test_late_return__is_refused(self, platform: Platform, later: Later) -> None:
+        _, url = self.offered()
+        later(timedelta(minutes=61))
+
+        with pytest.raises(AuthorizationRefused, match="too late"):
+            authorization.find_attempt(state_of(url), BROWSER)
+
+    def test_made_up_code__stores_nothing(self, platform: Platform) -> None:
+        _, url = self.offered()
+        attempt = authorization.find_attempt(state_of(url), BROWSER)
+
+        with pytest.raises(CodeRefused):
+            authorization.complete_return(attempt, Secret("queryauthcode@@@made-up"))
+        assert not Authorizer.objects.exists()
+
+    def test_answer_lost_after_the_exchange__is_recovered_from_wechats_record(
+        self, wechat: Simulator, platform: Platform, heard: Heard
+    ) -> None:
+        wechat.faults.add(QUERY_AUTH, "lost", True)
+        granted = wechat.engine.authorize(OFFICIAL)
+        push = deliver(platform, granted.push)
+        assert not inbox.process(push.pk)
+        Push.objects.update(next_attempt_at=push.received_at)
+
+        assert inbox.process(push.pk)
+        tokens.run_due(platform)
+        assert wechat.engine.owner_of(tokens.authorizer_token(platform, OFFICIAL).reveal()) == OFFICIAL
+        assert heard.names() == ["authorized"]
+
+    def test_other_account_than_asked_for__does_not_reach_the_tenant(
+        self, wechat: Simulator, platform: Platform, heard: Heard
+    ) -> None:
+        _, url = self.offered(biz_appid="wxexpected")
+        granted = wechat.engine.authorize(OFFICIAL, pre_auth_code=query(url)["pre_auth_code"])
+        attempt = authorization.find_attempt(state_of(url), BROWSER)
+        authorization.complete_return(attempt, Secret(granted.code))
+
+        assert heard.last("authorized")["payload"] == {}
+
+    def test_completed_link__cannot_be_opened_again(self, wechat: Simulator, platform: Platform) -> None:
+        link, url = self.offered()
+        granted = wechat.engine.authorize(OFFICIAL, pre_auth_code=query(url)["pre_auth_code"])
+        process(platform, granted.push)
+
+        with pytest.raises(AuthorizationRefused, match="has been used"):
+            authorization.open_link(link.reveal("key").reveal())
+
+    def test_exchange_in_progress__is_waited_for(
+        self, wechat: Simulator, platform: Platform, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(authorization, "EXCHANGE_WAIT", 0.3)
+        granted = wechat.engine.authorize(OFFICIAL)
+        authorization._claim_exchange(platform, Secret(granted.code), None)
+
+        with pytest.raises(Exception, match="unusually long"):
+            authorization.complete(platform, Secret(granted.code))
+
+    def test_deleted_account__is_not_resurrected_by_a_repeat(self, wechat: Simulator, platform: Platform) -> None:
+        granted = wechat.engine.authorize(OFFICIAL)
+        account = authorization.complete(platform, Secret(granted.code))
+        CodeExchange.objects.update(authorizer=None)
+        account.delete()
+
+        with pytest.raises(AuthorizationRefused, match="removed"):
+            authorization.complete(platform, Secret(granted.code))
+
+
+class TestLife:
+    def test_changed_permission_sets__are_told(
+        self, wechat: Simulator, platform: Platform, account: Authorizer, heard: Heard
+    ) -> None:
+        before = set(account.func_info)
+        wechat.clock.advance(10)
+        process(platform, wechat.engine.authorize(OFFICIAL, permissions=(1, 15)).push)
+
+        account.refresh_from_db()
+        assert account.func_info == [1, 15]
+        told = heard.last("updated")
+        assert (told["added"], told["removed"]) == ({1, 15} - before, before - {1, 15})
+        assert wechat.engine.owner_of(tokens.authorizer_token(platform, OFFICIAL).reveal()) == OFFICIAL
+
+    def test_cancellation__marks_and_tells(
+        self, wechat: Simulator, platform: Platform, account: Authorizer, heard: Heard
+    ) -> None:
+        wechat.clock.advance(10)
+        process(platform, wechat.engine.unauthorize(OFFICIAL))
+
+        account.refresh_from_db()
+        assert account.state == Authorizer.State.UNAUTHORIZED
+        assert account.nick_name == "Corner Shop"
+        assert heard.names() == ["unauthorized"]
+
+    def test_account_that_comes_back__is_whole_again(
+        self, wechat: Simulator, platform: Platform, account: Authorizer, heard: Heard
+    ) -> None:
+        wechat.clock.advance(10)
+        process(platform, wechat.engine.unauthorize(OFFICIAL))
+        wechat.clock.advance(10)
+        process(platform, wechat.engine.authorize(OFFICIAL).push)
+
+        account.refresh_from_db()
+        assert account.state == Authorizer.State.AUTHORIZED
+        assert heard.names() == ["unauthorized", "authorized"]
+        assert wechat.engine.owner_of(tokens.authorizer_token(platform, OFFICIAL).reveal()) == OFFICIAL
+
+    def test_profile_that_cannot_be_read__is_read_later(
+        self, wechat: Simulator, platform: Platform, grant: Any
+    ) -> None:
+        wechat.faults.add("api_get_authorizer_info", "errcode", -1)
+        account = grant()
+        assert account.profile_synced_at is None
+
+        assert authorization.sync_missing_profiles(platform) == 1
+        account.refresh_from_db()
+        assert account.nick_name == "Corner Shop"
+
+    def test_profile_of_a_cancelled_account__raises(
+        self, wechat: Simulator, platform: Platform, account: Authorizer
+    ) -> None:
+        wechat.engine.unauthorize(OFFICIAL)
+
+        with pytest.raises(NotAuthorized):
+            authorization.sync_profile(account)
+
+    def test_signal_that_is_owed__is_sent_later(
+        self, wechat: Simulator, platform: Platform, account: Authorizer, heard: Heard
+    ) -> None:
+        Authorizer.objects.update(needs_announcing=True, announced_epoch=0)
+
+        assert authorization.announce_all(platform) == 1
+        assert heard.names() == ["authorized"]
+        assert authorization.announce_all(platform) == 0
+
+    def test_account_that_needs_its_owner__is_told_once_with_a_ready_link(
+        self, platform: Platform, account: Authorizer, heard: Heard
+    ) -> None:
+        Authorizer.objects.update(state=Authorizer.State.NEEDS_REAUTHORIZATION, needs_announcing=True)
+
+        authorization.announce_all(platform)
+        authorization.announce_all(platform)
+
+        assert heard.names() == ["needs_attention"]
+        link = heard.last("needs_attention")["link"]
+        assert link.biz_appid == OFFICIAL
+        assert authorization.open_link(link.reveal("key").reveal()) == link
+
+    def test_receiver_that_raises__harms_nobody(self, wechat: Simulator, platform: Platform, heard: Heard) -> None:
+        def broken(**_: Any) -> None:
+            raise RuntimeError("a site's own mistake")
+
+        signals.authorizer_authorized.connect(broken)
+        try:
+            granted = wechat.engine.authorize(OFFICIAL)
+            assert process(platform, granted.push)
+        finally:
+            signals.authorizer_authorized.disconnect(broken)
+        assert heard.names() == ["authorized"]
+
+    def test_sparse_profile__gets_defaults(self, wechat: Simulator, platform: Platform, grant: Any) -> None:
+        wechat.faults.add(
+            "api_get_authorizer_info",
+            "garbage",
+            '{"authorizer_info": {"nick_name": null, "service_type_info": {"id": 2}, "channels_info": {"id": 0}},'
+            ' "authorization_info": {"authorizer_appid": "x"}}',
+        )
+        account = grant()
+
+        assert (account.nick_name, account.kind, account.service_type, account.func_info) == ("", "channels", 2, [])
+
+    def test_half_an_answer__changes_no_profile(
+        self, wechat: Simulator, platform: Platform, account: Authorizer
+    ) -> None:
+        wechat.faults.add("api_get_authorizer_info", "garbage", '{"authorizer_info": {}}')
+
+        with pytest.raises(Unreachable):
+            authorization.sync_profile(account)
+        account.refresh_from_db()
+        assert account.nick_name == "Corner Shop"
+
+
+def test_prune__deletes_what_served_its_time(
+    wechat: Simulator, platform: Platform, later: Later, account: Authorizer
+) -> None:
+    link = authorization.begin()
+    authorization.offer(link, browser=BROWSER, base_url=SITE)
+    authorization.prune()
+    assert (AuthorizationAttempt.objects.count(), CodeExchange.objects.count()) == (1, 1)
+
+    later(timedelta(days=100))
+    assert authorization.prune() >= 3
+    assert not AuthorizationAttempt.objects.exists()
+    assert not CodeExchange.objects.exists()
+    assert not AuthorizationLink.objects.exists()

@@ -1,0 +1,513 @@
+"""Does ``manage.py wechat_open`` do what it says, and say what it does?"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from io import StringIO
+from typing import Any
+
+import pytest
+import responses
+from django.conf import settings as site
+from django.contrib.auth.models import User
+from django.core.management import call_command
+from django.core.management.base import CommandError
+from django.db import OperationalError
+from django.utils import timezone
+
+from wechat_open import endpoints, health
+from wechat_open.management.loop import Job, Loop, all_jobs, stopped_by_signals
+from wechat_open.models import AuthorizationLink, Authorizer, Component, Push, VerifyTicket
+from wechat_open.schedule import BEAT_SCHEDULE
+
+API = "https://api.weixin.qq.com"
+DEFAULT, SECOND = (site.WECHAT_OPEN["COMPONENTS"][alias]["APPID"] for alias in ("default", "second"))
+TEA, COFFEE = "wxaaaaaaaaaaaaaaaa", "wxbbbbbbbbbbbbbbbb"
+
+
+def ago(**time: float) -> datetime:
+    return timezone.now() - timedelta(**time)
+
+
+def make_component(appid: str) -> Component:
+    """A platform in good order."""
+    now = timezone.now()
+    row = Component(appid=appid, heartbeat_at=now, swept_at=now, sweep_due_at=now + timedelta(hours=1))
+    row.access_token = row.seal("access_token", "component-token")
+    row.access_token_obtained_at, row.access_token_expires_at = now, now + timedelta(hours=2)
+    row.next_action_at = now + timedelta(hours=1)
+    row.save()
+    ticket = VerifyTicket(component=row, digest="d", created_at=now, received_at=now)
+    ticket.ticket = ticket.seal("ticket", "ticket@@@1")
+    ticket.save()
+    return row
+
+
+@pytest.fixture
+def component(db: None) -> Component:
+    make_component(SECOND)
+    return make_component(DEFAULT)
+
+
+def make_account(component: Component, appid: str, **columns: Any) -> Authorizer:
+    row = Authorizer(component=component, appid=appid, next_action_at=timezone.now() + timedelta(hours=1))
+    row.access_token = row.seal("access_token", "old-access-token")
+    row.refresh_token = row.seal("refresh_token", "refreshtoken@@@old")
+    row.access_token_obtained_at = row.profile_synced_at = ago(minutes=10)
+    row.access_token_expires_at = timezone.now() + timedelta(minutes=110)
+    for name, value in columns.items():
+        setattr(row, name, value)
+    row.save()
+    return row
+
+
+@pytest.fixture
+def tea(component: Component) -> Authorizer:
+    return make_account(component, TEA, nick_name="Tea House")
+
+
+@pytest.fixture
+def coffee(component: Component) -> Authorizer:
+    return make_account(component, COFFEE)
+
+
+def make_push(component: Component, appid: str, **columns: Any) -> Push:
+    now = timezone.now()
+    row = Push(component=component, digest=f"p{appid}", info_type="unauthorized", authorizer_appid=appid)
+    row.payload = row.seal(
+        "payload",
+        f"<xml><AppId>{component.appid}</AppId><CreateTime>{int(now.timestamp())}</CreateTime>"
+        f"<InfoType>unauthorized</InfoType><AuthorizerAppid>{appid}</AuthorizerAppid></xml>",
+    )
+    row.created_at = row.received_at = row.next_attempt_at = now
+    for name, value in columns.items():
+        setattr(row, name, value)
+    row.save()
+    return row
+
+
+@pytest.fixture
+def wechat() -> Iterator[responses.RequestsMock]:
+    with responses.RequestsMock() as mock:
+        yield mock
+
+
+def renewed(wechat: responses.RequestsMock) -> None:
+    wechat.post(
+        API + endpoints.AUTHORIZER_TOKEN,
+        json={
+            "authorizer_access_token": "new-access-token",
+            "expires_in": 7200,
+            "authorizer_refresh_token": "refreshtoken@@@new",
+        },
+    )
+
+
+class Result:
+    def __init__(self, *arguments: str) -> None:
+        out, err = StringIO(), StringIO()
+        self.code = 0
+        try:
+            call_command("wechat_open", *arguments, stdout=out, stderr=err, no_color=True)
+        except SystemExit as exit:
+            self.code = int(exit.code or 0)
+        self.out, self.err = out.getvalue(), err.getvalue()
+
+
+# -- status ------------------------------------------------------------------------------------------------------------
+
+
+def test_status__of_platforms_in_order_is_0(component: Component, tea: Authorizer) -> None:
+    result = Result("status")
+    assert result.code == 0
+    assert f"default ({DEFAULT}): in order" in result.out
+    assert f"second ({SECOND}): in order" in result.out
+    assert "  accounts: authorized 1, unauthorized 0, needs re-authorization 0" in result.out
+    assert "  component token: valid for 1 hour, 59 minutes" in result.out
+
+
+def test_status__of_a_platform_with_a_problem_is_1_and_names_it(component: Component) -> None:
+    VerifyTicket.objects.filter(component=component).delete()
+    Component.objects.update(heartbeat_at=ago(hours=1), last_error="WeChat answered 61004", failures=2)
+    result = Result("status", "--component", "default")
+    assert result.code == 1
+    assert f"default ({DEFAULT}): needs attention" in result.out
+    assert "  newest ticket: never" in result.out
+    assert "  last dispatch: 1 hour ago" in result.out
+    assert "  last error: WeChat answered 61004" in result.out
+    assert "  ! ticket late\n  ! nobody dispatches\n" in result.out
+    assert SECOND not in result.out
+
+
+def test_status__of_one_platform_is_not_spoilt_by_another(component: Component) -> None:
+    Component.objects.filter(appid=SECOND).update(swept_at=None)
+    assert Result("status", "--component", "default").code == 0
+    assert Result("status", "--component", "second").code == 1
+    assert Result("status").code == 1
+
+
+def test_status__as_json_is_the_report(component: Component, tea: Authorizer) -> None:
+    told = json.loads(Result("status", "--json").out)
+    assert told["ok"] is True
+    assert [found["alias"] for found in told["components"]] == ["default", "second"]
+    assert set(told["components"][0]) == set(health.report()["components"][0])
+
+
+@pytest.mark.parametrize("subcommand", ["status", "run", "reconcile", "push-ticket", "link --base-url=https://a.com"])
+def test_unknown_platform__is_named_with_the_known_ones(component: Component, subcommand: str) -> None:
+    with pytest.raises(CommandError, match="no platform 'third' \\(configured: default, second\\)"):
+        Result(*subcommand.split(), "--component", "third")
+
+
+# -- refresh -----------------------------------------------------------------------------------------------------------
+
+
+def test_refresh__renews_the_named_account(tea: Authorizer, coffee: Authorizer, wechat: responses.RequestsMock) -> None:
+    renewed(wechat)
+    result = Result("refresh", TEA)
+    assert (result.code, result.out) == (0, f"Tea House ({TEA}): renewed\n")
+    tea.refresh_from_db()
+    assert tea.reveal("access_token").reveal() == "new-access-token"
+    assert len(wechat.calls) == 1
+
+
+def test_refresh__of_an_unknown_account_names_it_and_touches_none(
+    tea: Authorizer, wechat: responses.RequestsMock
+) -> None:
+    with pytest.raises(CommandError, match="Account wxunknown is unknown to platform 'default'"):
+        Result("refresh", TEA, "wxunknown")
+    assert len(wechat.calls) == 0
+
+
+def test_refresh__looks_into_the_named_platform(tea: Authorizer) -> None:
+    with pytest.raises(CommandError, match=f"Account {TEA} is unknown to platform 'second'"):
+        Result("refresh", TEA, "--component", "second")
+
+
+@pytest.mark.parametrize("arguments", [[], ["--due", "--all"], [TEA, "--all"]])
+def test_refresh__wants_one_kind_of_choice(component: Component, arguments: list[str]) -> None:
+    with pytest.raises(CommandError, match="Name accounts"):
+        Result("refresh", *arguments)
+
+
+def test_refresh_due__renews_only_what_is_due(
+    tea: Authorizer, coffee: Authorizer, wechat: responses.RequestsMock
+) -> None:
+    Authorizer.objects.filter(pk=tea.pk).update(next_action_at=ago(minutes=1))
+    renewed(wechat)
+    assert Result("refresh", "--due").out == "tokens renewed: 1\n"
+    assert Result("refresh", "--due").out == "Nothing is due.\n"
+
+
+def test_refresh_all__takes_every_authorized_account_and_shows_progress(
+    tea: Authorizer, coffee: Authorizer, wechat: responses.RequestsMock
+) -> None:
+    make_account(tea.component, "wxcccccccccccccccc", state=Authorizer.State.UNAUTHORIZED)
+    renewed(wechat)
+    assert Result("refresh", "--all").out == "2 of 2\n"
+    assert len(wechat.calls) == 2
+
+
+def test_refresh__that_fails_is_1_and_goes_on_with_the_others(
+    tea: Authorizer, coffee: Authorizer, wechat: responses.RequestsMock
+) -> None:
+    Authorizer.objects.filter(pk=tea.pk).update(state=Authorizer.State.UNAUTHORIZED)
+    renewed(wechat)
+    result = Result("refresh", TEA, COFFEE)
+    assert result.code == 1
+    assert f"Account {TEA} has cancelled its authorization" in result.err
+    assert result.out == f"{COFFEE}: renewed\n"
+
+
+def test_refresh_all__stops_when_the_platform_is_at_fault(
+    tea: Authorizer, coffee: Authorizer, wechat: responses.RequestsMock
+) -> None:
+    wechat.post(API + endpoints.AUTHORIZER_TOKEN, json={"errcode": 61004, "errmsg": "ip not allowed rid: 6a-1"})
+    result = Result("refresh", "--all")
+    assert result.code == 1
+    assert "61004" in result.err
+    assert "[rid 6a-1]" in result.err
+    assert len(wechat.calls) == 1
+
+
+# -- reconcile and tickets ---------------------------------------------------------------------------------------------
+
+
+def listed(wechat: responses.RequestsMock, *appids: str, total: int | None = None) -> None:
+    entries = [{"authorizer_appid": appid, "refresh_token": "refreshtoken@@@x", "auth_time": 1} for appid in appids]
+    total = len(appids) if total is None else total
+    wechat.post(API + endpoints.GET_AUTHORIZER_LIST, json={"total_count": total, "list": entries})
+
+
+def test_reconcile__creates_who_is_unknown_and_says_so(component: Component, wechat: responses.RequestsMock) -> None:
+    listed(wechat, TEA)
+    result = Result("reconcile")
+    assert result.code == 0
+    assert result.out.startswith(f"On WeChat's list: 1\n  created: 1 {TEA}\n  repaired: 0\n")
+    assert Authorizer.objects.get().appid == TEA
+
+
+def test_reconcile__as_json(component: Component, wechat: responses.RequestsMock) -> None:
+    listed(wechat, TEA)
+    told = json.loads(Result("reconcile", "--json").out)
+    assert (told["seen"], told["created"], told["complete"]) == (1, [TEA], True)
+
+
+def test_reconcile__that_was_cut_short_says_so(component: Component, wechat: responses.RequestsMock) -> None:
+    listed(wechat, TEA, total=3)
+    wechat.post(API + endpoints.GET_AUTHORIZER_LIST, json={"total_count": 3, "list": []})
+    with pytest.raises(CommandError, match="The list ended early"):
+        Result("reconcile")
+
+
+def test_push_ticket__asks_wechat(component: Component, wechat: responses.RequestsMock) -> None:
+    wechat.post(API + endpoints.START_PUSH_TICKET, json={"errcode": 0, "errmsg": "ok"})
+    result = Result("push-ticket")
+    assert "WeChat says: ok" in result.out
+    assert "授权事件接收URL" in result.out
+    assert json.loads(wechat.calls[0].request.body or b"")["component_appid"] == DEFAULT
+
+
+def test_wechats_refusal__is_one_line_with_errcode_and_rid(
+    component: Component, wechat: responses.RequestsMock
+) -> None:
+    wechat.post(API + endpoints.START_PUSH_TICKET, json={"errcode": 40125, "errmsg": "bad secret rid: 6a-2"})
+    with pytest.raises(CommandError, match=r"WeChat answered 40125 .*\[rid 6a-2\]") as raised:
+        Result("push-ticket")
+    assert site.WECHAT_OPEN["COMPONENTS"]["default"]["APPSECRET"] not in str(raised.value)
+
+
+# -- links and pushes --------------------------------------------------------------------------------------------------
+
+
+def test_link__prints_an_address_that_opens(component: Component, settings: Any) -> None:
+    settings.WECHAT_OPEN = {**settings.WECHAT_OPEN, "SITE_URL": "https://platform.example.com/"}
+    [url] = Result("link", "--payload", '{"shop": 7}', "--auth-type", "mini", "--appid", TEA).out.split()
+    link = AuthorizationLink.objects.get()
+    assert url == "https://platform.example.com" + link.get_absolute_url()
+    assert (link.payload, link.auth_type, link.biz_appid, link.component.appid) == ({"shop": 7}, 2, TEA, DEFAULT)
+
+
+def test_link__as_json_with_a_life_of_its_own(component: Component) -> None:
+    told = json.loads(
+        Result("link", "--json", "--hours", "2", "--base-url", "http://127.0.0.1:8000", "--component", "second").out
+    )
+    link = AuthorizationLink.objects.get()
+    assert told["url"] == "http://127.0.0.1:8000" + link.get_absolute_url()
+    assert datetime.fromisoformat(told["expires_at"]) == link.expires_at
+    assert timedelta(minutes=119) < link.expires_at - timezone.now() <= timedelta(hours=2)
+    assert link.component.appid == SECOND
+
+
+def test_link__without_an_address_of_the_site_says_what_to_set(component: Component) -> None:
+    with pytest.raises(CommandError, match=r'Set WECHAT_OPEN\["SITE_URL"\], or say --base-url'):
+        Result("link")
+    assert not AuthorizationLink.objects.exists()
+
+
+@pytest.mark.parametrize("payload", ["[1]", "shop", "7"])
+def test_link__wants_a_json_object(component: Component, payload: str) -> None:
+    with pytest.raises(CommandError, match="--payload: invalid JSON object value"):
+        Result("link", "--payload", payload)
+
+
+def test_replay__processes_the_named_push(tea: Authorizer) -> None:
+    push = make_push(tea.component, TEA, state=Push.State.ABANDONED, next_attempt_at=None)
+    result = Result("replay", str(push.pk))
+    assert (result.code, result.out) == (0, f"{push.pk} unauthorized {TEA}: processed\n")
+    tea.refresh_from_db()
+    assert tea.state == Authorizer.State.UNAUTHORIZED
+
+
+def test_replay_failed__takes_all_that_failed_and_is_1_when_one_fails_again(tea: Authorizer) -> None:
+    broken = make_push(tea.component, COFFEE, state=Push.State.FAILED, payload="")
+    good = make_push(tea.component, TEA, state=Push.State.FAILED)
+    make_push(tea.component, "wxdone", state=Push.State.DONE)
+    result = Result("replay", "--failed")
+    assert result.code == 1
+    assert f"{broken.pk} unauthorized {COFFEE}: refused push" in result.out
+    assert f"{good.pk} unauthorized {TEA}: processed" in result.out
+    assert "wxdone" not in result.out
+
+
+def test_replay__of_an_unknown_push_names_it(component: Component) -> None:
+    with pytest.raises(CommandError, match="no push 998, 999"):
+        Result("replay", "999", "998")
+
+
+def test_replay__wants_ids_or_failed(component: Component) -> None:
+    with pytest.raises(CommandError, match="Name pushes"):
+        Result("replay")
+
+
+# -- run ---------------------------------------------------------------------------------------------------------------
+
+
+def test_run_once__does_what_is_due_and_says_it_in_a_line(
+    tea: Authorizer, coffee: Authorizer, wechat: responses.RequestsMock
+) -> None:
+    Authorizer.objects.filter(pk=tea.pk).update(next_action_at=ago(minutes=1))
+    make_push(tea.component, COFFEE)
+    renewed(wechat)
+    result = Result("run", "--once")
+    assert (result.code, result.err) == (0, "")
+    [line] = result.out.splitlines()
+    assert line[8:] == " * pushes processed: 1; default tokens renewed: 1"
+
+
+def test_run_once__with_nothing_to_do_says_nothing(component: Component) -> None:
+    result = Result("run", "--once")
+    assert (result.code, result.out, result.err) == (0, "", "")
+
+
+def test_run_once__without_a_ticket_is_1_and_says_what_to_do(component: Component) -> None:
+    VerifyTicket.objects.all().delete()
+    Component.objects.update(access_token="", access_token_expires_at=None, push_started_at=timezone.now())
+    result = Result("run", "--once", "--component", "default")
+    assert result.code == 1
+    assert "default renew_due_tokens: Renewals rest: there is no usable component token." in result.err
+    assert "second" not in result.err
+
+
+def test_one_platforms_trouble__is_no_others(component: Component, wechat: responses.RequestsMock) -> None:
+    make_account(Component.objects.get(appid=SECOND), TEA, next_action_at=ago(minutes=1))
+    VerifyTicket.objects.filter(component=component).delete()
+    wechat.post(API + endpoints.START_PUSH_TICKET, body=ConnectionError())
+    renewed(wechat)
+    result = Result("run", "--once")
+    assert "default watch_tickets: WeChat gave no usable answer" in result.err
+    assert "second tokens renewed: 1" in result.out
+    assert result.code == 1
+
+
+def test_run__has_a_job_for_each_of_beats_tasks() -> None:
+    assert {f"wechat_open.{job.name}" for job in all_jobs()} == set(BEAT_SCHEDULE)
+
+
+def test_job__waits_for_its_interval(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1000.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    job = Job("sweep", lambda: "")
+    assert job.take_turn()
+    now += 299
+    assert not job.take_turn()
+    now += 2
+    assert job.take_turn()
+
+
+def test_lasting_trouble__is_told_once_and_again_after_it_ended() -> None:
+    moods = ["down", "down", "", "down", "slow"]
+
+    def work() -> str:
+        mood = moods.pop(0)
+        if mood:
+            raise OperationalError(mood)
+        return "done"
+
+    said: list[str] = []
+    job = Job("sweep", work, for_all=True)
+    loop = Loop([], [job], say=said.append, complain=said.append)
+    outcomes = []
+    while moods:
+        job.due_at = 0
+        outcomes.append(loop.once())
+    assert said == ["* sweep: down", "* done", "* sweep: down", "* sweep: slow"]
+    assert outcomes == [False, False, True, False, False]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signal__stops_the_loop_after_the_current_job(number: signal.Signals) -> None:
+    before = signal.getsignal(number)
+    passes = []
+
+    def work() -> str:
+        passes.append(1)
+        os.kill(os.getpid(), number)
+        return ""
+
+    job = Job("sweep", work, for_all=True)
+    with stopped_by_signals() as stopped:
+        Loop([], [job], say=print, complain=print).until(stopped)
+        assert signal.getsignal(number) == before, "a second one ends the process"
+    assert passes == [1]
+
+
+def test_loop__runs_outside_the_main_thread_too() -> None:
+    done: list[bool] = []
+
+    def elsewhere() -> None:
+        with stopped_by_signals() as stopped:
+            stopped.set()
+            Loop([], [], say=print, complain=print).until(stopped)
+            done.append(True)
+
+    thread = threading.Thread(target=elsewhere)
+    thread.start()
+    thread.join(timeout=10)
+    assert done == [True]
+
+
+@pytest.mark.slow
+def test_run__as_a_process_stops_cleanly_on_sigterm(process_environment: dict[str, str]) -> None:
+    make_component(DEFAULT)
+    command = [sys.executable, "-u", "-m", "django", "wechat_open", "run", "--component", "default"]
+    process = subprocess.Popen(
+        command, env=process_environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8"
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "Looking after default. Ctrl-C stops.\n"
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=30)
+    assert (process.returncode, out) == (0, "Stopped.\n"), err
+    assert "Traceback" not in err
+
+
+# -- the command itself ------------------------------------------------------------------------------------------------
+
+
+def test_every_subcommand__has_help(capsys: pytest.CaptureFixture[str]) -> None:
+    for subcommand in ["status", "run", "refresh", "reconcile", "push-ticket", "link", "replay"]:
+        with pytest.raises(SystemExit) as exit:
+            call_command("wechat_open", subcommand, "--help")
+        assert exit.value.code == 0
+        assert "--component ALIAS" in capsys.readouterr().out
+
+
+def test_djangos_options__may_follow_the_subcommand(component: Component) -> None:
+    assert Result("status", "--verbosity", "0", "--no-color", "--traceback").code == 0
+    assert Result("--verbosity", "2", "status").code == 0
+
+
+def test_texts__are_in_the_sites_language(component: Component, settings: Any) -> None:
+    from django.utils.translation import override
+
+    with override("zh-hans"):
+        assert f"default ({DEFAULT})" in Result("status").out
+
+
+def test_site_without_the_admin__needs_none(component: Component) -> None:
+    """Nothing but the admin's own discovery imports our admin."""
+    code = (
+        "import os, sys; os.environ['DJANGO_SETTINGS_MODULE'] = 'tests.settings'\n"
+        "from django.conf import settings\n"
+        "settings.INSTALLED_APPS = ['django.contrib.auth', 'django.contrib.contenttypes', 'wechat_open']\n"
+        "import django; django.setup()\n"
+        "import wechat_open.urls, wechat_open.management.commands.wechat_open\n"
+        "assert 'wechat_open.admin' not in sys.modules\n"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+
+
+def test_started_by__is_empty_for_a_link_from_the_shell(component: Component) -> None:
+    User.objects.create_user("somebody")
+    Result("link", "--base-url", "https://platform.example.com")
+    assert AuthorizationLink.objects.get().user is None

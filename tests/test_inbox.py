@@ -1,0 +1,214 @@
+"""Is a push recorded before it is answered, and done once?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import OperationalError
+
+from tests.stage import OFFICIAL, deliver, opened, process
+from wechat_open import component, inbox, signals
+from wechat_open.component import Platform
+from wechat_open.exceptions import InvalidPush
+from wechat_open.models import Authorizer, Push, VerifyTicket
+from wechat_open.protocol.events import TicketPushed, UnknownEvent
+from wechat_open.simulator import Simulator
+from wechat_open.simulator.engine import Push as FromWeChat
+
+Later = Callable[[timedelta], None]
+
+
+@pytest.fixture
+def received() -> Iterator[list[Any]]:
+    events: list[Any] = []
+
+    def receiver(event: Any, **_: Any) -> None:
+        events.append(event)
+
+    signals.push_received.connect(receiver)
+    yield events
+    signals.push_received.disconnect(receiver)
+
+
+def ticket(text: str, created: int, appid: str = "") -> FromWeChat:
+    return FromWeChat(
+        {
+            "AppId": appid or component.platform().appid,
+            "CreateTime": created,
+            "InfoType": "component_verify_ticket",
+            "ComponentVerifyTicket": text,
+        }
+    )
+
+
+def event(info_type: str, **fields: Any) -> FromWeChat:
+    return FromWeChat({"AppId": component.platform().appid, "CreateTime": 1700000000, "InfoType": info_type, **fields})
+
+
+class TestTickets:
+    def test_ticket__is_stored_sealed_with_wechats_time(self, platform: Platform) -> None:
+        VerifyTicket.objects.all().delete()
+        deliver(platform, ticket("ticket@@@one", 1700000000))
+
+        row = VerifyTicket.objects.get()
+        assert row.created_at.timestamp() == 1700000000
+        assert "ticket@@@" not in str(VerifyTicket.objects.values().get())
+        assert row.reveal("ticket").reveal() == "ticket@@@one"
+
+    def test_repeat__is_one_row(self, platform: Platform) -> None:
+        VerifyTicket.objects.all().delete()
+        for _ in range(3):
+            deliver(platform, ticket("ticket@@@one", 1700000000))
+
+        assert VerifyTicket.objects.count() == 1
+
+    def test_late_old_ticket__does_not_become_the_newest(self, platform: Platform) -> None:
+        VerifyTicket.objects.all().delete()
+        deliver(platform, ticket("ticket@@@new", 1700000600))
+        deliver(platform, ticket("ticket@@@old", 1700000000))
+
+        newest = platform.row.tickets.first()
+        assert newest and newest.reveal("ticket").reveal() == "ticket@@@new"
+
+    def test_old_tickets__are_pruned(self, platform: Platform) -> None:
+        for number in range(30):
+            deliver(platform, ticket(f"ticket@@@{number}", 1800000000 + 600 * number))
+
+        assert VerifyTicket.objects.count() == inbox.TICKETS_KEPT
+        newest = platform.row.tickets.first()
+        assert newest and newest.reveal("ticket").reveal() == "ticket@@@29"
+
+    def test_ticket_for_another_platform__is_refused(self, platform: Platform) -> None:
+        before = VerifyTicket.objects.count()
+        with pytest.raises(InvalidPush):
+            deliver(platform, ticket("ticket@@@x", 1700000000, appid="wxsomebodyelse"))
+        assert VerifyTicket.objects.count() == before
+
+    def test_other_apps__hear_of_it(self, platform: Platform, received: list[Any]) -> None:
+        deliver(platform, ticket("ticket@@@one", 1700000000))
+
+        assert [type(event) for event in received] == [TicketPushed]
+        assert "ticket@@@" not in repr(received)
+
+
+class TestRecording:
+    def test_push__is_stored_sealed_and_waits(self, platform: Platform) -> None:
+        push = deliver(platform, event("notify_something_new", Secret="canary-in-a-push"))
+
+        push.refresh_from_db()
+        assert (push.state, push.attempts, push.info_type) == (Push.State.RECEIVED, 0, "notify_something_new")
+        assert "canary" not in str(Push.objects.values().get())
+
+    def test_repeat__is_not_recorded_again(self, platform: Platform) -> None:
+        first = deliver(platform, event("notify_something_new"))
+
+        assert first is not None
+        assert deliver(platform, event("notify_something_new")) is None
+        assert Push.objects.count() == 1
+
+    def test_different_push_of_the_same_second__is_recorded(self, platform: Platform) -> None:
+        deliver(platform, event("notify_something_new", a="1"))
+        deliver(platform, event("notify_something_new", a="2"))
+
+        assert Push.objects.count() == 2
+
+    def test_two_platforms__do_not_collide(self, platform: Platform) -> None:
+        other = component.Component.objects.create(appid="wxother")
+        push = deliver(platform, event("notify_something_new"))
+        Push.objects.filter(pk=push.pk).update(component=other)
+
+        assert deliver(platform, event("notify_something_new")) is not None
+
+    def test_message__is_no_event(self, platform: Platform) -> None:
+        with pytest.raises(InvalidPush):
+            inbox.receive(platform, opened(FromWeChat({"ToUserName": "gh_1", "MsgType": "text", "Content": "hi"})))
+        assert not Push.objects.exists()
+
+
+class TestProcessing:
+    def test_unknown_type__is_kept_and_told(self, platform: Platform, received: list[Any]) -> None:
+        assert process(platform, event("notify_something_new", Detail="x"))
+
+        push = Push.objects.get()
+        assert (push.state, push.attempts) == (Push.State.DONE, 1)
+        assert isinstance(received[-1], UnknownEvent)
+        assert received[-1].fields["Detail"] == "x"
+
+    def test_done_push__is_not_done_again(self, platform: Platform, received: list[Any]) -> None:
+        process(platform, event("notify_something_new"))
+
+        assert not inbox.process(Push.objects.get().pk)
+        assert len(received) == 1
+
+    def test_push_that_somebody_is_at__is_left_alone(self, platform: Platform, later: Later) -> None:
+        push = deliver(platform, event("notify_something_new"))
+        Push.objects.update(next_attempt_at=push.received_at + timedelta(hours=1))
+
+        assert not inbox.process(push.pk)
+
+    def test_failure__is_repeated_with_backoff(self, wechat: Simulator, platform: Platform, later: Later) -> None:
+        wechat.faults.add("api_query_auth", "errcode", -1)
+        push = deliver(platform, wechat.engine.authorize(OFFICIAL).push)
+        assert not inbox.process(push.pk)
+        push.refresh_from_db()
+        assert (push.state, push.attempts) == (Push.State.FAILED, 1)
+        assert "-1" in push.error
+
+        assert inbox.process_due() == 0
+        later(timedelta(seconds=11))
+        assert inbox.process_due() == 1
+        push.refresh_from_db()
+        assert (push.state, push.error) == (Push.State.DONE, "")
+        assert Authorizer.objects.get().state == Authorizer.State.AUTHORIZED
+
+    def test_unexpected_failure__is_kept_for_a_person(
+        self, platform: Platform, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def broken(*_: Any) -> None:
+            raise OperationalError("server closed the connection")
+
+        push = deliver(platform, event("notify_something_new"))
+        monkeypatch.setattr(inbox, "act", broken)
+        assert not inbox.process(push.pk)
+
+        push.refresh_from_db()
+        assert push.state == Push.State.FAILED
+        assert push.error == "OperationalError: see the log"
+
+    def test_failure_without_end__is_given_up_and_can_be_replayed(self, wechat: Simulator, platform: Platform) -> None:
+        wechat.faults.add("api_query_auth", "errcode", -1)
+        push = deliver(platform, wechat.engine.authorize(OFFICIAL).push)
+        Push.objects.update(attempts=inbox.MAX_ATTEMPTS - 1)
+        inbox.process(push.pk)
+        push.refresh_from_db()
+        assert push.state == Push.State.ABANDONED
+
+        assert inbox.replay(push)
+        push.refresh_from_db()
+        assert push.state == Push.State.DONE
+
+    def test_registered_mini_program__is_taken_over(self, wechat: Simulator, platform: Platform) -> None:
+        wechat.engine.add_account("New Shop", "mini", appid="wxnewmini")
+        code = wechat.engine.authorize("wxnewmini").code
+        push = event("notify_third_fasteregister", appid="wxnewmini", status="0", auth_code=code, msg="OK")
+
+        assert process(platform, push)
+        assert Authorizer.objects.get(appid="wxnewmini").state == Authorizer.State.AUTHORIZED
+
+    def test_failed_registration__only_reaches_receivers(self, platform: Platform, received: list[Any]) -> None:
+        assert process(platform, event("notify_third_fasteregister", appid="wxnewmini", status="101", msg="no"))
+
+        assert not Authorizer.objects.exists()
+        assert received[-1].status == 101
+
+    def test_prune__deletes_done_pushes_after_a_month(self, platform: Platform, later: Later) -> None:
+        process(platform, event("notify_something_new", a="1"))
+        deliver(platform, event("notify_something_new", a="2"))
+        assert inbox.prune() == 0
+
+        later(timedelta(days=31))
+        assert inbox.prune() == 1
+        assert Push.objects.get().state == Push.State.RECEIVED

@@ -1,0 +1,308 @@
+"""What does an owner see before going to WeChat, and who may see it?"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+import segno
+from django.conf import settings as site
+from django.contrib.auth.models import Permission, User
+from django.http import HttpResponse
+from django.test import Client
+from django.urls import reverse
+
+from wechat_open import authorization
+from wechat_open.component import Platform
+from wechat_open.models import AuthorizationAttempt, AuthorizationLink
+from wechat_open.simulator import Simulator
+from wechat_open.views import browser, qr
+
+AUTHORIZE = "/wechat/authorize/"
+
+
+def links(response: HttpResponse) -> dict[str, Any]:
+    """Where the page leads: the PC link's and the phone link's query, and the address in the QR code."""
+    page = response.content.decode()
+    found = dict(re.findall(r'id="(pc-link|phone-link)" href="([^"]+)"', page))
+    return {name: parse_qs(urlsplit(url.replace("&amp;", "&")).query) for name, url in found.items()}
+
+
+@pytest.fixture
+def staff(db: None) -> Client:
+    """Staff with the permission and nothing else."""
+    user = User.objects.create_user("operator", is_staff=True)
+    user.user_permissions.add(Permission.objects.get(codename="authorize_account"))
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+# Who may
+
+
+def test_stranger__is_sent_to_the_login_page(db: None, client: Client) -> None:
+    response = client.get(AUTHORIZE)
+    assert response.status_code == 302
+    assert response["Location"] == f"/admin/login/?next={AUTHORIZE}"
+
+
+def test_staff_without_the_permission__may_not(db: None, client: Client) -> None:
+    client.force_login(User.objects.create_user("reader", is_staff=True))
+    assert client.get(AUTHORIZE).status_code == 403
+
+
+def test_user_with_the_permission_who_is_not_staff__may_not(db: None, client: Client) -> None:
+    user = User.objects.create_user("customer")
+    user.user_permissions.add(Permission.objects.get(codename="authorize_account"))
+    client.force_login(user)
+    assert client.get(AUTHORIZE).status_code == 403
+
+
+def test_unknown_platform__is_not_found(staff: Client) -> None:
+    assert staff.get("/wechat/authorize/nobody/").status_code == 404
+
+
+def test_link__opens_for_whoever_has_it_even_where_all_else_needs_a_login(platform: Platform, settings: Any) -> None:
+    settings.MIDDLEWARE = [*site.MIDDLEWARE, "django.contrib.auth.middleware.LoginRequiredMiddleware"]
+    assert Client().get(authorization.begin().get_absolute_url()).status_code == 200
+    assert Client().get(AUTHORIZE).status_code == 302
+
+
+def test_alias_named_link__does_not_clash() -> None:
+    assert reverse("wechat_open:authorize", kwargs={"alias": "link"}) == "/wechat/authorize/link/"
+    assert reverse("wechat_open:authorize_link", kwargs={"key": "k"}) == "/wechat/authorize/link/k/"
+
+
+# What is on the page
+
+
+def test_page__offers_both_links_with_one_fresh_code(platform: Platform, staff: Client) -> None:
+    first, second = links(staff.get(AUTHORIZE)), links(staff.get(AUTHORIZE))
+
+    assert first["pc-link"]["pre_auth_code"] == first["phone-link"]["pre_auth_code"]
+    assert first["pc-link"]["pre_auth_code"] != second["pc-link"]["pre_auth_code"]
+    assert first["pc-link"]["redirect_uri"] == first["phone-link"]["redirect_uri"]
+    assert first["pc-link"]["redirect_uri"][0].startswith("http://testserver/wechat/authorized/")
+
+
+def test_wechat__hears_what_was_chosen(platform: Platform, staff: Client) -> None:
+    choice = {"auth_type": "mini", "biz_appid": "wx4c9e2f70d81b35a6", "category_ids": ["30", "18"]}
+    asked = links(staff.get(AUTHORIZE, choice))["pc-link"]
+
+    assert asked["auth_type"] == ["2"]
+    assert asked["biz_appid"] == ["wx4c9e2f70d81b35a6"]
+    assert asked["category_id_list"] == ["18|30"]
+
+
+def test_choice__stays_visible(platform: Platform, staff: Client) -> None:
+    page = staff.get(AUTHORIZE, {"auth_type": "mini", "category_ids": ["18"]}).content.decode()
+
+    assert '<option value="mini" selected>' in page
+    assert 'name="category_ids" value="18" checked' in page
+    assert page.count(" checked") == 1
+
+
+@pytest.mark.parametrize(
+    "nonsense", [{"auth_type": "everything"}, {"biz_appid": "wx <script>"}, {"category_ids": ["18", "x"]}]
+)
+def test_nonsense__is_explained_and_starts_nothing(platform: Platform, staff: Client, nonsense: dict[str, Any]) -> None:
+    response = staff.get(AUTHORIZE, nonsense)
+
+    assert response.status_code == 400
+    assert b'class="errorlist"' in response.content
+    assert b"<script" not in response.content
+    assert not AuthorizationLink.objects.exists()
+
+
+def test_every_auth_type_of_wechat__can_be_chosen(platform: Platform, staff: Client) -> None:
+    page = staff.get(AUTHORIZE).content.decode()
+    assert set(re.findall(r'<option value="(\w+)"', page)) == set(authorization.AUTH_TYPES)
+
+
+def test_qr_code__opens_this_links_own_page(platform: Platform, staff: Client) -> None:
+    response = staff.get(AUTHORIZE)
+    link = AuthorizationLink.objects.get()
+    address = f"http://testserver{link.get_absolute_url()}"
+
+    assert f'<path d="{qr.draw(address).path}"/>' in response.content.decode()
+    assert address in response.content.decode()
+
+
+def test_links_page__has_no_choice_and_no_invitation(platform: Platform, client: Client) -> None:
+    page = client.get(authorization.begin().get_absolute_url()).content.decode()
+    assert "<form" not in page
+    assert "/authorize/link/" not in page
+
+
+def test_phone_in_wechat__gets_its_own_button_first(platform: Platform, client: Client) -> None:
+    path = authorization.begin().get_absolute_url()
+    phone = "Mozilla/5.0 (iPhone; CPU iPhone OS 17_0 like Mac OS X) MicroMessenger/8.0.40"
+    computer = "Mozilla/5.0 (Windows NT 10.0) MicroMessenger/7.0.20 WindowsWechat"
+
+    assert b"ways-phone-first" in client.get(path, headers={"User-Agent": phone}).content
+    assert b"ways-phone-first" not in client.get(path, headers={"User-Agent": computer}).content
+
+
+def test_no_page__has_script_or_style_of_its_own(platform: Platform, staff: Client) -> None:
+    """A Content-Security-Policy without 'unsafe-inline' lets all of it through."""
+    page = staff.get(AUTHORIZE).content.decode()
+    assert not re.search(r"<script|<style|\sstyle=|\son\w+=|javascript:|data:", page)
+
+
+@pytest.mark.parametrize("language", ["zh-hans", "en"])
+def test_page__speaks_the_readers_language(platform: Platform, staff: Client, language: str) -> None:
+    page = staff.get(AUTHORIZE, headers={"Accept-Language": language}).content.decode()
+
+    assert f'<html lang="{language}">' in page
+    assert ("小程序开发管理与数据分析" in page) is (language == "zh-hans")
+    assert ("Development management and data analysis" in page) is (language == "en")
+
+
+# Headers and cookie
+
+
+def test_referrer_policy__lets_wechat_see_the_host(platform: Platform, staff: Client) -> None:
+    """SecurityMiddleware would otherwise say same-origin, and WeChat's page would see no Referer."""
+    assert staff.get(AUTHORIZE)["Referrer-Policy"] == "strict-origin-when-cross-origin"
+    assert "no-store" in staff.get(AUTHORIZE)["Cache-Control"]
+    assert b"noreferrer" not in staff.get(AUTHORIZE).content
+
+
+def test_browser__gets_a_secret_that_scripts_and_other_sites_cannot_use(platform: Platform, client: Client) -> None:
+    path = authorization.begin().get_absolute_url()
+    cookie = client.get(path).cookies[browser.COOKIE]
+
+    assert len(cookie.value) == 43
+    assert (cookie["httponly"], cookie["samesite"], cookie["secure"]) == (True, "Lax", "")
+    assert (cookie["path"], cookie["domain"], cookie["max-age"]) == ("/wechat/", "", "")
+    assert client.get(path, secure=True).cookies[browser.COOKIE]["secure"] is True
+
+
+def test_browser__keeps_its_secret_over_several_pages(platform: Platform, client: Client) -> None:
+    path = authorization.begin().get_absolute_url()
+    first = client.get(path).cookies[browser.COOKIE].value
+    assert client.get(path).cookies[browser.COOKIE].value == first
+    assert Client().get(path).cookies[browser.COOKIE].value != first
+
+
+@pytest.mark.parametrize("planted", ["", "a", "é" * 43, "a" * 42 + "!", "a" * 5000])
+def test_cookie_that_is_not_ours__is_replaced(platform: Platform, client: Client, planted: str) -> None:
+    client.cookies[browser.COOKIE] = planted
+    assert client.get(authorization.begin().get_absolute_url()).cookies[browser.COOKIE].value != planted
+
+
+def test_neither_state_nor_browser__is_stored_in_clear(platform: Platform, client: Client) -> None:
+    response = client.get(authorization.begin().get_absolute_url())
+    state = links(response)["pc-link"]["redirect_uri"][0].rstrip("/").rpartition("/")[2]
+    stored = str(AuthorizationAttempt.objects.values().get())
+
+    assert state not in stored
+    assert response.cookies[browser.COOKIE].value not in stored
+
+
+# Which host
+
+
+def test_other_host__is_sent_to_the_registered_one_once(platform: Platform, client: Client, settings: Any) -> None:
+    settings.WECHAT_OPEN = settings.WECHAT_OPEN | {"SITE_URL": "https://shop.example"}
+    path = authorization.begin().get_absolute_url()
+    response = client.get(path, {"from": "mail"})
+
+    assert response.status_code == 302
+    assert response["Location"] == f"https://shop.example{path}?from=mail&moved=1"
+
+
+def test_proxy_that_hides_the_host__does_not_send_in_circles(platform: Platform, client: Client, settings: Any) -> None:
+    settings.WECHAT_OPEN = settings.WECHAT_OPEN | {"SITE_URL": "https://shop.example"}
+    response = client.get(authorization.begin().get_absolute_url(), {"moved": "1"})
+
+    assert response.status_code == 200
+    assert links(response)["pc-link"]["redirect_uri"][0].startswith("https://shop.example/wechat/authorized/")
+
+
+def test_registered_host__stays(platform: Platform, client: Client, settings: Any) -> None:
+    settings.ALLOWED_HOSTS = ["shop.example"]
+    settings.WECHAT_OPEN = settings.WECHAT_OPEN | {"SITE_URL": "https://Shop.example"}
+    path = authorization.begin().get_absolute_url()
+    assert client.get(path, headers={"Host": "shop.example"}).status_code == 200
+
+
+# When it cannot be shown
+
+
+def test_without_a_ticket__staff_learn_what_to_do(wechat: Simulator, staff: Client) -> None:
+    response = staff.get(AUTHORIZE)
+
+    assert (response.status_code, response["Retry-After"]) == (503, "60")
+    assert b"manage.py wechat_open push-ticket" in response.content
+    assert b"http://testserver/wechat/events/" in response.content
+
+
+def test_without_a_ticket__an_owner_is_asked_to_come_back(wechat: Simulator, db: None, client: Client) -> None:
+    response = client.get(authorization.begin().get_absolute_url())
+
+    assert response.status_code == 503
+    assert b"try again in a few minutes" in response.content
+    assert b"push-ticket" not in response.content
+
+
+def test_refusal_by_wechat__reaches_staff_with_its_number_and_nobody_else(
+    wechat: Simulator, platform: Platform, staff: Client, client: Client
+) -> None:
+    wechat.control("faults", path="/cgi-bin/component/api_create_preauthcode", errcode=61004, times=2)
+    told, hidden = staff.get(AUTHORIZE), client.get(authorization.begin().get_absolute_url())
+
+    assert (told.status_code, hidden.status_code) == (503, 503)
+    assert b"61004" in told.content
+    assert b"61004" not in hidden.content
+
+
+def test_missing_setting__is_named_to_staff(staff: Client, settings: Any) -> None:
+    settings.WECHAT_OPEN = {"COMPONENTS": {"default": {"APPID": "wx1"}}}
+    response = staff.get(AUTHORIZE)
+
+    assert response.status_code == 503
+    assert b"APPSECRET" in response.content
+
+
+@pytest.mark.parametrize("key", ["unknown", "a" * 500])
+def test_unknown_link__is_explained(db: None, client: Client, key: str) -> None:
+    response = client.get(f"/wechat/authorize/link/{key}/")
+    assert response.status_code == 403
+    assert b"This link is not known here" in response.content
+
+
+def test_expired_link__is_explained(platform: Platform, client: Client, later: Callable[[timedelta], None]) -> None:
+    path = authorization.begin(expires_in=timedelta(hours=1)).get_absolute_url()
+    later(timedelta(hours=2))
+    response = client.get(path)
+
+    assert response.status_code == 403
+    assert b"expired" in response.content
+
+
+def test_nothing_but_get__opens_a_page(platform: Platform, staff: Client) -> None:
+    path = authorization.begin().get_absolute_url()
+    assert staff.post(AUTHORIZE).status_code == 405
+    assert staff.post(path).status_code == 405
+    assert staff.head(path).status_code == 405
+
+
+# The picture
+
+
+@pytest.mark.parametrize("text", ["https://shop.example/wechat/authorize/link/" + "k" * 43 + "/", "x"])
+def test_qr_code__is_the_one_that_segno_makes(text: str) -> None:
+    drawn = qr.draw(text)
+    dark = set()
+    for x, y, width in re.findall(r"M(\d+) (\d+)h(\d+)v1h-\d+z", drawn.path):
+        dark |= {(int(x) + offset - qr.QUIET_ZONE, int(y) - qr.QUIET_ZONE) for offset in range(int(width))}
+
+    matrix = segno.make_qr(text, error="m").matrix
+    assert dark == {(x, y) for y, row in enumerate(matrix) for x, module in enumerate(row) if module}
+    assert drawn.size == len(matrix) + 2 * qr.QUIET_ZONE

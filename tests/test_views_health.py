@@ -1,0 +1,92 @@
+"""What does a monitor hear, and who may listen?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.conf import settings as site
+from django.contrib.auth.models import User
+from django.db import OperationalError, connection
+from django.test import Client
+
+from wechat_open.component import Platform
+
+HEALTH = "/wechat/health/"
+TOKEN = "monitor-token-0123456789"
+
+
+@pytest.fixture
+def token(settings: Any) -> dict[str, str]:
+    settings.WECHAT_OPEN = settings.WECHAT_OPEN | {"HEALTH_TOKEN": TOKEN}
+    return {"Authorization": f"Bearer {TOKEN}"}
+
+
+def test_bearer_token__gets_the_report(db: None, client: Client, token: dict[str, str]) -> None:
+    response = client.get(HEALTH, headers=token)
+
+    assert response["Content-Type"] == "application/json"
+    assert [component["alias"] for component in response.json()["components"]] == ["default", "second"]
+    assert "no-store" in response["Cache-Control"]
+
+
+def test_trouble__is_a_503(db: None, client: Client, token: dict[str, str]) -> None:
+    response = client.get(HEALTH, headers=token)
+    assert (response.status_code, response.json()["ok"]) == (503, False)
+
+
+def test_staff_session__gets_the_report(db: None, admin_client: Client) -> None:
+    assert "components" in admin_client.get(HEALTH).json()
+
+
+def test_head__is_enough_for_a_monitor(db: None, client: Client, token: dict[str, str]) -> None:
+    assert client.head(HEALTH, headers=token).status_code == 503
+
+
+def test_nobody__is_asked_who_he_is(db: None, client: Client) -> None:
+    response = client.get(HEALTH)
+    assert response.status_code == 401
+    assert response["WWW-Authenticate"].startswith("Bearer")
+    assert "components" not in response.json()
+
+
+@pytest.mark.parametrize("wrong", ["", "x", TOKEN + "x", "é", "Bearer"])
+def test_wrong_token__is_refused_without_a_query(client: Client, token: dict[str, str], wrong: str) -> None:
+    assert client.get(HEALTH, headers={"Authorization": f"Bearer {wrong}"}).status_code == 403
+
+
+def test_empty_setting__is_no_password(client: Client) -> None:
+    assert client.get(HEALTH, headers={"Authorization": "Bearer "}).status_code == 403
+
+
+def test_user_who_is_not_staff__is_refused(db: None, client: Client) -> None:
+    client.force_login(User.objects.create_user("customer"))
+    assert client.get(HEALTH).status_code == 403
+
+
+def test_monitor__needs_no_login_where_all_else_does(
+    db: None, client: Client, token: dict[str, str], settings: Any
+) -> None:
+    settings.MIDDLEWARE = [*site.MIDDLEWARE, "django.contrib.auth.middleware.LoginRequiredMiddleware"]
+    assert client.get(HEALTH, headers=token).status_code == 503
+
+
+def test_dead_database__is_reported(db: None, client: Client, token: dict[str, str]) -> None:
+    def down(*_: Any) -> Any:
+        raise OperationalError("no connection")
+
+    with connection.execute_wrapper(down):
+        response = client.get(HEALTH, headers=token)
+    assert (response.status_code, response.json()) == (503, {"ok": False, "problems": ["no_database"]})
+
+
+def test_wrong_setting__is_reported(db: None, client: Client, token: dict[str, str], settings: Any) -> None:
+    settings.WECHAT_OPEN = settings.WECHAT_OPEN | {"COMPONENTS": {"default": {"APPID": "wx1"}}}
+    response = client.get(HEALTH, headers=token)
+    assert (response.status_code, response.json()) == (503, {"ok": False, "problems": ["bad_settings"]})
+
+
+def test_report__holds_no_secret(platform: Platform, client: Client, token: dict[str, str]) -> None:
+    response = client.get(HEALTH, headers=token)
+    credentials = platform.endpoints.appsecret.reveal(), TOKEN, platform.pairs[0].token
+    assert not any(secret in response.content.decode() for secret in credentials)

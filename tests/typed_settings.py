@@ -1,0 +1,7 @@
+"""Which site does the type checker look at? The example's, because it has every app that is checked."""
+
+import os
+
+os.environ.setdefault("DEBUG", "1")  # without it, the example insists on a real SECRET_KEY
+
+from example_project.settings import *  # noqa: F403
