@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return check(Path(folder)) if options.check else stay(Path(folder))
     except KeyboardInterrupt:
         print("\nStopped.")
-        return 130
+        return 1 if options.check else 0
 
 
 def check(folder: Path) -> int:
@@ -178,7 +178,7 @@ def _celery() -> Iterator[None]:
         without_mingle=True,
         without_gossip=True,
     )
-    beat = Service(app, max_interval=1)
+    beat = Service(app, max_interval=1, scheduler_cls=app.conf.beat_scheduler)
 
     def stop_worker() -> None:
         state.should_stop = 0

@@ -25,7 +25,7 @@ import requests
 from .browser import Browser, NotOnPage, Page
 
 DEMO_USER = "demo"
-DEMO_SHOP = "Camellia"
+DEMO_SHOP = "山茶 Camellia"
 LIFE = 20
 """Seconds that WeChat's tokens live in the middle of the story, instead of two hours."""
 RENEWALS = 3

@@ -235,12 +235,17 @@ def test_registered_host__stays(platform: Platform, client: Client, settings: An
 # When it cannot be shown
 
 
-def test_without_a_ticket__staff_learn_what_to_do(wechat: Simulator, staff: Client) -> None:
-    response = staff.get(AUTHORIZE)
+@pytest.mark.parametrize("alias", ["", "second/"])
+def test_without_a_ticket__staff_learn_what_to_do(wechat: Simulator, staff: Client, settings: Any, alias: str) -> None:
+    components = settings.WECHAT_OPEN["COMPONENTS"]
+    second = components["default"] | {"APPID": "wx2222222222222222"}
+    settings.WECHAT_OPEN = settings.WECHAT_OPEN | {"COMPONENTS": components | {"second": second}}
 
-    assert (response.status_code, response["Retry-After"]) == (503, "60")
-    assert b"manage.py wechat_open push-ticket" in response.content
-    assert b"http://testserver/wechat/events/" in response.content
+    for _ in range(2):  # the second time custody remembers why it failed
+        response = staff.get(AUTHORIZE + alias)
+        assert (response.status_code, response["Retry-After"]) == (503, "60")
+        assert b"manage.py wechat_open push-ticket" in response.content
+        assert f"http://testserver/wechat/events/{alias}</p>".encode() in response.content
 
 
 def test_without_a_ticket__an_owner_is_asked_to_come_back(wechat: Simulator, db: None, client: Client) -> None:

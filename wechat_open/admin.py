@@ -89,6 +89,10 @@ def _ago(at: datetime) -> str:
     return _now("%(time)s ago") % {"time": _duration(timezone.now() - at)}
 
 
+def _beside(name: str, appid: str) -> SafeString:
+    return format_html('{} <span class="wechat-open-aside">{}</span>', name, appid)
+
+
 def _date(at: datetime) -> str:
     return date_format(timezone.localtime(at), "SHORT_DATETIME_FORMAT")
 
@@ -164,6 +168,7 @@ class ReadOnlyAdmin(ModelAdmin):  # type: ignore[type-arg]  # not generic at run
     """Rows to look at. Sealed columns are on no page: ``fieldsets`` names what is shown."""
 
     list_per_page = 50
+    view_on_site = False  # a link's page is for who was sent there
     show_full_result_count = False  # counting everything twice takes long in a large table
     # No date_hierarchy: MariaDB without its time-zone tables raises on it. Date filters serve as well.
 
@@ -286,10 +291,7 @@ class AuthorizerAdmin(HolderAdmin):
     fieldsets = [
         (None, {"fields": ["nick_name", "appid", "component", "kind", "tagged_state", "problem"]}),
         (_("Tokens"), {"fields": ["access_token_shown", "time_left", "refresh_token_shown", "next_renewal", "doubts"]}),
-        (
-            _("Authorization"),
-            {"fields": ["authorized_at", "unauthorized_at", "permission_sets"]},
-        ),
+        (_("Authorization"), {"fields": ["authorized_at", "unauthorized_at", "permission_sets"]}),
         (
             _("Profile"),
             {
@@ -313,15 +315,12 @@ class AuthorizerAdmin(HolderAdmin):
 
     @admin.display(description=_("name"), ordering="nick_name")
     def named(self, account: Authorizer) -> SafeString:
-        return format_html('{} <span class="wechat-open-aside">{}</span>', account.nick_name, account.appid)
+        return _beside(account.nick_name, account.appid)
 
     @admin.display(description=_("state"), ordering="state")
     def tagged_state(self, account: Authorizer) -> SafeString:
         tone = {Authorizer.State.AUTHORIZED: "good", Authorizer.State.NEEDS_REAUTHORIZATION: "bad"}
         return _tag(account.get_state_display(), tone.get(Authorizer.State(account.state), "off"))
-
-    def time_left(self, account: Authorizer) -> str | SafeString:
-        return _time_left(account) if account.state == Authorizer.State.AUTHORIZED else NOTHING
 
     @admin.display(description=_("refresh token"))
     def refresh_token_shown(self, account: Authorizer) -> str | SafeString:
@@ -332,11 +331,11 @@ class AuthorizerAdmin(HolderAdmin):
 
     @admin.display(description=_("in doubt"))
     def doubts(self, account: Authorizer) -> str | SafeString:
-        doubts = [_now("The stored tokens will be compared with WeChat's records.")] if account.needs_reconcile else []
+        doubts = [_now("The stored tokens will be compared with WeChat's records")] if account.needs_reconcile else []
         if account.refused_since:
-            doubts.append(_now("WeChat refuses every token since %s.") % _date(account.refused_since))
+            doubts.append(_now("WeChat refuses every token since %s") % _date(account.refused_since))
         if account.missing_since:
-            doubts.append(_now("Missing from WeChat's list since %s.") % _date(account.missing_since))
+            doubts.append(_now("Missing from WeChat's list since %s") % _date(account.missing_since))
         return _lines(doubts)
 
     @admin.display(description=_("permission sets"))
@@ -545,14 +544,14 @@ class AuthorizationLinkAdmin(ReadOnlyAdmin):
 class PushAdmin(ReadOnlyAdmin):
     """What was pushed stays sealed; only its envelope is shown."""
 
-    list_display = ["received", "tagged_state", "info_type", "account", "attempts", "error_shown", "component"]
+    list_display = ["received", "tagged_state", "event", "attempts", "error_shown", "component"]
     list_filter = ["state", "info_type", "received_at", ("component", admin.RelatedOnlyFieldListFilter)]
     list_select_related = ["component"]
     search_fields = ["authorizer_appid", "info_type"]
     search_help_text = _("Appid or type")
     actions = ["process_again"]
     fieldsets = [
-        (None, {"fields": ["info_type", "account", "component", "tagged_state"]}),
+        (None, {"fields": ["info_type", "authorizer_appid", "component", "tagged_state"]}),
         (_("When"), {"fields": ["created_at", "received_at", "processed_at", "next_attempt_at"]}),
         (_("Attempts"), {"fields": ["attempts", "error"]}),
     ]
@@ -561,9 +560,9 @@ class PushAdmin(ReadOnlyAdmin):
     def received(self, push: Push) -> str | SafeString:
         return _moment(push.received_at)
 
-    @admin.display(description=_("account"), ordering="authorizer_appid")
-    def account(self, push: Push) -> str:
-        return push.authorizer_appid or NOTHING
+    @admin.display(description=_("event"), ordering="info_type")
+    def event(self, push: Push) -> SafeString:
+        return _beside(push.info_type, push.authorizer_appid)
 
     @admin.display(description=_("state"), ordering="state")
     def tagged_state(self, push: Push) -> SafeString:

@@ -18,7 +18,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.translation import get_language, ngettext
+from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
@@ -55,9 +55,12 @@ class Card:
     def left(self) -> str:
         """How long the token lives, in words."""
         minutes, seconds = divmod(self.seconds_left, 60)
+        hours, minutes = divmod(minutes, 60)
+        if hours:
+            return _("%(hours)d h %(minutes)d min") % {"hours": hours, "minutes": minutes}
         if minutes:
-            return ngettext("%(count)d minute", "%(count)d minutes", minutes) % {"count": minutes}
-        return ngettext("%(count)d second", "%(count)d seconds", seconds) % {"count": seconds}
+            return _("%(minutes)d min") % {"minutes": minutes}
+        return _("%(seconds)d s") % {"seconds": seconds}
 
 
 @never_cache
@@ -89,7 +92,7 @@ def hello(request: HttpRequest, pk: int) -> HttpResponse:
     try:
         answer = api.authorizer(account).get("/cgi-bin/account/getaccountbasicinfo")
     except WeChatOpenError as error:
-        messages.error(request, f"{explain(error, account)}\n{error}")
+        messages.error(request, f"{explain(error, account)}\n\n{error}")
     else:
         facts = {"name": answer.get("nickname") or account.nick_name, "principal": answer.get("principal_name", "")}
         messages.success(request, _("WeChat answers: “Hello, %(name)s of %(principal)s!”") % facts)

@@ -24,8 +24,9 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
 from .. import authorization
+from ..component import platform_of
 from ..conf import DEFAULT_ALIAS, conf
-from ..exceptions import APIError, AuthorizationRefused, ConfigurationError, TicketMissing, WeChatOpenError
+from ..exceptions import AuthorizationRefused, ConfigurationError, TicketMissing, TokenUnavailable, WeChatOpenError
 from ..models import AuthorizationLink
 from ..protocol import permissions
 from . import browser, qr
@@ -145,7 +146,7 @@ def _connect_page(request: HttpRequest, link: AuthorizationLink, choice: Choice 
     try:
         offer = authorization.offer(link, browser=secret, base_url=base_url)
     except WeChatOpenError as error:
-        return _not_now(request, error)
+        return _not_now(request, error, awaiting_ticket_at=_ticket_url(link, error, base_url))
     own_url = base_url + link.get_absolute_url()
     # The QR code holds this page's address and not WeChat's: the phone then opens this very page, gets a cookie and a
     # state of its own, and its click carries the Referer that WeChat asks for. What is scanned carries none.
@@ -165,18 +166,23 @@ def _connect_page(request: HttpRequest, link: AuthorizationLink, choice: Choice 
     return response
 
 
-def _not_now(request: HttpRequest, error: WeChatOpenError) -> HttpResponse:
+def _not_now(request: HttpRequest, error: WeChatOpenError, *, awaiting_ticket_at: str = "") -> HttpResponse:
     """No pre-auth code to be had. Staff hear why and what to do; an owner hears to come back."""
     logger.warning("No connect page can be shown: %s", error)
-    context = {
-        "error": error if may_authorize(request) else None,
-        "ticket_missing": isinstance(error, TicketMissing),
-        "refused": isinstance(error, APIError),
-        "events_url": f"{browser.base_url(request)}{reverse('wechat_open:events')}",
-    }
+    context = {"error": error if may_authorize(request) else None, "awaiting_ticket_at": awaiting_ticket_at}
     response = render(request, "wechat_open/connect_unavailable.html", context, status=503)
     response["Retry-After"] = "60"
     return response
+
+
+def _ticket_url(link: AuthorizationLink, error: WeChatOpenError, base_url: str) -> str:
+    """Where WeChat should push the ticket that is missing; empty when something else is wrong."""
+    if not isinstance(error, TokenUnavailable):
+        return ""
+    if link.component.tickets.exists() and not isinstance(error, TicketMissing):
+        return ""
+    alias = platform_of(link.component).alias
+    return base_url + reverse("wechat_open:events", kwargs={} if alias == DEFAULT_ALIAS else {"alias": alias})
 
 
 def may_authorize(request: HttpRequest) -> bool:

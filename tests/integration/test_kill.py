@@ -1,0 +1,248 @@
+"""What is lost when a process is killed?
+
+A real process kills itself with SIGKILL right before its first step into the outside world (a statement to the database,
+a call to WeChat, a use of the cache), the next one before its second step, and so on until one comes through. After each
+of them time passes, so that leases end, and another process does what beat rings for. Then nothing may be missing.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from tests.integration import CACHES, ROTATIONS
+from tests.integration.worker import Site
+from tests.pushes import seal
+from wechat_open import authorization, tokens
+from wechat_open.component import Platform
+from wechat_open.models import AuthorizationLink, Authorizer, CodeExchange, Component, Push
+from wechat_open.simulator import Simulator
+from wechat_open.simulator.engine import Push as Pushed
+
+LONG_AGO = "2026-01-01T00:00Z"
+A_LEASE_LATER = 61
+"""Seconds after which no claim of a dead process stands."""
+
+MOST = 400
+"""Steps; nothing that is tried here takes so many."""
+
+pytestmark = [pytest.mark.slow, pytest.mark.parametrize("rotation", ROTATIONS)]
+
+
+@pytest.fixture(autouse=True)
+def _rotation(wechat: Simulator, rotation: str) -> None:
+    wechat.engine.settings.rotation = rotation  # type: ignore[assignment]
+
+
+@pytest.fixture
+def shop(wechat: Simulator) -> Callable[[], str]:
+    """A new account at WeChat, for the next victim."""
+
+    def open_shop() -> str:
+        appid = f"wx{secrets.token_hex(8)}"
+        wechat.engine.add_account(f"Shop {appid}", "official", appid=appid)
+        return appid
+
+    return open_shop
+
+
+def kill_everywhere(site: Site, prepare: Callable[[], dict[str, Any]], deed: str, check: Callable[[Any], None]) -> int:
+    """Kill before each step in turn; ``check`` what is left, by what ``prepare`` has prepared. How many were killed."""
+    for number in range(1, MOST):
+        order = prepare()
+        [outcome] = site.do(deed, kill_at=number, **order)
+        assert outcome.error == ""
+        try:
+            check(order)
+        except AssertionError as error:
+            raise AssertionError(f"killed before step {number}: {error}") from error
+        if not outcome.killed:
+            return number - 1
+    raise AssertionError("It never came to its end.")
+
+
+def beat(site: Site, *, ahead: int = A_LEASE_LATER) -> None:
+    [outcome] = site.do("beat", ahead=ahead)
+    assert outcome.error == ""
+
+
+def assert_whole(wechat: Simulator, appid: str) -> None:
+    """We hold WeChat's current refresh token, and an access token that lives."""
+    account = Authorizer.objects.select_related("component").get(appid=appid)
+    grant = wechat.engine.accounts[appid].grant
+    assert grant is not None
+    assert account.state == Authorizer.State.AUTHORIZED
+    assert account.reveal("refresh_token").reveal() == grant.refresh_token
+    assert grant.access is not None
+    assert account.reveal("access_token").reveal() == grant.access.text
+    assert wechat.engine.owner_of(grant.access.text) == appid
+
+
+def sealed(push: Pushed | None) -> dict[str, str]:
+    """The push as a callback gets it."""
+    assert push is not None
+    request = seal({name: str(value) for name, value in push.fields.items()})
+    return {"query": request.query, "body": request.body.decode()}
+
+
+def deliver_again(site: Site, order: dict[str, Any], answered: int) -> None:
+    """WeChat repeats a push that was not answered with ``success``, and no other."""
+    if len(site.diary("answered")) == answered:
+        [outcome] = site.do("receive", query=order["query"], body=order["body"])
+        assert outcome.result == "success"
+    assert set(site.diary("answered")) == {"success"}
+
+
+@pytest.mark.parametrize("cache_kind", CACHES)
+def test_renewal(wechat: Simulator, platform: Platform, site: Site, shop: Callable[[], str]) -> None:
+    def prepare() -> dict[str, Any]:
+        appid = shop()
+        wechat.engine.authorize(appid)
+        tokens.sweep(platform)  # learns of the account, whose token is due at once
+        Component.objects.update(access_token_expires_at=LONG_AGO, next_action_at=LONG_AGO)
+        return {"appid": appid}
+
+    def check(order: dict[str, Any]) -> None:
+        [outcome] = site.do("run_due", ahead=A_LEASE_LATER)
+        assert outcome.error == ""
+        assert_whole(wechat, order["appid"])
+
+    assert kill_everywhere(site, prepare, "run_due", check) >= 10
+
+
+def test_renewal_in_line(wechat: Simulator, platform: Platform, site: Site, shop: Callable[[], str]) -> None:
+    """The caller's web process dies; the next caller is served."""
+
+    def prepare() -> dict[str, Any]:
+        appid = shop()
+        wechat.engine.authorize(appid)
+        tokens.sweep(platform)
+        return {"appid": appid}
+
+    def check(order: dict[str, Any]) -> None:
+        [outcome] = site.do("call", ahead=A_LEASE_LATER, appid=order["appid"])
+        assert (outcome.error, outcome.result) == ("", 2)
+        assert_whole(wechat, order["appid"])
+
+    assert kill_everywhere(site, prepare, "call", check) >= 8
+
+
+def test_return_of_an_owner(wechat: Simulator, platform: Platform, site: Site, shop: Callable[[], str]) -> None:
+    """The web process dies while an owner comes back; the push brings the same grant, and the tenant with it."""
+
+    def prepare() -> dict[str, Any]:
+        appid = shop()
+        link = authorization.begin(payload={"shop": appid})
+        offer = authorization.offer(link, browser="browser", base_url="http://testserver")
+        page = parse_qs(urlsplit(offer.pc_url).query)
+        granted = wechat.engine.authorize(appid, pre_auth_code=page["pre_auth_code"][0])
+        state = page["redirect_uri"][0].rstrip("/").rpartition("/")[2]
+        return {
+            "appid": appid,
+            "link": link.pk,
+            "state": state,
+            "browser": "browser",
+            "code": granted.code,
+            **sealed(granted.push),
+        }
+
+    def check(order: dict[str, Any]) -> None:
+        site.do("receive", query=order["query"], body=order["body"])
+        beat(site)
+        assert_tenant_has(wechat, site, order)
+
+    assert kill_everywhere(site, prepare, "complete_return", check) >= 20
+
+
+@pytest.mark.parametrize("cache_kind", CACHES)
+def test_push_of_a_grant(wechat: Simulator, platform: Platform, site: Site, shop: Callable[[], str]) -> None:
+    """Killed in the callback or in the worker, before or after the answer that tells WeChat not to repeat."""
+    answered = 0
+
+    def prepare() -> dict[str, Any]:
+        nonlocal answered
+        appid = shop()
+        link = authorization.begin(payload={"shop": appid})
+        offer = authorization.offer(link, browser="browser", base_url="http://testserver")
+        page = parse_qs(urlsplit(offer.pc_url).query)
+        granted = wechat.engine.authorize(appid, pre_auth_code=page["pre_auth_code"][0])
+        answered = len(site.diary("answered"))
+        return {"appid": appid, "link": link.pk, **sealed(granted.push)}
+
+    def check(order: dict[str, Any]) -> None:
+        deliver_again(site, order, answered)
+        beat(site)
+        assert_tenant_has(wechat, site, order)
+
+    assert kill_everywhere(site, prepare, "receive_and_process", check) >= 20
+
+
+def test_push_of_a_cancellation(wechat: Simulator, platform: Platform, site: Site, shop: Callable[[], str]) -> None:
+    answered = 0
+
+    def prepare() -> dict[str, Any]:
+        nonlocal answered
+        appid = shop()
+        wechat.engine.authorize(appid)
+        tokens.sweep(platform)
+        authorization.announce_all(platform)
+        wechat.clock.advance(2)
+        answered = len(site.diary("answered"))
+        return {"appid": appid, **sealed(wechat.engine.unauthorize(appid))}
+
+    def check(order: dict[str, Any]) -> None:
+        deliver_again(site, order, answered)
+        beat(site)
+        account = Authorizer.objects.get(appid=order["appid"])
+        assert account.state == Authorizer.State.UNAUTHORIZED
+        assert (account.access_token, account.refresh_token, account.previous_refresh_token) == ("", "", "")
+        assert Push.objects.get(authorizer_appid=order["appid"]).state == Push.State.DONE
+        assert {"appid": order["appid"], "payload": None} in site.diary("authorizer_unauthorized")
+
+    assert kill_everywhere(site, prepare, "receive_and_process", check) >= 8
+
+
+def test_sweep(wechat: Simulator, platform: Platform, site: Site, shop: Callable[[], str]) -> None:
+    """Accounts that are new, repaired and restored in one walk; the next walk finishes what was begun."""
+
+    def prepare() -> dict[str, Any]:
+        known, forgotten, new = shop(), shop(), shop()
+        for appid in (known, forgotten):
+            wechat.engine.authorize(appid)
+        tokens.sweep(platform)
+        tokens.run_due(platform)
+        wechat.clock.advance(2)
+        wechat.engine.replace_refresh_token(known)
+        wechat.engine.authorize(new)
+        Authorizer.objects.filter(appid=known).update(access_token_obtained_at=LONG_AGO)
+        Authorizer.objects.filter(appid=forgotten).update(
+            state=Authorizer.State.UNAUTHORIZED, refresh_token="", access_token=""
+        )
+        Component.objects.update(sweep_due_at=None)
+        return {"appids": [known, forgotten, new]}
+
+    def check(order: dict[str, Any]) -> None:
+        beat(site, ahead=11 * 60)  # a sweep that died keeps others away for ten minutes
+        for appid in order["appids"]:
+            assert_whole(wechat, appid)
+            assert {"appid": appid, "payload": {}} in site.diary("authorizer_authorized")
+
+    assert kill_everywhere(site, prepare, "sweep", check) >= 8
+
+
+def assert_tenant_has(wechat: Simulator, site: Site, order: dict[str, Any]) -> None:
+    """The account is whole, its push is done, its link is used, and the tenant has heard of it."""
+    appid = order["appid"]
+    assert_whole(wechat, appid)
+    account = Authorizer.objects.get(appid=appid)
+    assert account.granted_through_id == order["link"]
+    assert account.profile_synced_at is not None
+    assert not account.needs_announcing
+    assert AuthorizationLink.objects.get(pk=order["link"]).authorizer == account
+    assert Push.objects.get(authorizer_appid=appid).state == Push.State.DONE
+    assert CodeExchange.objects.get(authorizer=account).completed_at is not None
+    assert {"appid": appid, "payload": {"shop": appid}} in site.diary("authorizer_authorized")

@@ -1,0 +1,31 @@
+"""Does our callback take what an independent implementation encrypted?"""
+
+from __future__ import annotations
+
+from urllib.parse import urlencode
+
+import pytest
+from django.conf import settings
+from django.test import Client
+from wechatpy.crypto import WeChatCrypto
+
+from tests import pushes
+from wechat_open.models import Push, VerifyTicket
+from wechat_open.protocol import xml
+
+
+@pytest.mark.parametrize(
+    ("fields", "model"), [(pushes.ticket, VerifyTicket), (pushes.event, Push)], ids=["ticket", "unauthorized"]
+)
+def test_push_encrypted_by_wechatpy__is_accepted(client: Client, db: None, fields: object, model: type) -> None:
+    console = settings.WECHAT_OPEN["COMPONENTS"]["default"]
+    theirs = WeChatCrypto(console["TOKEN"], console["ENCODING_AES_KEY"], console["APPID"])
+    timestamp, nonce = pushes.now(), "1590219412"
+    body = theirs.encrypt_message(xml.write(fields()).decode(), nonce, timestamp)
+    signature = xml.read(body.encode())["MsgSignature"]
+    query = urlencode({"timestamp": timestamp, "nonce": nonce, "encrypt_type": "aes", "msg_signature": signature})
+
+    answer = client.post(f"{pushes.EVENTS}?{query}", body, content_type="text/xml")
+
+    assert (answer.status_code, answer.content) == (200, b"success")
+    assert model.objects.count() == 1
