@@ -61,8 +61,10 @@ class Page(HTMLParser):
         raise NotOnPage(f"{self.summary()} has no link to {address}.")
 
     def form_with(self, button: str, *, about: str = "") -> tuple[Form, tuple[str, str]]:
-        """The form with this button, known by its text or value; of several, the one that holds ``about`` (an address or
-        the value of a field)."""
+        """The form with this button, known by its text or value.
+
+        Of several, the one that is about something: that has ``about`` in its address or in the value of a field.
+        """
         for form in self.forms:
             held = (form.action, *(value for _, value in form.fields))
             for name, value, text in form.buttons:

@@ -133,7 +133,7 @@ def _on_port(port: int, listen: Callable[[int], Any]) -> Any:
         return listen(0)
 
 
-def _credentials() -> dict[str, str]:
+def _credentials() -> dict[str, Any]:
     """The platform's, where the environment names them; the simulator has its own for the rest."""
     names = ("appid", "appsecret", "token", "encoding_aes_key")
     return {name: value for name in names if (value := os.environ.get(f"WECHAT_{name.upper()}"))}
@@ -181,7 +181,7 @@ def _celery() -> Iterator[None]:
     beat = Service(app, max_interval=1, scheduler_cls=app.conf.beat_scheduler)
 
     def stop_worker() -> None:
-        state.should_stop = 0
+        state.should_stop = 0  # type: ignore[assignment]  # an exit code, as the command line would set
 
     with _thread(worker.start, "worker", stop_worker), _thread(beat.start, "beat", beat.stop):
         yield

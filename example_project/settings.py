@@ -11,7 +11,7 @@ DEBUG                   1 on a developer's machine                              
 SITE_URL                scheme and host registered as 授权发起页域名                          the host of the request
 ALLOWED_HOSTS           more hosts, separated by commas                                       loopback and SITE_URL's
 BEHIND_PROXY            1 when a proxy sets X-Forwarded-Proto                                 off
-DATABASE_URL            postgres://…, mysql://… or sqlite:////path                            db.sqlite3 beside this file
+DATABASE_URL            postgres://…, mysql://… or sqlite:////path                            a file beside this one
 REDIS_URL               redis://…, the cache that all processes share                         a cache in each process
 CELERY_BROKER_URL       amqp://… or redis://…                                                 memory of one process
 WECHAT_APPID            the platform's appid, from its console                                the simulator's

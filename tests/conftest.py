@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from django.core.cache import cache
 from django.db import connection
+from django.utils import translation
 
 import tests.celery_app  # noqa: F401 - must exist before a task is sent
 from tests import database_url
@@ -17,6 +18,13 @@ from tests.services import SERVICES
 from tests.stage import account, grant, later, platform, wechat  # noqa: F401 - fixtures
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or "/usr/bin/chromium"
+
+
+@pytest.fixture(autouse=True)
+def _own_language() -> Iterator[None]:
+    """A request in Chinese leaves its language active; no later test is to notice."""
+    yield
+    translation.deactivate()
 
 
 @pytest.fixture(autouse=True)

@@ -14,14 +14,15 @@ from django.conf import settings as site
 from django.contrib import admin
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission, User
+from django.contrib.contenttypes.models import ContentType
 from django.core.checks import run_checks
 from django.test import Client
 from django.urls import path, resolve, reverse
 from django.utils import timezone
 from django.utils.translation import override
 
-from wechat_open import endpoints, health
-from wechat_open.admin import PROBLEMS
+from wechat_open import authorization, endpoints, health
+from wechat_open.health import PROBLEMS
 from wechat_open.models import AuthorizationLink, Authorizer, Component, Push, VerifyTicket
 from wechat_open.secret import fingerprint
 
@@ -51,6 +52,13 @@ def ago(**time: float) -> Any:
 
 def ahead(**time: float) -> Any:
     return timezone.now() + timedelta(**time)
+
+
+@pytest.fixture(autouse=True)
+def _english() -> Iterator[None]:
+    """A request leaves its language active in the thread."""
+    with override("en"):
+        yield
 
 
 @pytest.fixture
@@ -657,3 +665,14 @@ def test_state_words__are_translated(superuser: Client, everything: None) -> Non
     superuser.cookies.load({site.LANGUAGE_COOKIE_NAME: "zh-hans"})
     shown = text(superuser, list_of(Authorizer))
     assert all(word in shown for word in words)
+
+
+def test_staff_without_permissions__does_not_get_a_links_address(db: None, client: Client) -> None:
+    link = AuthorizationLink.objects.get(pk=authorization.begin().pk)
+    client.force_login(User.objects.create_user("nobody", is_staff=True))
+    kind = ContentType.objects.get_for_model(link)
+
+    response = client.get(reverse("admin:view_on_site", args=[kind.pk, link.pk]))
+
+    assert response.status_code == 403
+    assert link.reveal("key").reveal() not in f"{response.headers} {response.content!r}"

@@ -280,6 +280,35 @@ class TestReturn:
         assert wechat.engine.owner_of(tokens.authorizer_token(platform, OFFICIAL).reveal()) == OFFICIAL
         assert heard.names() == ["authorized"]
 
+    def test_made_up_code_for_an_account_of_somebody_else__does_not_reach_the_tenant(
+        self, platform: Platform, account: Authorizer, heard: Heard
+    ) -> None:
+        _, url = self.offered(biz_appid=account.appid)
+        attempt = authorization.find_attempt(state_of(url), BROWSER)
+
+        with pytest.raises(CodeRefused):
+            authorization.complete_return(attempt, Secret("queryauthcode@@@made-up"))
+        assert heard.names() == []
+        account.refresh_from_db()
+        assert account.granted_through is None
+
+    @pytest.mark.parametrize("way", ["redirect twice", "push, then redirect"])
+    def test_other_account_than_asked_for__stays_out_of_the_tenant_however_often_it_comes(
+        self, wechat: Simulator, platform: Platform, heard: Heard, way: str
+    ) -> None:
+        link, url = self.offered(biz_appid="wxexpected")
+        granted = wechat.engine.authorize(OFFICIAL, pre_auth_code=query(url)["pre_auth_code"])
+        attempt = authorization.find_attempt(state_of(url), BROWSER)
+        if way == "redirect twice":
+            authorization.complete_return(attempt, Secret(granted.code))
+        else:
+            process(platform, granted.push)
+        authorization.complete_return(attempt, Secret(granted.code))
+
+        link.refresh_from_db()
+        assert link.completed_at is None
+        assert all(facts["payload"] == {} for name, facts in heard.events if name == "authorized")
+
     def test_other_account_than_asked_for__does_not_reach_the_tenant(
         self, wechat: Simulator, platform: Platform, heard: Heard
     ) -> None:
@@ -414,7 +443,7 @@ class TestLife:
             "api_get_authorizer_info",
             "garbage",
             '{"authorizer_info": {"nick_name": null, "service_type_info": {"id": 2}, "channels_info": {"id": 0}},'
-            ' "authorization_info": {"authorizer_appid": "x"}}',
+            ' "authorization_info": {}}',
         )
         account = grant()
 

@@ -14,7 +14,7 @@ from django.conf import settings as site
 from django.contrib.auth.models import Permission, User
 from django.http import HttpResponse
 from django.test import Client
-from django.urls import reverse
+from django.urls import include, path, reverse
 
 from wechat_open import authorization
 from wechat_open.component import Platform
@@ -23,6 +23,9 @@ from wechat_open.simulator import Simulator
 from wechat_open.views import browser, qr
 
 AUTHORIZE = "/wechat/authorize/"
+
+urlpatterns = [path("wechat/", include("wechat_open.urls"))]
+"""Of a site without the admin."""
 
 
 def links(response: HttpResponse) -> dict[str, Any]:
@@ -49,6 +52,14 @@ def test_stranger__is_sent_to_the_login_page(db: None, client: Client) -> None:
     response = client.get(AUTHORIZE)
     assert response.status_code == 302
     assert response["Location"] == f"/admin/login/?next={AUTHORIZE}"
+
+
+def test_stranger_at_a_site_without_the_admin__is_sent_to_its_login_page(
+    db: None, client: Client, settings: Any
+) -> None:
+    settings.ROOT_URLCONF = __name__
+    settings.LOGIN_URL = "/members/login/"
+    assert client.get(AUTHORIZE)["Location"] == f"/members/login/?next={AUTHORIZE}"
 
 
 def test_staff_without_the_permission__may_not(db: None, client: Client) -> None:
@@ -127,7 +138,7 @@ def test_every_auth_type_of_wechat__can_be_chosen(platform: Platform, staff: Cli
 def test_qr_code__opens_this_links_own_page(platform: Platform, staff: Client) -> None:
     response = staff.get(AUTHORIZE)
     link = AuthorizationLink.objects.get()
-    address = f"http://testserver{link.get_absolute_url()}"
+    address = f"http://testserver{link.with_key().get_absolute_url()}"
 
     assert f'<path d="{qr.draw(address).path}"/>' in response.content.decode()
     assert address in response.content.decode()
@@ -208,13 +219,16 @@ def test_neither_state_nor_browser__is_stored_in_clear(platform: Platform, clien
 # Which host
 
 
-def test_other_host__is_sent_to_the_registered_one_once(platform: Platform, client: Client, settings: Any) -> None:
+def test_other_host__is_sent_to_the_registered_one_once(
+    platform: Platform, staff: Client, client: Client, settings: Any
+) -> None:
     settings.WECHAT_OPEN = settings.WECHAT_OPEN | {"SITE_URL": "https://shop.example"}
     path = authorization.begin().get_absolute_url()
     response = client.get(path, {"from": "mail"})
 
     assert response.status_code == 302
     assert response["Location"] == f"https://shop.example{path}?from=mail&moved=1"
+    assert staff.get(AUTHORIZE)["Location"] == f"https://shop.example{AUTHORIZE}?moved=1"
 
 
 def test_proxy_that_hides_the_host__does_not_send_in_circles(platform: Platform, client: Client, settings: Any) -> None:
@@ -246,6 +260,14 @@ def test_without_a_ticket__staff_learn_what_to_do(wechat: Simulator, staff: Clie
         assert (response.status_code, response["Retry-After"]) == (503, "60")
         assert b"manage.py wechat_open push-ticket" in response.content
         assert f"http://testserver/wechat/events/{alias}</p>".encode() in response.content
+
+
+def test_busy_wechat__is_not_taken_for_a_missing_ticket(wechat: Simulator, platform: Platform, staff: Client) -> None:
+    wechat.control("faults", path="/cgi-bin/component/api_component_token", errcode=-1, times=9)
+    for _ in range(2):
+        response = staff.get(AUTHORIZE)
+        assert response.status_code == 503
+        assert b"push-ticket" not in response.content
 
 
 def test_without_a_ticket__an_owner_is_asked_to_come_back(wechat: Simulator, db: None, client: Client) -> None:

@@ -98,6 +98,16 @@ def test_result__leads_staff_to_the_account(wechat: Simulator, platform: Platfor
     assert f"/admin/wechat_open/authorizer/{Authorizer.objects.get().pk}/change/" in page
 
 
+def test_result_at_a_site_without_the_admin__does_without_it(
+    wechat: Simulator, platform: Platform, admin_client: Client, settings: Any
+) -> None:
+    settings.ROOT_URLCONF = "tests.test_views_connect"
+    owner = Owner(wechat, client=admin_client)
+    page = admin_client.get(owner.come_back()["Location"]).content.decode()
+    assert "Corner Shop" in page
+    assert "/admin/" not in page
+
+
 def test_reload__changes_nothing_and_asks_wechat_nothing(owner: Owner, wechat: Simulator) -> None:
     address = owner.confirm()
     first, second = owner.client.get(address), owner.client.get(address)
@@ -181,13 +191,17 @@ def test_page_of_an_owner__needs_no_login(owner: Owner, settings: Any) -> None:
 
 
 def test_other_account_than_the_link_was_made_for__is_said(wechat: Simulator, platform: Platform) -> None:
+    """And its tenant does not get it, however often the page is loaded."""
     wechat.control("accounts", nick_name="Other Shop", kind="official", appid="wx00000000000000aa")
-    owner = Owner(wechat, authorization.begin(biz_appid=OFFICIAL))
-    response = owner.come_back("wx00000000000000aa")
+    owner = Owner(wechat, authorization.begin(biz_appid=OFFICIAL, payload={"shop": 7}))
+    address = owner.confirm("wx00000000000000aa")
 
-    assert response.status_code == 409
-    assert b"wx00000000000000aa" in response.content
-    assert not AuthorizationLink.objects.filter(completed_at__isnull=False).exists()
+    for _ in range(2):
+        response = owner.client.get(address)
+        assert response.status_code == 409
+        assert b"wx00000000000000aa" in response.content
+        assert not AuthorizationLink.objects.filter(completed_at__isnull=False).exists()
+        assert Authorizer.objects.get().granted_through is None
 
 
 # Trouble at WeChat

@@ -44,19 +44,6 @@ PATIENCE = 30.0
 
 NOTHING = "–"
 
-PROBLEMS = {
-    "ticket_late": _("No verify ticket for a while. Check 授权事件接收URL in the console, or have pushing started."),
-    "no_component_token": _("There is no component access token. It needs a verify ticket and the right APPSECRET."),
-    "tokens_overdue": _("Tokens wait for their renewal. Are beat and a worker running?"),
-    "accounts_need_reauthorization": _("Accounts need their owner to authorize again."),
-    "pushes_waiting": _("Pushes wait to be processed. Is a worker running?"),
-    "nobody_dispatches": _("Nobody looks for due tokens. Start beat and a worker, or manage.py wechat_open run."),
-    "never_swept": _("The accounts have not been compared with WeChat's list yet."),
-    "sweep_late": _("The accounts have not been compared with WeChat's list for hours."),
-    "renewals_paused": _("Renewals are paused after a fault of the platform; see the last failure."),
-}
-"""The words of ``health`` for an operator."""
-
 # What WeChat's numbers in a profile mean (protocol 4.3). The same type means different things for different kinds.
 SERVICE_TYPES: dict[str, dict[int, Any]] = {
     Authorizer.Kind.OFFICIAL: {0: _("subscription account"), 1: _("subscription account"), 2: _("service account")},
@@ -442,7 +429,7 @@ class ComponentAdmin(HolderAdmin):
             return str(error)
         for report in reports:
             if report["appid"] == component.appid:
-                words = [PROBLEMS.get(word, word) for word in report["problems"]]
+                words = [health.PROBLEMS[word] for word in report["problems"]]
                 return _lines(words) if words else _tag(_("nothing"), "good")
         return NOTHING
 

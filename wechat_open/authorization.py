@@ -104,7 +104,7 @@ def begin(
     link.key = link.seal("key", key)
     link.save(force_insert=True)
     link.refresh_from_db(fields=["created_at", "expires_at"])
-    return link
+    return link.with_key()
 
 
 def open_link(key: str) -> AuthorizationLink:
@@ -117,7 +117,7 @@ def open_link(key: str) -> AuthorizationLink:
         raise AuthorizationRefused(_("This link has been used: the account is connected."))
     if link.expires_at <= link.read_at:
         raise AuthorizationRefused(_("This link has expired. Ask for a new one."))
-    return link
+    return link.with_key()
 
 
 def offer(link: AuthorizationLink, *, browser: str, base_url: str) -> Offer:
@@ -177,6 +177,7 @@ def find_attempt(state: str, browser: str) -> AuthorizationAttempt:
         raise AuthorizationRefused(_("This return from WeChat is not known here, or it came too late."))
     if not browser or not secrets.compare_digest(attempt.browser_digest, digest(browser, "browser")):
         raise AuthorizationRefused(_("This authorization was started in another browser."))
+    attempt.link.with_key()
     return attempt
 
 
@@ -261,26 +262,35 @@ def _exchange(
     """Ask WeChat, unless somebody who died after storing the grant already has."""
     if exchange.authorizer is not None:
         return exchange.authorizer
-    link = exchange.attempt.link if exchange.attempt else None
     try:
         grant = ComponentAPI(owner).query_auth(code)
     except CodeRefused:
-        # Used, perhaps by one of us whose answer was lost: WeChat still has what it granted (protocol 4.1).
-        grant = _grant_on_record(owner, appid or (link.biz_appid if link else ""))
-    if link is not None and link.biz_appid and grant.appid != link.biz_appid:
-        logger.error("A link for account %s brought account %s.", link.biz_appid, grant.appid)
-        link = None
+        # Used, perhaps by one of us whose answer was lost: WeChat still has what it granted (protocol 4.1). Only a
+        # push proves whose code it was; whoever comes by redirect could have made it up.
+        if not appid:
+            raise
+        grant = _grant_on_record(owner, appid)
+    link = _link_for(grant.appid, exchange.attempt)
     authorizer = grants.keep(owner, grant, granted_at=granted_at or grant.answered_at, link=link)
-    update_row(exchange, authorizer=authorizer, grant_epoch=authorizer.grant_epoch)
     if link is not None:
         _finish_link(link, authorizer)
+    # Last: from here on, whoever takes over from a dead process finds nothing left to do above.
+    update_row(exchange, authorizer=authorizer, grant_epoch=authorizer.grant_epoch)
     return authorizer
 
 
+def _link_for(appid: str, attempt: AuthorizationAttempt | None) -> AuthorizationLink | None:
+    """The link that this account came by; None for a link that was made for another account."""
+    if attempt is None:
+        return None
+    if attempt.link.biz_appid not in ("", appid):
+        logger.error("A link for account %s brought account %s.", attempt.link.biz_appid, appid)
+        return None
+    return attempt.link
+
+
 def _grant_on_record(owner: Platform, appid: str) -> Grant:
-    """The grant as WeChat has it on record; raises CodeRefused when that is nothing."""
-    if not appid:
-        raise CodeRefused(61009, meaning="the authorization code is used, wrong or too old")
+    """The grant as WeChat has it on record; raises NotAuthorized when that is nothing."""
     info = ComponentAPI(owner).authorizer_info(appid)
     return Grant(appid, None, info.refresh_token, info.func_info, None)
 
@@ -295,10 +305,11 @@ def _second_to_come(
     if granted_at is not None and exchange.grant_epoch is not None:
         grants.date(authorizer, exchange.grant_epoch, granted_at)
     epoch = exchange.grant_epoch
-    if attempt is not None and epoch is not None and authorizer.granted_through_id != attempt.link_id:
-        _finish_link(attempt.link, authorizer)
+    link = _link_for(authorizer.appid, attempt)
+    if link is not None and epoch is not None and authorizer.granted_through_id != link.pk:
+        _finish_link(link, authorizer)
         mine = Authorizer.objects.filter(pk=authorizer.pk, grant_epoch=epoch)
-        if mine.update(granted_through=attempt.link, announced_epoch=0, **to_announce()):
+        if mine.update(granted_through=link, announced_epoch=0, **to_announce()):
             announce(authorizer)
     authorizer.refresh_from_db()
     return authorizer

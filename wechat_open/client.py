@@ -2,12 +2,15 @@
 
 One request, one answer, one errcode. Holds no token and knows no Django. Success is judged by errcode, not by HTTP
 status (protocol 0.2); no answer, a timeout or anything that is not WeChat's is ``Unreachable``. Every call has a total
-deadline, a size limit, pooled connections and no redirects. Tokens ride in the query, so nothing of requests or
-urllib3, neither an exception nor a log line, leaves this file with a URL in it.
+deadline, a size limit, pooled connections, no redirects and no cookies. Tokens ride in the query, so nothing of
+requests or urllib3, neither an exception nor a log line, leaves this file with a URL in it; and where an exception is
+raised, no variable holds a URL, a body or an answer that an error page could show.
 """
 
 from __future__ import annotations
 
+import http.client
+import io
 import json
 import logging
 import os
@@ -18,12 +21,14 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
+from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 
 import requests
+import urllib3
 from requests.adapters import HTTPAdapter
 
-from .exceptions import Unreachable
+from .exceptions import APIError, Unreachable
 from .protocol.errcodes import error_for
 from .secret import Secret
 
@@ -31,6 +36,7 @@ MAX_JSON = 1024 * 1024
 MAX_MEDIA = 32 * 1024 * 1024
 POOL_SIZE = 64
 _CHUNK = 64 * 1024
+_LARGEST_ERRCODE = 2**31 - 1  # what a database column holds
 _SECRET_PARAMETERS = re.compile(r"(?i)\b([a-z_]*(?:access_token|ticket|secret|code|refresh_token))=[^&\s\"']+")
 
 
@@ -74,18 +80,37 @@ class Client:
         data: Any = None,
         max_bytes: int = MAX_JSON,
     ) -> Answer:
-        """Make the call. ``json`` is sent as UTF-8 with real characters. Raises APIError or Unreachable."""
-        query = dict(params or {})
-        if token is not None:
-            query[token_parameter] = token.reveal()
+        """Make the call. ``json`` is sent as UTF-8 with real characters, a ``Secret`` in it as its text.
+
+        Raises APIError or Unreachable.
+        """
+        named = {} if token is None else {token_parameter: token}
+        result = self._exchange(method, path, named, params, json, files, data, max_bytes)
+        if isinstance(result, Answer):
+            return result
+        raise result  # here, where nobody has seen the URL: what urllib3 raised is not even its context
+
+    def _exchange(
+        self,
+        method: str,
+        path: str,
+        token: Mapping[str, Secret],
+        params: Mapping[str, Any] | None,
+        json: Any,
+        files: Any,
+        data: Any,
+        max_bytes: int,
+    ) -> Answer | APIError | Unreachable:
+        """Ask, read and judge; a failure is returned."""
+        name = path.partition("?")[0]
         headers = {}
         if json is not None:
             data, headers["Content-Type"] = _encode(json), "application/json; charset=utf-8"
         try:
             response = (self._session or _session(os.getpid())).request(
                 method,
-                self.base_url + path,
-                params=query,
+                f"{self.base_url}/{path.lstrip('/')}",  # whatever the path is, the host stays
+                params={**(params or {}), **{parameter: secret.reveal() for parameter, secret in token.items()}},
                 data=data,
                 files=files,
                 headers=headers,
@@ -94,57 +119,82 @@ class Client:
                 stream=True,
             )
             with response:
-                content = self._read(response, path, max_bytes)
+                content = _read(response, max_bytes)
         except (requests.RequestException, OSError) as error:
-            failure = Unreachable(path, type(error).__name__)
-        else:
-            return _judge(response, content, path)
-        raise failure  # outside the except clause: the original, which carries the URL, is not even its context
-
-    def _read(self, response: requests.Response, path: str, max_bytes: int) -> bytes:
-        ends_at = time.monotonic() + self.timeout[1]
-        content = bytearray()
-        for chunk in response.iter_content(_CHUNK):
-            content += chunk
-            if len(content) > max_bytes:
-                raise Unreachable(path, f"an answer of more than {max_bytes} bytes")
-            if time.monotonic() > ends_at:
-                raise Unreachable(path, "the answer came too slowly")
-        return bytes(content)
+            return Unreachable(name, type(error).__name__)
+        if content is None:
+            return Unreachable(name, f"an answer of more than {max_bytes} bytes")
+        return _judge(response, content, name)
 
 
-def _judge(response: requests.Response, content: bytes, path: str) -> Answer:
+def _read(response: requests.Response, max_bytes: int) -> bytes | None:
+    """The content; None when it is too much."""
+    content = bytearray()
+    for chunk in response.iter_content(_CHUNK):
+        content += chunk
+        if len(content) > max_bytes:
+            return None
+    return bytes(content)
+
+
+def _judge(response: requests.Response, content: bytes, path: str) -> Answer | APIError | Unreachable:
     """Turn status, type and errcode into an answer or an exception."""
     if response.status_code != 200:
-        raise Unreachable(path, f"HTTP {response.status_code}")
+        return Unreachable(path, f"HTTP {response.status_code}")
     content_type = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
     answered_at = _date(response.headers.get("Date", ""))
     looks_like_json = content.lstrip()[:1] in (b"{", b"[")
     if not looks_like_json and content and not content_type.startswith(("text/", "application/json")):
         return Answer(None, content, content_type, answered_at)
     try:
-        data = json.loads(content.decode("utf-8", errors="ignore"), strict=False)
+        data = _parse(content)
     except (ValueError, RecursionError):
-        raise Unreachable(path, "an answer that is not JSON") from None
+        return Unreachable(path, "an answer that is not JSON")
     if not isinstance(data, dict):
-        raise Unreachable(path, "JSON that is not an object")
-    errcode = _errcode(data, path)
+        return Unreachable(path, "JSON that is not an object")
+    errcode = _errcode(data)
+    if errcode is None:
+        return Unreachable(path, "an errcode that is not a number")
     if errcode:
-        raise error_for(errcode, str(data.get("errmsg", "")), path=path)
+        return error_for(errcode, str(data.get("errmsg", "")), path=path)
     return Answer(data, content, content_type, answered_at)
 
 
-def _errcode(data: Mapping[str, Any], path: str) -> int:
-    """0 when absent; WeChat sometimes sends it as text."""
+def _parse(content: bytes) -> Any:
+    text = content.decode("utf-8", errors="ignore")
+    data = json.loads(text, strict=False)
+    return _storable(data) if "\0" in text or "\\u" in text else data
+
+
+def _storable(value: Any) -> Any:
+    """Without NUL and halves of surrogate pairs, which no database takes (an emoji may have been cut)."""
+    if isinstance(value, str):
+        return value.replace("\0", "").encode(errors="ignore").decode()
+    if isinstance(value, list):
+        return [_storable(entry) for entry in value]
+    if isinstance(value, dict):
+        return {_storable(key): _storable(entry) for key, entry in value.items()}
+    return value
+
+
+def _errcode(data: Mapping[str, Any]) -> int | None:
+    """0 when absent; WeChat sometimes sends it as text. None when it is no number, or none that WeChat would send."""
     try:
-        return int(data.get("errcode") or 0)
-    except (TypeError, ValueError):
-        raise Unreachable(path, "an errcode that is not a number") from None
+        errcode = int(data.get("errcode") or 0)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return errcode if abs(errcode) <= _LARGEST_ERRCODE else None
 
 
 def _encode(body: Any) -> bytes:
     """Some endpoints refuse escaped characters (40033, 47002)."""
-    return json.dumps(body, ensure_ascii=False).encode()
+    return json.dumps(body, ensure_ascii=False, default=_reveal).encode()
+
+
+def _reveal(value: object) -> str:
+    if isinstance(value, Secret):
+        return value.reveal()
+    raise TypeError(f"{type(value).__name__} cannot be sent as JSON.")
 
 
 def _date(header: str) -> datetime | None:
@@ -154,19 +204,82 @@ def _date(header: str) -> datetime | None:
         return None
 
 
+class _Deadline(io.RawIOBase):
+    """The bytes of one answer, headers and all, while there is time: a socket's own timeout begins anew with each."""
+
+    def __init__(self, sock: Any, raw: io.RawIOBase) -> None:
+        self._sock = sock
+        self._raw = raw
+        self._ends_at = time.monotonic() + (sock.gettimeout() or 0)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        left = self._ends_at - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("the answer came too slowly")
+        self._sock.settimeout(left)
+        return self._raw.readinto(buffer)
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+class _Response(http.client.HTTPResponse):
+    def __init__(self, sock: Any, *args: Any, **options: Any) -> None:
+        super().__init__(sock, *args, **options)
+        self.fp = io.BufferedReader(_Deadline(sock, self.fp.detach()))
+
+
+class _Connection(urllib3.connection.HTTPConnection):
+    response_class = _Response
+
+
+class _SecureConnection(urllib3.connection.HTTPSConnection):
+    response_class = _Response
+
+
+class _Pool(urllib3.HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
+class _SecurePool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _SecureConnection
+
+
+_POOLS = {"http": _Pool, "https": _SecurePool}
+
+
+class _Adapter(HTTPAdapter):
+    """Pooled connections whose answers have a deadline, through a proxy too."""
+
+    def init_poolmanager(self, *args: Any, **options: Any) -> None:
+        super().init_poolmanager(*args, **options)
+        self.poolmanager.pool_classes_by_scheme = _POOLS
+
+    def proxy_manager_for(self, *args: Any, **options: Any) -> Any:
+        manager = super().proxy_manager_for(*args, **options)
+        manager.pool_classes_by_scheme = _POOLS
+        return manager
+
+
 @lru_cache(maxsize=1)
 def _session(pid: int) -> requests.Session:
     """One pool for the process; keyed by its id, because sockets must not be shared across a fork."""
-    logging.getLogger("urllib3.connectionpool").addFilter(_REDACT)
+    for name in ("urllib3.connectionpool", "urllib3.connection"):
+        logging.getLogger(name).addFilter(_REDACT)
     session = requests.Session()
-    adapter = HTTPAdapter(pool_connections=4, pool_maxsize=POOL_SIZE, max_retries=0)
+    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
+    adapter = _Adapter(pool_connections=4, pool_maxsize=POOL_SIZE, max_retries=0)
     session.mount("https://", adapter)
     session.mount("http://", adapter)
     return session
 
 
 class _Redact(logging.Filter):
-    """urllib3 logs every request line at DEBUG, with the tokens in it."""
+    """urllib3 logs every request line at DEBUG, and the address of a strange answer, with the tokens in it."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         record.msg = redact(record.getMessage())

@@ -63,6 +63,4 @@ def platform_of(row: Component) -> Platform:
     for alias, credentials in conf.components.items():
         if credentials.get("APPID") == row.appid:
             return platform(alias)
-    raise ConfigurationError(
-        f'Platform {row.appid} is stored, but not in WECHAT_OPEN["COMPONENTS"]: add it again, or delete its row.'
-    )
+    raise ConfigurationError(f'Platform {row.appid} is stored, but not in WECHAT_OPEN["COMPONENTS"]: add it again.')

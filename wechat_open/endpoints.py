@@ -3,7 +3,8 @@
 One method per API of protocol sections 2 to 4, under WeChat's names. Each takes the token it needs as an argument,
 checks the *whole* answer before anybody stores any of it, and returns a value. No Django, no storage, no retry.
 
-A malformed answer to a call that may have changed something is ``Unreachable``: the outcome is unknown.
+A malformed answer to a call that may have changed something is ``Unreachable``: the outcome is unknown. Requests and
+answers hide what they hold, so that an error page which prints variables shows no secret.
 """
 
 from __future__ import annotations
@@ -111,10 +112,8 @@ class Endpoints:
 
     def start_push_ticket(self) -> str:
         """Have WeChat push tickets again (2.2). Returns its errmsg, which says whether pushing was on."""
-        answer = self._post(
-            START_PUSH_TICKET, {"component_appid": self.appid, "component_secret": self.appsecret.reveal()}
-        )
-        return str(_object(answer, START_PUSH_TICKET).get("errmsg", ""))
+        answer = self._post(START_PUSH_TICKET, {"component_appid": self.appid, "component_secret": self.appsecret})
+        return str(json_object(answer, START_PUSH_TICKET).get("errmsg", ""))
 
     def component_token(self, ticket: Secret) -> NewToken:
         """api_component_token (3.1)."""
@@ -122,29 +121,29 @@ class Endpoints:
             COMPONENT_TOKEN,
             {
                 "component_appid": self.appid,
-                "component_appsecret": self.appsecret.reveal(),
-                "component_verify_ticket": ticket.reveal(),
+                "component_appsecret": self.appsecret,
+                "component_verify_ticket": ticket,
             },
         )
-        return _token(_object(answer, COMPONENT_TOKEN), "component_access_token", COMPONENT_TOKEN)
+        return _token(json_object(answer, COMPONENT_TOKEN), "component_access_token", COMPONENT_TOKEN)
 
     def create_preauthcode(self, token: Secret) -> PreAuthCode:
         """api_create_preauthcode (3.2). Good for one authorization; as long as the answer says."""
-        data = _object(self._post(CREATE_PREAUTHCODE, {"component_appid": self.appid}, token=token), CREATE_PREAUTHCODE)
+        data = json_object(
+            self._post(CREATE_PREAUTHCODE, {"component_appid": self.appid}, token=token), CREATE_PREAUTHCODE
+        )
         code = _token(data, "pre_auth_code", CREATE_PREAUTHCODE)
         return PreAuthCode(code.token, code.expires_in)
 
     def query_auth(self, token: Secret, code: Secret) -> Grant:
         """api_query_auth (4.1): exchange an authorization code."""
-        answer = self._post(
-            QUERY_AUTH, {"component_appid": self.appid, "authorization_code": code.reveal()}, token=token
-        )
-        info = _nested(_object(answer, QUERY_AUTH), "authorization_info", QUERY_AUTH)
+        answer = self._post(QUERY_AUTH, {"component_appid": self.appid, "authorization_code": code}, token=token)
+        info = _nested(json_object(answer, QUERY_AUTH), "authorization_info", QUERY_AUTH)
         has_token = bool(info.get("authorizer_access_token"))
         return Grant(
             appid=_text(info, "authorizer_appid", QUERY_AUTH),
             access=_token(info, "authorizer_access_token", QUERY_AUTH) if has_token else None,
-            refresh_token=Secret(str(info.get("authorizer_refresh_token") or "")),
+            refresh_token=_secret(info, "authorizer_refresh_token", QUERY_AUTH),
             func_info=parse_func_info(info.get("func_info")),
             answered_at=answer.answered_at,
         )
@@ -156,16 +155,15 @@ class Endpoints:
             {
                 "component_appid": self.appid,
                 "authorizer_appid": appid,
-                "authorizer_refresh_token": refresh_token.reveal(),
+                "authorizer_refresh_token": refresh_token,
             },
             token=token,
         )
-        data = _object(answer, AUTHORIZER_TOKEN)
-        if str(data.get("authorizer_appid") or appid) != appid:
-            raise Unreachable(AUTHORIZER_TOKEN, "an answer about another account")
+        data = json_object(answer, AUTHORIZER_TOKEN)
+        _about(data, appid, AUTHORIZER_TOKEN)
         return Refreshed(
             _token(data, "authorizer_access_token", AUTHORIZER_TOKEN),
-            Secret(_optional_text(data, "authorizer_refresh_token", AUTHORIZER_TOKEN)),
+            _secret(data, "authorizer_refresh_token", AUTHORIZER_TOKEN),
         )
 
     def authorizer_info(self, token: Secret, appid: str) -> AuthorizerInfo:
@@ -173,11 +171,12 @@ class Endpoints:
         answer = self._post(
             GET_AUTHORIZER_INFO, {"component_appid": self.appid, "authorizer_appid": appid}, token=token
         )
-        data = _object(answer, GET_AUTHORIZER_INFO)
+        data = json_object(answer, GET_AUTHORIZER_INFO)
         authorization = _nested(data, "authorization_info", GET_AUTHORIZER_INFO)
+        _about(authorization, appid, GET_AUTHORIZER_INFO)
         return AuthorizerInfo(
             profile=dict(_nested(data, "authorizer_info", GET_AUTHORIZER_INFO)),
-            refresh_token=Secret(_optional_text(authorization, "authorizer_refresh_token", GET_AUTHORIZER_INFO)),
+            refresh_token=_secret(authorization, "authorizer_refresh_token", GET_AUTHORIZER_INFO),
             func_info=parse_func_info(authorization.get("func_info")),
         )
 
@@ -186,26 +185,18 @@ class Endpoints:
         answer = self._post(
             GET_AUTHORIZER_LIST, {"component_appid": self.appid, "offset": offset, "count": count}, token=token
         )
-        data = _object(answer, GET_AUTHORIZER_LIST)
-        try:
-            return ListPage(
-                int(data["total_count"]),
-                tuple(
-                    Listed(
-                        appid=_text(entry, "authorizer_appid", GET_AUTHORIZER_LIST),
-                        refresh_token=Secret(_optional_text(entry, "refresh_token", GET_AUTHORIZER_LIST)),
-                        authorized_at=datetime.fromtimestamp(int(entry["auth_time"]), timezone.utc),
-                    )
-                    for entry in data["list"]
-                ),
-            )
-        except (KeyError, TypeError, ValueError, OverflowError, OSError):
-            raise Unreachable(GET_AUTHORIZER_LIST, "a malformed list") from None
+        data = json_object(answer, GET_AUTHORIZER_LIST)
+        total_count = _number(data.get("total_count"))
+        if total_count is None:
+            raise Unreachable(GET_AUTHORIZER_LIST, "a list without total_count")
+        return ListPage(total_count, tuple(_listed(entry) for entry in _entries(data)))
 
     def get_option(self, token: Secret, appid: str, name: str) -> str:
         """get_authorizer_option (4.5). ``token`` is the account's for the current API, the component's for legacy."""
         path = OPTION_PATHS[self.option_api][0]
-        data = _object(self._post(path, self._option(appid, name), token=token, parameter=self._option_parameter), path)
+        data = json_object(
+            self._post(path, self._option(appid, name), token=token, parameter=self._option_parameter), path
+        )
         return _text(data, "option_value", path)
 
     def set_option(self, token: Secret, appid: str, name: str, value: str) -> None:
@@ -227,40 +218,79 @@ class Endpoints:
         return self.client.call("POST", path, token=token, token_parameter=parameter or self.token_parameter, json=body)
 
 
-def _object(answer: Answer, path: str) -> dict[str, Any]:
+class _Fields(dict[str, Any]):
+    """Fields of an answer, with the tokens in them."""
+
+    def __repr__(self) -> str:
+        return f"<fields {', '.join(map(str, self))}>"
+
+
+def json_object(answer: Answer, path: str) -> Mapping[str, Any]:
+    """The JSON object that WeChat answered. Unreachable for anything else, such as a picture."""
     if answer.data is None:
-        raise Unreachable(path, "an answer that is not JSON")
-    return answer.data
+        raise Unreachable(path.partition("?")[0], "an answer that is not JSON")
+    return _Fields(answer.data)
 
 
 def _nested(data: Mapping[str, Any], name: str, path: str) -> Mapping[str, Any]:
-    value = data.get(name)
-    if not isinstance(value, dict):
+    if not isinstance(data.get(name), dict):
         raise Unreachable(path, f"an answer without {name}")
-    return value
+    return _Fields(data[name])
+
+
+def _about(data: Mapping[str, Any], appid: str, path: str) -> None:
+    """The answer names the account that was asked about, or none."""
+    if _optional_text(data, "authorizer_appid", path) not in ("", appid):
+        raise Unreachable(path, "an answer about another account")
+
+
+def _entries(data: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    if not isinstance(data.get("list"), list) or not all(isinstance(entry, dict) for entry in data["list"]):
+        raise Unreachable(GET_AUTHORIZER_LIST, "a malformed list")
+    return [_Fields(entry) for entry in data["list"]]
+
+
+def _listed(entry: Mapping[str, Any]) -> Listed:
+    try:
+        authorized_at = datetime.fromtimestamp(int(entry["auth_time"]), timezone.utc)
+    except (KeyError, TypeError, ValueError, OverflowError, OSError):
+        raise Unreachable(GET_AUTHORIZER_LIST, "an entry without a usable auth_time") from None
+    return Listed(
+        appid=_text(entry, "authorizer_appid", GET_AUTHORIZER_LIST),
+        refresh_token=_secret(entry, "refresh_token", GET_AUTHORIZER_LIST),
+        authorized_at=authorized_at,
+    )
 
 
 def _text(data: Mapping[str, Any], name: str, path: str) -> str:
-    value = _optional_text(data, name, path)
-    if not value:
+    if not data.get(name):
         raise Unreachable(path, f"an answer without {name}")
-    return value
+    return _optional_text(data, name, path)
 
 
 def _optional_text(data: Mapping[str, Any], name: str, path: str) -> str:
-    value = data.get(name)
-    if value is not None and not isinstance(value, str):
+    if not isinstance(data.get(name) or "", str):
         raise Unreachable(path, f"an answer whose {name} is not text")
-    return value or ""
+    return data.get(name) or ""
+
+
+def _secret(data: Mapping[str, Any], name: str, path: str) -> Secret:
+    """May be empty."""
+    return Secret(_optional_text(data, name, path))
 
 
 def _token(data: Mapping[str, Any], name: str, path: str) -> NewToken:
     """A token together with ``expires_in``; both must make sense, or nothing of the answer is used."""
-    token = _text(data, name, path)
-    try:
-        expires_in = timedelta(seconds=int(data["expires_in"]))
-    except (KeyError, TypeError, ValueError, OverflowError):
-        raise Unreachable(path, "an answer without a usable expires_in") from None
-    if not timedelta() < expires_in <= LONGEST_LIFE:
+    token = Secret(_text(data, name, path))
+    seconds = _number(data.get("expires_in"))
+    if seconds is None or not 0 < seconds <= LONGEST_LIFE.total_seconds():
         raise Unreachable(path, "an answer without a usable expires_in")
-    return NewToken(Secret(token), expires_in)
+    return NewToken(token, timedelta(seconds=seconds))
+
+
+def _number(value: Any) -> int | None:
+    """A whole number, also as text."""
+    try:
+        return int(value)
+    except (TypeError, ValueError, OverflowError):
+        return None

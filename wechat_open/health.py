@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.models import Count, Q
+from django.utils.translation import gettext_lazy as _
 
 from . import clock
 from .component import Platform, platforms
@@ -20,6 +21,19 @@ OVERDUE = timedelta(minutes=5)
 DISPATCH_LATE = timedelta(minutes=2)
 SWEEP_LATE = timedelta(hours=2)
 PUSH_LATE = timedelta(minutes=5)
+
+PROBLEMS = {
+    "ticket_late": _("No verify ticket for a while. Check 授权事件接收URL in the console, or have pushing started."),
+    "no_component_token": _("There is no component access token. It needs a verify ticket and the right APPSECRET."),
+    "tokens_overdue": _("Tokens wait for their renewal. Are beat and a worker running?"),
+    "accounts_need_reauthorization": _("Accounts need their owner to authorize again."),
+    "pushes_waiting": _("Pushes wait to be processed. Is a worker running?"),
+    "nobody_dispatches": _("Nobody looks for due tokens. Start beat and a worker, or manage.py wechat_open run."),
+    "never_swept": _("The accounts have not been compared with WeChat's list yet."),
+    "sweep_late": _("The accounts have not been compared with WeChat's list for hours."),
+    "renewals_paused": _("Renewals are paused after a fault of the platform; see the last failure."),
+}
+"""What may be wrong, by the word that a report uses, and what an operator is told."""
 
 
 def report() -> dict[str, Any]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.conf import settings
+from django.core.exceptions import PermissionDenied
 from django.db import models
 from django.urls import reverse
 from django.utils import timezone
@@ -17,6 +18,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
 from .fields import SealedField, SealedRow
+from .secret import Secret
 
 
 class TokenHolder(SealedRow):
@@ -205,6 +207,7 @@ class Push(SealedRow):
         indexes = [
             models.Index(fields=["state", "next_attempt_at"], name="wechat_open_push_due"),
             models.Index(fields=["authorizer_appid", "created_at"], name="wechat_open_push_account"),
+            models.Index(fields=["received_at", "id"], name="wechat_open_push_newest"),
         ]
 
     def __str__(self) -> str:
@@ -257,9 +260,22 @@ class AuthorizationLink(SealedRow):
     def sealing_identity(self) -> str:
         return self.key_digest
 
+    _open_key: Secret | None = None
+
+    def with_key(self) -> AuthorizationLink:
+        """The same row, ready to tell its address. For code that has made sure of whom it tells."""
+        self._open_key = self.reveal("key")
+        return self
+
     def get_absolute_url(self) -> str:
-        """The connect page of this link, as a path. Whoever has it may open it until it expires or is used."""
-        return reverse("wechat_open:authorize_link", kwargs={"key": self.reveal("key").reveal()})
+        """The connect page of this link, as a path. Whoever has it may open it until it expires or is used.
+
+        Only a link from ``authorization.begin`` or ``open_link`` tells it; a row that was merely loaded raises
+        PermissionDenied, because Django's admin would hand the address to every member of staff ("view on site").
+        """
+        if self._open_key is None:
+            raise PermissionDenied("This link does not tell its address; call with_key() first.")
+        return reverse("wechat_open:authorize_link", kwargs={"key": self._open_key.reveal()})
 
 
 class AuthorizationAttempt(models.Model):

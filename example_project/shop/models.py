@@ -18,7 +18,7 @@ class ShopQuerySet(models.QuerySet["Shop"]):
 
 
 class Shop(models.Model):
-    """A tenant. Its accounts come by the signals in ``wechat``; an account belongs to the shop that connected it last."""
+    """A tenant. Accounts come by the signals in ``wechat``: one belongs to the shop that connected it last."""
 
     name = models.CharField(_("name"), max_length=100)
     owner = models.ForeignKey(

@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 @receiver(authorizer_authorized)
 def give_to_shop(authorizer: Authorizer, payload: Mapping[str, Any], **kwargs: Any) -> None:
-    """The payload is what ``views.connect`` put into the link; a grant from elsewhere has none and stays where it is."""
+    """The payload is what ``views.connect`` put into the link; a grant from elsewhere has none and moves nothing."""
     shop = Shop.objects.filter(pk=payload["shop"]).first() if "shop" in payload else None
     if shop is not None:
         authorizer.shops.set([shop])

@@ -166,4 +166,3 @@ def refreshes_of_each(wechat: Simulator) -> list[int]:
 
 def parameter(url: str, name: str) -> str:
     return parse_qs(urlsplit(url).query)[name][0]
-

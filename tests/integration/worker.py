@@ -62,7 +62,7 @@ class Site:
         return [Outcome(**outcome) for outcome in json.loads(answer)]
 
     def diary(self, about: str) -> list[Any]:
-        """What the processes wrote down, the killed ones too: ``answered`` pushes and the names of signals."""
+        """What the processes wrote down, the killed ones too: ``answered`` pushes, and signals by their names."""
         if not self._diary.exists():
             return []
         entries = [json.loads(line) for line in self._diary.read_text().splitlines()]
@@ -202,7 +202,17 @@ def receive(order: Order) -> str:
 
     response = Client().generic("POST", "/wechat/events/", order["body"], "text/xml", QUERY_STRING=order["query"])
     answer = response.content.decode()
-    note("answered", answer)
+    note("answered", [order["query"], answer])
+    return answer
+
+
+def receive_and_process(order: Order) -> str:
+    """The same, and the worker that is woken by it."""
+    from wechat_open import inbox
+    from wechat_open.models import Push
+
+    answer = receive(order)
+    inbox.process(Push.objects.latest("pk").pk)
     return answer
 
 
@@ -210,12 +220,6 @@ def process_inbox(order: Order) -> int:
     from wechat_open import inbox
 
     return inbox.process_due()
-
-
-def receive_and_process(order: Order) -> str:
-    answer = receive(order)
-    process_inbox(order)
-    return answer
 
 
 def sweep(order: Order) -> int:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from ..client import MAX_MEDIA, Answer
 from ..component import Platform, platform, platform_of
 from ..conf import DEFAULT_ALIAS
+from ..endpoints import json_object
 from ..models import Authorizer
 from ..tokens import as_authorizer
 from .platform import ComponentAPI
@@ -30,7 +33,8 @@ class AuthorizerAPI:
 
     Every method raises UnknownAuthorizer, AuthorizerUnauthorized, ReauthorizationNeeded or TokenUnavailable when there
     is no token to call with, APIError (or what is below it) for WeChat's errcodes, and Unreachable when there is no
-    usable answer. A call is repeated once, and only after WeChat refused its token, which means that it did nothing.
+    usable answer (``get`` and ``post`` want JSON, ``download`` takes anything). A call is repeated once, and only after
+    WeChat refused its token, which means that it did nothing.
     """
 
     def __init__(self, platform: Platform, appid: str) -> None:
@@ -42,12 +46,12 @@ class AuthorizerAPI:
 
     def get(self, path: str, **params: Any) -> JSON:
         """GET ``path`` with query parameters; the JSON object that WeChat answers."""
-        return _json(self.request("GET", path, params=params))
+        return self._json("GET", path, params=params)
 
     def post(self, path: str, *, json: Any = None, params: JSON | None = None, files: Any = None) -> JSON:
         """POST ``path`` with a JSON body (``{}`` when there is nothing to say: WeChat wants one) or ``files``."""
         body = {} if json is None and files is None else json
-        return _json(self.request("POST", path, json=body, params=params, files=files))
+        return self._json("POST", path, json=body, params=params, files=files)
 
     def download(self, path: str, *, json: Any = None, **params: Any) -> bytes:
         """The bytes of a picture or another medium; WeChat's errors are raised all the same (protocol 0.2)."""
@@ -56,8 +60,13 @@ class AuthorizerAPI:
     def request(self, method: str, path: str, **options: Any) -> Answer:
         """The general form; ``options`` are those of ``client.Client.call`` (params, json, files, data)."""
         options.setdefault("max_bytes", MAX_MEDIA)
+        if options.get("files"):
+            options["files"] = _read(options["files"])
         call = self.platform.endpoints.client.call
         return as_authorizer(self.platform, self.appid, lambda token: call(method, path, token=token, **options))
+
+    def _json(self, method: str, path: str, **options: Any) -> JSON:
+        return dict(json_object(self.request(method, path, **options), path))
 
     def get_option(self, name: str) -> str:
         """get_authorizer_option: location_report, voice_recognize or customer_service (protocol 4.5)."""
@@ -68,5 +77,15 @@ class AuthorizerAPI:
         ComponentAPI(self.platform).set_option(self.appid, name, value)
 
 
-def _json(answer: Answer) -> JSON:
-    return {} if answer.data is None else answer.data
+def _read(files: Any) -> list[tuple[str, Any]]:
+    """The files as bytes: a call that is repeated sends them again, and a file that was read is at its end."""
+    return [(name, _content(name, file)) for name, file in (files.items() if isinstance(files, Mapping) else files)]
+
+
+def _content(name: str, file: Any) -> Any:
+    if isinstance(file, (tuple, list)):
+        file_name, content, *more = file
+        return (file_name, content.read() if hasattr(content, "read") else content, *more)
+    if hasattr(file, "read"):
+        return Path(str(getattr(file, "name", name))).name, file.read()
+    return file

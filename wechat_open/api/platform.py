@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from ..client import Answer
 from ..component import Platform
 from ..component import platform as configured
 from ..conf import DEFAULT_ALIAS
-from ..endpoints import LIST_PAGE, AuthorizerInfo, Grant, ListPage, NewToken, PreAuthCode, Refreshed
+from ..endpoints import LIST_PAGE, AuthorizerInfo, Grant, ListPage, NewToken, PreAuthCode, Refreshed, json_object
 from ..secret import Secret
 from ..tokens import as_authorizer, as_component
 
@@ -82,11 +83,10 @@ class ComponentAPI:
         return self._call("POST", path, token_parameter, json={} if json is None else json)
 
     def _call(self, method: str, path: str, token_parameter: str, **options: Any) -> JSON:
-        def call(token: Secret) -> JSON:
-            answer = self._endpoints.client.call(method, path, token=token, token_parameter=token_parameter, **options)
-            return answer.data or {}
+        def call(token: Secret) -> Answer:
+            return self._endpoints.client.call(method, path, token=token, token_parameter=token_parameter, **options)
 
-        return as_component(self.platform, call)
+        return dict(json_object(as_component(self.platform, call), path))
 
     def _with_option_token(self, appid: str, call: Callable[[Secret], _T]) -> _T:
         """The current option API wants the account's token, the legacy one the component's (protocol 4.5)."""

@@ -98,8 +98,9 @@ class Keeper(ABC):
     def token(self) -> Secret:
         """A token that WeChat should accept. The old one while somebody renews it; waiting only when there is none."""
         known = cache.read(self.name)
-        if known is not None:
-            return known
+        return self._token() if known is None else known
+
+    def _token(self) -> Secret:
         try:
             holding = self.read()
         except DatabaseError:
@@ -123,7 +124,8 @@ class Keeper(ABC):
                     "WeChat refused a token of %s that was renewed a moment ago: is another system at it?", self.subject
                 )
                 raise
-        return call(self.token())
+        # Past the cache: somebody who had read the refused token before it was ended may have put it back there.
+        return call(outside_transactions(self._token))
 
     def invalidate(self, used: Secret) -> bool:
         """WeChat refused ``used``. True when there is, or will be, another one; a newer token is left alone."""
@@ -254,6 +256,11 @@ class ComponentKeeper(Keeper):
     def expire(self, holding: Holding) -> bool:
         return self.store.force(holding, policy.FORCED_APART)
 
+    def _use_or_refuse(self, holding: Holding) -> Secret:
+        if not holding.valid and not self.store.tickets():
+            raise self._no_ticket()
+        return super()._use_or_refuse(holding)
+
     def renew(self, claim: Claim) -> Secret:
         try:
             return self._renew(claim)
@@ -280,7 +287,10 @@ class ComponentKeeper(Keeper):
             if self._keep(claim, access, asked):
                 return access.token
             raise ClaimLost(f"Somebody else has renewed the token of {self.subject}.")
-        raise refused or TicketMissing(
+        raise refused or self._no_ticket()
+
+    def _no_ticket(self) -> TicketMissing:
+        return TicketMissing(
             f"WeChat has pushed no verify ticket for {self.subject} yet. It comes every ten minutes to the "
             "authorization event URL (授权事件接收URL): check that address in the console, or have pushing started "
             "with `manage.py wechat_open push-ticket`.",

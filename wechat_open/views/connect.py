@@ -17,7 +17,6 @@ from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import NoReverseMatch, reverse
-from django.utils import timezone
 from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
@@ -153,7 +152,7 @@ def _connect_page(request: HttpRequest, link: AuthorizationLink, choice: Choice 
     context = {
         "link": link,
         "offer": offer,
-        "minutes": max(1, round((offer.expires_at - timezone.now()).total_seconds() / 60)),
+        "minutes": max(1, round((offer.expires_at - offer.attempt.created_at).total_seconds() / 60)),
         "own_url": own_url,
         "qr": qr.draw(own_url),
         "phone_in_wechat": browser.is_phone_in_wechat(request),

@@ -118,7 +118,7 @@ class Command(BaseCommand):
             if value != "":
                 self.stdout.write(f"  {label}: {value}")
         for problem in problems:
-            self.stdout.write(self.style.WARNING(f"  ! {problem.replace('_', ' ')}"))
+            self.stdout.write(self.style.WARNING(f"  ! {health.PROBLEMS[problem]}"))
 
     # -- tokens ------------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,119 @@
+"""Does the example site hold, and do the two ways of running the demo?
+
+Each runs in processes of its own: the site has settings of its own, and no pytest is needed for it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+MANAGE = str(CHECKOUT / "example_project" / "manage.py")
+OURS = ("DATABASE_URL", "REDIS_URL", "CELERY_BROKER_URL", "SITE_URL", "DJANGO_SETTINGS_MODULE")
+
+
+def environment(**more: str) -> dict[str, str]:
+    """A machine on which nothing is set."""
+    kept = {name: value for name, value in os.environ.items() if name not in OURS and not name.startswith("WECHAT_")}
+    paths = os.pathsep.join([path for path in sys.path if path] + [str(CHECKOUT)])
+    return {**kept, "PYTHONPATH": paths, "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8", **more}
+
+
+def run(place: Path, *command: str, timeout: float = 120, **more: str) -> str:
+    """What it printed; its success is asserted."""
+    result = subprocess.run(
+        [sys.executable, *command],
+        env=environment(**more),
+        cwd=place,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=timeout,
+        check=False,
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout + result.stderr
+
+
+def test_the_sites_own_tests_pass(tmp_path: Path) -> None:
+    said = run(tmp_path, MANAGE, "test", "--debug-mode", "example_project", DEBUG="1")
+
+    assert "\nOK" in said
+
+
+def test_no_check_complains(tmp_path: Path) -> None:
+    said = run(tmp_path, MANAGE, "check", "--fail-level", "WARNING", DEBUG="1")
+
+    assert "no issues" in said
+
+
+def test_migrations_are_complete(tmp_path: Path) -> None:
+    run(tmp_path, MANAGE, "makemigrations", "--check", "--dry-run", DEBUG="1")
+
+
+def test_every_text_is_in_chinese() -> None:
+    """A text without a translation has an empty ``msgstr``, and the compiled file is made from the same texts."""
+    folder = CHECKOUT / "example_project" / "locale" / "zh_Hans" / "LC_MESSAGES"
+    entries = (folder / "django.po").read_text(encoding="utf-8").split("\n\n")[1:]
+    compiled = (folder / "django.mo").read_bytes()
+
+    for entry in entries:
+        (text,) = re.findall(r'^msgstr(?:\[0\])? "(.+)"$', entry, re.MULTILINE)
+        assert text.replace('\\"', '"').encode() in compiled
+    used = _texts_in_templates()
+    known = {found for entry in entries for found in re.findall(r'^msgid "(.+)"$', entry, re.MULTILINE)}
+    assert used <= known
+
+
+def _texts_in_templates() -> set[str]:
+    found = set()
+    for path in (CHECKOUT / "example_project" / "shop").rglob("*.html"):
+        found |= set(re.findall(r"{% translate ['\"](.+?)['\"] %}", path.read_text(encoding="utf-8")))
+    for path in (CHECKOUT / "example_project" / "shop").glob("*.py"):
+        found |= set(re.findall(r'\b_\("(.+?)"\)', path.read_text(encoding="utf-8")))
+    return found
+
+
+@pytest.mark.slow
+def test_the_demo_proves_itself(tmp_path: Path) -> None:
+    told = run(tmp_path, "-m", "example_project.demo", "--check", timeout=400)
+
+    assert "steps came true" in told
+    assert "✗" not in told
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_the_demo_stays_up_until_it_is_stopped(tmp_path: Path) -> None:
+    demo = subprocess.Popen(
+        [sys.executable, "-m", "example_project.demo"],
+        env=environment(),
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+    )
+    try:
+        assert demo.stdout is not None
+        welcome = ""
+        ends_at = time.monotonic() + 60
+        while "Ctrl-C" not in welcome and time.monotonic() < ends_at:
+            welcome += demo.stdout.readline()
+        addresses = re.findall(r"http://127\.0\.0\.1:\d+/", welcome)
+        for address in addresses[:2]:
+            with urllib.request.urlopen(address, timeout=10) as answer:
+                assert answer.status == 200
+    finally:
+        demo.send_signal(signal.SIGINT)
+        rest, _ = demo.communicate(timeout=30)
+    assert demo.returncode == 0
+    assert "Stopped." in rest

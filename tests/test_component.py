@@ -1,0 +1,96 @@
+"""Do settings become a platform that can open pushes and speak for itself?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from wechat_open import component
+from wechat_open.exceptions import ConfigurationError
+from wechat_open.models import Component
+from wechat_open.secret import Secret
+
+OLD_KEY = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFG"
+
+
+def changed(settings: Any, alias: str = "default", **credentials: Any) -> None:
+    components = settings.WECHAT_OPEN["COMPONENTS"]
+    settings.WECHAT_OPEN = {
+        **settings.WECHAT_OPEN,
+        "COMPONENTS": {**components, alias: {**components[alias], **credentials}},
+    }
+
+
+def test_platform__is_made_of_its_settings(settings: Any) -> None:
+    settings.WECHAT_OPEN = {
+        **settings.WECHAT_OPEN,
+        "API_BASE_URL": "http://127.0.0.1:8001",
+        "TIMEOUT": (1, 2),
+        "COMPONENT_TOKEN_PARAMETER": "access_token",
+        "OPTION_API": "legacy",
+    }
+    second = component.platform("second")
+
+    assert (second.alias, second.appid) == ("second", "wx2222222222222222")
+    assert second.endpoints.appsecret == Secret("fedcba9876543210fedcba9876543210")
+    assert (second.endpoints.client.base_url, second.endpoints.client.timeout) == ("http://127.0.0.1:8001", (1, 2))
+    assert (second.endpoints.token_parameter, second.endpoints.option_api) == ("access_token", "legacy")
+
+
+def test_default_platform__needs_no_name() -> None:
+    assert component.platform() == component.platform("default")
+
+
+def test_previous_keys__come_after_the_current_pair(settings: Any) -> None:
+    changed(settings, PREVIOUS_KEYS=[{"TOKEN": "older-token", "ENCODING_AES_KEY": OLD_KEY}])
+
+    assert [pair.token for pair in component.platform().pairs] == ["default-platform-token-0001", "older-token"]
+
+
+@pytest.mark.parametrize("wrong", [OLD_KEY[:42], OLD_KEY + "x", "*" * 43])
+def test_wrong_key__is_a_configuration_error_that_does_not_show_it(settings: Any, wrong: str) -> None:
+    changed(settings, ENCODING_AES_KEY=wrong)
+
+    with pytest.raises(ConfigurationError) as refused:
+        component.platform()
+    assert wrong not in str(refused.value)
+
+
+def test_repr__shows_no_secret() -> None:
+    platform = component.platform()
+    shown = f"{platform!r} {platform.endpoints!r} {platform.endpoints.client!r} {platform.pairs!r}"
+
+    assert platform.appid in shown
+    for secret in ("0123456789abcdef", "default-platform-token", "abcdefghijklmnop"):
+        assert secret not in shown
+
+
+def test_changed_setting__is_seen_at_the_next_use(settings: Any) -> None:
+    before = component.platform()
+    changed(settings, APPSECRET="another")
+
+    assert component.platform().endpoints.appsecret != before.endpoints.appsecret
+
+
+def test_row__is_made_once(db: None) -> None:
+    platform = component.platform()
+
+    assert platform.row is platform.row
+    assert component.platform().row == platform.row
+    assert Component.objects.get().appid == platform.appid
+
+
+def test_platforms__are_all_that_are_configured() -> None:
+    assert [platform.alias for platform in component.platforms()] == ["default", "second"]
+
+
+def test_platform_of_a_row__is_found_by_its_appid(db: None) -> None:
+    row = component.platform("second").row
+
+    assert component.platform_of(row).alias == "second"
+
+
+def test_row_of_a_platform_that_is_no_longer_configured__says_what_to_do(db: None) -> None:
+    with pytest.raises(ConfigurationError, match="wxgone.*add it again, or delete its row"):
+        component.platform_of(Component.objects.create(appid="wxgone"))

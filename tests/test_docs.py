@@ -1,0 +1,213 @@
+"""Does the README say what the package does?"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import re
+from typing import Any
+
+import pytest
+from django.core.management import CommandParser, get_commands, load_command_class
+from django.dispatch import Signal
+from django.urls import resolve
+
+from tests import readme
+from tests.readme import CHECKOUT, CHINESE, ENGLISH, Page, words
+from wechat_open import exceptions, health, signals
+from wechat_open.conf import DEFAULTS
+from wechat_open.exceptions import WeChatOpenError
+from wechat_open.simulator import DEMO_OFFICIAL, Settings
+from wechat_open.simulator.__main__ import parser as simulator_parser
+from wechat_open.views import health as health_view
+
+PAGES = sorted(
+    path.relative_to(CHECKOUT).as_posix() for path in [*CHECKOUT.glob("*.rst"), *CHECKOUT.glob("docs/**/*.rst")]
+)
+
+
+@pytest.fixture(params=[ENGLISH, CHINESE])
+def page(request: pytest.FixtureRequest) -> Page:
+    return readme.read(request.param)
+
+
+@pytest.fixture
+def english() -> Page:
+    return readme.read(ENGLISH)
+
+
+# Form
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_page__renders_without_a_complaint(name: str) -> None:
+    readme.read(name)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_links__lead_to_files(name: str) -> None:
+    links = {link for link in readme.read(name).links if "://" not in link and not link.startswith(("mailto:", "#"))}
+    assert [link for link in links if not (CHECKOUT / name).parent.joinpath(link).exists()] == []
+
+
+def test_both_languages__have_the_same_code() -> None:
+    assert readme.read(CHINESE).code == readme.read(ENGLISH).code
+    assert readme.read(CHINESE).steps == readme.read(ENGLISH).steps
+
+
+def test_both_languages__have_the_same_sections() -> None:
+    assert readme.read(CHINESE).outline == readme.read(ENGLISH).outline
+
+
+def test_both_languages__name_the_same_things() -> None:
+    assert readme.read(CHINESE).literals == readme.read(ENGLISH).literals
+
+
+def test_the_two_commands__are_there(english: Page) -> None:
+    assert [code.text for code in english.code][:2] == ["pip install tox && tox -e demo", "pip install tox && tox"]
+
+
+# Code
+
+
+def test_python__parses_and_imports_what_exists(english: Page) -> None:
+    blocks = [code.text for code in english.code if code.language == "python"]
+    assert blocks
+    missing = []
+    for tree in map(ast.parse, blocks):
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom) and not node.level and node.module:
+                module = importlib.import_module(node.module)
+                missing += [alias.name for alias in node.names if not hasattr(module, alias.name)]
+    assert missing == []
+
+
+def test_simulators_credentials__are_those_it_starts_with(english: Page) -> None:
+    namespace: dict[str, Any] = {"INSTALLED_APPS": []}
+    exec(english.steps["settings"].text, namespace)  # noqa: S102 - the README is ours
+    simulated = Settings()
+    assert namespace["WECHAT_OPEN"]["COMPONENTS"] == {
+        "default": {
+            "APPID": simulated.appid,
+            "APPSECRET": simulated.appsecret,
+            "TOKEN": simulated.token,
+            "ENCODING_AES_KEY": simulated.encoding_aes_key,
+        }
+    }
+    assert DEMO_OFFICIAL in english.steps["call"].text
+
+
+def test_receivers__take_what_is_sent(english: Page, capsys: pytest.CaptureFixture[str]) -> None:
+    (code,) = (code.text for code in english.code if "@receiver" in code.text)
+    namespace: dict[str, Any] = {}
+    exec(code, namespace)  # noqa: S102 - the README is ours
+    try:
+        account = type("Account", (), {"appid": "wx1"})
+        signals.announce(signals.authorizer_authorized, account, authorizer=account, link=None, payload={"shop": 7})
+        signals.announce(signals.authorizer_unauthorized, account, authorizer=account)
+    finally:
+        signals.authorizer_authorized.disconnect(namespace["account_connected"])
+        signals.authorizer_unauthorized.disconnect(namespace["account_gone"])
+    assert capsys.readouterr().out == "wx1 belongs to shop 7\nwx1 was taken back by its owner\n"
+
+
+# Names
+
+
+def test_settings_table__is_conf(page: Page) -> None:
+    rows = [[words(entry) for entry in row[:2]] for row in page.table_with("COMPONENTS")]
+    assert {name: ast.literal_eval(default) for (name,), (default,) in rows} == DEFAULTS
+    assert [name for (name,), _ in rows] == list(DEFAULTS)
+
+
+def test_every_setting__is_explained(page: Page) -> None:
+    assert all(meaning.astext().strip() for _, _, meaning in page.table_with("COMPONENTS"))
+
+
+def test_signals_table__is_the_module(page: Page) -> None:
+    rows = [[words(entry) for entry in row[:2]] for row in page.table_with("authorizer_authorized")]
+    assert [name for (name,), _ in rows] == [name for name, value in vars(signals).items() if isinstance(value, Signal)]
+    for (name,), arguments in rows:
+        described = re.search(rf"^``{name}``$((?:\n .*)+)", inspect.getdoc(signals) or "", re.MULTILINE)
+        assert described, name
+        assert set(arguments) == set(re.findall(r"``([a-z]+)``", described[1])), name
+
+
+def test_exceptions__exist(page: Page) -> None:
+    named = {name for row in page.table_with("APIError") for name in words(row[0])}
+    named |= {
+        name for name in page.literals if re.fullmatch(r"[A-Z][a-z]+[A-Za-z]*", name) and hasattr(exceptions, name)
+    }
+    assert len(named) > 10
+    assert all(issubclass(getattr(exceptions, name), WeChatOpenError) for name in named)
+    assert page.table_with("APIError")
+
+
+def test_commands__exist_with_their_options(page: Page) -> None:
+    rows = page.table_with("status")
+    parsers = subcommands()
+    assert [words(row[0])[0].split()[0] for row in rows] == list(parsers)
+    for row in rows:
+        name = words(row[0])[0].split()[0]
+        options = [word for word in words(row[1]) if word.startswith("--")]
+        assert set(options) <= set(parsers[name]._option_string_actions), name
+
+
+def test_commands_in_the_text__are_understood(page: Page) -> None:
+    """By their own parsers, with a value for each word in capitals."""
+    parsers = subcommands()
+    texts = [*page.literals, *(line for code in page.code for line in code.text.splitlines())]
+    seen = set()
+    for text in texts:
+        if match := re.search(r"(?:^|manage\.py )wechat_open (?P<name>[a-z-]+)(?P<rest>[^.]*)$", text):
+            parsers[match["name"]].parse_args(match["rest"].split())
+            seen.add(match["name"])
+        if "-m wechat_open.simulator" in text and "--help" not in text:
+            simulator_parser().parse_args(text.partition("wechat_open.simulator")[2].split())
+            seen.add("simulator")
+    assert seen >= {"run", "status", "push-ticket", "link", "replay", "simulator"}
+
+
+def test_commands_of_django__exist(page: Page) -> None:
+    named = re.findall(r"manage\.py (\w+)", "\n".join([*page.literals, *(code.text for code in page.code)]))
+    assert set(named) - set(get_commands()) == set()
+
+
+def test_addresses_of_the_console__are_answered(page: Page) -> None:
+    urls = [word for word in page.literals if word.startswith("https://platform.example.com/")]
+    views = {
+        resolve(url.removeprefix("https://platform.example.com").replace("$APPID$", "wx1")).view_name for url in urls
+    }
+    assert views == {"wechat_open:events", "wechat_open:messages", "wechat_open:authorize"}
+    for path in (
+        word.replace("ALIAS", "second").replace("$APPID$", "wx1") for word in page.literals if "ALIAS/" in word
+    ):
+        assert resolve(path).kwargs["alias"] == "second"
+
+
+def test_problems_table__is_the_report(page: Page) -> None:
+    named = {word for row in page.table_with("ticket_late") for word in words(row[0])}
+    yields = [node for node in ast.walk(ast.parse(inspect.getsource(health))) if isinstance(node, ast.Yield)]
+    said = {node.value for found in yields for node in ast.walk(found) if isinstance(node, ast.Constant)}
+    without_report = set(re.findall(r'"problems": \["(\w+)"\]', inspect.getsource(health_view)))
+    assert named == {word for word in said if isinstance(word, str)} | without_report
+
+
+def test_versions__are_those_of_the_package(page: Page) -> None:
+    text = page.document.astext()
+    pyproject = (CHECKOUT / "pyproject.toml").read_text(encoding="utf-8")
+    python = re.findall(r'"Programming Language :: Python :: (\d\.\d+)"', pyproject)
+    django = re.findall(r'"Framework :: Django :: (\d\.\d+)"', pyproject)
+    assert python
+    assert re.search(rf"Python {re.escape(python[0])} (to|至) {re.escape(python[-1])}", text)
+    assert django
+    assert all(re.search(rf"Django [^;；]*{re.escape(version)}", text) for version in django)
+
+
+def subcommands() -> dict[str, CommandParser]:
+    """The subcommands of ``manage.py wechat_open`` and their parsers."""
+    parser = load_command_class("wechat_open", "wechat_open").create_parser("manage.py", "wechat_open")
+    (choices,) = (action.choices for action in parser._actions if action.dest == "subcommand")
+    assert choices
+    return dict(choices)

@@ -1,0 +1,372 @@
+"""Do we ask WeChat in its own words, and believe only a whole answer?"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+import responses
+from django.views.debug import ExceptionReporter
+
+from wechat_open.client import Client
+from wechat_open.endpoints import (
+    AUTHORIZER_TOKEN,
+    COMPONENT_TOKEN,
+    CREATE_PREAUTHCODE,
+    GET_AUTHORIZER_INFO,
+    GET_AUTHORIZER_LIST,
+    PATH,
+    QUERY_AUTH,
+    START_PUSH_TICKET,
+    AuthorizerInfo,
+    Endpoints,
+    Grant,
+    Listed,
+    NewToken,
+    PreAuthCode,
+    Refreshed,
+)
+from wechat_open.exceptions import APIError, Unreachable
+from wechat_open.secret import Secret
+
+BASE = "https://api.weixin.qq.com"
+COMPONENT = "wx1111111111111111"
+ACCOUNT = "wxf8b4f85f3a794e77"
+TOKEN = Secret("canary-component-token")
+TWO_HOURS = timedelta(hours=2)
+ENDPOINTS = Endpoints(Client(BASE, (1, 1)), COMPONENT, Secret("canary-appsecret"))
+
+FUNC_INFO = [{"funcscope_category": {"id": 1}}, {"funcscope_category": {"id": 15}}]
+PAIR = {
+    "authorizer_access_token": "canary-access",
+    "expires_in": 7200,
+    "authorizer_refresh_token": "refreshtoken@@@canary",
+}
+GRANT = {"authorization_info": {"authorizer_appid": ACCOUNT, **PAIR, "func_info": FUNC_INFO}}
+INFO = {
+    "authorizer_info": {"nick_name": "街角小店", "user_name": "gh_1"},
+    "authorization_info": {
+        "authorizer_appid": ACCOUNT,
+        "authorizer_refresh_token": "refreshtoken@@@canary",
+        "func_info": FUNC_INFO,
+    },
+}
+ENTRY = {"authorizer_appid": ACCOUNT, "refresh_token": "refreshtoken@@@canary", "auth_time": 1700000000}
+
+
+@pytest.fixture
+def wechat() -> Iterator[responses.RequestsMock]:
+    with responses.RequestsMock() as mock:
+        yield mock
+
+
+def said(wechat: responses.RequestsMock) -> Any:
+    """The body of the only request."""
+    assert len(wechat.calls) == 1
+    return json.loads(wechat.calls[0].request.body or "null")
+
+
+def query(wechat: responses.RequestsMock) -> dict[str, str]:
+    found: dict[str, str] = wechat.calls[0].request.params  # type: ignore[attr-defined]
+    return found
+
+
+class TestAsking:
+    def test_start_push_ticket__names_the_secret_in_its_own_way(self, wechat: responses.RequestsMock) -> None:
+        wechat.post(BASE + START_PUSH_TICKET, json={"errcode": 0, "errmsg": "in a normal state"})
+
+        assert ENDPOINTS.start_push_ticket() == "in a normal state"
+        assert said(wechat) == {"component_appid": COMPONENT, "component_secret": "canary-appsecret"}
+        assert query(wechat) == {}
+
+    def test_component_token__takes_secret_and_ticket(self, wechat: responses.RequestsMock) -> None:
+        wechat.post(BASE + COMPONENT_TOKEN, json={"component_access_token": "new", "expires_in": 7200})
+
+        assert ENDPOINTS.component_token(Secret("ticket@@@one")) == NewToken(Secret("new"), TWO_HOURS)
+        assert said(wechat) == {
+            "component_appid": COMPONENT,
+            "component_appsecret": "canary-appsecret",
+            "component_verify_ticket": "ticket@@@one",
+        }
+        assert query(wechat) == {}
+
+    def test_create_preauthcode__lives_as_long_as_wechat_says(self, wechat: responses.RequestsMock) -> None:
+        wechat.post(BASE + CREATE_PREAUTHCODE, json={"pre_auth_code": "preauthcode@@@one", "expires_in": 1800})
+
+        code = ENDPOINTS.create_preauthcode(TOKEN)
+        assert code == PreAuthCode(Secret("preauthcode@@@one"), timedelta(minutes=30))
+        assert said(wechat) == {"component_appid": COMPONENT}
+        assert query(wechat) == {"component_access_token": TOKEN.reveal()}
+
+    def test_query_auth__brings_the_grant_with_wechats_time(self, wechat: responses.RequestsMock) -> None:
+        wechat.post(BASE + QUERY_AUTH, json=GRANT, headers={"Date": "Sun, 22 Nov 2026 08:00:00 GMT"})
+
+        assert ENDPOINTS.query_auth(TOKEN, Secret("queryauthcode@@@one")) == Grant(
+            appid=ACCOUNT,
+            access=NewToken(Secret("canary-access"), TWO_HOURS),
+            refresh_token=Secret("refreshtoken@@@canary"),
+            func_info=(1, 15),
+            answered_at=datetime(2026, 11, 22, 8, tzinfo=timezone.utc),
+        )
+        assert said(wechat) == {"component_appid": COMPONENT, "authorization_code": "queryauthcode@@@one"}
+        assert query(wechat) == {"component_access_token": TOKEN.reveal()}
+
+    @pytest.mark.parametrize("empty", [{}, {"authorizer_access_token": "", "authorizer_refresh_token": ""}])
+    def test_query_auth_of_an_account_without_apis__has_no_tokens(
+        self, wechat: responses.RequestsMock, empty: dict[str, str]
+    ) -> None:
+        wechat.post(BASE + QUERY_AUTH, json={"authorization_info": {"authorizer_appid": ACCOUNT, **empty}})
+
+        grant = ENDPOINTS.query_auth(TOKEN, Secret("code"))
+        assert (grant.access, grant.refresh_token, grant.func_info) == (None, Secret(), ())
+
+    def test_authorizer_token__brings_the_pair(self, wechat: responses.RequestsMock) -> None:
+        wechat.post(BASE + AUTHORIZER_TOKEN, json=PAIR)
+
+        assert ENDPOINTS.authorizer_token(TOKEN, ACCOUNT, Secret("refreshtoken@@@old")) == Refreshed(
+            NewToken(Secret("canary-access"), TWO_HOURS), Secret("refreshtoken@@@canary")
+        )
+        assert said(wechat) == {
+            "component_appid": COMPONENT,
+            "authorizer_appid": ACCOUNT,
+            "authorizer_refresh_token": "refreshtoken@@@old",
+        }
+        assert query(wechat) == {"component_access_token": TOKEN.reveal()}
+
+    @pytest.mark.parametrize("empty", [{}, {"authorizer_refresh_token": ""}, {"authorizer_refresh_token": None}])
+    def test_authorizer_token_without_a_refresh_token__is_good(
+        self, wechat: responses.RequestsMock, empty: dict[str, Any]
+    ) -> None:
+        wechat.post(BASE + AUTHORIZER_TOKEN, json={"authorizer_access_token": "a", "expires_in": "7200", **empty})
+
+        refreshed = ENDPOINTS.authorizer_token(TOKEN, ACCOUNT, Secret("old"))
+        assert refreshed == Refreshed(NewToken(Secret("a"), TWO_HOURS), Secret())
+
+    def test_authorizer_info__brings_profile_and_permissions(self, wechat: responses.RequestsMock) -> None:
+        wechat.post(BASE + GET_AUTHORIZER_INFO, json=INFO)
+
+        assert ENDPOINTS.authorizer_info(TOKEN, ACCOUNT) == AuthorizerInfo(
+            profile={"nick_name": "街角小店", "user_name": "gh_1"},
+            refresh_token=Secret("refreshtoken@@@canary"),
+            func_info=(1, 15),
+        )
+        assert said(wechat) == {"component_appid": COMPONENT, "authorizer_appid": ACCOUNT}
+
+    def test_authorizer_info_without_a_refresh_token__is_good(self, wechat: responses.RequestsMock) -> None:
+        wechat.post(BASE + GET_AUTHORIZER_INFO, json={"authorizer_info": {}, "authorization_info": {}})
+
+        assert ENDPOINTS.authorizer_info(TOKEN, ACCOUNT) == AuthorizerInfo({}, Secret(), ())
+
+    def test_authorizer_list__is_asked_by_500(self, wechat: responses.RequestsMock) -> None:
+        bare = {"authorizer_appid": "wxbare", "auth_time": "1700000001"}
+        wechat.post(BASE + GET_AUTHORIZER_LIST, json={"total_count": 502, "list": [ENTRY, bare]})
+
+        page = ENDPOINTS.authorizer_list(TOKEN, 500)
+        first = datetime.fromtimestamp(1700000000, timezone.utc)
+        assert page.total_count == 502
+        assert page.authorizers == (
+            Listed(ACCOUNT, Secret("refreshtoken@@@canary"), first),
+            Listed("wxbare", Secret(), first + timedelta(seconds=1)),
+        )
+        assert said(wechat) == {"component_appid": COMPONENT, "offset": 500, "count": 500}
+
+    def test_empty_list__is_a_page(self, wechat: responses.RequestsMock) -> None:
+        wechat.post(BASE + GET_AUTHORIZER_LIST, json={"total_count": 0, "list": []})
+
+        assert ENDPOINTS.authorizer_list(TOKEN).authorizers == ()
+
+    def test_token_parameter__is_a_setting(self, wechat: responses.RequestsMock) -> None:
+        wechat.post(BASE + CREATE_PREAUTHCODE, json={"pre_auth_code": "c", "expires_in": 600})
+        endpoints = Endpoints(ENDPOINTS.client, COMPONENT, Secret("s"), token_parameter="access_token")
+
+        endpoints.create_preauthcode(TOKEN)
+        assert query(wechat) == {"access_token": TOKEN.reveal()}
+
+
+class TestOptions:
+    @pytest.mark.parametrize(
+        ("option_api", "prefix", "parameter"),
+        [("current", "", "access_token"), ("legacy", "api_", "component_access_token")],
+    )
+    def test_addresses__are_a_setting(
+        self, wechat: responses.RequestsMock, option_api: str, prefix: str, parameter: str
+    ) -> None:
+        endpoints = Endpoints(ENDPOINTS.client, COMPONENT, Secret("s"), option_api=option_api)
+        asked = {"component_appid": COMPONENT, "authorizer_appid": ACCOUNT, "option_name": "voice_recognize"}
+        wechat.post(f"{BASE}{PATH}{prefix}get_authorizer_option", json={"option_name": "v", "option_value": "1"})
+        wechat.post(f"{BASE}{PATH}{prefix}set_authorizer_option", json={"errcode": 0, "errmsg": "ok"})
+
+        assert endpoints.get_option(TOKEN, ACCOUNT, "voice_recognize") == "1"
+        endpoints.set_option(TOKEN, ACCOUNT, "voice_recognize", "0")
+
+        got, put = (json.loads(call.request.body or "") for call in wechat.calls)
+        assert (got, put) == (asked, {**asked, "option_value": "0"})
+        assert all(call.request.params == {parameter: TOKEN.reveal()} for call in wechat.calls)  # type: ignore[attr-defined]
+
+    def test_answer_without_a_value__is_unusable(self, wechat: responses.RequestsMock) -> None:
+        wechat.post(f"{BASE}{PATH}get_authorizer_option", json={"option_name": "voice_recognize"})
+
+        with pytest.raises(Unreachable, match="option_value"):
+            ENDPOINTS.get_option(TOKEN, ACCOUNT, "voice_recognize")
+
+
+def without(data: dict[str, Any], name: str) -> dict[str, Any]:
+    return {key: value for key, value in data.items() if key != name}
+
+
+TICKET = Secret("ticket@@@canary")
+CODE = Secret("queryauthcode@@@canary")
+OLD = Secret("refreshtoken@@@canary-old")
+CALLS: dict[str, Callable[[], object]] = {
+    START_PUSH_TICKET: ENDPOINTS.start_push_ticket,
+    COMPONENT_TOKEN: lambda: ENDPOINTS.component_token(TICKET),
+    CREATE_PREAUTHCODE: lambda: ENDPOINTS.create_preauthcode(TOKEN),
+    QUERY_AUTH: lambda: ENDPOINTS.query_auth(TOKEN, CODE),
+    AUTHORIZER_TOKEN: lambda: ENDPOINTS.authorizer_token(TOKEN, ACCOUNT, OLD),
+    GET_AUTHORIZER_INFO: lambda: ENDPOINTS.authorizer_info(TOKEN, ACCOUNT),
+    GET_AUTHORIZER_LIST: lambda: ENDPOINTS.authorizer_list(TOKEN),
+}
+
+
+def tokens(name: str) -> list[dict[str, Any]]:
+    """A token's answers that lack something."""
+    good = {name: "canary-new-token", "expires_in": 7200}
+    lives = [None, "soon", "", [], 0, -1, 10**9, 10**30, float("inf"), float("nan"), {"a": 1}]
+    return [
+        {},
+        without(good, name),
+        without(good, "expires_in"),
+        *({**good, name: bad} for bad in ("", None, 0, 7, ["canary-new-token"], {"canary": "token"})),
+        *({**good, "expires_in": bad} for bad in lives),
+    ]
+
+
+MALFORMED: list[tuple[str, Any]] = [
+    *((COMPONENT_TOKEN, bad) for bad in tokens("component_access_token")),
+    *((CREATE_PREAUTHCODE, bad) for bad in tokens("pre_auth_code")),
+    *((AUTHORIZER_TOKEN, bad) for bad in tokens("authorizer_access_token")),
+    (AUTHORIZER_TOKEN, {**PAIR, "authorizer_refresh_token": ["canary"]}),
+    (AUTHORIZER_TOKEN, {**PAIR, "authorizer_refresh_token": 7}),
+    (AUTHORIZER_TOKEN, {**PAIR, "authorizer_appid": "wxanother"}),
+    (AUTHORIZER_TOKEN, {**PAIR, "authorizer_appid": 7}),
+    (QUERY_AUTH, {}),
+    (QUERY_AUTH, {"authorization_info": None}),
+    (QUERY_AUTH, {"authorization_info": [GRANT["authorization_info"]]}),
+    *(
+        (QUERY_AUTH, {"authorization_info": {**GRANT["authorization_info"], **bad}})
+        for bad in (
+            {"authorizer_appid": ""},
+            {"authorizer_appid": None},
+            {"authorizer_appid": 7},
+            {"authorizer_access_token": ["canary"]},
+            {"authorizer_refresh_token": {"canary": 1}},
+            {"authorizer_refresh_token": 7},
+            {"expires_in": None},
+            {"expires_in": 0},
+        )
+    ),
+    (GET_AUTHORIZER_INFO, {}),
+    (GET_AUTHORIZER_INFO, without(INFO, "authorizer_info")),
+    (GET_AUTHORIZER_INFO, without(INFO, "authorization_info")),
+    (GET_AUTHORIZER_INFO, {**INFO, "authorizer_info": []}),
+    (GET_AUTHORIZER_INFO, {**INFO, "authorization_info": "text"}),
+    (GET_AUTHORIZER_INFO, {**INFO, "authorization_info": {"authorizer_refresh_token": 7}}),
+    (GET_AUTHORIZER_INFO, {**INFO, "authorization_info": {"authorizer_appid": "wxanother"}}),
+    (GET_AUTHORIZER_LIST, {}),
+    (GET_AUTHORIZER_LIST, {"list": [ENTRY]}),
+    (GET_AUTHORIZER_LIST, {"total_count": 1}),
+    *(
+        (GET_AUTHORIZER_LIST, {"total_count": 1, "list": bad})
+        for bad in (
+            None,
+            "text",
+            {"a": ENTRY},
+            ["text"],
+            [None],
+            [[ENTRY]],
+            *([ENTRY, without(ENTRY, name)] for name in ("authorizer_appid", "auth_time")),
+            *([{**ENTRY, "auth_time": time}] for time in (None, "yesterday", 10**30, float("nan"), float("inf"), [])),
+            [{**ENTRY, "authorizer_appid": 7}],
+            [{**ENTRY, "refresh_token": 7}],
+        )
+    ),
+    *((GET_AUTHORIZER_LIST, {"total_count": total, "list": [ENTRY]}) for total in (None, "many", [], float("inf"))),
+]
+
+
+def error_page(error: BaseException) -> str:
+    """What Django's error page, or its mail to the admins, shows of our frames and their variables."""
+    trace = error.__traceback__
+    while trace and "wechat_open" not in Path(trace.tb_frame.f_code.co_filename).parts:
+        trace = trace.tb_next
+    assert trace
+    return ExceptionReporter(None, type(error), error, trace).get_traceback_html()  # type: ignore[no-any-return]
+
+
+class TestMalformedAnswers:
+    @pytest.mark.parametrize(("path", "answer"), MALFORMED)
+    def test_half_an_answer__is_none_and_shows_no_secret(
+        self, wechat: responses.RequestsMock, path: str, answer: Any
+    ) -> None:
+        wechat.post(BASE + path, body=json.dumps(answer))
+
+        with pytest.raises(Unreachable) as failed:
+            CALLS[path]()
+        assert failed.value.path == path
+        assert "canary" not in str(failed.value)
+
+    @pytest.mark.parametrize("path", list(CALLS))
+    def test_picture_instead_of_json__is_unusable(self, wechat: responses.RequestsMock, path: str) -> None:
+        wechat.post(BASE + path, body=b"\xff\xd8\xff\xe0", content_type="image/jpeg")
+
+        with pytest.raises(Unreachable, match="not JSON"):
+            CALLS[path]()
+
+    @pytest.mark.parametrize("path", list(CALLS))
+    def test_errcode__is_raised_with_its_path(self, wechat: responses.RequestsMock, path: str) -> None:
+        wechat.post(BASE + path, json={"errcode": 45009, "errmsg": "reach max api daily quota limit"})
+
+        with pytest.raises(APIError) as refused:
+            CALLS[path]()
+        assert (refused.value.errcode, refused.value.path) == (45009, path)
+
+
+class TestErrorPages:
+    @pytest.mark.parametrize(
+        ("path", "answer"),
+        [
+            (START_PUSH_TICKET, {"errcode": 40125, "errmsg": "invalid appsecret=canary-appsecret"}),
+            (COMPONENT_TOKEN, {"component_access_token": "canary-new-token"}),
+            (CREATE_PREAUTHCODE, {"pre_auth_code": "preauthcode@@@canary", "expires_in": 0}),
+            (QUERY_AUTH, {"authorization_info": {**PAIR, "authorizer_appid": ""}}),
+            (QUERY_AUTH, {"authorization_info": {**PAIR, "authorizer_appid": ACCOUNT, "expires_in": 0}}),
+            (AUTHORIZER_TOKEN, {**PAIR, "expires_in": "soon"}),
+            (AUTHORIZER_TOKEN, {**PAIR, "authorizer_refresh_token": ["canary"]}),
+            (AUTHORIZER_TOKEN, {"errcode": 61023, "errmsg": "refresh_token refreshtoken@@@canary is invalid"}),
+            (GET_AUTHORIZER_INFO, without(INFO, "authorizer_info")),
+            (GET_AUTHORIZER_LIST, {"total_count": 1, "list": [without(ENTRY, "auth_time")]}),
+            (GET_AUTHORIZER_LIST, {"total_count": 1, "list": [ENTRY, "text"]}),
+            (GET_AUTHORIZER_LIST, {"list": [ENTRY]}),
+        ],
+    )
+    def test_error_page__shows_no_secret(self, wechat: responses.RequestsMock, path: str, answer: Any) -> None:
+        wechat.post(BASE + path, json=answer)
+
+        with pytest.raises((APIError, Unreachable)) as failed:
+            CALLS[path]()
+        page = error_page(failed.value)
+        assert "endpoints.py" in page
+        assert "canary" not in page
+
+    def test_error_page_of_a_lost_call__shows_no_secret(self, wechat: responses.RequestsMock) -> None:
+        wechat.post(BASE + COMPONENT_TOKEN, body=ConnectionError("canary"))
+
+        with pytest.raises(Unreachable) as failed:
+            CALLS[COMPONENT_TOKEN]()
+        page = error_page(failed.value)
+        assert "client.py" in page
+        assert "canary" not in page
