@@ -75,7 +75,7 @@ class Page(HTMLParser):
     def summary(self) -> str:
         """For messages: without the query, in which codes and tokens stand."""
         path = urlsplit(self.url).path.split("/authorized/")[0]
-        return f"The page {self.origin}{path} (HTTP {self.status}: {self.text[:160]!r})"
+        return f"The page {self.origin}{path} (HTTP {self.status}: {self.text[:400]!r})"
 
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
         given = {name: value or "" for name, value in attributes}

@@ -49,8 +49,8 @@ def check(folder: Path) -> int:
     with everything(folder) as demo:
         from . import story
 
-        print(f"The whole grant, running: site {demo.site}, WeChat {demo.simulator}.")
-        print(f"Ready after {time.monotonic() - started:.1f} seconds.\n", flush=True)
+        print(f"The whole of a grant. Site {demo.site}, WeChat {demo.simulator}")
+        print(f"Ready after {time.monotonic() - started:.1f} seconds\n", flush=True)
         told = story.tell(story.Story(demo.site, demo.simulator, demo.password))
     if not told:
         print(f"The last lines of the log:\n{tail(folder / 'demo.log')}")
@@ -73,11 +73,11 @@ WELCOME = """
   WeChat        {demo.simulator}/   (simulated: its accounts, what it pushed, what followers write)
 
   Connect an account, in a minute:
-    1  Open the site and press "Enter as the demo user".
-    2  Press "Connect an account".
-    3  Press "Authorize on this computer": WeChat's page opens.
-    4  Press "Authorize" there: you are back, and the account is on the page.
-    5  Press "Say hello to WeChat": the site calls WeChat in the account's name.
+    1  Open the site and press "Enter as the demo user" (以演示用户进入).
+    2  Press "Connect an account" (连接账号).
+    3  Press "Authorize on this computer" (在这台电脑上授权): WeChat's page opens.
+    4  Press "Authorize" (授权) there: you are back, and the account is on the page.
+    5  Press "Say hello to WeChat" (向微信问声好): the site calls WeChat in its name.
 
   The admin     {demo.site}/admin/   user demo, password {demo.password}
   The log       {log}
@@ -199,8 +199,12 @@ def _thread(work: Callable[[], object], name: str, stop: Callable[[], object]) -
 
 
 def tail(log: Path) -> str:
+    """The end of the log, without the looks of the story itself."""
+    from .story import LOOKS
+
     with log.open(encoding="utf-8") as lines:
-        return "".join(f"  {line}" for line in deque(lines, LOG_LINES))
+        told = (line for line in lines if not any(look in line for look in LOOKS))
+        return "".join(f"  {line}" for line in deque(told, LOG_LINES))
 
 
 def _interrupt(*args: object) -> None:

@@ -18,6 +18,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TextIO, TypeVar
 
 import requests
@@ -35,6 +36,8 @@ REFRESH = "/cgi-bin/component/api_authorizer_token"
 QUERY_AUTH = "/cgi-bin/component/api_query_auth"
 WHO_AM_I = "/cgi-bin/account/getaccountbasicinfo"
 LOGIN_PAGE = "/cgi-bin/componentloginpage"
+LOOKS = ("GET /_simulator/", f"GET {WHO_AM_I}")
+"""What the story asks WeChat all the time; a log is easier to read without it."""
 
 _T = TypeVar("_T")
 
@@ -91,6 +94,7 @@ class Story:
         self.appid = ""
         self.name = ""
         self.exchanged_before = 0
+        self.murmur: Callable[[str], None] = lambda text: None
 
     # What the story can do
 
@@ -190,7 +194,7 @@ class Story:
         self.back = self.browser.press(page, "confirm")
         return f"WeChat's page took the Referer; account {self.appid}"
 
-    @step("The grant comes back by redirect and by push, and is exchanged once")
+    @step("Redirect and push bring the grant, exchanged once")
     def returned(self) -> str:
         from wechat_open.models import AuthorizationLink, Push
 
@@ -223,7 +227,7 @@ class Story:
                 raise Failed(f"The home page does not show {text!r}.")
         return f"{self.name}, {row.get_kind_display()}, {len(granted)} permission sets, on the home page too"
 
-    @step(f"Tokens live {LIFE} seconds: beat renews them before they end", within=30 + LIFE * (RENEWALS + 1))
+    @step(f"Tokens that live {LIFE} seconds: beat renews in time", within=30 + LIFE * (RENEWALS + 1))
     def renewed(self) -> str:
         self.control("settings", token_life=LIFE)
         granted_at = self.at_wechat()["grant"]["auth_time"]
@@ -238,6 +242,7 @@ class Story:
         renewals_at_wechat, looks = self.at_wechat()["refreshes"], 0
         spare: list[float] = []
         while len(spare) < RENEWALS:
+            self.murmur(f"{len(spare)} of {RENEWALS} renewals")
             time.sleep(0.4)
             now = self._with_working_token()
             looks += 1
@@ -252,13 +257,13 @@ class Story:
         if renewals_at_wechat != RENEWALS:
             raise Failed(f"WeChat was asked {renewals_at_wechat} times for {RENEWALS} renewals.")
         left = ", ".join(f"{seconds:.0f}" for seconds in spare)
-        return f"{RENEWALS} renewals with {left} seconds left; {looks} looks at the database, WeChat took every token"
+        return f"{RENEWALS} renewals, {left} seconds ahead; WeChat took the token at all {looks} looks"
 
     def _with_working_token(self) -> Any:
         """The row, whose token WeChat takes. Between WeChat's answer and the commit it is an old one: look again."""
         for _ in range(10):
             row = self.account()
-            if row.access_token_expires_at < _database_time():
+            if _has_ended(row):
                 raise Failed("The token in the database has ended, and nobody has renewed it.")
             if self.accepted(row.reveal("access_token").reveal()):
                 return row
@@ -279,26 +284,28 @@ class Story:
         page = self.browser.press(self.home(), "Connect an account", about="/connect/")
         page.link_to(LOGIN_PAGE)
         self.until(self._component_token, "The database has WeChat's new component token")
-        return "the connect page came with the first click, and a new token with it"
+        return "the connect page came at the first click, with a new token"
 
-    @step("A refresh rotates the refresh token and its answer is lost: the ladder heals", within=30 + 2 * LIFE)
+    @step("A refresh is done, its answer lost: the ladder heals", within=30 + 2 * LIFE)
     def answer_lost(self) -> str:
         info = "/cgi-bin/component/api_get_authorizer_info"
         asked = self.calls(info)
         self.control("faults", path=REFRESH, lost=True, appid=self.appid)
-        self.until(lambda: not self.control("state")["faults"], "A refresh is answered by silence", every=0.3)
+        self.murmur("waiting for beat")
+        self.until(lambda: not self.control("state")["faults"], "Beat renews, and hears nothing", every=0.3)
         lost_at = time.monotonic()
+        self.murmur("healing")
         self.until(self._healed, "The database has the tokens that WeChat has", every=0.3)
         if self.calls(info) == asked:
             raise Failed("Nobody asked WeChat for the refresh token that was lost.")
-        return f"the lost refresh token came from WeChat's record, {time.monotonic() - lost_at:.1f} seconds later"
+        return f"{time.monotonic() - lost_at:.1f} seconds later, with the refresh token on WeChat's record"
 
     def _healed(self) -> bool:
         row, grant = self.account(), self.at_wechat()["grant"]
         held = row.reveal("access_token").reveal(), row.reveal("refresh_token").reveal()
         return held == (grant["access_token"], grant["refresh_token"]) and row.failures == 0
 
-    @step("The owner cancels: the account is marked, and calls are refused")
+    @step("The owner cancels: account marked, calls refused")
     def cancelled(self) -> str:
         from wechat_open.models import Authorizer
 
@@ -333,11 +340,11 @@ def _life(row: Any) -> float:
     return float((row.access_token_expires_at - row.access_token_obtained_at).total_seconds())
 
 
-def _database_time() -> Any:
-    from wechat_open import clock
-    from wechat_open.models import Component
+def _has_ended(row: Any) -> bool:
+    """By the database's clock; the row may have been renewed since it was read."""
+    from django.db.models.functions import Now
 
-    return Component.objects.annotate(read_at=clock.read()).values_list("read_at", flat=True)[0]
+    return bool(type(row).objects.filter(pk=row.pk, access_token_expires_at__lt=Now()).exists())
 
 
 def _between(text: str, start: str, end: str) -> str:
@@ -352,7 +359,8 @@ def tell(story: Story, out: TextIO | None = None, steps: Sequence[Step] = STEPS)
     teller = Teller(out or sys.stdout, steps)
     started = time.monotonic()
     for number, chapter in enumerate(steps, 1):
-        teller.begin(number, chapter.name)
+        story.murmur = partial(teller.murmur, number, chapter.name)
+        story.murmur("")
         step_started = time.monotonic()
         story.deadline = step_started + chapter.within
         try:
@@ -376,26 +384,31 @@ class Teller:
     def __init__(self, out: TextIO, steps: Sequence[Step]) -> None:
         self.out = out
         self.steps = steps
-        self.terminal = out.isatty()
-        self.colours = self.terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+        self.live = out.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+        self.colours = self.live and not os.environ.get("NO_COLOR")
         self.width = max(len(chapter.name) for chapter in steps) + 2
 
-    def begin(self, number: int, name: str) -> None:
-        if self.terminal:
-            print(self._line("·", number, name), end="\r", file=self.out, flush=True)
+    def murmur(self, number: int, name: str, text: str) -> None:
+        """What goes on in this moment; the next line takes its place."""
+        if self.live:
+            print(f"\033[2K{self._line('·', number, name)} {self._paint(text, 2)}", end="\r", file=self.out, flush=True)
 
     def done(self, number: int, name: str, took: float, seen: str) -> None:
-        print(f"{self._line(self._paint(self._sign('✓', '+'), 32), number, name)} {took:6.1f} s", file=self.out)
+        self._end_line(self._paint(self._sign("✓", "+"), 32), number, name, took)
         print(f"        {self._paint(seen, 2)}", file=self.out, flush=True)
 
     def failed(self, number: int, name: str, took: float, reason: str) -> None:
-        print(f"{self._line(self._paint(self._sign('✗', 'x'), 31), number, name)} {took:6.1f} s", file=self.out)
+        self._end_line(self._paint(self._sign("✗", "x"), 31), number, name, took)
         print(f"\nFailed at step {number} of {len(self.steps)}: {name}", file=self.out)
         print(f"{reason}\n", file=self.out, flush=True)
 
     def end(self, took: float) -> None:
         summary = f"All {len(self.steps)} steps came true in {took:.0f} seconds."
         print(f"\n{self._paint(summary, 1)}", file=self.out, flush=True)
+
+    def _end_line(self, sign: str, number: int, name: str, took: float) -> None:
+        clear = "\033[2K" if self.live else ""
+        print(f"{clear}{self._line(sign, number, name)} {took:6.1f} s", file=self.out)
 
     def _line(self, sign: str, number: int, name: str) -> str:
         return f"  {sign} {number:2} {name:<{self.width}}"

@@ -58,7 +58,7 @@ class Page:
 
     @cached_property
     def literals(self) -> set[str]:
-        return {literal.astext() for literal in self.document.findall(nodes.literal)}
+        return set(words(self.document))
 
     @cached_property
     def links(self) -> set[str]:
@@ -88,8 +88,8 @@ def read(name: str) -> Page:
 
 
 def words(node: nodes.Node) -> list[str]:
-    """What stands in ``literals`` below this node."""
-    return [literal.astext() for literal in node.findall(nodes.literal)]
+    """What stands in ``literals`` below this node, however their lines were broken."""
+    return [" ".join(literal.astext().split()) for literal in node.findall(nodes.literal)]
 
 
 def _code(block: nodes.literal_block) -> Code:

@@ -78,7 +78,7 @@ class TestAccount:
             api.authorizer("wxnobody").get(USERS)
 
     def test_unknown_alias__names_those_that_exist(self, platform: Platform) -> None:
-        with pytest.raises(ConfigurationError, match="'third'.*default"):
+        with pytest.raises(ConfigurationError, match=r"'third'.*default"):
             api.authorizer(OFFICIAL, component="third")
         with pytest.raises(ConfigurationError, match="'third'"):
             api.component("third")

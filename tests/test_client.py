@@ -273,6 +273,36 @@ class TestUnusable:
         assert list(chain(failed.value)) == [failed.value]
         assert not shows(failed.value, TOKEN.reveal())
 
+    @pytest.mark.parametrize("where", ["sending", "reading"])
+    def test_time_limit_in_the_middle__goes_on_without_our_frames(
+        self, wechat: responses.RequestsMock, monkeypatch: pytest.MonkeyPatch, where: str
+    ) -> None:
+        class SoftTimeLimitExceeded(Exception):
+            """Celery's, raised by a signal wherever the task is."""
+
+        def strike(*_: Any, **__: Any) -> Any:
+            raise SoftTimeLimitExceeded
+
+        if where == "reading":
+            monkeypatch.setattr(client_module, "_read", strike)
+            wechat.get(BASE + PATH, json={})
+        else:
+            wechat.add_callback("GET", BASE + PATH, strike)
+        with pytest.raises(SoftTimeLimitExceeded) as struck:
+            call()
+
+        assert [entry.name for entry in struck.traceback][-1] == "call"
+
+    def test_what_cannot_be_sent__names_its_type(self) -> None:
+        with pytest.raises(TypeError, match="object cannot be sent"):
+            call("POST", json={"media": object()})
+
+    def test_secret_in_a_body__is_sent_as_its_text(self, wechat: responses.RequestsMock) -> None:
+        wechat.post(BASE + PATH, json={})
+
+        call("POST", json={"refresh_token": Secret("refreshtoken@@@x")})
+        assert wechat.calls[0].request.body == b'{"refresh_token": "refreshtoken@@@x"}'
+
     def test_answer_that_is_cut__keeps_its_token_to_itself(self, wechat: responses.RequestsMock) -> None:
         with pytest.raises(Unreachable) as failed:
             answer(wechat, '{"authorizer_access_token": "canary-in-a-cut-answer')
@@ -383,6 +413,17 @@ class TestRealSockets:
             drip(connection, b"HTTP/1.1 200 OK\r\nX: " + b"x" * 200)
 
         self.fails_within(serve(slow), 1)
+
+    def test_data_that_lies_there_too_late__is_not_read(self) -> None:
+        ours, theirs = socket.socketpair()
+        with ours, theirs, ours.makefile("rb", buffering=0) as raw:
+            ours.settimeout(0.01)
+            late = client_module._Deadline(ours, raw)
+            theirs.sendall(b"{}")
+            time.sleep(0.02)
+
+            with pytest.raises(TimeoutError):
+                late.read(1)
 
     def test_closed_without_an_answer__is_unreachable(self, serve: Serve) -> None:
         self.fails_within(serve(request_line), 1)  # type: ignore[arg-type]

@@ -12,6 +12,7 @@ import time
 from typing import Any
 
 from celery import current_app
+from kombu import Connection
 
 logger = logging.getLogger(__name__)
 
@@ -25,12 +26,21 @@ _failed_at = float("-inf")
 def ring(task: str, *args: Any) -> bool:
     """Send the task by its name; False when the broker could not be reached."""
     global _failed_at
-    if time.monotonic() - _failed_at < LEAVE_ALONE:
-        return False
+    if current_app.main == "default" or time.monotonic() - _failed_at < LEAVE_ALONE:
+        return False  # "default" is what Celery makes up for a site that has no app of its own, and so no workers
     try:
-        current_app.signature(task, args=args).apply_async(retry=False, expires=EXPIRES, ignore_result=True)
+        with current_app.producer_or_acquire() as producer:
+            if not current_app.conf.task_always_eager:
+                _connect(producer.connection)
+            message = current_app.signature(task, args=args)
+            message.apply_async(producer=producer, retry=False, expires=EXPIRES, ignore_result=True)
     except Exception as error:  # noqa: BLE001  # transports raise what their drivers raise: no common root exists
         _failed_at = time.monotonic()
         logger.warning("The broker could not be reached (%s); the next sweep will see to it.", type(error).__name__)
         return False
     return True
+
+
+def _connect(connection: Connection) -> None:
+    """Try each host of the broker once; by itself, publishing would try for many seconds, ``retry=False`` or not."""
+    connection.ensure_connection(max_retries=len(connection.alt), interval_start=0)

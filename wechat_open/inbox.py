@@ -50,7 +50,7 @@ def receive(platform: Platform, unsealed: Unsealed) -> Push | None:
     if isinstance(event, TicketPushed):
         _store_ticket(platform.row, event)
         return None
-    return _record(platform.row, event, unsealed.plain)
+    return _record(platform.row, event, unsealed)
 
 
 def _store_ticket(component: Component, event: TicketPushed) -> None:
@@ -75,7 +75,7 @@ def _store_ticket(component: Component, event: TicketPushed) -> None:
     signals.announce(signals.push_received, type(event), component=component, event=event)
 
 
-def _record(component: Component, event: Event, plain: bytes) -> Push | None:
+def _record(component: Component, event: Event, unsealed: Unsealed) -> Push | None:
     push = Push(
         component=component,
         digest=_identity(event),
@@ -85,7 +85,7 @@ def _record(component: Component, event: Event, plain: bytes) -> Push | None:
         received_at=clock.now(),
         next_attempt_at=clock.now(),
     )
-    push.payload = push.seal("payload", plain.decode())
+    push.payload = push.seal("payload", unsealed.plain.decode())
     try:
         with transaction.atomic():
             push.save(force_insert=True)

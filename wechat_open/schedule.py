@@ -15,7 +15,7 @@ _RINGS = {
     "watch_tickets": 60,
     "sync_profiles": 60,
     "announce": 60,
-    "sweep": 300,
+    "sweep": 60,
     "prune": 6 * 60 * 60,
 }
 """Task and seconds between rings. Renewal rings often, so that tokens of any life are kept; a ring that finds nothing

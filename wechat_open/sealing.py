@@ -69,7 +69,7 @@ def digest(text: str, purpose: str) -> str:
 def decode_key(text: str) -> bytes:
     """32 bytes from URL-safe base64, padded or not; ConfigurationError otherwise."""
     try:
-        key = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+        key = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
     except (ValueError, binascii.Error):
         key = b""
     if len(key) != 32:
@@ -86,10 +86,9 @@ def key_ids() -> tuple[str, ...]:
 
 
 def _ring() -> dict[str, bytes]:
-    configured = conf.encryption_keys
-    if configured:
-        return _named(tuple(decode_key(text) for text in configured))
-    return _derived((django_settings.SECRET_KEY, *django_settings.SECRET_KEY_FALLBACKS))
+    """The configured keys first; those of SECRET_KEY open what was sealed before there were any."""
+    configured = _named(tuple(decode_key(text) for text in conf.encryption_keys))
+    return configured | _derived((django_settings.SECRET_KEY, *django_settings.SECRET_KEY_FALLBACKS))
 
 
 @lru_cache(maxsize=8)

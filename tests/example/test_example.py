@@ -57,7 +57,7 @@ def test_no_check_complains(tmp_path: Path) -> None:
 
 
 def test_migrations_are_complete(tmp_path: Path) -> None:
-    run(tmp_path, MANAGE, "makemigrations", "--check", "--dry-run", DEBUG="1")
+    run(tmp_path, MANAGE, "makemigrations", "--check", "--dry-run", DEBUG="1", DATABASE_URL="sqlite:///:memory:")
 
 
 def test_every_text_is_in_chinese() -> None:
@@ -90,6 +90,35 @@ def test_the_demo_proves_itself(tmp_path: Path) -> None:
     assert "steps came true" in told
     assert "✗" not in told
     assert list(tmp_path.iterdir()) == []
+
+
+SABOTAGED = """
+import sys
+from wechat_open.views import browser
+browser.remember = lambda *arguments: None  # the connect page gives out no cookie
+from example_project import demo
+sys.exit(demo.main(["--check"]))
+"""
+
+
+@pytest.mark.slow
+def test_a_step_that_fails_ends_the_check_with_its_name_the_reason_and_the_log(tmp_path: Path) -> None:
+    """Without the cookie, a return from WeChat cannot be told from a forged one."""
+    result = subprocess.run(
+        [sys.executable, "-c", SABOTAGED],
+        env=environment(DJANGO_SETTINGS_MODULE="example_project.settings", DEBUG="1"),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=120,
+        check=False,
+    )
+
+    assert result.returncode == 1, result.stdout + result.stderr
+    assert "Failed at step 5 of 12: Redirect and push bring the grant, exchanged once" in result.stdout
+    assert "This return cannot be used" in result.stdout
+    assert "The last lines of the log:" in result.stdout
 
 
 @pytest.mark.slow

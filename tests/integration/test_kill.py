@@ -1,8 +1,8 @@
 """What is lost when a process is killed?
 
-A real process kills itself with SIGKILL right before its first step into the outside world (a statement to the database,
-a call to WeChat, a use of the cache), the next one before its second step, and so on until one comes through. After each
-of them time passes, so that leases end, and another process does what beat rings for. Then nothing may be missing.
+A real process kills itself with SIGKILL right before its first step into the outside world (a statement to the
+database, a call to WeChat, a use of the cache), the next one before its second step, and so on until one comes through.
+Then time passes, so that leases end, another process does what beat rings for, and nothing may be missing.
 """
 
 from __future__ import annotations

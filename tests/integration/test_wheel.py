@@ -116,6 +116,7 @@ class Site:
             "DJANGO_SUPERUSER_EMAIL": "admin@example.com",
             "DJANGO_SUPERUSER_PASSWORD": PASSWORD,
             "CELERY_BROKER_URL": NO_BROKER,
+            "PIP_COMPILE": "0",  # most of what comes along is never imported
             "PYTHONUNBUFFERED": "1",
             "NO_PROXY": "127.0.0.1",
         }

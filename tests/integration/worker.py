@@ -1,8 +1,8 @@
 """What do the other processes of the site do while a test looks on?
 
-``Site`` starts this file as a program, which sets Django up once and then reads orders, one JSON object a line. For each
-it forks as many processes as were asked for, as a web server or Celery does, and lets their threads begin at one moment.
-A process can be told to kill itself right before its n-th step into the outside world.
+``Site`` starts this file as a program, which sets Django up once and then reads orders, one JSON object a line. For
+each it forks as many processes as were asked for, as a web server or Celery does, and lets their threads begin at one
+moment. A process can be told to kill itself right before its n-th step into the outside world.
 """
 
 from __future__ import annotations

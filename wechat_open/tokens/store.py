@@ -121,7 +121,7 @@ class TokenStore(Generic[_H]):
 
     def claim(self, holding: Holding) -> Claim | None:
         """Claim this one token for renewal in line; None when it changed or somebody else is at it."""
-        return self._claim(self.rows().filter(self._free(), pk=holding.pk, fence=holding.fence), holding.pk)
+        return self._claim(self.rows().filter(self._free()), holding.pk, holding.fence)
 
     def claim_due(self, limit: int) -> list[Claim]:
         """Claim up to ``limit`` rows whose time has come, the most overdue first."""
@@ -129,13 +129,13 @@ class TokenStore(Generic[_H]):
         database = connections[router.db_for_write(self.model)]
         if not database.features.has_select_for_update_skip_locked:
             seen = list(due.values_list("pk", "fence")[:limit])
-            claims = (self._claim(self._due().filter(pk=pk, fence=fence), pk) for pk, fence in seen)
+            claims = (self._claim(self._due(), pk, fence) for pk, fence in seen)
             return [claim for claim in claims if claim]
         with transaction.atomic(using=database.alias):
             keys = list(due.select_for_update(skip_locked=True).values_list("pk", flat=True)[:limit])
             self.rows().filter(pk__in=keys).update(**self._lease(), fence=F("fence") + 1)
-            rows = list(self.rows().annotate(read_at=clock.read()).filter(pk__in=keys))
-        return [self._claimed(row) for row in rows]
+            rows = self.rows().annotate(read_at=clock.read()).in_bulk(keys)
+        return [self._claimed(rows[pk]) for pk in keys]
 
     def _due(self) -> QuerySet[_H]:
         """The rows that background workers look after."""
@@ -148,10 +148,11 @@ class TokenStore(Generic[_H]):
         """An unsaved row that can seal for the claimed one: after a refresh nothing more is read."""
         raise NotImplementedError
 
-    def _claim(self, rows: QuerySet[_H], pk: int) -> Claim | None:
-        if not rows.update(**self._lease(), fence=F("fence") + 1):
+    def _claim(self, rows: QuerySet[_H], pk: int, fence: int) -> Claim | None:
+        if not rows.filter(pk=pk, fence=fence).update(**self._lease(), fence=fence + 1):
             return None
-        return self._claimed(self._get(pk=pk))
+        row = self._get(pk=pk)
+        return self._claimed(row) if row.fence == fence + 1 else None  # somebody has written in between
 
     def _lease(self) -> dict[str, Any]:
         return {"claimed_until": clock.now() + LEASE, "next_action_at": clock.now() + LEASE}

@@ -29,7 +29,7 @@ from ..exceptions import AuthorizationRefused, ConfigurationError, TicketMissing
 from ..models import AuthorizationLink
 from ..protocol import permissions
 from . import browser, qr
-from .doors import own_transactions, without_login
+from .doors import own_transactions, secret_address, without_login
 
 logger = logging.getLogger(__name__)
 
@@ -126,6 +126,7 @@ def authorize(request: HttpRequest, alias: str = DEFAULT_ALIAS) -> HttpResponse:
 
 @without_login
 @own_transactions
+@secret_address
 @never_cache
 @require_GET
 def authorize_link(request: HttpRequest, key: str) -> HttpResponse:

@@ -6,7 +6,8 @@ Said here once, and nowhere else. A view without one of these decorators enjoys 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from functools import wraps
+from typing import Any, TypeVar, cast
 
 from django.contrib.auth.decorators import login_not_required
 from django.db import connections, transaction
@@ -32,6 +33,22 @@ def without_login(view: View) -> View:
     Such a view looks for something better: a link nobody can guess, a state with its browser, a bearer token.
     """
     return login_not_required(view)
+
+
+def secret_address(view: View) -> View:
+    """Its address holds a link's key, or a state and a code.
+
+    Django writes the address of every 4xx and 5xx to its log, and mails that of a 5xx to ADMINS. What matters about
+    ours is logged by the view, without the address.
+    """
+
+    @wraps(view)
+    def unlogged(*args: Any, **kwargs: Any) -> HttpResponseBase:
+        response = view(*args, **kwargs)
+        response._has_been_logged = True  # type: ignore[attr-defined]  # Django's own mark; there is no public one
+        return response
+
+    return cast(View, unlogged)
 
 
 def from_wechat(view: View) -> View:

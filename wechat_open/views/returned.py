@@ -25,13 +25,14 @@ from ..protocol import permissions
 from ..secret import Secret
 from . import browser
 from .connect import may_authorize
-from .doors import own_transactions, without_login
+from .doors import own_transactions, secret_address, without_login
 
 logger = logging.getLogger(__name__)
 
 
 @without_login
 @own_transactions
+@secret_address
 @never_cache
 @require_GET
 def authorized(request: HttpRequest, state: str) -> HttpResponse:

@@ -1,0 +1,176 @@
+"""Do rows keep their own rules?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timezone
+from io import StringIO
+from typing import Any
+
+import pytest
+from django.core.exceptions import PermissionDenied
+from django.core.management import call_command
+from django.db import IntegrityError, transaction
+from django.urls import reverse
+
+from tests.stage import OFFICIAL
+from wechat_open import models
+from wechat_open.models import (
+    AuthorizationAttempt,
+    AuthorizationLink,
+    Authorizer,
+    CodeExchange,
+    Component,
+    Push,
+    VerifyTicket,
+    to_announce,
+    update_row,
+)
+
+AT = datetime(2026, 11, 22, 20, 30, tzinfo=timezone.utc)
+
+
+@pytest.fixture
+def owner(db: None) -> Component:
+    return Component.objects.create(appid="wxcomponent")
+
+
+def link(owner: Component, **columns: Any) -> AuthorizationLink:
+    row = AuthorizationLink(component=owner, key_digest="d" * 64, created_at=AT, expires_at=AT, **columns)
+    row.key = row.seal("key", "the-key")
+    row.save()
+    return row
+
+
+def attempt(owner: Component) -> AuthorizationAttempt:
+    return AuthorizationAttempt.objects.create(
+        link=link(owner), state_digest="s", browser_digest="b", pre_auth_code_digest="p", created_at=AT, expires_at=AT
+    )
+
+
+ROWS: dict[str, Callable[[Component], object]] = {
+    "component": lambda owner: Component.objects.create(appid=owner.appid),
+    "ticket": lambda owner: VerifyTicket.objects.create(component=owner, digest="d", created_at=AT, received_at=AT),
+    "account": lambda owner: Authorizer.objects.create(component=owner, appid=OFFICIAL),
+    "push": lambda owner: Push.objects.create(component=owner, digest="d", created_at=AT, received_at=AT),
+    "link": link,
+    "attempt": attempt,
+    "code": lambda owner: CodeExchange.objects.create(component=owner, digest="d", created_at=AT),
+}
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_second_row_of_the_same_thing__is_refused(owner: Component, name: str) -> None:
+    if name != "component":
+        ROWS[name](owner)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        ROWS[name](owner)
+
+
+@pytest.mark.parametrize("name", ["ticket", "account", "push", "code"])
+def test_another_platform__has_its_own(owner: Component, name: str) -> None:
+    other = Component.objects.create(appid="wxother")
+    ROWS[name](owner)
+    ROWS[name](other)
+
+
+def test_names__tell_rows_apart(owner: Component) -> None:
+    pushed = {"component": owner, "created_at": AT, "received_at": AT}
+    exchange = CodeExchange(component=owner, created_at=AT)
+
+    assert str(owner) == "wxcomponent"
+    assert str(VerifyTicket(**pushed)) == f"{owner.pk} 2026-11-22 20:30:00"
+    assert str(Authorizer(appid=OFFICIAL)) == OFFICIAL
+    assert str(Authorizer(appid=OFFICIAL, nick_name="街角小店")) == f"街角小店 ({OFFICIAL})"
+    assert str(Push(**pushed, info_type="authorized", authorizer_appid=OFFICIAL)) == f"authorized {OFFICIAL}"
+    assert str(Push(**pushed, info_type="component_verify_ticket")) == "component_verify_ticket"
+    assert str(AuthorizationLink(created_at=AT)) == "2026-11-23 04:30"  # in the site's time zone
+    assert str(AuthorizationLink(created_at=AT, biz_appid=OFFICIAL)) == f"2026-11-23 04:30 {OFFICIAL}"
+    assert str(attempt(owner)).endswith("2026-11-22 20:30:00")
+    assert str(exchange) == f"{owner.pk} 2026-11-22 20:30:00"
+
+
+def test_link__has_the_address_of_its_connect_page(owner: Component) -> None:
+    row = AuthorizationLink.objects.get(pk=link(owner).pk)
+    with pytest.raises(PermissionDenied):
+        row.get_absolute_url()
+
+    assert row.with_key().get_absolute_url() == reverse("wechat_open:authorize_link", kwargs={"key": "the-key"})
+    assert "the-key" not in str(AuthorizationLink.objects.values().get())
+
+
+@pytest.mark.parametrize("name", ["ticket", "account", "push", "link"])
+def test_sealed_column__opens_in_its_own_row_only(owner: Component, name: str) -> None:
+    other = Component.objects.create(appid="wxother")
+    row: Any = ROWS[name](owner)
+    twin: Any = type(row)(**{field.attname: getattr(row, field.attname) for field in row._meta.concrete_fields})
+    if name == "link":
+        twin.key_digest = "another"
+    else:
+        twin.component = other
+
+    assert row.sealing_identity() != twin.sealing_identity()
+
+
+def test_update_row__writes_these_columns_only(owner: Component) -> None:
+    stale = Authorizer.objects.create(component=owner, appid=OFFICIAL, nick_name="old")
+    Authorizer.objects.update(state=Authorizer.State.UNAUTHORIZED)
+
+    assert update_row(stale, nick_name="new") == 1
+    stale.refresh_from_db()
+    assert (stale.nick_name, stale.state) == ("new", Authorizer.State.UNAUTHORIZED)
+
+
+def test_update_of_a_deleted_row__says_so(owner: Component) -> None:
+    row = Authorizer.objects.create(component=owner, appid=OFFICIAL)
+    Authorizer.objects.all().delete()
+
+    assert update_row(row, nick_name="new") == 0
+
+
+def test_announcement__is_counted_in_the_database(owner: Component) -> None:
+    row = Authorizer.objects.create(component=owner, appid=OFFICIAL)
+    update_row(row, **to_announce())
+    update_row(row, **to_announce())
+
+    row.refresh_from_db()
+    assert (row.needs_announcing, row.announcement) == (True, 2)
+
+
+def test_newest_ticket__is_the_first(owner: Component) -> None:
+    for number in (2, 3, 1):
+        VerifyTicket.objects.create(
+            component=owner, digest=str(number), created_at=AT.replace(minute=number), received_at=AT
+        )
+
+    assert [ticket.digest for ticket in owner.tickets.all()] == ["3", "2", "1"]
+
+
+def test_deleted_platform__takes_its_rows_along(owner: Component) -> None:
+    for name in ("ticket", "account", "push", "attempt", "code"):
+        ROWS[name](owner)
+    owner.delete()
+
+    tables = (VerifyTicket, Authorizer, Push, AuthorizationLink, AuthorizationAttempt, CodeExchange)
+    assert not any(table._default_manager.exists() for table in tables)
+
+
+def test_deleted_account__leaves_the_link_that_brought_it(owner: Component) -> None:
+    row = link(owner, authorizer=Authorizer.objects.create(component=owner, appid=OFFICIAL))
+    Authorizer.objects.all().delete()
+
+    row.refresh_from_db()
+    assert row.authorizer is None
+
+
+def test_migrations__are_complete(db: None) -> None:
+    said = StringIO()
+    call_command("makemigrations", "wechat_open", check=True, dry_run=True, stdout=said)
+
+    assert "No changes" in said.getvalue()
+
+
+def test_every_model__has_a_name_that_can_be_translated() -> None:
+    for model in vars(models).values():
+        if isinstance(model, type) and issubclass(model, models.models.Model) and not model._meta.abstract:
+            assert type(model._meta.verbose_name).__name__ == "__proxy__", model

@@ -1,0 +1,263 @@
+"""Is every text that a person sees there in Chinese and in English, as the sources say it now?
+
+Users and tests have no gettext, so everything is read with Python alone: sources, ``.po`` and ``.mo``. Two things that
+gettext's own extraction overlooks are found here: other names for its functions than ``_``, and calls in f-strings.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from gettext import GNUTranslations
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.management import call_command
+from django.test import Client
+from django.utils import translation
+from django.utils.translation.template import templatize
+
+import wechat_open
+from wechat_open.component import Platform
+
+PACKAGE = Path(wechat_open.__file__).parent
+
+UPDATE = (
+    "In wechat_open/: django-admin makemessages -l zh_Hans -l en --add-location file --no-wrap; translate; "
+    "django-admin compilemessages. In English a text is its own translation."
+)
+
+Text = tuple[str | None, str, str | None]
+"""Context, text and plural, as the sources have it."""
+
+
+@dataclass
+class Entry:
+    """An entry of a ``.po`` file, with its translations: one, or one for each plural form."""
+
+    text: Text
+    said: list[str]
+    fuzzy: bool
+
+    @property
+    def originals(self) -> list[str]:
+        return [text for text in self.text[1:] if text is not None]
+
+
+@dataclass
+class Catalogue:
+    """A ``.po`` file."""
+
+    language: str
+    header: str = ""
+    entries: list[Entry] = field(default_factory=list)
+    obsolete: list[str] = field(default_factory=list)
+
+    @property
+    def folder(self) -> Path:
+        return PACKAGE / "locale" / self.language / "LC_MESSAGES"
+
+
+def read(language: str) -> Catalogue:
+    catalogue = Catalogue(language)
+    source = (catalogue.folder / "django.po").read_text(encoding="utf-8")
+    for block in source.strip().split("\n\n"):
+        parts: dict[str, str] = {}
+        for keyword, quoted in re.findall(r'^(msg\w+(?:\[\d\])?) ((?:"(?:[^"\\]|\\.)*"\n?)+)', block, re.MULTILINE):
+            parts[keyword] = "".join(ast.literal_eval(line) for line in quoted.splitlines())
+        if not parts:
+            catalogue.obsolete.append(block)
+            continue
+        text = (parts.get("msgctxt"), parts["msgid"], parts.get("msgid_plural"))
+        said = [parts[keyword] for keyword in sorted(parts) if keyword.startswith("msgstr")]
+        if parts["msgid"]:
+            catalogue.entries.append(Entry(text, said, "fuzzy" in "".join(re.findall("^#,.*", block, re.MULTILINE))))
+        else:
+            catalogue.header = said[0]
+    return catalogue
+
+
+@pytest.fixture(params=["zh_Hans", "en"])
+def catalogue(request: pytest.FixtureRequest) -> Catalogue:
+    return read(request.param)
+
+
+@pytest.fixture
+def chinese() -> Catalogue:
+    return read("zh_Hans")
+
+
+# What the sources say
+
+# Django's names, and where in their arguments context, text and plural stand.
+FUNCTIONS = {
+    "gettext": (None, 0, None),
+    "pgettext": (0, 1, None),
+    "ngettext": (None, 0, 1),
+    "npgettext": (0, 1, 2),
+}
+FUNCTIONS |= {f"{name}_lazy": places for name, places in FUNCTIONS.items()} | {"gettext_noop": FUNCTIONS["gettext"]}
+
+_STRING = r"""u?(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")"""
+_IN_TEMPLATE = re.compile(rf" (n?p?gettext|_)\(({_STRING}(?:, {_STRING})*)")
+
+
+def pick(function: str, arguments: list[Any]) -> Text:
+    context, text, plural = FUNCTIONS[function]
+    return (
+        None if context is None else arguments[context],
+        arguments[text],
+        None if plural is None else arguments[plural],
+    )
+
+
+def texts_of_module(path: Path) -> Iterator[Text]:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    names = {
+        alias.asname or alias.name: alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module == "django.utils.translation"
+        for alias in node.names
+        if alias.name in FUNCTIONS
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in names:
+            # A text that is put together at run time has no entry anywhere; literal_eval refuses it.
+            function = names[node.func.id]
+            last = max(place for place in FUNCTIONS[function] if place is not None)
+            yield pick(function, [ast.literal_eval(argument) for argument in node.args[: last + 1]])
+
+
+def texts_of_template(path: Path) -> list[Text]:
+    source = path.read_text(encoding="utf-8")
+    calls = _IN_TEMPLATE.findall(templatize(source, origin=str(path)))
+    assert len(calls) == len(re.findall(r"{% (?:block)?trans(?:late)? |_\(", source)), path  # else one was overlooked
+    return [
+        pick("gettext" if function == "_" else function, list(ast.literal_eval(f"[{arguments}]")))
+        for function, arguments in calls
+    ]
+
+
+def texts() -> set[Text]:
+    found = {text for path in PACKAGE.rglob("*.py") for text in texts_of_module(path)}
+    found |= {text for path in PACKAGE.rglob("templates/**/*.html") for text in texts_of_template(path)}
+    assert len(found) > 100  # else the sources were not found, and the tests below would be content with anything
+    return found
+
+
+def test_catalogue__has_the_texts_of_the_sources_and_no_others(catalogue: Catalogue) -> None:
+    assert {entry.text for entry in catalogue.entries} ^ texts() == set(), UPDATE
+
+
+# What is no text: translations, names and commands, words of the style sheet, and the language of templates and HTML.
+_NO_TEXT = re.compile(
+    r"""
+      {% \s blocktranslate \s .*? {% \s endblocktranslate \s %}
+    | <code> .*? </code>
+    | {% \s block \s (?:tone|icon|body_class) \s %} .*? {% \s endblock \s %}
+    | {\# .*? \#} | {% .*? %} | {{ .*? }}
+    | <!doctype[ ]html> | </?\w+ (?: {% .*? %} | {{ .*? }} | [^>] )* >
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+_SHOWN_ATTRIBUTE = re.compile(r'(?:alt|aria-label|placeholder|title)="([^"{][^"]*)"')
+
+
+def test_template__has_no_words_outside_of_translations() -> None:
+    found = {}
+    for path in PACKAGE.rglob("templates/**/*.html"):
+        page = path.read_text(encoding="utf-8")
+        found[path.name] = re.findall(r"\w+", _NO_TEXT.sub("", page)) + _SHOWN_ATTRIBUTE.findall(page)
+    assert {name: words for name, words in found.items() if words} == {}
+
+
+# What the catalogues say
+
+
+def test_catalogue__is_complete(catalogue: Catalogue) -> None:
+    forms = int(re.findall(r"nplurals=(\d)", catalogue.header)[0])
+    unfinished = [
+        entry.text
+        for entry in catalogue.entries
+        if entry.fuzzy or not all(entry.said) or len(entry.said) != (1 if entry.text[2] is None else forms)
+    ]
+    assert unfinished == [], UPDATE
+    assert catalogue.obsolete == []
+
+
+def test_compiled_catalogue__is_up_to_date(catalogue: Catalogue) -> None:
+    wanted: dict[Any, str] = {"": catalogue.header}
+    for entry in catalogue.entries:
+        context, text, plural = entry.text
+        key = text if context is None else f"{context}\x04{text}"
+        wanted |= {key if plural is None else (key, form): said for form, said in enumerate(entry.said)}
+    with (catalogue.folder / "django.mo").open("rb") as file:
+        compiled = dict(vars(GNUTranslations(file))["_catalog"])
+    # Newer versions of gettext leave out when the texts were collected.
+    compiled[""], wanted[""] = (re.sub("POT-Creation-Date.*\n", "", header[""]) for header in (compiled, wanted))
+    assert compiled == wanted, UPDATE
+
+
+def test_translation__keeps_placeholders_and_tags(catalogue: Catalogue) -> None:
+    def marks(text: str) -> Counter[str]:
+        return Counter(re.findall(r"%(?:\(\w+\))?[a-z]|</?\w+>|`.*?`|--\w[\w-]*", text))
+
+    wrong = [entry for entry in catalogue.entries for said in entry.said if marks(said) != marks(entry.originals[-1])]
+    assert wrong == []
+
+
+def test_english__is_what_the_sources_say() -> None:
+    assert [entry for entry in read("en").entries if entry.said != entry.originals] == []
+
+
+def test_chinese__is_punctuated_in_the_chinese_way(chinese: Catalogue) -> None:
+    half_width = re.compile(r"[\u4e00-\u9fff][,.:;!?()]|[,.:;!?()][\u4e00-\u9fff]|[,:;!?]$")
+    assert [said for entry in chinese.entries for said in entry.said if half_width.search(said)] == []
+
+
+# What a reader sees
+
+
+def connect_page(reader: str) -> str:
+    client = Client(headers={"accept-language": reader})
+    client.force_login(User.objects.get_or_create(username="operator", is_staff=True, is_superuser=True)[0])
+    return client.get("/wechat/authorize/").content.decode()
+
+
+@pytest.fixture
+def chinese_site(settings: Any) -> None:
+    settings.LANGUAGE_CODE = "zh-hans"
+    settings.LANGUAGES = list(settings.LANGUAGES)  # that one has changed makes Django read the catalogues again
+
+
+def test_admin_of_a_chinese_site__has_the_chinese_name(chinese_site: None, admin_client: Client) -> None:
+    page = admin_client.get("/admin/").content.decode()
+    assert "微信开放平台" in page
+    assert "授权链接" in page
+
+
+def test_command_of_a_chinese_site__speaks_chinese(
+    chinese_site: None, platform: Platform, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with translation.override("zh-hans"), pytest.raises(SystemExit):
+        call_command("wechat_open", "status")
+    assert "最新票据" in capsys.readouterr().out
+
+
+def test_chinese_reader__sees_chinese(platform: Platform) -> None:
+    assert "接入公众号或小程序" in connect_page("zh-CN,zh;q=0.9,en;q=0.8")
+
+
+def test_english_reader_of_a_chinese_site__sees_english(chinese_site: None, platform: Platform) -> None:
+    page = connect_page("en-GB,en;q=0.9")
+    assert "Connect a WeChat account" in page
+    assert "minutes and for one authorization." in page
+
+
+def test_other_reader_of_a_chinese_site__sees_chinese(chinese_site: None, platform: Platform) -> None:
+    assert "接入公众号或小程序" in connect_page("fr-FR,fr;q=0.9")

@@ -1,0 +1,173 @@
+"""Does the cache save a query, and is it harmless when it fails or lies?"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.core.cache import cache as django_cache
+from django.core.cache.backends.locmem import LocMemCache
+
+from tests.stage import OFFICIAL
+from wechat_open import tokens
+from wechat_open.component import Platform
+from wechat_open.models import Authorizer
+from wechat_open.secret import Secret
+from wechat_open.tokens import cache
+
+NAME = "wx1111111111111111:wx2"
+TOKEN = Secret("canary-access-token")
+MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
+
+
+class Failing(LocMemCache):
+    """A cache whose server may be down; the driver's exceptions have no root in common."""
+
+    down = False
+    asked = 0
+
+    def _ask(self) -> None:
+        type(self).asked += 1
+        if self.down:
+            raise RuntimeError("canary-password@cache: connection refused")
+
+    def get(self, *args: Any, **options: Any) -> Any:
+        self._ask()
+        return super().get(*args, **options)
+
+    def set(self, *args: Any, **options: Any) -> None:
+        self._ask()
+        super().set(*args, **options)
+
+    def delete_many(self, *args: Any, **options: Any) -> None:
+        self._ask()
+        super().delete_many(*args, **options)
+
+
+@pytest.fixture(autouse=True)
+def _working(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No failure of another test is remembered."""
+    monkeypatch.setattr(cache, "_failed_at", {})
+
+
+@pytest.fixture
+def failing(settings: Any, monkeypatch: pytest.MonkeyPatch) -> type[Failing]:
+    settings.CACHES = {"default": {"BACKEND": f"{__name__}.Failing", "LOCATION": "failing"}}
+    monkeypatch.setattr(Failing, "down", True)
+    monkeypatch.setattr(Failing, "asked", 0)
+    django_cache.clear()
+    return Failing
+
+
+class TestEntries:
+    def test_token__is_read_back(self) -> None:
+        cache.write(NAME, TOKEN, MINUTE, HOUR)
+
+        assert cache.read(NAME) == cache.read_last(NAME) == TOKEN
+
+    def test_nothing__is_none(self) -> None:
+        assert cache.read(NAME) is cache.read_last(NAME) is None
+
+    def test_another_name__is_another_token(self) -> None:
+        cache.write(NAME, TOKEN, MINUTE, HOUR)
+
+        assert cache.read(NAME + "x") is None
+
+    def test_short_entry__ends_first(self) -> None:
+        cache.write(NAME, TOKEN, timedelta(seconds=0.05), HOUR)
+        time.sleep(0.06)
+
+        assert cache.read(NAME) is None
+        assert cache.read_last(NAME) == TOKEN
+
+    @pytest.mark.parametrize("nothing", [timedelta(), -MINUTE])
+    def test_no_life_left__is_not_written(self, nothing: timedelta) -> None:
+        cache.write(NAME, TOKEN, nothing, HOUR)
+        assert (cache.read(NAME), cache.read_last(NAME)) == (None, TOKEN)
+
+        cache.write(NAME + "x", TOKEN, nothing, nothing)
+        assert cache.read_last(NAME + "x") is None
+
+    def test_forgotten__is_gone_from_both(self) -> None:
+        cache.write(NAME, TOKEN, MINUTE, HOUR)
+        cache.forget(NAME)
+
+        assert cache.read(NAME) is cache.read_last(NAME) is None
+
+
+class TestSecrecy:
+    def test_entries__are_sealed(self) -> None:
+        cache.write(NAME, TOKEN, MINUTE, HOUR)
+
+        stored = [django_cache.get(f"wechat_open:{NAME}:{kind}") for kind in ("short", "last")]
+        assert all(entry.startswith("v1.") and "canary" not in entry for entry in stored)
+
+    def test_entry_moved_to_another_account__does_not_open(self) -> None:
+        cache.write(NAME, TOKEN, MINUTE, HOUR)
+        django_cache.set("wechat_open:other:short", django_cache.get(f"wechat_open:{NAME}:short"))
+
+        assert cache.read("other") is None
+
+    def test_entry_under_a_key_that_is_gone__is_not_there(self, settings: Any) -> None:
+        cache.write(NAME, TOKEN, MINUTE, HOUR)
+        settings.SECRET_KEY = "another"
+
+        assert cache.read(NAME) is None
+
+    @pytest.mark.parametrize("rubbish", ["clear text", "v1.", "v1.00000000.AAAA"])
+    def test_rubbish__is_not_there(self, rubbish: str) -> None:
+        django_cache.set(f"wechat_open:{NAME}:short", rubbish)
+
+        assert cache.read(NAME) is None
+
+
+class TestFailingCache:
+    def test_reading_and_writing__go_on_without_it(self, failing: type[Failing]) -> None:
+        cache.write(NAME, TOKEN, MINUTE, HOUR)
+        cache.forget(NAME)
+
+        assert cache.read(NAME) is cache.read_last(NAME) is None
+
+    def test_it_is_told_once_and_left_alone(self, failing: type[Failing], caplog: pytest.LogCaptureFixture) -> None:
+        for _ in range(10):
+            cache.read(NAME)
+
+        assert failing.asked == 1
+        assert [record.levelname for record in caplog.records] == ["WARNING"]
+        assert "RuntimeError" in caplog.text
+        assert "canary" not in caplog.text
+
+    def test_it_is_used_again_after_a_while(self, failing: type[Failing], monkeypatch: pytest.MonkeyPatch) -> None:
+        cache.read(NAME)
+        monkeypatch.setattr(cache, "LEAVE_ALONE", 0.0)
+        monkeypatch.setattr(failing, "down", False)
+        cache.write(NAME, TOKEN, MINUTE, HOUR)
+
+        assert cache.read(NAME) == TOKEN
+
+    def test_unknown_alias__is_a_cache_that_fails(self, settings: Any) -> None:
+        settings.WECHAT_OPEN = {**settings.WECHAT_OPEN, "CACHE": "no-such-cache"}
+
+        assert cache.read(NAME) is None
+
+    def test_another_cache__may_hold_the_tokens(self, settings: Any) -> None:
+        settings.CACHES = {
+            "default": {"BACKEND": f"{__name__}.Failing"},
+            "tokens": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": "tokens"},
+        }
+        settings.WECHAT_OPEN = {**settings.WECHAT_OPEN, "CACHE": "tokens"}
+        Failing.asked = 0
+        cache.write(NAME, TOKEN, MINUTE, HOUR)
+
+        assert cache.read(NAME) == TOKEN
+        assert Failing.asked == 0
+
+    def test_tokens__are_handed_out_all_the_same(
+        self, platform: Platform, account: Authorizer, failing: type[Failing], later: Callable[[timedelta], None]
+    ) -> None:
+        first = tokens.authorizer_token(platform, OFFICIAL)
+
+        assert tokens.authorizer_token(platform, OFFICIAL) == first
