@@ -145,3 +145,16 @@ def test_worker__does_what_the_doorbell_asks(
     push.refresh_from_db()
     assert push.state == Push.State.DONE
     assert not inbox.process(push.pk)
+
+
+def test_platform_with_a_bad_setting__does_not_starve_the_others(
+    wechat: Simulator, account: Authorizer, settings: Any, later: Later
+) -> None:
+    broken = {**settings.WECHAT_OPEN["COMPONENTS"]["default"], "ENCODING_AES_KEY": "too short"}
+    components = {"broken": broken, **settings.WECHAT_OPEN["COMPONENTS"]}
+    settings.WECHAT_OPEN = {**settings.WECHAT_OPEN, "COMPONENTS": components}
+    later(timedelta(minutes=100))
+
+    tasks.renew_due_tokens()
+
+    assert wechat.engine.calls["/cgi-bin/component/api_authorizer_token"] == 1

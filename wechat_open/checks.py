@@ -300,7 +300,7 @@ def base_urls_are_urls(**kwargs: object) -> Iterator[CheckMessage]:
 def base_urls_are_https(**kwargs: object) -> Iterator[CheckMessage]:
     for name in BASE_URLS:
         url = _split(_value(name))
-        # On the loopback nothing travels: a site's own tests, for which Django turns DEBUG off, meet the simulator there.
+        # On the loopback nothing travels. A site's tests, for which Django turns DEBUG off, meet the simulator there.
         if url and url.scheme != "https" and not settings.DEBUG and url.hostname not in LOOPBACK:
             yield Error(
                 f"{_of(name)} is not https while DEBUG is off: tokens and the platform's secret would travel in clear.",

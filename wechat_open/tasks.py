@@ -12,7 +12,8 @@ from collections.abc import Callable
 from celery import shared_task
 
 from . import authorization, inbox, tokens
-from .component import Platform, platforms
+from .component import Platform, platform
+from .conf import conf
 from .exceptions import WeChatOpenError
 
 logger = logging.getLogger(__name__)
@@ -69,8 +70,10 @@ def prune() -> None:
 
 def _for_each_platform(work: Callable[[Platform], object]) -> None:
     """One platform's trouble is no other's."""
-    for platform in platforms():
+    for alias in conf.components:
         try:
-            work(platform)
+            work(platform(alias))
         except WeChatOpenError as error:
-            logger.warning("Platform %r: %s", platform.alias, error)
+            logger.warning("Platform %r: %s", alias, error)
+        except Exception:
+            logger.exception("Platform %r: the task failed unexpectedly.", alias)

@@ -17,7 +17,7 @@ from wechat_open.exceptions import APIError, RefreshTokenRefused, UnknownAuthori
 from wechat_open.models import Authorizer, Component
 from wechat_open.secret import Secret
 from wechat_open.tokens import policy
-from wechat_open.tokens.store import COMMIT_FOR, AuthorizerStore, Claim, ComponentStore, Holding
+from wechat_open.tokens.store import COMMIT_FOR, AuthorizerStore, Claim, ComponentStore, Holding, TokenStore
 
 Later = Callable[[timedelta], None]
 AT = datetime(2020, 1, 1, tzinfo=timezone.utc)
@@ -162,6 +162,13 @@ class TestClaiming:
         touch(row)
 
         assert store.extend(claim) is None
+
+
+def test_store_of_no_kind__keeps_nothing() -> None:
+    store: TokenStore[Any] = TokenStore()
+    for question in (store.rows, lambda: store._blank(Claim(1, "", 0, 0, AT, 0.0))):
+        with pytest.raises(NotImplementedError):
+            question()
 
 
 class TestClaimDue:

@@ -44,20 +44,20 @@ class AuthorizerAPI:
     def __repr__(self) -> str:
         return f"<AuthorizerAPI {self.appid} of {self.platform.alias}>"
 
-    def get(self, path: str, **params: Any) -> JSON:
+    def get(self, path: str, /, **params: Any) -> JSON:
         """GET ``path`` with query parameters; the JSON object that WeChat answers."""
         return self._json("GET", path, params=params)
 
-    def post(self, path: str, *, json: Any = None, params: JSON | None = None, files: Any = None) -> JSON:
+    def post(self, path: str, /, *, json: Any = None, params: JSON | None = None, files: Any = None) -> JSON:
         """POST ``path`` with a JSON body (``{}`` when there is nothing to say: WeChat wants one) or ``files``."""
         body = {} if json is None and files is None else json
         return self._json("POST", path, json=body, params=params, files=files)
 
-    def download(self, path: str, *, json: Any = None, **params: Any) -> bytes:
+    def download(self, path: str, /, *, json: Any = None, **params: Any) -> bytes:
         """The bytes of a picture or another medium; WeChat's errors are raised all the same (protocol 0.2)."""
         return self.request("GET" if json is None else "POST", path, json=json, params=params).content
 
-    def request(self, method: str, path: str, **options: Any) -> Answer:
+    def request(self, method: str, path: str, /, **options: Any) -> Answer:
         """The general form; ``options`` are those of ``client.Client.call`` (params, json, files, data)."""
         options.setdefault("max_bytes", MAX_MEDIA)
         if options.get("files"):

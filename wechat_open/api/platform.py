@@ -74,11 +74,11 @@ class ComponentAPI:
         """set_authorizer_option."""
         self._with_option_token(appid, lambda token: self._endpoints.set_option(token, appid, name, value))
 
-    def get(self, path: str, *, token_parameter: str = "access_token", **params: Any) -> JSON:
+    def get(self, path: str, /, *, token_parameter: str = "access_token", **params: Any) -> JSON:
         """GET any API that takes the component token, such as ``/wxa/gettemplatelist`` (protocol 7)."""
         return self._call("GET", path, token_parameter, params=params)
 
-    def post(self, path: str, *, json: Any = None, token_parameter: str = "access_token") -> JSON:
+    def post(self, path: str, /, *, json: Any = None, token_parameter: str = "access_token") -> JSON:
         """POST any API that takes the component token."""
         return self._call("POST", path, token_parameter, json={} if json is None else json)
 

@@ -134,7 +134,7 @@ class TokenStore(Generic[_H]):
         with transaction.atomic(using=database.alias):
             keys = list(due.select_for_update(skip_locked=True).values_list("pk", flat=True)[:limit])
             self.rows().filter(pk__in=keys).update(**self._lease(), fence=F("fence") + 1)
-            rows = self.rows().annotate(read_at=clock.read()).in_bulk(keys)
+            rows: dict[int, Any] = self.rows().annotate(read_at=clock.read()).in_bulk(keys)
         return [self._claimed(rows[pk]) for pk in keys]
 
     def _due(self) -> QuerySet[_H]:
