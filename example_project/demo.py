@@ -74,7 +74,7 @@ WELCOME = """
 
   Connect an account, in a minute:
     1  Open the site and press "Enter as the demo user" (以演示用户进入).
-    2  Press "Connect an account" (连接账号).
+    2  Press "Connect an account" (接入账号).
     3  Press "Authorize on this computer" (在这台电脑上授权): WeChat's page opens.
     4  Press "Authorize" (授权) there: you are back, and the account is on the page.
     5  Press "Say hello to WeChat" (向微信问声好): the site calls WeChat in its name.

@@ -4,7 +4,7 @@
 fails with the name of each that does not and the command that starts it. Then it runs the tests that are marked
 ``services``, and once more, on each database server together with Redis, those that use a database. Nothing is skipped.
 
-They make databases of their own, whose names begin with ``test_``, and empty Redis's databases 0 to 8.
+They make databases of their own, whose names begin with ``test_``, and empty Redis's databases 0 to 10.
 """
 
 from __future__ import annotations
@@ -21,8 +21,16 @@ from pathlib import Path
 from tests import database_url
 
 CHECKOUT = Path(__file__).resolve().parent.parent
-PURE = ["tests/protocol", "tests/simulator", "tests/test_architecture.py", "tests/test_package.py"]
-"""They touch no database and no cache: SQLite's run has told all there is to tell."""
+PURE = [
+    "tests/example",
+    "tests/protocol",
+    "tests/simulator",
+    "tests/test_architecture.py",
+    "tests/test_docs.py",
+    "tests/test_package.py",
+    "tests/test_translations.py",
+]
+"""They touch no database and no cache, or bring their own: SQLite's run has told all there is to tell."""
 
 
 @dataclass(frozen=True)

@@ -26,8 +26,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator, capfirst
 from django.utils.timesince import timesince
-from django.utils.translation import get_language
-from django.utils.translation import gettext as _now
+from django.utils.translation import get_language, gettext
 from django.utils.translation import gettext_lazy as _
 
 from . import authorization, clock, health, inbox, tokens
@@ -69,11 +68,11 @@ def _tag(text: object, tone: str) -> SafeString:
 
 def _duration(span: timedelta) -> str:
     now = timezone.now()
-    return timesince(now - span, now) if span >= timedelta(minutes=1) else _now("%d seconds") % span.total_seconds()
+    return timesince(now - span, now) if span >= timedelta(minutes=1) else gettext("%d seconds") % span.total_seconds()
 
 
 def _ago(at: datetime) -> str:
-    return _now("%(time)s ago") % {"time": _duration(timezone.now() - at)}
+    return gettext("%(time)s ago") % {"time": _duration(timezone.now() - at)}
 
 
 def _beside(name: str, appid: str) -> SafeString:
@@ -89,7 +88,7 @@ def _moment(at: datetime | None) -> str | SafeString:
     if at is None:
         return NOTHING
     left = at - timezone.now()
-    words = _now("in %(time)s") % {"time": _duration(left)} if left > timedelta() else _ago(at)
+    words = gettext("in %(time)s") % {"time": _duration(left)} if left > timedelta() else _ago(at)
     return format_html('<time datetime="{}" title="{}">{}</time>', at.isoformat(), _date(at), words)
 
 
@@ -108,7 +107,7 @@ def _time_left(holder: TokenHolder) -> str | SafeString:
     left = holder.access_token_expires_at - timezone.now()
     if left > timedelta():
         return _duration(left)
-    return _tag(_now("expired %(time)s ago") % {"time": _duration(-left)}, "bad")
+    return _tag(gettext("expired %(time)s ago") % {"time": _duration(-left)}, "bad")
 
 
 def _told(error: WeChatOpenError) -> str:
@@ -318,11 +317,13 @@ class AuthorizerAdmin(HolderAdmin):
 
     @admin.display(description=_("in doubt"))
     def doubts(self, account: Authorizer) -> str | SafeString:
-        doubts = [_now("The stored tokens will be compared with WeChat's records")] if account.needs_reconcile else []
+        doubts = []
+        if account.needs_reconcile:
+            doubts.append(gettext("The stored tokens will be compared with WeChat's records"))
         if account.refused_since:
-            doubts.append(_now("WeChat refuses every token since %s") % _date(account.refused_since))
+            doubts.append(gettext("WeChat refuses every token since %s") % _date(account.refused_since))
         if account.missing_since:
-            doubts.append(_now("Missing from WeChat's list since %s") % _date(account.missing_since))
+            doubts.append(gettext("Missing from WeChat's list since %s") % _date(account.missing_since))
         return _lines(doubts)
 
     @admin.display(description=_("permission sets"))
@@ -489,7 +490,7 @@ class AuthorizationLinkAdmin(ReadOnlyAdmin):
     list_select_related = ["component", "user", "authorizer"]
     fieldsets = [
         (None, {"fields": ["component", "tagged_state", "user", "created_at", "expires_at", "completed_at"]}),
-        (_("What the owner is asked for"), {"fields": ["kinds", "biz_appid", "permission_sets"]}),
+        (_("What the owner is asked for"), {"fields": ["auth_type", "biz_appid", "permission_sets"]}),
         (_("What came of it"), {"fields": ["payload_shown", "authorizer", "next_url"]}),
     ]
 
@@ -515,11 +516,6 @@ class AuthorizationLinkAdmin(ReadOnlyAdmin):
     @admin.display(description=_("tenant payload"))
     def payload_shown(self, link: AuthorizationLink) -> str | SafeString:
         return format_html("<code>{}</code>", json.dumps(link.payload, ensure_ascii=False)) if link.payload else NOTHING
-
-    @admin.display(description=_("kinds of account"))
-    def kinds(self, link: AuthorizationLink) -> str:
-        names = {number: name for name, number in authorization.AUTH_TYPES.items()}
-        return f"{link.auth_type} {names.get(link.auth_type, '')}"
 
     @admin.display(description=_("permission sets asked for"))
     def permission_sets(self, link: AuthorizationLink) -> str | SafeString:
@@ -573,4 +569,4 @@ def _replay(push: Push) -> None:
     inbox.replay(push)
     push.refresh_from_db()
     if push.error:
-        raise WeChatOpenError(_now("It failed again: %s") % push.error)
+        raise WeChatOpenError(gettext("It failed again: %s") % push.error)

@@ -40,8 +40,8 @@ from .tokens.world import outside_transactions
 
 logger = logging.getLogger(__name__)
 
-AUTH_TYPES = {"official": 1, "mini": 2, "both": 3, "promoter": 4, "channels": 5, "all": 6, "sales": 8}
-"""Kinds of account that the authorization page offers, and WeChat's auth_type for them (protocol 3.3)."""
+AUTH_TYPES = {kind.name.lower(): kind.value for kind in AuthorizationLink.AuthType}
+"""Kinds of account that the authorization page offers, by the names that ``begin`` takes."""
 
 RETURN_LIFE = timedelta(hours=1)
 """How long after a view of the connect page the owner may come back: a pre-auth code lives 10 to 30 minutes."""
@@ -88,10 +88,10 @@ def begin(
     number = AUTH_TYPES.get(auth_type, 0) if isinstance(auth_type, str) else auth_type
     if number not in AUTH_TYPES.values():
         raise ValueError(f"auth_type must be one of {', '.join(AUTH_TYPES)}, or WeChat's number; not {auth_type!r}.")
-    key = secrets.token_urlsafe(32)
+    key = Secret(secrets.token_urlsafe(32))
     link = AuthorizationLink(
         component=platform(component).row,
-        key_digest=digest(key, "link"),
+        key_digest=digest(key.reveal(), "link"),
         user=user if getattr(user, "is_authenticated", False) else None,
         payload=dict(payload or {}),
         auth_type=number,
@@ -101,7 +101,7 @@ def begin(
         created_at=clock.now(),
         expires_at=clock.now() + (expires_in or conf.link_life),
     )
-    link.key = link.seal("key", key)
+    link.key = link.seal("key", key.reveal())
     link.save(force_insert=True)
     link.refresh_from_db(fields=["created_at", "expires_at"])
     return link.with_key()
@@ -128,17 +128,17 @@ def offer(link: AuthorizationLink, *, browser: str, base_url: str) -> Offer:
     """
     owner = platform_of(link.component)
     code = ComponentAPI(owner).create_preauthcode()
-    state = secrets.token_urlsafe(32)
+    state = Secret(secrets.token_urlsafe(32))
     attempt = AuthorizationAttempt.objects.create(
         link=link,
-        state_digest=digest(state, "state"),
+        state_digest=digest(state.reveal(), "state"),
         browser_digest=digest(browser, "browser"),
         pre_auth_code_digest=digest(code.code.reveal(), "pre-auth code"),
         created_at=clock.now(),
         expires_at=clock.now() + RETURN_LIFE,
     )
     attempt.refresh_from_db(fields=["created_at", "expires_at"])
-    back = base_url + reverse("wechat_open:authorized", kwargs={"state": state})
+    back = base_url + reverse("wechat_open:authorized", kwargs={"state": state.reveal()})
     query = _page_query(owner.appid, code.code, back, link)
     return Offer(
         attempt=attempt,

@@ -73,7 +73,9 @@ class Component(TokenHolder):
 class VerifyTicket(SealedRow):
     """A component_verify_ticket. The newest by WeChat's CreateTime wins; a few older ones are kept for a while."""
 
-    component = models.ForeignKey(Component, on_delete=models.CASCADE, related_name="tickets")
+    component = models.ForeignKey(
+        Component, on_delete=models.CASCADE, related_name="tickets", verbose_name=_("platform")
+    )
     ticket = SealedField()
     digest = models.CharField(max_length=64, editable=False)
     created_at = models.DateTimeField(_("created at (WeChat)"), editable=False)
@@ -220,6 +222,17 @@ class Push(SealedRow):
 class AuthorizationLink(SealedRow):
     """A started authorization: who started it, for which tenant, and what became of it."""
 
+    class AuthType(models.IntegerChoices):
+        """WeChat's auth_type (protocol 3.3)."""
+
+        BOTH = 3, _("Official accounts and mini programs")
+        OFFICIAL = 1, _("Official accounts only")
+        MINI = 2, _("Mini programs only")
+        ALL = 6, _("Official accounts, mini programs and channels accounts")
+        CHANNELS = 5, _("Channels accounts only")
+        PROMOTER = 4, _("Mini-program promoter accounts")
+        SALES = 8, _("Sales-assistant accounts")
+
     component = models.ForeignKey(Component, on_delete=models.CASCADE, related_name="links", verbose_name=_("platform"))
     key = SealedField()
     key_digest = models.CharField(max_length=64, unique=True, editable=False)
@@ -232,7 +245,7 @@ class AuthorizationLink(SealedRow):
         verbose_name=_("started by"),
     )
     payload = models.JSONField(_("tenant payload"), default=dict, blank=True)
-    auth_type = models.PositiveSmallIntegerField(_("kinds of account"), default=3)
+    auth_type = models.PositiveSmallIntegerField(_("kinds of account"), choices=AuthType.choices, default=AuthType.BOTH)
     biz_appid = models.CharField(_("only this account"), max_length=64, blank=True, default="")
     category_ids = models.JSONField(_("permission sets asked for"), default=list, blank=True)
     next_url = models.TextField(_("where the owner goes next"), blank=True, default="")

@@ -83,7 +83,7 @@ class HomeTests(TestCase):
 
         page = self.client.get("/", headers={"Accept-Language": "zh-CN,zh;q=0.9"})
 
-        for text in ("让您的店，在微信里安家", "连接账号", "消息管理", "还有 1 项", "向微信问声好"):
+        for text in ("让您的店，在微信里安家", "接入账号", "消息管理", "还有 1 项", "向微信问声好"):
             self.assertContains(page, text)
 
     def test_the_switch_changes_the_language(self) -> None:

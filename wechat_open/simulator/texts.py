@@ -56,7 +56,7 @@ TEXTS: dict[str, dict[Language, str]] = {
     },
     "home_accounts": {"zh": "您名下的账号", "en": "The accounts you own"},
     "home_how": {
-        "zh": "要授权一个账号，请从您网站的连接页点击授权链接；微信拒绝来路不明的访问。",
+        "zh": "要授权一个账号，请从您网站的接入页面点击授权链接；微信拒绝来路不明的访问。",
         "en": "To authorize one, click the link on your site's connect page: WeChat refuses visitors from nowhere.",
     },
     "account": {"zh": "账号", "en": "Account"},

@@ -38,15 +38,7 @@ REFERRER_POLICY = "strict-origin-when-cross-origin"
 
 PERMISSION = "wechat_open.authorize_account"
 
-AUTH_TYPES = (
-    ("both", _("Official accounts and mini programs")),
-    ("official", _("Official accounts only")),
-    ("mini", _("Mini programs only")),
-    ("all", _("Official accounts, mini programs and channels accounts")),
-    ("channels", _("Channels accounts only")),
-    ("promoter", _("Mini-program promoter accounts")),
-    ("sales", _("Sales-assistant accounts")),
-)
+AUTH_TYPES = [(kind.name.lower(), kind.label) for kind in AuthorizationLink.AuthType]
 
 KINDS: tuple[tuple[permissions.Kind, Any], ...] = (
     ("official", _("For official accounts")),

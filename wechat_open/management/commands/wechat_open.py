@@ -149,7 +149,8 @@ class Command(BaseCommand):
                     break
             else:
                 if verbosity > 1:
-                    self.stdout.write(f"{account}: {self.style.SUCCESS(_('renewed'))}")
+                    told = self.style.SUCCESS(_("renewed"))
+                    self.stdout.write(f"{account}: {told}")
             if verbosity == 1 and (number % PROGRESS_EVERY == 0 or number == total):
                 self.stdout.write(_("%(number)d of %(total)d") % {"number": number, "total": total})
         return failed
