@@ -149,9 +149,11 @@ def pytest(title: str, *arguments: str, **environment: str) -> bool:
 
 def run(*chosen: str) -> bool:
     postgres, mariadb, redis, _ = (service.url for service in SERVICES)
-    anywhere = ["-n", "auto", "--maxprocesses", "8", *(f"--ignore={path}" for path in PURE), *chosen]
+    parallel = ["-n", "auto", "--maxprocesses", "8"]
+    anywhere = [*parallel, *(f"--ignore={path}" for path in PURE), *chosen]
     return (
-        pytest("The services themselves", "-m", "services", *chosen)
+        pytest("The services themselves", "-m", "services and not slow", *parallel, *chosen)
+        and pytest("Separate processes", "-m", "services and slow", *chosen)
         and pytest("PostgreSQL and Redis", *anywhere, DATABASE_URL=postgres, REDIS_URL=redis)
         and pytest("MariaDB and Redis", *anywhere, DATABASE_URL=mariadb, REDIS_URL=redis)
     )

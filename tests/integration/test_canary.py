@@ -15,7 +15,6 @@ import logging
 import pickle
 import secrets
 import signal
-import sys
 import traceback
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -25,7 +24,6 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 from celery import current_app
-from django.core import mail
 from django.core.cache import caches
 from django.core.management import call_command
 from django.db import OperationalError, connection
@@ -120,6 +118,26 @@ class EveryLine(logging.Handler):
             add_error_page(self.haystack, f"log {record.name} with an error page", record.exc_info[1])
 
 
+class ErrorMails(AdminEmailHandler):
+    """What Django mails to ADMINS, with the error page in it."""
+
+    def __init__(self, haystack: Haystack) -> None:
+        super().__init__(include_html=True)
+        self.setLevel(logging.ERROR)
+        self.haystack = haystack
+        self.count = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.haystack.drawing = True
+        super().emit(record)
+        self.haystack.drawing = False
+
+    def send_mail(self, subject: str, message: str, *args: Any, html_message: str | None = None, **kwargs: Any) -> None:
+        self.count += 1
+        self.haystack.add("error mail", subject + message)
+        self.haystack.add("error mail as HTML", html_message or "")
+
+
 def add_error_page(haystack: Haystack, where: str, error: BaseException) -> None:
     """The exception as text, in parts, and as Django's error page and error mail show it: with all variables."""
     haystack.add(where, f"{error}{error!r}{error.args}{vars(error)}")
@@ -153,6 +171,14 @@ def every_line(haystack: Haystack) -> Iterator[EveryLine]:
 
 
 @pytest.fixture
+def error_mails(haystack: Haystack) -> Iterator[ErrorMails]:
+    handler = ErrorMails(haystack)
+    logging.getLogger().addHandler(handler)
+    yield handler
+    logging.getLogger().removeHandler(handler)
+
+
+@pytest.fixture
 def wechat(settings: Any) -> Iterator[Simulator]:
     """A WeChat whose every token, ticket and code carries the canary, and a site whose every setting does."""
     simulator = Simulator(
@@ -169,7 +195,6 @@ def wechat(settings: Any) -> Iterator[Simulator]:
             "ENCRYPTION_KEYS": [f"{MARK}EncryptionKey".ljust(43, "A")],
             "HEALTH_TOKEN": f"{MARK}HealthToken",
         }
-        settings.ADMINS = [("Operator", "operator@example.com")] if sys.version_info < (3, 12) else ["o@example.com"]
         simulator.engine.add_account("Corner Shop", "official", appid=OFFICIAL)
         yield simulator
 
@@ -217,13 +242,6 @@ def add_messages(haystack: Haystack) -> int:
             haystack.add("task message", f"{message.headers} {message.properties} {message.body!r}")
             count += 1
     return count
-
-
-def add_mails(haystack: Haystack) -> None:
-    for letter in mail.outbox:
-        haystack.add("error mail", letter.subject + str(letter.body))
-        for alternative in getattr(letter, "alternatives", []):
-            haystack.add("error mail as HTML", str(alternative[0]))
 
 
 def add_admin(haystack: Haystack, operator: Client) -> int:
@@ -289,9 +307,8 @@ def fail(haystack: Haystack, deed: Callable[[], object], expected: type[Exceptio
         ),
         lambda token: caches["default"].set("token", token),
         lambda token: current_app.send_task("some.task", args=[token]),
-        lambda token: mail.mail_admins("Failure", token),
     ],
-    ids=["log", "log extra", "base64", "hex", "database", "cache", "task", "mail"],
+    ids=["log", "log extra", "base64", "hex", "database", "cache", "task"],
 )
 def test_planted_canary__is_found(
     wechat: Simulator, db: None, haystack: Haystack, show: Callable[[str], object]
@@ -301,16 +318,23 @@ def test_planted_canary__is_found(
     add_database(haystack)
     add_cache(haystack)
     add_messages(haystack)
-    add_mails(haystack)
     assert haystack.found()
 
 
-def test_canary_in_a_variable__is_found_on_an_error_page(haystack: Haystack) -> None:
+def test_canary_in_a_variable__is_found_on_an_error_page_and_in_its_mail(
+    haystack: Haystack, error_mails: ErrorMails
+) -> None:
     namespace: dict[str, Any] = {}
     exec(compile("def send(token):\n    raise ValueError('no answer')", "elsewhere.py", "exec"), namespace)  # noqa: S102
     fail(haystack, lambda: namespace["send"](f"97_{MARK}"), ValueError)
+    pages = len(haystack.found())
+    try:
+        namespace["send"](f"97_{MARK}")
+    except ValueError:
+        logging.getLogger("anywhere").exception("It failed")
 
-    assert haystack.found()
+    assert pages
+    assert any("error mail" in found for found in haystack.found())
 
 
 # The whole life
@@ -324,6 +348,7 @@ def test_whole_life__shows_no_secret_anywhere(
     admin_client: Client,
     haystack: Haystack,
     every_line: EveryLine,
+    error_mails: ErrorMails,
     settings: Any,
 ) -> None:
     def fails(sender: Any, **facts: Any) -> None:
@@ -333,20 +358,15 @@ def test_whole_life__shows_no_secret_anywhere(
     listened = [signals.authorizer_authorized, signals.authorizer_unauthorized, signals.push_received]
     for each in listened:
         each.connect(fails)
-    mails = AdminEmailHandler(include_html=True)
-    mails.setLevel(logging.ERROR)
-    logging.getLogger().addHandler(mails)
     try:
         live(wechat, client, admin_client, haystack, settings)
     finally:
-        logging.getLogger().removeHandler(mails)
         for each in listened:
             each.disconnect(fails)
 
-    add_mails(haystack)
     haystack.must_be_clean()
     # Nothing was found because nothing was there, or because nobody looked?
-    assert len(mail.outbox) > 5
+    assert error_mails.count > 5
     assert {"django.db.backends", "urllib3.connectionpool", "wechat_open.simulator", "django.request"} <= (
         every_line.loggers
     )
@@ -615,6 +635,7 @@ def test_time_limit_during_a_call__shows_no_secret_on_the_error_page(
     transactional_db: None,
     client: Client,
     haystack: Haystack,
+    error_mails: ErrorMails,
     settings: Any,
     debug: bool,
     waits_for: str,
@@ -631,9 +652,6 @@ def test_time_limit_during_a_call__shows_no_secret_on_the_error_page(
     settings.DEBUG = debug
     settings.WECHAT_OPEN = settings.WECHAT_OPEN | {"TIMEOUT": (5, 5)}
     wechat.faults.add(waits_for, "hang", 5)
-    mails = AdminEmailHandler(include_html=True)
-    mails.setLevel(logging.ERROR)
-    logging.getLogger().addHandler(mails)
     client.raise_request_exception = False
 
     def strike(*_: Any) -> None:
@@ -646,11 +664,9 @@ def test_time_limit_during_a_call__shows_no_secret_on_the_error_page(
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
-        logging.getLogger().removeHandler(mails)
 
     assert response.status_code == 500
     haystack.add("error page", response.content.decode())
-    add_mails(haystack)
     haystack.must_be_clean()
     assert ("Surprise" in response.content.decode()) == debug
-    assert mail.outbox
+    assert error_mails.count
