@@ -33,6 +33,10 @@ PURE = [
 """They touch no database and no cache, or bring their own: SQLite's run has told all there is to tell."""
 
 
+STORY = "tests/integration/test_story_services.py"
+"""Alone on the machine: its tokens live for seconds."""
+
+
 @dataclass(frozen=True)
 class Service:
     name: str
@@ -152,8 +156,8 @@ def run(*chosen: str) -> bool:
     parallel = ["-n", "auto", "--maxprocesses", "8"]
     anywhere = [*parallel, *(f"--ignore={path}" for path in PURE), *chosen]
     return (
-        pytest("The services themselves", "-m", "services and not slow", *parallel, *chosen)
-        and pytest("Separate processes", "-m", "services and slow", *chosen)
+        pytest("The services themselves", "-m", "services", f"--ignore={STORY}", *parallel, *chosen)
+        and pytest("Separate processes", "-m", "services", STORY, *chosen)
         and pytest("PostgreSQL and Redis", *anywhere, DATABASE_URL=postgres, REDIS_URL=redis)
         and pytest("MariaDB and Redis", *anywhere, DATABASE_URL=mariadb, REDIS_URL=redis)
     )

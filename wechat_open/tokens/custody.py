@@ -26,7 +26,6 @@ from ..endpoints import LIST_PAGE, Endpoints, NewToken, Refreshed
 from ..exceptions import (
     AuthorizerUnauthorized,
     NotAuthorized,
-    PlatformFault,
     ReauthorizationNeeded,
     RefreshTokenRefused,
     TicketMissing,
@@ -280,10 +279,6 @@ class ComponentKeeper(Keeper):
             except TicketRefused as error:
                 refused = error
                 continue
-            except TokenRefused as error:  # 40001 from this API means the secret (protocol 8)
-                raise PlatformFault(
-                    error.errcode, error.errmsg, meaning="the APPSECRET is wrong", rid=error.rid, path=error.path
-                ) from error
             if self._keep(claim, access, asked):
                 return access.token
             raise ClaimLost(f"Somebody else has renewed the token of {self.subject}.")
