@@ -83,14 +83,7 @@ def _texts_in_templates() -> set[str]:
     return found
 
 
-@pytest.mark.slow
-def test_the_demo_proves_itself(tmp_path: Path) -> None:
-    told = run(tmp_path, "-m", "example_project.demo", "--check", timeout=400)
-
-    assert "steps came true" in told
-    assert "✗" not in told
-    assert list(tmp_path.iterdir()) == []
-
+# That the whole story comes true is for `tox -e demo -- --check` to say.
 
 SABOTAGED = """
 import sys

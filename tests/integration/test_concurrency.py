@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from tests.integration import CACHES, WITH_SERVICES
+from tests.integration import CACHES, DATABASE_URL
 from tests.integration.worker import Outcome, Site
 from tests.stage import OFFICIAL, deliver
 from wechat_open import authorization, tokens
@@ -25,7 +25,7 @@ CROWD = {"processes": 8, "threads": 8}
 A_WHILE = 0.5
 """Seconds that WeChat takes to answer, so that everybody is there before the first has a token."""
 
-MANY = 200 if WITH_SERVICES else 50
+MANY = 200 if DATABASE_URL else 50
 
 pytestmark = pytest.mark.parametrize("cache_kind", CACHES)
 

@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from tests.integration import CACHES, ROTATIONS
+from tests.integration import KILL_CACHES, KILL_ROTATIONS
 from tests.integration.worker import Site
 from tests.pushes import seal
 from wechat_open import authorization, tokens
@@ -32,7 +32,7 @@ A_LEASE_LATER = 61
 MOST = 400
 """Steps; nothing that is tried here takes so many."""
 
-pytestmark = [pytest.mark.slow, pytest.mark.parametrize("rotation", ROTATIONS)]
+pytestmark = [pytest.mark.slow, pytest.mark.parametrize("rotation", KILL_ROTATIONS)]
 
 
 @pytest.fixture(autouse=True)
@@ -95,7 +95,7 @@ def deliver_again(site: Site, order: Order) -> None:
         assert outcome.result == "success"
 
 
-@pytest.mark.parametrize("cache_kind", CACHES)
+@pytest.mark.parametrize("cache_kind", KILL_CACHES)
 def test_renewal(wechat: Simulator, platform: Platform, site: Site, shop: Callable[[], str]) -> None:
     def prepare() -> Order:
         appid = shop()
@@ -142,7 +142,7 @@ def test_return_of_an_owner(wechat: Simulator, platform: Platform, site: Site, s
         assert_tenant_has(wechat, site, order)
 
 
-@pytest.mark.parametrize("cache_kind", CACHES)
+@pytest.mark.parametrize("cache_kind", KILL_CACHES)
 def test_push_of_a_grant(wechat: Simulator, platform: Platform, site: Site, shop: Callable[[], str]) -> None:
     """Killed in the callback or in the worker, before or after the answer that tells WeChat not to repeat."""
     victims = []
