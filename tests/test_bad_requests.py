@@ -256,7 +256,7 @@ def envelope_without_one_ciphertext(rng: random.Random, good: Bad) -> Bad:
 
 @spoiler
 def unsigned_plaintext(rng: random.Random, good: Bad) -> Bad:
-    """Hole 1 of protocol.md, 13: a planted ticket."""
+    """Protocol 13, hole 1: a planted ticket."""
     push = xml.write(rng.choice([ticket(), event(), message()]))
     return replace(good, body=push, query=rng.choice([good.query, "", "timestamp=1&nonce=1&encrypt_type=raw"]))
 
