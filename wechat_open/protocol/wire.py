@@ -1,0 +1,123 @@
+"""How is a field of a push read into an attribute?
+
+A dataclass is a table: the attribute, its names on the wire, how its text becomes a value. ``read`` fills one from the
+fields of a push. What a push must have is ``required``; anything else that is missing or malformed is ``None`` or
+empty, because WeChat documents its pushes badly.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from functools import cache
+from typing import Any, TypeVar
+
+from ..exceptions import InvalidPush
+from ..secret import Secret
+from .xml import Fields
+
+T = TypeVar("T")
+
+_WORD = re.compile(r"[\x21-\x7e]{1,64}")
+_INTEGER = re.compile(r"-?[0-9]{1,18}")
+_DECIMAL = re.compile(r"-?[0-9]{1,9}(?:\.[0-9]{1,15})?")
+_UNIX_TIME = re.compile(r"[1-9][0-9]{9}")  # 2001 to 2286; int() alone would accept other digits and underscores
+
+
+@dataclass(frozen=True)
+class _Wire:
+    names: tuple[str, ...]
+    read: Callable[[Any], Any]
+    required: bool
+
+
+def wire(*names: str, read: Callable[[Any], Any], required: bool = False, shown: bool = True) -> Any:
+    """A dataclass field that is read from the first of ``names`` that the push has."""
+    metadata = {"wire": _Wire(names, read, required)}
+    if required:
+        return field(repr=shown, metadata=metadata)
+    return field(default=read(""), repr=shown, metadata=metadata)
+
+
+def read(cls: type[T], push: Fields, /, kind: str = "push", **given: Any) -> T:
+    """An instance of ``cls`` from a push. Raises InvalidPush(``kind``) when it lacks what it cannot be without.
+
+    ``given`` are the attributes that are no fields of the wire.
+    """
+    values = given
+    for attribute, wired, absent in _plan(cls):  # type: ignore[arg-type]  # every class can be hashed
+        for name in wired.names:
+            if name in push:
+                value = wired.read(push[name])
+                break
+        else:
+            value = absent
+        if not value and wired.required:
+            raise InvalidPush(kind)
+        values[attribute] = value
+    # Frozen, and so slow to construct; nothing here has an __init__ of its own.
+    made = object.__new__(cls)
+    made.__dict__.update(values)
+    return made
+
+
+@cache
+def _plan(cls: type) -> tuple[tuple[str, _Wire, Any], ...]:
+    """For each wired attribute: its name, how it is read, and its value when the push says nothing."""
+    wired = [(one.name, one.metadata["wire"]) for one in dataclasses.fields(cls) if "wire" in one.metadata]
+    return tuple((name, wire, wire.read("")) for name, wire in wired)
+
+
+def text(value: Any) -> str:
+    return value.strip() if isinstance(value, str) else ""
+
+
+def exact(value: Any) -> str:
+    """To the character: what a person typed."""
+    return value if isinstance(value, str) else ""
+
+
+def word(value: Any) -> str:
+    """Appids, openids, kinds: printable ASCII without spaces; letter case is kept."""
+    return found if _WORD.fullmatch(found := text(value)) else ""
+
+
+def secret(value: Any) -> Secret:
+    return Secret(text(value))
+
+
+def integer(value: Any) -> int | None:
+    return int(found) if _INTEGER.fullmatch(found := text(value)) else None
+
+
+def decimal(value: Any) -> float | None:
+    return float(found) if _DECIMAL.fullmatch(found := text(value)) else None
+
+
+def time(value: Any) -> datetime | None:
+    """Unix seconds, as an aware point in time."""
+    return datetime.fromtimestamp(int(found), timezone.utc) if _UNIX_TIME.fullmatch(found := text(value)) else None
+
+
+def words(value: Any) -> tuple[str, ...]:
+    """Ids joined by ``|``."""
+    return tuple(part for part in text(value).split("|") if part)
+
+
+def one(cls: type[T]) -> Callable[[Any], T]:
+    return lambda value: read(cls, value if isinstance(value, dict) else {})
+
+
+def several(cls: type[T], *path: str) -> Callable[[Any], tuple[T, ...]]:
+    """Below ``path``; a list of one arrives as a dict, because XML does not tell them apart."""
+
+    def read_all(value: Any) -> tuple[T, ...]:
+        for name in path:
+            value = value.get(name) if isinstance(value, dict) else None
+        items = value if isinstance(value, list) else [value]
+        return tuple(read(cls, item) for item in items if isinstance(item, dict))
+
+    return read_all
