@@ -21,6 +21,8 @@
         ├── CodeRefused                 the authorization code is used, wrong or too old
         ├── TicketRefused               the verify ticket is too old or wrong
         ├── PermissionMissing           the account does not own this API, or did not grant it
+        ├── FollowerOutOfReach          nothing more can be sent until the follower acts again
+        ├── FollowerRefused             the person does not want such messages: leave it, nothing is wrong
         ├── PlatformFault               the platform's own set-up: secret, IP whitelist, release
         ├── QuotaExceeded               no calls left until the quota is reset
         ├── RateLimited                 too fast: wait and repeat
@@ -169,6 +171,20 @@ class TicketRefused(APIError):
 
 class PermissionMissing(APIError):
     """The account does not own this API, or its owner did not grant the permission set."""
+
+
+class FollowerOutOfReach(APIError):
+    """The 48 hours since the follower's last action are over, or all messages that it allowed are sent.
+
+    Keep the message until she acts again, or send another kind.
+    """
+
+
+class FollowerRefused(APIError):
+    """The person refuses or blocks such messages, or does not follow the account.
+
+    It is a choice and no fault: do not repeat, unless she subscribes again.
+    """
 
 
 class PlatformFault(APIError):

@@ -8,6 +8,8 @@ from wechat_open import exceptions
 from wechat_open.exceptions import (
     APIError,
     CodeRefused,
+    FollowerOutOfReach,
+    FollowerRefused,
     NotAuthorized,
     PermissionMissing,
     PlatformFault,
@@ -32,17 +34,20 @@ DOCUMENTED: dict[type[APIError], list[int]] = {
     CodeRefused: [61009, 61010],
     TicketRefused: [61005, 61006],
     PermissionMissing: [48001, 61007, 61017],
+    FollowerOutOfReach: [45015, 45047],
+    FollowerRefused: [43004, 43101, 48002],
     PlatformFault: [40125, 40164, 45035, 61004, 61011, 61028, 61029],
     QuotaExceeded: [45009],
     RateLimited: [45011],
     SystemBusy: [-1, -1000, 9402202],
     APIError: [
         *(0, 40003, 40013, 40029, 40163, 40030, 40033, 47002, 40097, 40170, 41001, 41002, 41004, 41018, 42002),
-        *(43001, 43002, 43003, 43101, 48002, 44002, 45015, 45047, 47001, 48004, 48006, 50002),
+        *(43001, 43002, 43003, 44002, 47001, 48004, 48006, 50002),
         *(61000, 61001, 61002, 61008, 61012, 61013, 61025, 61014, 61015, 61016, 61024, 61026, 61027, 61030),
         *(61039, 61040, *range(61051, 61071), *range(61450, 61458), 61500, 61501, 61503),
         *(85001, 85999, 86000, 86004, 87000, 87999, *range(89000, 89005), *range(89019, 89022), 89029, 89231),
         *(*range(89247, 89257), 89300, *range(89401, 89406), *range(89501, 89508), 91030, 76001, 76003, 76022),
+        *(40008, 41006, 44003, 44004, 45008, 45072),  # of messages (7.9)
     ],
 }
 

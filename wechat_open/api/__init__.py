@@ -4,7 +4,8 @@
 
     from wechat_open import api
 
-    api.authorizer("wx...").post("/cgi-bin/message/custom/send", json={...})
+    api.authorizer("wx...").custom_send(openid, "您好")
+    api.authorizer("wx...").post("/cgi-bin/menu/create", json={...})
     api.authorizer(account).get("/cgi-bin/user/get", next_openid="")
     api.component().create_preauthcode()
 

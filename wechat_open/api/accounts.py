@@ -12,9 +12,8 @@ from ..conf import DEFAULT_ALIAS
 from ..endpoints import json_object
 from ..models import Authorizer
 from ..tokens import as_authorizer
+from .messages import JSON, MessagesAPI
 from .platform import ComponentAPI
-
-JSON = dict[str, Any]
 
 
 def authorizer(account: str | Authorizer, *, component: str | None = None) -> AuthorizerAPI:
@@ -28,8 +27,8 @@ def authorizer(account: str | Authorizer, *, component: str | None = None) -> Au
     return AuthorizerAPI(platform(component or DEFAULT_ALIAS), account)
 
 
-class AuthorizerAPI:
-    """Any WeChat API that takes an account's access token.
+class AuthorizerAPI(MessagesAPI):
+    """Any WeChat API that takes an account's access token, and by name those that write to a follower.
 
     Every method raises UnknownAuthorizer, AuthorizerUnauthorized, ReauthorizationNeeded or TokenUnavailable when there
     is no token to call with, APIError (or what is below it) for WeChat's errcodes, and Unreachable when there is no

@@ -14,6 +14,8 @@ from enum import Enum
 from ..exceptions import (
     APIError,
     CodeRefused,
+    FollowerOutOfReach,
+    FollowerRefused,
     NotAuthorized,
     PermissionMissing,
     PlatformFault,
@@ -36,6 +38,8 @@ class Reaction(Enum):
     TICKET = "take another verify ticket, have pushing started"
     CODE = "look whether the code was exchanged already, else authorize again"
     PERMISSION = "stop; the account lacks the API or its owner must grant the permission set"
+    OUT_OF_REACH = "send nothing until the follower acts again"
+    REFUSED = "respect it: the follower does not want such messages"
     PLATFORM = "tell the operator: the platform's own set-up is at fault, and no account"
     ALERT = "tell the operator: something about this account or call needs a person"
     QUOTA = "stop until the daily quota is reset or cleared"
@@ -91,6 +95,8 @@ _RAISES: dict[Reaction, type[APIError]] = {
     Reaction.TICKET: TicketRefused,
     Reaction.CODE: CodeRefused,
     Reaction.PERMISSION: PermissionMissing,
+    Reaction.OUT_OF_REACH: FollowerOutOfReach,
+    Reaction.REFUSED: FollowerRefused,
     Reaction.PLATFORM: PlatformFault,
     Reaction.ALERT: APIError,
     Reaction.QUOTA: QuotaExceeded,
@@ -179,6 +185,20 @@ _TABLE: dict[Reaction, tuple[tuple[int, str, str, str], ...]] = {
         ),
         (61017, "permission_not_authorized", "The owner has not granted this permission set", "此权限集未授权"),
     ),
+    Reaction.OUT_OF_REACH: (
+        (45015, "reply_window_over", "The user's last action is more than 48 hours ago", "超过 48 小时的回复时限"),
+        (
+            45047,
+            "too_many_custom_messages",
+            "Too many customer-service messages since the user's last action",
+            "客服消息下行条数超过上限",
+        ),
+    ),
+    Reaction.REFUSED: (
+        (43004, "not_subscribed", "The user does not follow the account", "用户未关注公众号"),
+        (43101, "user_refused", "The user refuses this message", "用户拒绝接受消息"),
+        (48002, "user_blocks_messages", "The user blocks the account's messages", "用户拒收消息"),
+    ),
     Reaction.PLATFORM: (
         (40125, "invalid_appsecret", "The platform's AppSecret is wrong", "AppSecret 错误"),
         (40164, "ip_not_whitelisted", "The server's IP address is not on the whitelist", "调用接口的 IP 不在白名单中"),
@@ -241,17 +261,7 @@ _TABLE: dict[Reaction, tuple[tuple[int, str, str, str], ...]] = {
         (40003, "invalid_openid", "The openid is wrong", "openid 不正确"),
         (40037, "invalid_template_id", "The template id is wrong", "模板 ID 不正确"),
         (40097, "invalid_args", "A parameter is wrong", "参数错误"),
-        (43004, "not_subscribed", "The user does not follow the account", "用户未关注公众号"),
-        (43101, "user_refused", "The user refuses this message", "用户拒绝接受消息"),
-        (45015, "reply_window_over", "The user's last action is more than 48 hours ago", "超过 48 小时的回复时限"),
-        (
-            45047,
-            "too_many_custom_messages",
-            "Too many customer-service messages since the user's last action",
-            "客服消息下行条数超过上限",
-        ),
         (47003, "invalid_template_argument", "A template argument is wrong", "模板参数不准确"),
-        (48002, "user_blocks_messages", "The user blocks the account's messages", "用户拒收消息"),
         (48006, "no_clears_left", "No quota clears are left this month", "本月清零次数已用完"),
         (61000, "bad_component_type", "The component is of the wrong type", "第三方平台类型错误"),
         (61001, "component_mismatch", "Component and token do not match", "第三方平台与令牌不匹配"),
@@ -339,16 +349,22 @@ _TABLE: dict[Reaction, tuple[tuple[int, str, str, str], ...]] = {
         ),
     ),
     Reaction.BUG: (
+        (40008, "invalid_message_type", "The account cannot send a message of this kind", "消息类型不合法"),
         (40033, "invalid_charset", r"The body holds \uXXXX escapes: send real characters", r"请求含有 \uXXXX 转义字符"),
         (40170, "count_too_large", "More entries were asked for than allowed", "请求数量超过上限"),
         (41001, "access_token_missing", "The access token is missing", "缺少 access_token 参数"),
         (41002, "appid_missing", "The appid is missing", "缺少 appid 参数"),
         (41004, "appsecret_missing", "The AppSecret is missing", "缺少 secret 参数"),
+        (41006, "media_id_missing", "The media_id is missing", "缺少 media_id 参数"),
         (41018, "component_appid_missing", "component_appid is missing", "缺少 component_appid 参数"),
         (43001, "get_required", "This API wants a GET", "需要 GET 请求"),
         (43002, "post_required", "This API wants a POST", "需要 POST 请求"),
         (43003, "https_required", "This API wants HTTPS", "需要 HTTPS 请求"),
         (44002, "empty_body", "The body is empty: send {} at least", "POST 的数据包为空"),
+        (44003, "empty_news", "The message has no article", "图文消息内容为空"),
+        (44004, "empty_content", "The message has no text", "文本消息内容为空"),
+        (45008, "too_many_articles", "The message has more articles than allowed", "图文消息条数超过限制"),
+        (45072, "invalid_command", "The command is neither Typing nor CancelTyping", "command 参数不正确"),
         (47001, "data_format_error", "The body cannot be parsed", "数据格式错误"),
         (
             47002,
