@@ -17,6 +17,7 @@ import tests.celery_app  # noqa: F401 - must exist before a task is sent
 from tests import database_url
 from tests.services import SERVICES
 from tests.stage import account, grant, later, platform, wechat  # noqa: F401 - fixtures
+from wechat_open import messaging
 
 # Only `tox -e browser` has playwright; a test that is not even collected there would be missed at once.
 collect_ignore = [] if importlib.util.find_spec("playwright") else ["browser"]
@@ -33,8 +34,9 @@ def _own_language() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _empty_cache() -> Iterator[None]:
-    """No token, lock or counter of one test is seen by the next."""
+    """No token, lock or counter of one test is seen by the next, and no message taken for a repeat."""
     cache.clear()
+    messaging.forget()
     yield
     cache.clear()
 

@@ -117,10 +117,11 @@ class TestSchedule:
             assert entry["task"] in current_app.tasks
             assert name.removeprefix("wechat_open.") == entry["task"].rpartition(".")[2]
 
-    def test_every_task__is_rung_or_is_called_for_one_push(self) -> None:
+    def test_every_task__is_rung_or_is_called_for_one_push_or_message(self) -> None:
         known = {name for name in current_app.tasks if name.startswith("wechat_open.")}
 
-        assert known == {entry["task"] for entry in BEAT_SCHEDULE.values()} | {"wechat_open.tasks.process_push"}
+        called = {"wechat_open.tasks.process_push", "wechat_open.tasks.answer_later"}
+        assert known == {entry["task"] for entry in BEAT_SCHEDULE.values()} | called
 
     def test_rings__do_not_pile_up_and_keep_no_result(self) -> None:
         for entry in BEAT_SCHEDULE.values():

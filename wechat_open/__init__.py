@@ -7,6 +7,7 @@
     views   admin   tasks   checks            Django's doors: parse, delegate, answer
     ----------------------------------------
     inbox   messaging   health                what a push or a message does; what is wrong
+    release_check                             the exact answers that WeChat's release check wants
     authorization                             the life of one grant
     api                                       calls with the right token, one bounded retry
     tokens                                    custody
@@ -15,7 +16,7 @@
     endpoints   models   signals              WeChat's endpoints; rows; what other apps may listen to
     doorbell   schedule                       how workers are woken: at once, and by the clock
     fields                                    columns that hold sealed text
-    sealing                                   how it is sealed
+    sealing   shared_cache                    how it is sealed; how the cache is asked that may be down
     conf    clock                             the settings; the database's time
     ----------------------------------------
     client   simulator                        one HTTP call; a WeChat that fits in one process

@@ -1,9 +1,10 @@
 """What happens when Django starts?
 
-System checks and tasks become known; nothing is read, built or called.
+System checks and tasks become known, and every app's ``wechat_handlers``; nothing is read, built or called.
 """
 
 from django.apps import AppConfig
+from django.utils.module_loading import autodiscover_modules
 from django.utils.translation import gettext_lazy as _
 
 
@@ -14,3 +15,5 @@ class WeChatOpenConfig(AppConfig):
 
     def ready(self) -> None:
         from . import checks, tasks  # noqa: F401  # importing them registers them
+
+        autodiscover_modules("wechat_handlers")

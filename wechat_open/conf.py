@@ -37,6 +37,7 @@ DEFAULTS: dict[str, Any] = {
     "RENEWALS_PER_SECOND": 60,
     "LINK_LIFE": 24 * 60 * 60,
     "PUSH_WINDOW": 10 * 60,
+    "REPLY_WITHIN": 4,
     "BRAKE_ACCOUNTS": 20,
     "BRAKE_SHARE": 0.05,
     "COMPONENT_TOKEN_PARAMETER": "component_access_token",
@@ -148,6 +149,11 @@ class Conf:
     def push_window(self) -> timedelta:
         """How far a push's query timestamp may be from our clock (given in seconds). A filter, not the protection."""
         return timedelta(seconds=self._get("PUSH_WINDOW"))
+
+    @property
+    def reply_within(self) -> timedelta:
+        """When a handler is cut off; WeChat waits 5 seconds (given in seconds). Zero: never, and in its own thread."""
+        return timedelta(seconds=self._get("REPLY_WITHIN"))
 
     @property
     def brake_accounts(self) -> int:

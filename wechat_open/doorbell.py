@@ -23,8 +23,8 @@ LEAVE_ALONE = 10.0
 _failed_at = float("-inf")
 
 
-def ring(task: str, *args: Any) -> bool:
-    """Send the task by its name; False when the broker could not be reached."""
+def ring(task: str, *args: Any, expires: float = EXPIRES) -> bool:
+    """Send the task by its name; False when the broker could not be reached. ``expires`` is in seconds."""
     global _failed_at
     if current_app.main == "default" or time.monotonic() - _failed_at < LEAVE_ALONE:
         return False  # "default" is what Celery makes up for a site that has no app of its own, and so no workers
@@ -33,7 +33,7 @@ def ring(task: str, *args: Any) -> bool:
             if not current_app.conf.task_always_eager:
                 _connect(producer.connection)
             message = current_app.signature(task, args=args)
-            message.apply_async(producer=producer, retry=False, expires=EXPIRES, ignore_result=True)
+            message.apply_async(producer=producer, retry=False, expires=expires, ignore_result=True)
     except Exception as error:  # noqa: BLE001  # transports raise what their drivers raise: no common root exists
         _failed_at = time.monotonic()
         logger.warning("The broker could not be reached (%s); the next sweep will see to it.", type(error).__name__)

@@ -15,6 +15,9 @@ class ``wechat_open.models.Authorizer``, and for ``push_received`` the event's c
     A person is needed. ``authorizer``, ``reason`` (``"reauthorization"``), ``link`` (a ready AuthorizationLink).
 ``push_received``
     Any InfoType, once processed. ``component`` (models.Component), ``event`` (a protocol.events dataclass).
+``handler_failed``
+    A message was not answered as it should have been. ``message`` (a protocol.messages dataclass, and the sender its
+    class), ``handler`` (its dotted path), ``error`` (what it raised, or TooSlow). Sent by the process that answers.
 """
 
 from __future__ import annotations
@@ -28,6 +31,7 @@ authorizer_updated = Signal()
 authorizer_unauthorized = Signal()
 authorizer_needs_attention = Signal()
 push_received = Signal()
+handler_failed = Signal()
 
 
 def announce(signal: Signal, sender: Any, **facts: Any) -> None:

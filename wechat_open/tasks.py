@@ -1,13 +1,14 @@
 """What do Celery's workers do?
 
-Each task calls the layer below for every platform. None takes or returns a secret; none matters: whatever a lost task
-would have done is still due for the next one.
+Each task calls the layer below for every platform. None takes or returns a secret; none but ``answer_later`` matters:
+whatever a lost task would have done is still due for the next one.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from typing import Any
 
 from celery import shared_task
 
@@ -15,6 +16,7 @@ from . import authorization, inbox, tokens
 from .component import Platform, platform
 from .conf import conf
 from .exceptions import WeChatOpenError
+from .messaging.later import take_over
 
 logger = logging.getLogger(__name__)
 
@@ -29,6 +31,12 @@ def renew_due_tokens() -> None:
 def process_push(push_id: int) -> None:
     """Process one push that has just been recorded."""
     inbox.process(push_id)
+
+
+@shared_task(ignore_result=True)
+def answer_later(path: str, alias: str, appid: str, fields: dict[str, Any], arguments: dict[str, Any]) -> None:
+    """Say the rest of an answer: the one task that carries something, because messages are not stored."""
+    take_over(path, alias, appid, fields, arguments)
 
 
 @shared_task(ignore_result=True)

@@ -12,7 +12,7 @@ from django.core.cache import cache as django_cache
 from django.core.cache.backends.locmem import LocMemCache
 
 from tests.stage import OFFICIAL
-from wechat_open import tokens
+from wechat_open import shared_cache, tokens
 from wechat_open.component import Platform
 from wechat_open.models import Authorizer
 from wechat_open.secret import Secret
@@ -50,7 +50,7 @@ class Failing(LocMemCache):
 @pytest.fixture(autouse=True)
 def _working(monkeypatch: pytest.MonkeyPatch) -> None:
     """No failure of another test is remembered."""
-    monkeypatch.setattr(cache, "_failed_at", {})
+    monkeypatch.setattr(shared_cache, "_failed_at", {})
 
 
 @pytest.fixture
@@ -142,7 +142,7 @@ class TestFailingCache:
 
     def test_it_is_used_again_after_a_while(self, failing: type[Failing], monkeypatch: pytest.MonkeyPatch) -> None:
         cache.read(NAME)
-        monkeypatch.setattr(cache, "LEAVE_ALONE", 0.0)
+        monkeypatch.setattr(shared_cache, "LEAVE_ALONE", 0.0)
         monkeypatch.setattr(failing, "down", False)
         cache.write(NAME, TOKEN, MINUTE, HOUR)
 

@@ -19,7 +19,7 @@ from .. import component, doorbell, inbox, messaging
 from ..component import Platform
 from ..conf import DEFAULT_ALIAS, conf
 from ..exceptions import ConfigurationError, InvalidPush
-from ..messaging import SUCCESS
+from ..messaging import SUCCESS, Answer, StillRunning, TooMany
 from ..protocol.envelope import MAX_BODY, Stamp, Unsealed, unseal
 from ..protocol.events import TicketPushed, parse
 from .doors import from_wechat
@@ -46,14 +46,14 @@ def events(request: HttpRequest, alias: str = DEFAULT_ALIAS) -> HttpResponse:
 def messages(request: HttpRequest, authorizer_appid: str, alias: str = DEFAULT_ALIAS) -> HttpResponse:
     """消息与事件接收URL: what followers send. The path is not signed; ``messaging`` compares it with ToUserName."""
 
-    def deliver(platform: Platform, unsealed: Unsealed) -> bytes:
+    def deliver(platform: Platform, unsealed: Unsealed) -> Answer:
         _require_recent(unsealed.stamp)
         return messaging.receive(platform, authorizer_appid, unsealed)
 
     return _answer(request, alias, deliver)
 
 
-def _record(platform: Platform, unsealed: Unsealed) -> bytes:
+def _record(platform: Platform, unsealed: Unsealed) -> Answer:
     """Into the inbox; what follows from it is done by workers."""
     # No window for tickets: with one, a host whose clock is wrong would lose its platform in twelve hours. An old
     # ticket does no harm, because the newest CreateTime wins.
@@ -65,10 +65,10 @@ def _record(platform: Platform, unsealed: Unsealed) -> bytes:
         doorbell.ring("wechat_open.tasks.renew_due_tokens")
     elif push is not None:
         doorbell.ring("wechat_open.tasks.process_push", push.pk)
-    return SUCCESS
+    return Answer()
 
 
-def _answer(request: HttpRequest, alias: str, act: Callable[[Platform, Unsealed], bytes]) -> HttpResponse:
+def _answer(request: HttpRequest, alias: str, act: Callable[[Platform, Unsealed], Answer]) -> HttpResponse:
     """Authenticate, act, translate what went wrong. Nobody but WeChat gets further than ``unseal``."""
     if request.method != "POST":
         return HttpResponseNotAllowed(["POST"])
@@ -91,8 +91,25 @@ def _answer(request: HttpRequest, alias: str, act: Callable[[Platform, Unsealed]
         # WeChat repeats what was not answered with success. Said without recording it, the push would be lost.
         logger.exception("Could not record a push for platform %r", alias)
         return _plain("unavailable", status=503)
-    content_type = "text/plain" if answer == SUCCESS else f"application/{unsealed.format}"
-    return HttpResponse(answer, content_type=content_type)
+    except (StillRunning, TooMany) as error:
+        logger.warning("A message of platform %r is not answered yet: %s", alias, error)
+        return _plain("unavailable", status=503)
+    content_type = "text/plain" if answer.body == SUCCESS else f"application/{unsealed.format}"
+    return _Told(answer, content_type)
+
+
+class _Told(HttpResponse):
+    """An answer, after which something is to be done: the server closes a response when WeChat has it."""
+
+    def __init__(self, answer: Answer, content_type: str) -> None:
+        super().__init__(answer.body, content_type=content_type)
+        self._afterwards = answer.afterwards
+
+    def close(self) -> None:
+        super().close()
+        afterwards, self._afterwards = self._afterwards, None
+        if afterwards is not None:
+            afterwards()
 
 
 def _read(request: HttpRequest) -> bytes:

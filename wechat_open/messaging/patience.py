@@ -1,0 +1,170 @@
+"""How is a slow handler cut off?
+
+WeChat waits five seconds, and no thread can be stopped from outside. So a handler runs in a thread of its own, and the
+request's thread waits for it no longer than its time: after that the answer goes out without it, and what becomes of
+the work is told to ``late``. Threads are kept and used again; each closes the database connections that it opened.
+
+Inside a transaction a job runs on the spot, and nothing cuts it off: no other thread could see the transaction's data.
+A request is in one in tests only, because the callbacks are exempt from ATOMIC_REQUESTS.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import logging
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+from django.db import close_old_connections, connections
+
+from ..exceptions import WeChatOpenError
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+MAX_THREADS = 64
+"""Handlers that may be running in one process; each that hangs for ever takes one away."""
+
+
+class TooSlow(WeChatOpenError):
+    """The time is over, and the work goes on."""
+
+
+class TooMany(WeChatOpenError):
+    """Nothing was begun: too many handlers of this process are still at work."""
+
+
+@dataclass
+class _Job(Generic[T]):
+    """Some work, and what came of it. ``done`` is held until it is finished."""
+
+    work: Callable[[], T]
+    late: Callable[[T | None, BaseException | None], None] | None = None
+    result: T | None = None
+    error: BaseException | None = None
+    abandoned: bool = False
+    finished: bool = False
+    done: threading.Lock = field(default_factory=threading.Lock)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+class _Worker:
+    """A thread that does one job after another."""
+
+    def __init__(self) -> None:
+        self._job: _Job[Any] | None = None
+        self._called = threading.Lock()
+        self._called.acquire()
+        threading.Thread(target=self._work, name="wechat-handler", daemon=True).start()
+
+    def give(self, job: _Job[Any]) -> None:
+        self._job = job
+        self._called.release()
+
+    def _work(self) -> None:
+        while True:
+            self._called.acquire()
+            job, self._job = self._job, None
+            assert job is not None
+            _perform(job)
+            del job  # or its message would be kept until the next one comes
+            with _lock:
+                _idle.append(self)
+
+
+_lock = threading.Lock()
+_idle: list[_Worker] = []
+_threads = 0
+
+
+def _forget_threads() -> None:
+    """A forked process has none of its parent's threads."""
+    global _lock, _threads
+    _lock = threading.Lock()
+    _idle.clear()
+    _threads = 0
+
+
+os.register_at_fork(after_in_child=_forget_threads)
+
+
+def within(
+    seconds: float,
+    work: Callable[[], T],
+    late: Callable[[T | None, BaseException | None], None] | None = None,
+) -> T:
+    """What ``work`` returns or raises, if it does so in time; TooSlow otherwise, TooMany when it was not even begun.
+
+    ``late`` gets the result or the error of work that went on after TooSlow. With 0 seconds nothing is cut off.
+    """
+    if not seconds or in_transaction():
+        return work()
+    job = _Job(work, late)
+    job.done.acquire()
+    _start(job)
+    if not job.done.acquire(timeout=max(0.0, seconds)):
+        with job.lock:
+            job.abandoned = not job.finished
+        if job.abandoned:
+            raise TooSlow(f"It took longer than {seconds:g} seconds.")
+    if job.error is not None:
+        raise job.error
+    return job.result  # type: ignore[return-value]  # without an error there is one
+
+
+def start(work: Callable[[], object]) -> None:
+    """Do it in another thread, now, and wait for nothing; in this one when all are busy or in a transaction."""
+    if in_transaction():
+        return _log_errors(work)
+    try:
+        _start(_Job(lambda: _log_errors(work)))
+    except TooMany:
+        _log_errors(work)
+
+
+def in_transaction() -> bool:
+    return any(connection.in_atomic_block for connection in connections.all(initialized_only=True))
+
+
+def _start(job: _Job[Any]) -> None:
+    global _threads
+    context = contextvars.copy_context()  # the language, and whatever else the request carries
+    work = job.work
+    job.work = lambda: context.run(work)
+    with _lock:
+        if not _idle:
+            if _threads >= MAX_THREADS:
+                raise TooMany(f"{_threads} handlers of this process are still at work.")
+            _threads += 1
+            _idle.append(_Worker())
+        worker = _idle.pop()
+    worker.give(job)
+
+
+def _perform(job: _Job[Any]) -> None:
+    close_old_connections()
+    try:
+        try:
+            job.result = job.work()
+        except BaseException as error:  # noqa: BLE001 - whoever waits for the job raises it
+            job.error = error
+        with job.lock:
+            job.finished = True
+        if job.done.locked():
+            job.done.release()
+        late = job.late
+        if job.abandoned and late is not None:
+            _log_errors(lambda: late(job.result, job.error))
+    finally:
+        close_old_connections()
+
+
+def _log_errors(work: Callable[[], object]) -> None:
+    try:
+        work()
+    except Exception:
+        logger.exception("What was to be done after an answer failed.")

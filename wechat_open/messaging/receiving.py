@@ -1,0 +1,152 @@
+"""What happens to a follower's message?
+
+It is matched to its account, taken once, and given to the site's handlers; their reply is sealed with the pair that
+opened it. Messages are not stored. Whatever a handler does, WeChat gets an answer in time, and the follower sees nothing
+odd: a reply, or none.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from .. import release_check
+from ..component import Platform
+from ..conf import conf
+from ..exceptions import InvalidPush
+from ..protocol.envelope import Unsealed, seal_reply
+from ..protocol.messages import Message, Reply, TransferToCustomerService, parse, write_reply
+from ..release_check import AnswerByAPI
+from . import accounts, duplicates, later, patience
+from .duplicates import TIME_OF_WECHAT
+from .handlers import PASS, handlers_of
+from .later import Later
+
+SUCCESS = b"success"
+"""The answer that asks WeChat for neither a retry nor a notice to the follower (protocol 6.2)."""
+
+Work = Callable[[], None]
+
+
+@dataclass
+class Answer:
+    """What WeChat is told, and what is to be done once it has been told."""
+
+    body: bytes = SUCCESS
+    afterwards: Work | None = None
+
+
+def receive(platform: Platform, authorizer_appid: str, unsealed: Unsealed) -> Answer:
+    """Answer an authenticated message.
+
+    Raises InvalidPush when it is none, or was meant for another account than the path says; StillRunning and TooMany
+    when WeChat had better ask again.
+    """
+    seconds = conf.reply_within.total_seconds()
+    ends_at = time.monotonic() + seconds if seconds else None
+    message = parse(
+        unsealed.fields,
+        appid=authorizer_appid,
+        component=platform.alias,
+        authorizer=accounts.row(platform, authorizer_appid),
+    )
+    for_check = release_check.answer_to(message)
+    mini = False
+    if for_check is None:
+        if _pretends_to_be_wechats(message):
+            raise InvalidPush("account")
+        account = accounts.find(platform, message, seconds or TIME_OF_WECHAT)
+        if account is None:
+            return Answer()
+        mini = account.mini
+    afterwards: list[Work] = []
+
+    def answer() -> bytes:
+        said: Reply | AnswerByAPI | Work | None = for_check
+        if said is None:
+            said = _ask_handlers(message, max(0.001, ends_at - time.monotonic()) if ends_at else 0)
+        if isinstance(said, AnswerByAPI):
+            said = partial(release_check.answer_by_api, platform, message, said.code)
+        elif isinstance(said, Reply) and mini and not isinstance(said, TransferToCustomerService):
+            said = partial(_send, message, said)  # a mini program shows no passive reply (6.2)
+        if not isinstance(said, Reply):
+            if said is not None:
+                afterwards.append(said)
+            return SUCCESS
+        return _seal(platform, unsealed, message, said)
+
+    body = duplicates.once(message, platform.appid, seconds or TIME_OF_WECHAT, answer)
+    return Answer(body, partial(patience.start, afterwards[0]) if afterwards else None)
+
+
+def _pretends_to_be_wechats(message: Message) -> bool:
+    """Sent to the path of a test account, and meant for another."""
+    account = release_check.ACCOUNTS.get(message.appid)
+    return account is not None and account.original_id != message.original_id
+
+
+def _ask_handlers(message: Message, seconds: float) -> Reply | Work | None:
+    """What the site says: a reply, something to do after the answer, or nothing."""
+    handlers = list(handlers_of(message))
+    if not handlers:
+        return None
+    asked = handlers[0].name
+
+    def ask() -> Reply | Later | None:
+        nonlocal asked
+        for handler in handlers:
+            asked = handler.name
+            result = later.call(handler.function, message)
+            if result is not PASS:
+                return result if isinstance(result, Later) else later.as_reply(result)
+        return None
+
+    def too_late(result: Reply | Later | None, error: BaseException | None) -> None:
+        """Better late than never: what a handler says after its time is sent as a customer-service message."""
+        if error is not None:
+            later.tell(message, asked, error)
+        elif isinstance(result, Later):
+            _do(later.hand_over(message, result))
+        elif result is not None:
+            _send(message, result)
+
+    try:
+        said = patience.within(seconds, ask, too_late)
+    except patience.TooMany:
+        raise
+    except Exception as error:
+        later.tell(message, asked, error)
+        return None
+    return later.hand_over(message, said) if isinstance(said, Later) else said
+
+
+def _send(message: Message, reply: Reply) -> None:
+    try:
+        later.send(message, reply)
+    except Exception as error:
+        later.tell(message, "message/custom/send", error)
+
+
+def _do(work: Work | None) -> None:
+    if work is not None:
+        work()
+
+
+def _seal(platform: Platform, unsealed: Unsealed, message: Message, reply: Reply) -> bytes:
+    now = int(time.time())
+    return seal_reply(
+        write_reply(reply, message, now, unsealed.format),
+        unsealed.pair,
+        platform.appid,
+        timestamp=str(now),
+        nonce=unsealed.stamp.nonce,
+        format=unsealed.format,
+    )
+
+
+def forget() -> None:
+    """Remember no account and no message, for tests."""
+    accounts.forget()
+    duplicates.forget()
