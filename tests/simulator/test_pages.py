@@ -309,20 +309,12 @@ def test_owner__cancels_the_authorization(wechat: Simulator, callback: Callback)
     callback.wait_for("unauthorized")
 
 
-def test_follower__writes_and_sees_the_answer(wechat: Simulator, callback: Callback) -> None:
-    url, data = f"{wechat.url}/_page/message", {"appid": DEMO_OFFICIAL, "content": "<i>你好</i>"}
-    assert "61003" in requests.post(url, data=data, timeout=5).text
-    wechat.engine.authorize(DEMO_OFFICIAL, permissions=(1,))
-    page = requests.post(url, data=data, timeout=5).text
-    assert "没有即时回复" in page
-    assert "&lt;i&gt;你好&lt;/i&gt;" in page
-    openid = callback.received[-1].query["openid"]
-    wechat.engine.send(DEMO_OFFICIAL, {"touser": openid, "msgtype": "image", "image": {"media_id": "m1"}})
-    wechat.engine.authorize(DEMO_OFFICIAL, permissions=(2,))
-    assert "permission set 1" in requests.post(url, data=data, timeout=5).text
+def test_start_page__leads_to_the_phone(wechat: Simulator) -> None:
+    page = requests.get(f"{wechat.url}/?lang=en", timeout=5).text
+    assert '<a class="button" href="/_page/phone?lang=en">Open the phone</a>' in page
 
 
-@pytest.mark.parametrize("path", ["/_page/message", "/_page/unauthorize"])
+@pytest.mark.parametrize("path", ["/_page/phone", "/_page/unauthorize"])
 def test_pages_of_other_sites__cannot_press_its_buttons(wechat: Simulator, path: str) -> None:
     wechat.engine.authorize(DEMO_OFFICIAL)
     answer = requests.post(

@@ -5,8 +5,9 @@ pushes tickets, answers the API, shows the authorization page to the owner, lets
 can be moved ahead, and fails on demand. Strict where WeChat is strict, and where WeChat says nothing.
 
 The parts: ``engine`` (the state and its rules, no I/O), ``endpoints`` (the API), ``pages`` (the owner's side),
-``pusher`` (the way to the callback), ``faults``, ``control`` (the tester's side), ``application`` (who answers what),
-``server`` and ``simulator`` (on a port), ``responses_adapter`` (behind ``requests``, with no port at all).
+``phone`` with ``screen`` and ``conversation`` (the follower's side), ``pusher`` (the way to the callback), ``faults``,
+``control`` (the tester's side), ``application`` (who answers what), ``server`` and ``simulator`` (on a port),
+``responses_adapter`` (behind ``requests``, with no port at all).
 
 It shares the wire format (``protocol``) with the app that is tested with it, and nothing else.
 """

@@ -18,7 +18,7 @@ DEMO_MINI = "wxb7206d5fa93e1c48"
 
 # Permission sets that accounts of a kind usually have and that a platform usually asks for (protocol 4.4).
 USUAL_PERMISSIONS: dict[Kind, tuple[int, ...]] = {
-    "official": (1, 2, 3, 4, 6, 7, 8, 11, 15, 16, 24, 27, 33),
+    "official": (1, 2, 3, 4, 6, 7, 8, 11, 15, 16, 24, 27, 33, 89),
     "mini": (17, 18, 19, 25, 30, 31, 40, 45, 88, 142),
 }
 
@@ -52,11 +52,45 @@ class Grant:
     access: Token | None = None
 
 
+@dataclass(frozen=True)
+class MenuButton:
+    """One of an account's menu: with a key it tells the account that it was pressed, with a URL it opens a page."""
+
+    name: str
+    key: str = ""
+    url: str = ""
+    sub_buttons: tuple[MenuButton, ...] = ()
+
+    @property
+    def event(self) -> str:
+        return "CLICK" if self.key else "VIEW"
+
+    @property
+    def event_key(self) -> str:
+        return self.key or self.url
+
+
+DEFAULT_MENU = (
+    MenuButton("今日推荐", key="TODAY"),
+    MenuButton("官网", url="https://example.com/"),
+    MenuButton(
+        "服务",
+        sub_buttons=(
+            MenuButton("营业时间", key="HOURS"),
+            MenuButton("联系我们", key="CONTACT"),
+            MenuButton("帮助", url="https://example.com/help"),
+        ),
+    ),
+)
+
+
 @dataclass
 class Follower:
     """A person who follows an account, as far as answering her is concerned."""
 
     acted_at: float
+    follows: bool = True
+    """Until she unsubscribes."""
     sent: int = 0
     """Customer-service messages since she last did something."""
     messages: list[dict[str, Any]] = field(default_factory=list)
@@ -75,6 +109,8 @@ class Account:
     """Sets that can be granted although the account does not own their APIs, as WeChat lets happen: 48001."""
     grant: Grant | None = None
     options: dict[str, str] = field(default_factory=lambda: dict.fromkeys(OPTIONS, "0"))
+    menu: tuple[MenuButton, ...] = ()
+    """What a follower finds below the conversation. A mini program has none."""
 
     refreshes: int = 0
     """Calls of api_authorizer_token for this account."""
@@ -138,6 +174,7 @@ def new_account(
         principal_name=principal_name or f"{nick_name}（个体工商户）",
         permissions=USUAL_PERMISSIONS[kind] if permissions is None else permissions,
         lacks=lacks,
+        menu=DEFAULT_MENU if kind == "official" else (),
     )
 
 

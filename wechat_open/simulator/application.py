@@ -13,7 +13,7 @@ from contextlib import nullcontext
 from email.utils import formatdate
 from urllib.parse import parse_qsl
 
-from . import control, endpoints, pages
+from . import control, endpoints, pages, phone
 from .engine import Engine
 from .faults import Fault, Faults
 from .pusher import Pusher
@@ -34,6 +34,7 @@ class Application:
         self.faults = Faults()
         self.pusher = Pusher(engine, logger.info)
         self.visits = pages.Visits(engine.clock)
+        self.pictures = phone.Pictures()
 
     def handle(self, request: Request) -> Answer:
         started = time.monotonic()
@@ -44,12 +45,15 @@ class Application:
         # The simulator's own time, so that a clock moved ahead can be seen from outside.
         answer.headers.setdefault("Date", formatdate(self.engine.clock.now(), usegmt=True))
         took = int((time.monotonic() - started) * 1000)
-        logger.info("%s", line(request, answer, took))
+        if request.path != phone.NEWS:  # asked for every second by a page that is open
+            logger.info("%s", line(request, answer, took))
         while self.engine.outbox:
             self.pusher.later(self.engine.outbox.popleft())
         return answer
 
     def _wechat(self, request: Request) -> Answer:
+        if request.path == phone.NEWS:
+            return pages.answer(self, request)
         self._count(request.path)
         appid = endpoints.caller(self.engine, request) if request.path not in pages.PATHS else ""
         refreshing = request.path == endpoints.REFRESH

@@ -161,6 +161,13 @@ def state(app: Application, body: Body) -> dict[str, Any]:
         }
 
 
+@call("GET", "chat")
+def chat(app: Application, body: Body) -> dict[str, Any]:
+    """What a follower and an account have told each other, as far as it is remembered."""
+    appid, openid = app.engine.account(body.text("appid")).appid, body.text("openid")
+    return {"messages": [line.as_json() for line in app.engine.conversation(appid, openid)]}
+
+
 @call("POST", "accounts")
 def add_account(app: Application, body: Body) -> dict[str, Any]:
     kind: Kind

@@ -15,13 +15,14 @@ import re
 import secrets
 import threading
 from collections import Counter, OrderedDict, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from .accounts import OPTIONS, Account, Follower, Grant, Kind, Token, demo_accounts, demo_openid, new_account
 from .clock import Clock
+from .conversation import Conversations, Line, Problem
 from .refusal import Refused
 from .settings import Settings
 
@@ -50,6 +51,8 @@ class Push:
     """The account whose message URL is meant; empty for the events URL."""
     user_name: str = ""
     openid: str = ""
+    line: int = 0
+    """The number of the conversation's line, when a follower has caused it."""
 
     @property
     def name(self) -> str:
@@ -103,6 +106,7 @@ class Engine:
         self.calls: Counter[str] = Counter()
         self.outbox: deque[Push] = deque()
         """What calls of the API have caused WeChat to push; whoever delivers takes it from here."""
+        self.conversations = Conversations()
         self._mint = mint
         self._tickets: deque[tuple[str, float]] = deque(maxlen=REMEMBERED)
         self._tokens: dict[str, Token] = {}
@@ -389,7 +393,7 @@ class Engine:
         """A follower writes, or does something that WeChat reports. ``fields`` win over what is filled in here."""
         with self.lock:
             account = self.account(appid)
-            self._touch(appid, openid)
+            follower = self._touch(appid, openid)
             filled: dict[str, Any] = {
                 "ToUserName": account.user_name,
                 "FromUserName": openid,
@@ -398,33 +402,74 @@ class Engine:
             }
             if filled.get("MsgType") != "event":
                 filled.setdefault("MsgId", str(next(self._msg_id)))
-            return Push(filled, appid=appid, user_name=account.user_name, openid=openid)
+            elif account.kind == "official" and filled.get("Event") in ("subscribe", "unsubscribe"):
+                follower.follows = filled["Event"] == "subscribe"
+            line = self.conversations.add(appid, openid, self.clock.now(), "push", filled)
+            return Push(filled, appid=appid, user_name=account.user_name, openid=openid, line=line.number)
+
+    def answered(self, push: Push, reply: Mapping[str, Any] | None, problem: Problem) -> None:
+        """What the follower sees in answer to her push: a passive reply, WeChat's regret, or nothing (6.2)."""
+        with self.lock:
+            # She sees no answer to what she did not do; and nothing any more once she has left.
+            if not push.line or not self.follows(push.appid, push.openid):
+                return
+            official = self.account(push.appid).kind == "official"
+            notice = ""
+            if problem:
+                notice = "unavailable" if official else ""
+            elif reply is not None:
+                handed_over = reply["MsgType"] == "transfer_customer_service"
+                notice = "no_passive_reply" if not official else "handed_over" if handed_over else ""
+            now = self.clock.now()
+            if notice:
+                self.conversations.add(push.appid, push.openid, now, "notice", {}, notice=notice)
+            elif reply is not None and not problem:
+                self.conversations.add(push.appid, push.openid, now, "reply", reply)
 
     def send(self, appid: str, message: dict[str, Any]) -> None:
         """A customer-service message reaches a follower, within the limits of 7.9."""
         with self.lock:
             account, _ = self.granted(appid)
-            openid = message.get("touser")
-            if not isinstance(openid, str) or not openid:
-                raise Refused(40003)
-            follower = self._followers.get((appid, openid))
-            if follower is None or follower.acted_at + MESSAGE_WINDOW <= self.clock.now():
-                raise Refused(45015)
-            if follower.sent >= MESSAGES_IN_WINDOW[account.kind]:
-                raise Refused(45047)
+            try:
+                follower = self._reach(appid, message.get("touser"))
+                if follower.sent >= MESSAGES_IN_WINDOW[account.kind]:
+                    raise Refused(45047)
+            except Refused as error:
+                if error.errcode != 40003:
+                    self._told(appid, message, error.errcode)
+                raise
             follower.sent += 1
             follower.messages.append(message)
+            self._told(appid, message)
+
+    def typing(self, appid: str, openid: str) -> None:
+        """A follower sees that somebody is typing, where she could be sent a message."""
+        with self.lock:
+            self._reach(appid, openid)
 
     def sent_to(self, appid: str, openid: str) -> list[dict[str, Any]]:
         with self.lock:
             follower = self._followers.get((appid, openid))
             return list(follower.messages) if follower else []
 
-    def followers(self, appid: str) -> list[str]:
-        """Two who were always there, and all who have written."""
+    def conversation(self, appid: str, openid: str) -> list[Line]:
         with self.lock:
-            known = [demo_openid(appid, 1), demo_openid(appid, 2)]
-            return known + [openid for owner, openid in self._followers if owner == appid and openid not in known]
+            return self.conversations.of(appid, openid)
+
+    def follows(self, appid: str, openid: str) -> bool:
+        """A mini program has no followers: everybody may write to it."""
+        with self.lock:
+            follower = self._followers.get((appid, openid))
+            if self.account(appid).kind == "mini":
+                return True
+            return follower.follows if follower else openid in _always_there(appid)
+
+    def followers(self, appid: str) -> list[str]:
+        """Two who were always there, and all who have written, without those who left."""
+        with self.lock:
+            known = _always_there(appid)
+            known += [openid for owner, openid in self._followers if owner == appid and openid not in known]
+            return [openid for openid in known if self.follows(appid, openid)]
 
     def new_oauth_code(self, appid: str, openid: str, scope: str) -> str:
         """What a follower's browser, or wx.login in a mini program, brings to the site (7.1, 7.2)."""
@@ -510,16 +555,33 @@ class Engine:
         if token is not None:
             self._tokens.pop(token.text, None)
 
-    def _touch(self, appid: str, openid: str) -> None:
+    def _reach(self, appid: str, openid: Any) -> Follower:
+        """The follower, if her last action is recent enough for customer service (7.9)."""
+        if not isinstance(openid, str) or not openid:
+            raise Refused(40003)
+        follower = self._followers.get((appid, openid))
+        if follower is None or not follower.follows or follower.acted_at + MESSAGE_WINDOW <= self.clock.now():
+            raise Refused(45015)
+        return follower
+
+    def _told(self, appid: str, message: dict[str, Any], errcode: int = 0) -> None:
+        self.conversations.add(appid, str(message["touser"]), self.clock.now(), "send", message, errcode=errcode)
+
+    def _touch(self, appid: str, openid: str) -> Follower:
         follower = self._followers.setdefault((appid, openid), Follower(0.0))
         follower.acted_at, follower.sent = self.clock.now(), 0
         del follower.messages[:-50]
         self._followers.move_to_end((appid, openid))
         while len(self._followers) > MAX_FOLLOWERS:
             self._followers.popitem(last=False)
+        return follower
 
     def _turn_day(self) -> None:
         today = int(self.clock.now() + 8 * 3600) // 86400
         if today != self._used_on:
             self._used.clear()
             self._used_on = today
+
+
+def _always_there(appid: str) -> list[str]:
+    return [demo_openid(appid, 1), demo_openid(appid, 2)]

@@ -1,8 +1,8 @@
 """What does the owner of an account see?
 
 WeChat's authorization page, on a PC and on a phone, with its rule about where the visitor comes from; and the
-simulator's start page, where grants are taken back and followers write. Plain HTML and one stylesheet: nothing here
-needs a script.
+simulator's start page, where grants are taken back. Plain HTML and one stylesheet: nothing here needs a script. The
+follower's side is in ``phone``.
 """
 
 from __future__ import annotations
@@ -16,16 +16,17 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from html import escape
-from importlib.resources import files
 from itertools import islice
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from ..protocol import permissions
-from . import control
-from .accounts import Account, Kind, demo_openid
+from . import control, phone
+from .accounts import Account, Kind
 from .clock import Clock
+from .frame import SECURITY_HEADERS, STYLE, asset, avatar, first, language_of, other, page, refuse_foreign
 from .refusal import Refused
+from .screen import address
 from .settings import host_of
 from .texts import PROBLEMS, Language, text
 from .web import HTML, Answer, Request
@@ -36,9 +37,7 @@ if TYPE_CHECKING:
 LOGIN = "/cgi-bin/componentloginpage"
 BIND = "/wxaopen/safe/bindcomponent"
 OLD_BIND = "/safe/bindcomponent"
-STYLE = "/_page/simulator.css"
 REVOKE = "/_page/unauthorize"
-WRITE = "/_page/message"
 
 MAX_SHOWN = 50
 MAX_VISITS = 1000
@@ -50,15 +49,6 @@ KINDS_OF_TYPE: dict[str, tuple[Kind, ...]] = {
     "2": ("mini",),
     "3": ("official", "mini"),
     "6": ("official", "mini"),
-}
-
-SECURITY_HEADERS = {
-    # No form-action: browsers apply it to the redirect that follows a form, and that one leaves for the platform.
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src data:; base-uri 'none'; "
-    "frame-ancestors 'none'",
-    "Referrer-Policy": "same-origin",
-    "X-Content-Type-Options": "nosniff",
-    "Cache-Control": "no-store",
 }
 
 
@@ -104,8 +94,7 @@ def answer(app: Application, request: Request) -> Answer:
 
 
 def stylesheet(app: Application, request: Request) -> Answer:
-    content = (files(__package__) / "assets" / "simulator.css").read_bytes()
-    return Answer(200, content, "text/css; charset=utf-8", {"Cache-Control": "max-age=60"})
+    return asset("simulator.css", "text/css; charset=utf-8")
 
 
 # The authorization page
@@ -129,13 +118,13 @@ def submit(app: Application, request: Request) -> Answer:
     """The owner has decided. A confirmation sends her back to the platform with the code in the address."""
     form = request.form
     language = language_of(request)
-    visit = app.visits.take(_first(form, "visit"))
+    visit = app.visits.take(first(form, "visit"))
     if visit is None:
         return _problem(language, Refusal("visit"))
-    if _first(form, "action") != "confirm":
-        return _page(language, "cancelled", _notice(language, "cancelled", "cancelled_why"))
+    if first(form, "action") != "confirm":
+        return page(language, "cancelled", _notice(language, "cancelled", "cancelled_why"))
 
-    account = app.engine.accounts.get(_first(form, "appid"))
+    account = app.engine.accounts.get(first(form, "appid"))
     if account is None or account not in _offered(app, visit.parameters)[0]:
         return _again(app, visit, language, "pick_account")
     ticked = {int(value) for value in form.get(f"permission-{account.appid}", []) if value.isdecimal()}
@@ -217,11 +206,11 @@ def _again(app: Application, visit: Visit, language: Language, message: str) -> 
 
 def _form(app: Application, nonce: str, visit: Visit, language: Language, message: str = "") -> Answer:
     accounts, more = _offered(app, visit.parameters)
-    switch = f"{visit.path}?" + urlencode({"visit": nonce, "lang": _other(language)})
-    phone = visit.path != LOGIN
+    switch = f"{visit.path}?" + urlencode({"visit": nonce, "lang": other(language)})
+    by_phone = visit.path != LOGIN
     if not accounts:
         content = _notice(language, "nobody", "nobody_why")
-        return _page(language, "nobody", content, switch=switch, phone=phone)
+        return page(language, "nobody", content, switch=switch, kind="phone" if by_phone else "")
 
     def say(key: str) -> str:
         return escape(text(key, language))
@@ -253,7 +242,7 @@ def _form(app: Application, nonce: str, visit: Visit, language: Language, messag
         <button name="action" value="cancel">{say("cancel")}</button>
       </div>
     </form>"""
-    if not phone:
+    if not by_phone:
         aside = f"""
     <aside class="scan">
       {_picture(nonce)}
@@ -263,7 +252,7 @@ def _form(app: Application, nonce: str, visit: Visit, language: Language, messag
         content = f'<div class="sheet">{aside}<div class="main">{content}</div></div>'
     else:
         content = f'<div class="sheet"><div class="main">{content}</div></div>'
-    return _page(language, "title", content, switch=switch, phone=phone)
+    return page(language, "title", content, switch=switch, kind="phone" if by_phone else "")
 
 
 def _account_choice(account: Account, sets: tuple[int, ...], language: Language, *, checked: bool) -> str:
@@ -278,7 +267,7 @@ def _account_choice(account: Account, sets: tuple[int, ...], language: Language,
         <div class="account">
           <label class="choice">
             <input type="radio" name="appid" value="{appid}" {"checked" if checked else ""} required>
-            {_avatar(account)}
+            {avatar(account)}
             <span class="who"><strong>{escape(account.nick_name)}</strong>
             <small>{escape(text(account.kind, language))} · {escape(account.principal_name)}</small></span>
             {state}
@@ -290,10 +279,6 @@ def _account_choice(account: Account, sets: tuple[int, ...], language: Language,
 def _exclusive(id: int, language: Language) -> str:
     known = permissions.NAMES.get(id)
     return f" <em>{escape(text('exclusive', language))}</em>" if known and known.exclusive else ""
-
-
-def _avatar(account: Account) -> str:
-    return f'<span class="avatar {account.kind}" aria-hidden="true">{escape(account.nick_name[:1])}</span>'
 
 
 def _picture(seed: str) -> str:
@@ -317,7 +302,7 @@ def _picture(seed: str) -> str:
 # The start page
 
 
-def home(app: Application, request: Request, *, said: str = "") -> Answer:
+def home(app: Application, request: Request) -> Answer:
     language = language_of(request)
 
     def say(key: str) -> str:
@@ -335,17 +320,19 @@ def home(app: Application, request: Request, *, said: str = "") -> Answer:
     )
     settings = app.engine.settings
     now = datetime.fromtimestamp(app.engine.clock.now(), tz=timezone.utc)
-    granted = [account for account in accounts if account.grant]
     content = f"""
     <header class="ask"><h1>{say("simulator")}</h1><p>{say("home_lead")}</p></header>
-    {said}
     <section>
       <h2>{say("home_accounts")}</h2>
       <p class="hint">{say("home_how")}</p>
       <ul class="owned">{rows}</ul>
       {f'<p class="hint">{say("more")}</p>' if more else ""}
     </section>
-    {_follower_form(granted, language) if granted else ""}
+    <section>
+      <h2>{say("home_follower")}</h2>
+      <p>{say("home_phone")}</p>
+      <p><a class="button" href="{escape(address(language))}">{say("open_phone")}</a></p>
+    </section>
     <section>
       <h2>{say("home_pushes")}</h2>
       {f'<ul class="pushes">{pushes}</ul>' if pushes else f'<p class="hint">{say("no_pushes")}</p>'}
@@ -359,55 +346,22 @@ def home(app: Application, request: Request, *, said: str = "") -> Answer:
       </dl>
       <p><a href="{control.PREFIX}state?limit=50">{say("state_link")}</a></p>
     </section>"""
-    return _page(
+    return page(
         language,
         "simulator",
         f'<div class="sheet home"><div class="main">{content}</div></div>',
-        switch=f"/?lang={_other(language)}",
+        switch=f"/?lang={other(language)}",
     )
 
 
 def revoke(app: Application, request: Request) -> Answer:
     """The owner takes a grant back, as she would in the account's own console."""
-    refused = _refuse_foreign(request)
+    refused = refuse_foreign(request)
     if refused is not None:
         return refused
     with suppress(Refused):  # from an old page: there is no grant any more, which is what she wants
-        app.pusher.later(app.engine.unauthorize(_first(request.form, "appid")))
+        app.pusher.later(app.engine.unauthorize(first(request.form, "appid")))
     return Answer(303, b"", HTML, {"Location": f"/?lang={language_of(request)}", **SECURITY_HEADERS})
-
-
-def write(app: Application, request: Request) -> Answer:
-    """A follower writes to an account, and sees what comes back."""
-    refused = _refuse_foreign(request)
-    if refused is not None:
-        return refused
-    form, language = request.form, language_of(request)
-    appid, content = _first(form, "appid"), _first(form, "content")
-    fields = {"appid": appid, "openid": demo_openid(appid, 1), "Content": content}
-    try:
-        result = control.message(app, control.Body(fields))
-    except (control.ControlError, Refused) as error:
-        said = escape(str(error))
-    else:
-        reply = result["reply"]
-        heard = str(reply.get("Content", reply.get("MsgType"))) if reply else text("no_answer", language)
-        sent = [str(message.get("text", {}).get("content", message["msgtype"])) for message in result["messages"]]
-        said = "<br>".join(escape(line) for line in (result.get("error", heard), *sent))
-    bubble = f"""
-    <section class="talk" aria-live="polite">
-      <h2>{escape(text("answer", language))}</h2>
-      <p class="mine">{escape(content)}</p><p class="theirs">{said}</p>
-    </section>"""
-    return home(app, request, said=bubble)
-
-
-def _refuse_foreign(request: Request) -> Answer | None:
-    try:
-        control.same_origin(request)
-    except control.ControlError as error:
-        return Answer(error.status, str(error).encode(), "text/plain")
-    return None
 
 
 def _account_row(account: Account, language: Language) -> str:
@@ -421,63 +375,10 @@ def _account_row(account: Account, language: Language) -> str:
             f'value="{escape(account.appid)}"><button class="small">{label}</button></form>'
         )
     return (
-        f'<li>{_avatar(account)}<span class="who"><strong>{escape(account.nick_name)}</strong>'
+        f'<li>{avatar(account)}<span class="who"><strong>{escape(account.nick_name)}</strong>'
         f"<small>{escape(text(account.kind, language))} · <code>{escape(account.appid)}</code></small></span>"
         f"{state}{button}</li>"
     )
-
-
-def _follower_form(accounts: list[Account], language: Language) -> str:
-    options = "".join(
-        f'<option value="{escape(account.appid)}">{escape(account.nick_name)}</option>' for account in accounts
-    )
-    return f"""
-    <section>
-      <h2>{escape(text("home_follower", language))}</h2>
-      <form method="post" action="{WRITE}?lang={language}" class="line">
-        <label><span>{escape(text("account", language))}</span><select name="appid">{options}</select></label>
-        <label class="wide"><span>{escape(text("message", language))}</span>
-          <input name="content" required maxlength="600" autocomplete="off"></label>
-        <button class="primary">{escape(text("send", language))}</button>
-      </form>
-    </section>"""
-
-
-# The frame
-
-
-def language_of(request: Request) -> Language:
-    """As asked for, else the browser's; Chinese for who does not say, as at WeChat."""
-    asked = request.query.get("lang", "")
-    if asked:
-        return "zh" if asked.lower().startswith("zh") else "en"
-    accepted = request.headers.get("accept-language", "zh").strip().lower()
-    return "zh" if accepted.startswith(("zh", "*")) else "en"
-
-
-def _page(
-    language: Language, title: str, content: str, *, switch: str = "", phone: bool = False, status: int = 200
-) -> Answer:
-    tag = "zh-CN" if language == "zh" else "en"
-    other = "en" if language == "zh" else "zh-CN"
-    label = text("language", language)
-    link = f'<a class="switch" href="{escape(switch)}" lang="{other}">{label}</a>' if switch else ""
-    body = f"""<!doctype html>
-<html lang="{tag}">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{escape(" - ".join(dict.fromkeys((text(title, language), text("simulator", language)))))}</title>
-<link rel="icon" href="data:,">
-<link rel="stylesheet" href="{STYLE}">
-</head>
-<body{' class="phone"' if phone else ""}>
-<nav><a href="/?lang={language}">{escape(text("simulator", language))}</a>{link}</nav>
-<main>{content}</main>
-</body>
-</html>
-"""
-    return Answer(status, body.encode(), HTML, dict(SECURITY_HEADERS))
 
 
 def _notice(language: Language, title: str, why: str) -> str:
@@ -497,15 +398,7 @@ def _problem(language: Language, refusal: Refusal) -> Answer:
         f'<div class="sheet notice"><div class="main" role="alert"><h1>{escape(text("refused", language))}</h1>'
         f"{''.join(paragraphs)}{code}</div></div>"
     )
-    return _page(language, "refused", content, status=refusal.status)
-
-
-def _other(language: Language) -> Language:
-    return "en" if language == "zh" else "zh"
-
-
-def _first(form: Mapping[str, list[str]], name: str) -> str:
-    return form.get(name, [""])[0]
+    return page(language, "refused", content, status=refusal.status)
 
 
 PAGES: dict[tuple[str, str], Callable[[Application, Request], Answer]] = {
@@ -514,6 +407,6 @@ PAGES: dict[tuple[str, str], Callable[[Application, Request], Answer]] = {
     ("/", "GET"): home,
     (STYLE, "GET"): stylesheet,
     (REVOKE, "POST"): revoke,
-    (WRITE, "POST"): write,
+    **phone.PAGES,
 }
 PATHS = frozenset(path for path, _ in PAGES)

@@ -22,11 +22,26 @@ from ..exceptions import InvalidPush
 from ..protocol import xml
 from ..protocol.crypto import decrypt, same, sign
 from ..protocol.envelope import find_encrypt, read_plain, seal_push
+from .conversation import Problem, problem_of
 from .engine import REMEMBERED, Engine, Push
 
 TIMEOUT = 5.0
 TRIES = 3
 WORKERS = 4
+KEPT = 20_000
+"""How many characters of an answer are kept for a look back: a site's error page can be long."""
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One try: the request as it went over the wire, and what came back in how many milliseconds."""
+
+    url: str
+    sealed: str = field(repr=False)
+    took: int
+    status: int | None
+    body: str = field(repr=False)
+    error: str
 
 
 @dataclass
@@ -40,6 +55,15 @@ class Delivery:
     body: str = field(default="", repr=False)
     tries: int = 0
     error: str = ""
+    number: int = 0
+    plain: bytes = field(default=b"", repr=False)
+    """The XML that is sealed, anew for each try."""
+    attempts: list[Attempt] = field(default_factory=list, repr=False)
+    reply: bytes = field(default=b"", repr=False)
+    """The passive reply's XML, decrypted."""
+    problem: Problem = ""
+    """Why the answer to a follower is of no use."""
+    done: bool = False
 
     @property
     def succeeded(self) -> bool:
@@ -94,7 +118,8 @@ class Pusher:
         """Deliver now, and wait for the outcome."""
         settings = self.engine.settings
         url = settings.url_of_messages(push.appid) if push.appid else settings.url_of_events()
-        delivery = Delivery(push, url, self.engine.clock.now())
+        number = self.engine.conversations.number()
+        delivery = Delivery(push, url, self.engine.clock.now(), number=number, plain=xml.write(push.fields))
         self.deliveries.append(delivery)
         if not url:
             delivery.error = "no callback is configured"
@@ -106,6 +131,9 @@ class Pusher:
                     break
                 if delivery.tries < tries:
                     self._stopped.wait(self.pause)
+        if push.openid:
+            self._conclude(delivery)
+        delivery.done = True
         self._log(
             f"push {push.name} -> {url or '-'} {delivery.status or delivery.error}"
             + (f" after {delivery.tries} tries" if delivery.tries > 1 else "")
@@ -114,16 +142,32 @@ class Pusher:
 
     def reply_of(self, delivery: Delivery) -> dict[str, Any] | None:
         """The passive reply (1.5), decrypted; None for ``success`` and for nothing. InvalidPush for a bad one."""
+        plain = self._open(delivery)
+        return read_plain(plain) if plain else None
+
+    def _open(self, delivery: Delivery) -> bytes:
         body = delivery.body.encode()
         if delivery.status != 200 or body in (b"", b"success"):
-            return None
+            return b""
         encrypted, kind = find_encrypt(body)
         envelope = xml.read(body) if kind == "xml" else read_plain(body)
         pair = self.engine.settings.pair()
         stamp = [str(envelope.get(name, "")) for name in ("TimeStamp", "Nonce")]
         if not same(sign(pair.token, *stamp, encrypted), str(envelope.get("MsgSignature", ""))):
             raise InvalidPush("signature")
-        return read_plain(decrypt(pair.aes_key, encrypted, self.engine.settings.appid))
+        return decrypt(pair.aes_key, encrypted, self.engine.settings.appid)
+
+    def _conclude(self, delivery: Delivery) -> None:
+        push, reply = delivery.push, None
+        try:
+            delivery.reply = self._open(delivery)
+            reply = read_plain(delivery.reply) if delivery.reply else None
+        except InvalidPush:
+            delivery.problem = "sealed"
+        else:
+            about = {"openid": push.openid, "user_name": push.user_name}
+            delivery.problem = problem_of(delivery.status, reply, **about)
+        self.engine.answered(push, reply, delivery.problem)
 
     def _work(self) -> None:
         while (push := self._waiting.get()) is not None:
@@ -134,7 +178,7 @@ class Pusher:
         # The host's time: the stamp tells when a request was sent, and a tester's clock, moved ahead, would make every
         # push look forged to a callback that compares the two. CreateTime, inside, is the simulator's.
         query, body = seal_push(
-            xml.write(push.fields),
+            delivery.plain,
             settings.pair(),
             settings.appid,
             timestamp=str(int(time.time())),
@@ -142,13 +186,15 @@ class Pusher:
             envelope={"ToUserName": push.user_name} if push.appid else {"AppId": settings.appid},
             extra_query={"openid": push.openid} if push.openid else None,
         )
+        url = f"{delivery.url}{'&' if '?' in delivery.url else '?'}{query}"
         delivery.tries += 1
         delivery.status, delivery.body, delivery.error = None, "", ""
+        started = time.monotonic()
         try:
             with requests.Session() as session:
                 session.trust_env = False  # a proxy in the environment has no business on the loopback
                 response = session.post(
-                    f"{delivery.url}{'&' if '?' in delivery.url else '?'}{query}",
+                    url,
                     data=body,
                     headers={"Content-Type": "text/xml", "User-Agent": "Mozilla/4.0"},
                     timeout=self.timeout,
@@ -158,3 +204,7 @@ class Pusher:
             delivery.error = f"no answer: {type(error).__name__}"
         else:
             delivery.status, delivery.body = response.status_code, response.content.decode("utf-8", "replace")
+        took = round((time.monotonic() - started) * 1000)
+        delivery.attempts.append(
+            Attempt(url, body.decode(), took, delivery.status, delivery.body[:KEPT], delivery.error)
+        )

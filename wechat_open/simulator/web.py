@@ -6,6 +6,7 @@ A request and an answer without a server, so that the same engine stands behind 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -15,6 +16,9 @@ from urllib.parse import parse_qsl
 JSON = "application/json; encoding=utf-8"
 PLAIN = "text/plain"
 HTML = "text/html; charset=utf-8"
+
+_BOUNDARY = re.compile(r'multipart/form-data;.*?boundary="?([^";]+)', re.IGNORECASE)
+_PART_NAME = re.compile(rb'form-data;.*?\bname="([^"]*)"', re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -34,10 +38,32 @@ class Request:
     @property
     def form(self) -> dict[str, list[str]]:
         """A submitted HTML form."""
+        if self._boundary:
+            pairs = [(name, content.decode("utf-8", "replace")) for name, content in self.parts]
+        else:
+            pairs = parse_qsl(self.body.decode("utf-8", "replace"), keep_blank_values=True)
         values: dict[str, list[str]] = {}
-        for name, value in parse_qsl(self.body.decode("utf-8", "replace"), keep_blank_values=True):
+        for name, value in pairs:
             values.setdefault(name, []).append(value)
         return values
+
+    @property
+    def parts(self) -> list[tuple[str, bytes]]:
+        """The fields of a form that may bring a file, byte by byte."""
+        if not self._boundary:
+            return []
+        found = []
+        for part in (b"\r\n" + self.body).split(b"\r\n--" + self._boundary)[1:]:
+            head, _, content = part.partition(b"\r\n\r\n")
+            name = _PART_NAME.search(head)
+            if name:
+                found.append((name.group(1).decode("utf-8", "replace"), content))
+        return found
+
+    @property
+    def _boundary(self) -> bytes:
+        found = _BOUNDARY.match(self.headers.get("content-type", ""))
+        return found.group(1).encode() if found else b""
 
 
 @dataclass
