@@ -41,9 +41,10 @@ from .duplicates import StillRunning
 from .handlers import PASS, all_handlers, on_event, on_message
 from .later import Later, answer_later
 from .patience import TooMany, TooSlow
-from .receiving import SUCCESS, Answer, forget, receive
+from .receiving import NOTHING, SUCCESS, Answer, forget, receive
 
 __all__ = [
+    "NOTHING",
     "PASS",
     "SUCCESS",
     "Answer",

@@ -27,6 +27,9 @@ from .later import Later
 SUCCESS = b"success"
 """The answer that asks WeChat for neither a retry nor a notice to the follower (protocol 6.2)."""
 
+NOTHING = b""
+"""The same to WeChat; its release check asks for this one, while the code is exchanged (6.3)."""
+
 Work = Callable[[], None]
 
 
@@ -68,14 +71,15 @@ def receive(platform: Platform, authorizer_appid: str, unsealed: Unsealed) -> An
         if said is None:
             said = _ask_handlers(message, max(0.001, ends_at - time.monotonic()) if ends_at else 0)
         if isinstance(said, AnswerByAPI):
-            said = partial(release_check.answer_by_api, platform, message, said.code)
-        elif isinstance(said, Reply) and mini and not isinstance(said, TransferToCustomerService):
+            afterwards.append(partial(release_check.answer_by_api, platform, message, said.code))
+            return NOTHING
+        if isinstance(said, Reply) and mini and not isinstance(said, TransferToCustomerService):
             said = partial(_send, message, said)  # a mini program shows no passive reply (6.2)
-        if not isinstance(said, Reply):
-            if said is not None:
-                afterwards.append(said)
-            return SUCCESS
-        return _seal(platform, unsealed, message, said)
+        if isinstance(said, Reply):
+            return _seal(platform, unsealed, message, said)
+        if said is not None:
+            afterwards.append(said)
+        return SUCCESS
 
     body = duplicates.once(message, platform.appid, seconds or TIME_OF_WECHAT, answer)
     return Answer(body, partial(patience.start, afterwards[0]) if afterwards else None)

@@ -19,7 +19,7 @@ from .. import component, doorbell, inbox, messaging
 from ..component import Platform
 from ..conf import DEFAULT_ALIAS, conf
 from ..exceptions import ConfigurationError, InvalidPush
-from ..messaging import SUCCESS, Answer, StillRunning, TooMany
+from ..messaging import NOTHING, SUCCESS, Answer, StillRunning, TooMany
 from ..protocol.envelope import MAX_BODY, Stamp, Unsealed, unseal
 from ..protocol.events import TicketPushed, parse
 from .doors import from_wechat
@@ -94,7 +94,7 @@ def _answer(request: HttpRequest, alias: str, act: Callable[[Platform, Unsealed]
     except (StillRunning, TooMany) as error:
         logger.warning("A message of platform %r is not answered yet: %s", alias, error)
         return _plain("unavailable", status=503)
-    content_type = "text/plain" if answer.body == SUCCESS else f"application/{unsealed.format}"
+    content_type = "text/plain" if answer.body in (SUCCESS, NOTHING) else f"application/{unsealed.format}"
     return _Told(answer, content_type)
 
 
