@@ -17,7 +17,8 @@ import tests.celery_app  # noqa: F401 - must exist before a task is sent
 from tests import database_url
 from tests.services import SERVICES
 from tests.stage import account, grant, later, platform, wechat  # noqa: F401 - fixtures
-from wechat_open import messaging
+from wechat_open import messaging, shared_cache
+from wechat_open.messaging import handlers
 
 # Only `tox -e browser` has playwright; a test that is not even collected there would be missed at once.
 collect_ignore = [] if importlib.util.find_spec("playwright") else ["browser"]
@@ -34,11 +35,20 @@ def _own_language() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _empty_cache() -> Iterator[None]:
-    """No token, lock or counter of one test is seen by the next, and no message taken for a repeat."""
+    """No token, lock, counter or failure of one test is seen by the next, and no message taken for a repeat."""
     cache.clear()
+    shared_cache._failed_at.clear()
     messaging.forget()
     yield
     cache.clear()
+
+
+@pytest.fixture(autouse=True)
+def _own_handlers() -> Iterator[None]:
+    """What a test registers answers in no other one."""
+    before = set(messaging.all_handlers())
+    yield
+    handlers.forget(set(messaging.all_handlers()) - before)
 
 
 @pytest.fixture

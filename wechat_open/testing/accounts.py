@@ -1,0 +1,114 @@
+"""How does a test get an account that has authorized the platform?
+
+The simulator grants it, the row is written here: tokens that the simulator takes, and no call for them.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from datetime import timedelta
+from typing import Any
+
+from django.apps import apps
+from django.utils import timezone
+
+from .. import inbox
+from ..component import Platform
+from ..conf import NAME, conf
+from ..exceptions import ConfigurationError
+from ..models import Authorizer
+from ..protocol import xml
+from ..protocol.envelope import Unsealed, seal_push, unseal
+from ..simulator import Simulator
+from ..simulator.accounts import Account, Kind, new_account
+from ..simulator.engine import Push
+
+
+def first_platform() -> str:
+    """The alias of the platform that the settings name first. ConfigurationError when there is none."""
+    if not apps.is_installed("wechat_open"):
+        raise ConfigurationError('Add "wechat_open" to INSTALLED_APPS of the settings that the tests use.')
+    if not conf.components:
+        raise ConfigurationError(
+            f'{NAME}["COMPONENTS"] of the settings that the tests use is empty: add a platform. Any credentials of the '
+            "right form will do; WeChat is played by the simulator."
+        )
+    return next(iter(conf.components))
+
+
+def wechat_of(alias: str) -> Simulator:
+    """A WeChat that knows this platform by the credentials in the settings."""
+    credentials = conf.component(alias)
+    return Simulator(
+        ticket_pusher=False,
+        appid=credentials["APPID"],
+        appsecret=credentials["APPSECRET"],
+        token=credentials["TOKEN"],
+        encoding_aes_key=credentials["ENCODING_AES_KEY"],
+    )
+
+
+def opened(platform: Platform, push: Push) -> Unsealed:
+    """A push as a callback has it: sealed as WeChat does it, and opened."""
+    query, body = seal_push(
+        xml.write(push.fields),
+        platform.pairs[0],
+        platform.appid,
+        timestamp=str(int(time.time())),
+        nonce=str(secrets.randbelow(10**10)),
+        envelope={"ToUserName": push.user_name} if push.appid else {"AppId": platform.appid},
+    )
+    return unseal(query, body, platform.pairs, platform.appid)
+
+
+def give_ticket(platform: Platform, wechat: Simulator) -> None:
+    """With it the platform buys its own token, when somebody asks for one."""
+    inbox.receive(platform, opened(platform, wechat.engine.new_ticket()))
+
+
+def authorize(
+    platform: Platform, wechat: Simulator, *, kind: Kind, appid: str = "", nick_name: str = "", **columns: Any
+) -> Authorizer:
+    """An account, and its row as it is when an owner has authorized it; ``columns`` of the row win."""
+    # Another one in each test: what a cache that outlives the test says about an account is about no later one.
+    appid = appid or f"wx{secrets.token_hex(8)}"
+    account = _account(wechat, kind, appid, nick_name)
+    engine = wechat.engine
+    _, grant, token = engine.query_auth(engine.authorize(appid).code)
+    now = timezone.now()
+    row = Authorizer(
+        **{
+            "component": platform.row,
+            "appid": appid,
+            "kind": kind,
+            "nick_name": account.nick_name,
+            "user_name": account.user_name,
+            "principal_name": account.principal_name,
+            "profile": account.info(),
+            "profile_synced_at": now,
+            "func_info": list(grant.permissions),
+            "grant_epoch": 1,
+            "grant_changed_at": now,
+            "authorized_at": now,
+            "access_token_obtained_at": now,
+            "access_token_expires_at": now + timedelta(seconds=engine.settings.token_life),
+            "next_action_at": now + timedelta(seconds=engine.settings.token_life * 3 / 4),
+            **columns,
+        }
+    )
+    row.access_token = row.seal("access_token", token.text)
+    row.refresh_token = row.seal("refresh_token", grant.refresh_token)
+    row.save()
+    return row
+
+
+def _account(wechat: Simulator, kind: Kind, appid: str, nick_name: str) -> Account:
+    engine = wechat.engine
+    with engine.lock:
+        known = engine.accounts.get(appid)
+        if known is None:
+            known = engine.accounts[appid] = new_account(nick_name or "测试账号", kind, appid=appid)
+        elif known.kind != kind:
+            raise ValueError(f"{appid} is a{'n official account' if known.kind == 'official' else ' mini program'}.")
+    return known
