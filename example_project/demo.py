@@ -60,7 +60,9 @@ def check(folder: Path) -> int:
 def stay(folder: Path) -> int:
     """Until Ctrl-C. What happens is told in a line each."""
     with everything(folder) as demo:
-        print(WELCOME.format(demo=demo, log=folder / "demo.log"), flush=True)
+        from .story import ORDER
+
+        print(WELCOME.format(demo=demo, log=folder / "demo.log", order=ORDER), flush=True)
         happenings = logging.StreamHandler(sys.stdout)
         happenings.setFormatter(logging.Formatter("  %(asctime)s  %(message)s", "%H:%M:%S"))
         logging.getLogger("example_project").addHandler(happenings)
@@ -70,7 +72,8 @@ def stay(folder: Path) -> int:
 
 WELCOME = """
   The site      {demo.site}/
-  WeChat        {demo.simulator}/   (simulated: its accounts, what it pushed, what followers write)
+  WeChat        {demo.simulator}/   (simulated: its accounts and what it pushed)
+  A phone       {demo.simulator}/_page/phone   (a follower's, in the simulated WeChat)
 
   Connect an account, in a minute:
     1  Open the site and press "Enter as the demo user" (以演示用户进入).
@@ -78,6 +81,9 @@ WELCOME = """
     3  Press "Authorize on this computer" (在这台电脑上授权): WeChat's page opens.
     4  Press "Authorize" (授权) there: you are back, and the account is on the page.
     5  Press "Say hello to WeChat" (向微信问声好): the site calls WeChat in its name.
+
+  Then be a follower: open the phone, choose the account, and write {order}, the number of an order.
+  What went over the wire stands beside the phone.
 
   The admin     {demo.site}/admin/   user demo, password {demo.password}
   The log       {log}

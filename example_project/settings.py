@@ -19,6 +19,7 @@ WECHAT_APPSECRET        its secret                                              
 WECHAT_TOKEN            消息校验Token                                                         the simulator's
 WECHAT_ENCODING_AES_KEY 消息加解密Key                                                         the simulator's
 WECHAT_API_BASE_URL     where WeChat's API is                                                 WeChat, or the simulator
+LANGUAGE_CODE           en or zh-hans, of followers and of visitors who do not say            en
 HEALTH_TOKEN            bearer token for monitors of /wechat/health/                          staff only
 LOG_FILE                where to log                                                          stderr
 ======================  ====================================================================  =========================
@@ -100,7 +101,7 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
 
-LANGUAGE_CODE = "en"
+LANGUAGE_CODE = text("LANGUAGE_CODE", "en")
 LANGUAGES = [("zh-hans", _("Simplified Chinese")), ("en", _("English"))]
 LOCALE_PATHS = [BASE_DIR / "locale"]
 TIME_ZONE = "Asia/Shanghai"

@@ -1,9 +1,9 @@
-"""Does the whole life of a grant happen, from a pushed ticket to a cancelled authorization?
+"""Does the whole life of a grant happen, from a pushed ticket over followers' messages to a cancelled authorization?
 
 A site and a simulator run somewhere: as threads of ``example_project.demo``, or as separate processes with real
-services. The story plays the people (a shop's owner in a browser, the account's owner on WeChat's page) over HTTP, has
-WeChat misbehave through the simulator's controls, and looks into the site's database. It never asks the site to renew
-anything. Each step has a time limit; the first that fails ends the story with its name and the reason.
+services. The story plays the people (a shop's owner in a browser, the account's owner on WeChat's page, a follower)
+over HTTP, has WeChat misbehave through the simulator's controls, and looks into the site's database. It never asks the
+site to renew anything. Each step has a time limit; the first that fails ends the story with its name and the reason.
 
 ``python -m example_project.story --site http://127.0.0.1:8000 --simulator http://127.0.0.1:8001`` tells it about a site
 with this environment (the same DATABASE_URL and SECRET_KEY).
@@ -17,6 +17,7 @@ import secrets
 import sys
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TextIO, TypeVar
@@ -31,6 +32,9 @@ LIFE = 20
 """Seconds that WeChat's tokens live in the middle of the story, instead of two hours."""
 RENEWALS = 3
 """How many renewals in a row are watched."""
+ORDER = "20260001"
+"""The number of an order of the demo's shop."""
+RELEASE_CHECK_GROUPS = (1, 2, 3, 4, 5)
 
 REFRESH = "/cgi-bin/component/api_authorizer_token"
 QUERY_AUTH = "/cgi-bin/component/api_query_auth"
@@ -67,17 +71,18 @@ def step(name: str, *, within: float = 20) -> Callable[[Callable[[Story], str]],
 
 
 def prepare(password: str) -> None:
-    """The demo's people: a staff user who owns a shop."""
+    """The demo's people: a staff user who owns a shop, in which somebody has bought something."""
     from django.contrib.auth import get_user_model
 
-    from .shop.models import Shop
+    from .shop.models import Order, Shop
 
     user, _ = get_user_model().objects.get_or_create(
         username=DEMO_USER, defaults={"is_staff": True, "is_superuser": True}
     )
     user.set_password(password)
     user.save()
-    Shop.objects.get_or_create(owner=user, defaults={"name": DEMO_SHOP})
+    shop, _ = Shop.objects.get_or_create(owner=user, defaults={"name": DEMO_SHOP})
+    shop.orders.get_or_create(number=ORDER, defaults={"state": Order.State.SENT})
 
 
 class Story:
@@ -93,6 +98,7 @@ class Story:
         self.back: Page
         self.appid = ""
         self.name = ""
+        self.openid = f"o{secrets.token_hex(13)}"
         self.exchanged_before = 0
         self.murmur: Callable[[str], None] = lambda text: None
 
@@ -122,6 +128,10 @@ class Story:
         if response.status_code != 200:
             raise Failed(f"The simulator refused {call}: {answer.get('error')}")
         return answer
+
+    def writes(self, text: str, **fields: str) -> dict[str, Any]:
+        """A follower writes to the account; what the site answered, and what it has sent to her so far."""
+        return self.control("message", appid=self.appid, openid=self.openid, Content=text, **fields)
 
     def calls(self, path: str) -> int:
         """How often WeChat was called there."""
@@ -277,6 +287,56 @@ class Story:
         if "WeChat answers" not in page.text or self.calls(WHO_AM_I) != before + 1:
             raise Failed(f"WeChat's answer is not on the page. {page.summary()}")
         return _between(page.text, "WeChat answers: ", "”") + "”"
+
+    @step("A follower is answered, in words that only she can read")
+    def answered(self) -> str:
+        welcome = self.control("event", appid=self.appid, openid=self.openid, Event="subscribe", EventKey="")
+        for answer, start in ((welcome, f"Welcome to {self.name}!"), (self.writes("您好"), "Write the number")):
+            text = (answer["reply"] or {}).get("Content", "")
+            if not text.startswith(start):
+                raise Failed(f"She was to hear “{start} …”, and heard {text or answer['body']!r}.")
+            if text in answer["body"]:
+                raise Failed("The reply went over the wire in clear.")
+        return f"“{welcome['reply']['Content']}”"
+
+    @step("WeChat asks twice, also meanwhile: handled once, answered alike")
+    def repeated(self) -> str:
+        # Of this run alone: the site remembers those of an earlier one.
+        text, order = (str(10**18 + secrets.randbelow(10**18)) for _ in range(2))
+        first, again = (self.writes("您好", MsgId=text) for _ in range(2))
+        if not first["reply"] or first["body"] != again["body"]:
+            raise Failed("The repeat was not answered with what the first one was answered with, to the byte.")
+        with ThreadPoolExecutor(4) as at_once:
+            asked = [at_once.submit(self.writes, ORDER, MsgId=order) for _ in range(4)]
+            answers = {(answer.result()["status"], answer.result()["body"]) for answer in asked}
+        if answers != {(200, "success")}:
+            raise Failed(f"Four at once were answered with {answers}.")
+        return "the same bytes; and four at once asked for one order"
+
+    @step("What takes a worker longer comes as a message of its own")
+    def later(self) -> str:
+        expected = f"Your order {ORDER}: on its way."
+        self.until(lambda: expected in self._sent(), "The customer-service message about the order")
+        time.sleep(1)  # a second one would be here by then
+        if self._sent().count(expected) != 1:
+            raise Failed(f"It was handled more than once: {self._sent()}")
+        return f"“{expected}”, once"
+
+    def _sent(self) -> list[str]:
+        """The texts that she got by customer service."""
+        lines = self.control(f"chat?appid={self.appid}&openid={self.openid}")["messages"]
+        return [line["fields"]["text"]["content"] for line in lines if line["way"] == "send"]
+
+    @step("WeChat's full-network release check, all five groups", within=60)
+    def release_check(self) -> str:
+        passed = 0
+        for group in RELEASE_CHECK_GROUPS:
+            self.murmur(f"group {group}")
+            for check in self.control("release-check", group=group)["checks"]:
+                if not check["ok"]:
+                    raise Failed(f"Group {group}, check {check['check']} ({check['name']}): {check['detail']}")
+                passed += 1
+        return f"{passed} checks passed"
 
     @step("WeChat kills the component token: the next call heals")
     def component_token_killed(self) -> str:

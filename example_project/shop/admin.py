@@ -2,7 +2,7 @@
 
 from django.contrib import admin
 
-from .models import Shop
+from .models import Order, Shop
 
 
 @admin.register(Shop)
@@ -11,3 +11,10 @@ class ShopAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     search_fields = ["name", "owner__username", "accounts__appid", "accounts__nick_name"]
     autocomplete_fields = ["owner"]
     readonly_fields = ["accounts"]
+
+
+@admin.register(Order)
+class OrderAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    list_display = ["number", "shop", "state"]
+    list_filter = ["state"]
+    search_fields = ["number", "shop__name"]

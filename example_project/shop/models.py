@@ -37,3 +37,25 @@ class Shop(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class Order(models.Model):
+    """What somebody has bought; she asks for it by its number."""
+
+    class State(models.TextChoices):
+        TAKEN = "taken", _("taken")
+        PACKED = "packed", _("packed")
+        SENT = "sent", _("on its way")
+
+    shop = models.ForeignKey(Shop, on_delete=models.CASCADE, related_name="orders", verbose_name=_("shop"))
+    number = models.CharField(_("number"), max_length=20)
+    state = models.CharField(_("state"), max_length=10, choices=State.choices, default=State.TAKEN)
+
+    class Meta:
+        verbose_name = _("order")
+        verbose_name_plural = _("orders")
+        ordering = ["-pk"]
+        constraints = [models.UniqueConstraint(fields=["shop", "number"], name="shop_order_once")]
+
+    def __str__(self) -> str:
+        return self.number

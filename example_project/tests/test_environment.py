@@ -15,14 +15,14 @@ SHOW = """
 from django.conf import settings
 print(settings.DEBUG, settings.DATABASES["default"]["ENGINE"], settings.CACHES["default"]["BACKEND"])
 print(settings.CELERY_BROKER_URL, settings.ALLOWED_HOSTS, settings.SESSION_COOKIE_SECURE)
-print(settings.WECHAT_OPEN)
+print(settings.WECHAT_OPEN, settings.LANGUAGE_CODE)
 """
 
 
 def settings_with(**environment: str) -> subprocess.CompletedProcess[str]:
     """What a process with this environment, and no more of ours, has for settings."""
-    ours = {"DATABASE_URL", "REDIS_URL", "CELERY_BROKER_URL", "SITE_URL", "DEBUG", "SECRET_KEY", "LOG_FILE"}
-    kept = {name: value for name, value in os.environ.items() if name not in ours and not name.startswith("WECHAT_")}
+    ours = ("DATABASE_", "REDIS_", "CELERY_", "SITE_", "DEBUG", "SECRET_KEY", "LOG_FILE", "LANGUAGE_", "WECHAT_")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     return subprocess.run(  # noqa: S603 - our own interpreter
         [sys.executable, "-c", SHOW],
         env={**kept, "DJANGO_SETTINGS_MODULE": "example_project.settings", "PYTHONPATH": os.pathsep.join(sys.path)}
@@ -69,12 +69,14 @@ class SettingsTests(SimpleTestCase):
             REDIS_URL="redis://cache/0",
             CELERY_BROKER_URL="amqp://broker//",
             WECHAT_APPID="wx0123456789abcdef",
+            LANGUAGE_CODE="zh-hans",
         ).stdout
 
         for text in ("False django.db.backends.mysql", "RedisCache", "amqp://broker//", "'shops.example.com'] True"):
             assert text in shown
         assert "'APPID': 'wx0123456789abcdef'" in shown
         assert "API_BASE_URL" not in shown
+        assert shown.endswith("zh-hans\n")
 
     def test_wechats_own_address_moves_nothing_else(self) -> None:
         shown = settings_with(

@@ -1,6 +1,6 @@
 """Does the example site hold, and do the two ways of running the demo?
 
-Each runs in processes of its own: the site has settings of its own, and no pytest is needed for it.
+Each runs in processes of its own, because the site has settings of its own.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import pytest
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 MANAGE = str(CHECKOUT / "example_project" / "manage.py")
-OURS = ("DATABASE_URL", "REDIS_URL", "CELERY_BROKER_URL", "SITE_URL", "DJANGO_SETTINGS_MODULE")
+OURS = ("DATABASE_URL", "REDIS_URL", "CELERY_BROKER_URL", "SITE_URL", "LANGUAGE_CODE", "DJANGO_SETTINGS_MODULE")
 
 
 def environment(**more: str) -> dict[str, str]:
@@ -48,6 +48,14 @@ def test_the_sites_own_tests_pass(tmp_path: Path) -> None:
     said = run(tmp_path, MANAGE, "test", "--debug-mode", "example_project", DEBUG="1")
 
     assert "\nOK" in said
+
+
+def test_the_sites_handlers_answer(tmp_path: Path) -> None:
+    tests = str(CHECKOUT / "example_project" / "tests" / "test_wechat_handlers.py")
+    options = ["--ds", "example_project.settings", "-o", "pythonpath=", "-p", "no:cacheprovider"]
+    said = run(tmp_path, "-m", "pytest", *options, tests, DEBUG="1")
+
+    assert " passed" in said
 
 
 def test_no_check_complains(tmp_path: Path) -> None:
@@ -109,7 +117,7 @@ def test_a_step_that_fails_ends_the_check_with_its_name_the_reason_and_the_log(t
     )
 
     assert result.returncode == 1, result.stdout + result.stderr
-    assert "Failed at step 5 of 12: Redirect and push bring the grant, exchanged once" in result.stdout
+    assert "Failed at step 5 of 16: Redirect and push bring the grant, exchanged once" in result.stdout
     assert "This return cannot be used" in result.stdout
     assert "The last lines of the log:" in result.stdout
 
@@ -130,8 +138,9 @@ def test_the_demo_stays_up_until_it_is_stopped(tmp_path: Path) -> None:
         ends_at = time.monotonic() + 60
         while "Ctrl-C" not in welcome and time.monotonic() < ends_at:
             welcome += demo.stdout.readline()
-        addresses = re.findall(r"http://127\.0\.0\.1:\d+/", welcome)
-        for address in addresses[:2]:
+        addresses = re.findall(r"http://127\.0\.0\.1:\d+/\S*", welcome)
+        assert addresses[2].endswith("/_page/phone")
+        for address in addresses[:3]:
             with urllib.request.urlopen(address, timeout=10) as answer:
                 assert answer.status == 200
     finally:
