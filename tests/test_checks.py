@@ -18,6 +18,7 @@ from django.db import connection
 
 from wechat_open import checks
 from wechat_open.conf import COMPONENT_KEYS, DEFAULTS
+from wechat_open.messaging import on_event, on_message
 from wechat_open.schedule import BEAT_SCHEDULE
 
 AES_KEY = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG"
@@ -124,6 +125,10 @@ RED: list[tuple[str, Any]] = [
     ("E029", {"OPTION_API": ["current"]}),
     ("E030", {"HEALTH_TOKEN": 12345}),
     ("E030", {"HEALTH_TOKEN": STRONG + "\n"}),
+    ("E031", {"REPLY_WITHIN": -1}),
+    ("E031", {"REPLY_WITHIN": 5}),
+    ("E031", {"REPLY_WITHIN": "4"}),
+    ("E031", {"REPLY_WITHIN": None}),
     ("W001", {"COMPONENTS": {"main": PLATFORM}}),
     ("W002", platform(TOKEN="short")),
     ("W002", platform(TOKEN="wx" * 16)),
@@ -153,6 +158,8 @@ GREEN: list[Any] = [
     {"RENEWALS_PER_SECOND": 0.5},
     {"LINK_LIFE": 600},
     {"PUSH_WINDOW": 60},
+    {"REPLY_WITHIN": 0},
+    {"REPLY_WITHIN": 4.9},
     {"BRAKE_ACCOUNTS": 1},
     {"BRAKE_SHARE": 1},
     {"COMPONENT_TOKEN_PARAMETER": "access_token"},
@@ -334,6 +341,32 @@ def test_beat_that_rings_often__is_fine(site: Any, every: Any) -> None:
 def test_eager_tasks__are_found(site: Any) -> None:
     site.CELERY_TASK_ALWAYS_EAGER = True
     assert ids() == ["W013"]
+
+
+@pytest.mark.parametrize(
+    ("wish", "told", "hint"),
+    [
+        (on_message("txt"), "messages of kind 'txt'", "Did you mean 'text'? If WeChat has it all the same"),
+        (on_message("text", "hologram"), "messages of kind 'hologram'", "If WeChat has it all the same, add this id"),
+        (on_message("subscribe"), "messages of kind 'subscribe'", "'subscribe' comes as an event: use @on_event."),
+        (on_event("subscribed"), "events 'subscribed'", "Did you mean 'subscribe' or "),
+        (on_event("text"), "events 'text'", "'text' comes as a message: use @on_message."),
+    ],
+)
+def test_handler_for_what_nobody_knows__is_found(site: Any, wish: Any, told: str, hint: str) -> None:
+    @wish
+    def handler(message: Any) -> None: ...
+
+    assert ids() == ["W014"]
+    [message] = [message for message in messages() if message.id == "wechat_open.W014"]
+    assert f".handler waits for {told}, which" in message.msg
+    assert str(message.hint).startswith(hint)
+
+
+@pytest.mark.parametrize("wish", [on_message, on_event(), on_message("TEXT", "link"), on_event("CLICK", "location")])
+def test_handler_for_what_comes__is_fine(site: Any, wish: Any) -> None:
+    wish(lambda message: None)
+    assert ids() == []
 
 
 def test_sqlite_in_production__is_remarked(site: Any) -> None:

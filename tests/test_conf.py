@@ -25,6 +25,7 @@ PROPERTIES: dict[str, tuple[Any, Any]] = {
     "RENEWALS_PER_SECOND": (7, 7.0),
     "LINK_LIFE": (60, timedelta(minutes=1)),
     "PUSH_WINDOW": (90, timedelta(seconds=90)),
+    "REPLY_WITHIN": (2.5, timedelta(seconds=2.5)),
     "BRAKE_ACCOUNTS": (3, 3),
     "BRAKE_SHARE": (0.5, 0.5),
     "COMPONENT_TOKEN_PARAMETER": ("access_token", "access_token"),

@@ -28,8 +28,10 @@ from .client import POOL_SIZE, Client
 from .conf import COMPONENT_KEYS, DEFAULT_ALIAS, DEFAULTS, NAME, conf
 from .endpoints import OPTION_PATHS
 from .exceptions import ConfigurationError
+from .messaging import all_handlers
 from .models import Authorizer
 from .protocol.crypto import decode_aes_key
+from .protocol.messages import EVENTS, MESSAGES
 from .schedule import BEAT_SCHEDULE
 from .sealing import decode_key
 from .tokens.policy import LEASE
@@ -47,6 +49,9 @@ RESERVED_ALIASES = {"link"}
 PER_PROCESS_CACHES = ("django.core.cache.backends.locmem.LocMemCache", "django.core.cache.backends.dummy.DummyCache")
 SLOWEST_RING = timedelta(minutes=5)
 """Tokens are due with a quarter of their life left; a ring may be late, but not by most of that."""
+
+MOST_REPLY_WITHIN = 4.9
+"""WeChat waits five seconds, and the way back takes some of them."""
 
 STRONG_LENGTH = 24
 STRONG_BITS = 80
@@ -444,6 +449,16 @@ def push_window_is_bounded(**kwargs: object) -> Iterator[CheckMessage]:
 
 
 @register(TAG)
+def reply_comes_in_wechats_time(**kwargs: object) -> Iterator[CheckMessage]:
+    if not _is_number(_value("REPLY_WITHIN"), least=0, most=MOST_REPLY_WITHIN):
+        yield _out_of_range(
+            "REPLY_WITHIN",
+            f"0 (nothing is cut off) to {MOST_REPLY_WITHIN} seconds, because WeChat waits 5",
+            id="wechat_open.E031",
+        )
+
+
+@register(TAG)
 def brake_accounts_are_counted(**kwargs: object) -> Iterator[CheckMessage]:
     if not _is_whole_number(_value("BRAKE_ACCOUNTS"), least=1, most=1_000_000):
         yield _out_of_range("BRAKE_ACCOUNTS", "a whole number from 1", id="wechat_open.E026")
@@ -530,6 +545,21 @@ def tasks_run_in_workers(**kwargs: object) -> Iterator[CheckMessage]:
         )
 
 
+# Handlers
+
+
+@register(TAG)
+def handlers_want_what_comes(**kwargs: object) -> Iterator[CheckMessage]:
+    for handler in all_handlers():
+        what, known = ("events", EVENTS) if handler.of_events else ("messages of kind", MESSAGES)
+        for name in sorted(handler.names - known.keys()):
+            yield Warning(
+                f"{handler.name} waits for {what} {name!r}, which this version does not know.",
+                hint=_instead_of_unknown(name, of_events=handler.of_events),
+                id="wechat_open.W014",
+            )
+
+
 # What was given
 
 
@@ -576,6 +606,17 @@ def _of(*keys: object) -> str:
 def _instead(name: object, known: Sequence[str] | Mapping[str, Any]) -> str:
     close = get_close_matches(str(name).upper(), list(known), n=1)
     return f"Did you mean {close[0]!r}?" if close else f"Remove it; known are {', '.join(known)}."
+
+
+def _instead_of_unknown(name: str, *, of_events: bool) -> str:
+    """What was probably meant. WeChat's next invention may be meant too."""
+    if of_events and name in MESSAGES:
+        return f"{name!r} comes as a message: use @on_message."
+    if not of_events and name in EVENTS:
+        return f"{name!r} comes as an event: use @on_event."
+    close = get_close_matches(name, EVENTS if of_events else MESSAGES, n=3)
+    advice = f"Did you mean {' or '.join(map(repr, close))}? " if close else ""
+    return f"{advice}If WeChat has it all the same, add this id to SILENCED_SYSTEM_CHECKS."
 
 
 def _out_of_range(name: str, expected: str, *, id: str) -> Error:

@@ -614,7 +614,10 @@ class TransferToCustomerService(Reply):
 
 
 def write_reply(reply: Reply, message: Message, created: int, format: Format = "xml") -> bytes:
-    """The plain text of a passive reply to ``message``: sender and receiver swapped. ``created`` is now, unix seconds."""
+    """The plain text of a passive reply to ``message``, sender and receiver swapped.
+
+    ``created`` is now, in unix seconds.
+    """
     fields = {
         "ToUserName": message.openid,
         "FromUserName": message.original_id,

@@ -27,14 +27,18 @@ def read_last(name: str) -> Secret | None:
 
 def write(name: str, token: Secret, short: timedelta, last: timedelta) -> None:
     sealed = seal(token.reveal(), _context(name))
-    for kind, life in (("short", short), ("last", last)):
-        seconds = life.total_seconds()
-        if seconds > 0:
-            ask(lambda cache, key=_key(name, kind), seconds=seconds: cache.set(key, sealed, seconds), None)  # type: ignore[misc]
+    _keep(_key(name, "short"), sealed, short)
+    _keep(_key(name, "last"), sealed, last)
 
 
 def forget(name: str) -> None:
     ask(lambda cache: cache.delete_many([_key(name, "short"), _key(name, "last")]), None)
+
+
+def _keep(key: str, sealed: str, life: timedelta) -> None:
+    seconds = life.total_seconds()
+    if seconds > 0:
+        ask(lambda cache: cache.set(key, sealed, seconds), None)
 
 
 def _open(name: str, sealed: str | None) -> Secret | None:
