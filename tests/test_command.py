@@ -484,7 +484,7 @@ def test_run__as_a_process_stops_cleanly_on_sigterm(process_environment: dict[st
 
 
 def test_every_subcommand__has_help(capsys: pytest.CaptureFixture[str]) -> None:
-    for subcommand in ["status", "run", "refresh", "reconcile", "push-ticket", "link", "replay"]:
+    for subcommand in ["status", "run", "refresh", "reconcile", "push-ticket", "link", "replay", "rehearse-release"]:
         with pytest.raises(SystemExit) as exit:
             call_command("wechat_open", subcommand, "--help")
         assert exit.value.code == 0

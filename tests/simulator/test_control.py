@@ -194,10 +194,6 @@ def test_oauth_code__for_a_follower(wechat: Simulator) -> None:
     assert wechat.engine.exchange_oauth_code(DEMO_OFFICIAL, code) == ("o1", "snsapi_userinfo")
 
 
-def test_release_check__is_not_played_yet(wechat: Simulator) -> None:
-    assert control(wechat, "POST", "release-check")[0] == 501
-
-
 def test_clock__is_advanced(wechat: Simulator) -> None:
     before = wechat.clock.now()
     status, answer = control(wechat, "POST", "clock", advance=3600)

@@ -437,3 +437,12 @@ def test_mint__makes_runs_repeatable() -> None:
     numbers = iter(range(100))
     engine = Engine(mint=lambda size: f"{next(numbers):0{size}}")
     assert engine.authorize(DEMO_OFFICIAL).code == "queryauthcode@@@" + f"{2:030}"
+
+
+def test_messages_of_a_simulator_started_anew__are_no_repeats(settings: Settings) -> None:
+    """A site would take them for WeChat's second try, and give the old answer."""
+    now = 1_700_000_000.0
+    before = Engine(settings, clock=Clock(lambda: now)).message(DEMO_OFFICIAL, "o1", {"MsgType": "text"})
+    now += 1
+    after = Engine(settings, clock=Clock(lambda: now)).message(DEMO_OFFICIAL, "o1", {"MsgType": "text"})
+    assert before.fields["MsgId"] < after.fields["MsgId"]

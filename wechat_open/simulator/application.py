@@ -18,6 +18,7 @@ from .engine import Engine
 from .faults import Fault, Faults
 from .pusher import Pusher
 from .refusal import MESSAGES, Refused, new_rid
+from .release_check import Examiner
 from .web import HTML, Answer, Request
 
 logger = logging.getLogger("wechat_open.simulator")
@@ -33,6 +34,7 @@ class Application:
         self.engine = engine
         self.faults = Faults()
         self.pusher = Pusher(engine, logger.info)
+        self.examiner = Examiner(engine, self.pusher.deliveries)
         self.visits = pages.Visits(engine.clock)
         self.pictures = phone.Pictures()
 
@@ -41,7 +43,7 @@ class Application:
         if request.path.startswith(control.PREFIX):
             answer = control.answer(self, request)
         else:
-            answer = self._wechat(request)
+            answer = self.examiner.over(request, self._wechat)
         # The simulator's own time, so that a clock moved ahead can be seen from outside.
         answer.headers.setdefault("Date", formatdate(self.engine.clock.now(), usegmt=True))
         took = int((time.monotonic() - started) * 1000)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import secrets
 from collections.abc import Callable
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,8 @@ from .accounts import MESSAGE_PERMISSION, Account, Grant, Kind, Token
 from .engine import Push
 from .faults import FOREVER, GARBAGE, KINDS, FaultKind
 from .refusal import Refused
+from .release_check import GROUPS, ExaminationRefused
+from .texts import Language
 from .web import Answer, Request, json_answer
 
 if TYPE_CHECKING:
@@ -240,7 +243,24 @@ def oauth_code(app: Application, body: Body) -> dict[str, Any]:
 
 @call("POST", "release-check")
 def release_check(app: Application, body: Body) -> dict[str, Any]:
-    raise ControlError("The full-network release check is not played yet.", 501)
+    """Play WeChat's full-network release check for a group, or for one picked at random, as WeChat does."""
+    number = body.fields.get("group", secrets.choice(list(GROUPS)))
+    if not isinstance(number, int) or isinstance(number, bool) or number not in GROUPS:
+        raise ControlError(f"'group' must be one of {', '.join(map(str, GROUPS))}.")
+    language: Language = "zh" if body.text("language", "en") == "zh" else "en"
+    try:
+        outcomes = app.examiner.examine(
+            GROUPS[number], events_url=body.text("events_url", ""), messages_url=body.text("messages_url", "")
+        )
+    except ExaminationRefused as error:
+        raise ControlError(str(error), 409) from None
+    except ConfigurationError as error:
+        raise ControlError(str(error)) from None
+    return {
+        "ok": all(outcome.ok for outcome in outcomes),
+        "group": number,
+        "checks": [outcome.as_json(language) for outcome in outcomes],
+    }
 
 
 @call("POST", "faults")

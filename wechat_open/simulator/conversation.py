@@ -67,6 +67,10 @@ class Conversations:
             self._lines.popitem(last=False)
         return line
 
+    def forget(self, appid: str) -> None:
+        for key in [key for key in self._lines if key[0] == appid]:
+            del self._lines[key]
+
     def of(self, appid: str, openid: str) -> list[Line]:
         return list(self._lines.get((appid, openid), ()))
 

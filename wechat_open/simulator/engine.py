@@ -114,13 +114,15 @@ class Engine:
         self._pre_auth_codes: OrderedDict[str, _Code] = OrderedDict()
         self._codes: OrderedDict[str, _Code] = OrderedDict()
         self._oauth_codes: OrderedDict[str, _Code] = OrderedDict()
+        self._removed: set[str] = set()
         self._listed: list[str] | None = None
         self._used: Counter[tuple[str, str]] = Counter()
         self._used_on = 0
         self._clears: Counter[tuple[str, int]] = Counter()
         self._followers: OrderedDict[tuple[str, str], Follower] = OrderedDict()
         self._rids: OrderedDict[str, Rid] = OrderedDict()
-        self._msg_id = itertools.count(24_000_000_000_000_001)
+        # A site may remember those of an earlier run, so each run begins above them.
+        self._msg_id = itertools.count(int(self.clock.now()) * 10**7)
 
     # The component: tickets, its token, pre-auth codes (2, 3.1, 3.2)
 
@@ -225,23 +227,45 @@ class Engine:
         kind: Kind,
         *,
         appid: str = "",
+        user_name: str = "",
         permissions: tuple[int, ...] | None = None,
         principal_name: str = "",
         lacks: frozenset[int] = frozenset(),
     ) -> Account:
         """Raises ValueError when the appid is taken."""
         account = new_account(
-            nick_name, kind, appid=appid, permissions=permissions, principal_name=principal_name, lacks=lacks
+            nick_name,
+            kind,
+            appid=appid,
+            user_name=user_name,
+            permissions=permissions,
+            principal_name=principal_name,
+            lacks=lacks,
         )
         with self.lock:
             if account.appid in self.accounts:
                 raise ValueError(f"There is an account {account.appid} already.")
             self.accounts[account.appid] = account
+            self._removed.discard(account.appid)
             return account
+
+    def remove_account(self, appid: str) -> None:
+        """Nobody can use it any more, and to a platform it is one that has not authorized it (61003)."""
+        with self.lock:
+            self._end_access(self.account(appid).grant)
+            for codes in (self._codes, self._oauth_codes):
+                for text in [text for text, code in codes.items() if code.appid == appid]:
+                    del codes[text]
+            for key in [key for key in self._followers if key[0] == appid]:
+                del self._followers[key]
+            self.conversations.forget(appid)
+            del self.accounts[appid]
+            self._removed.add(appid)
+            self._listed = None
 
     def account(self, appid: str) -> Account:
         if appid not in self.accounts:
-            raise Refused(40013)
+            raise Refused(61003 if appid in self._removed else 40013)
         return self.accounts[appid]
 
     def granted(self, appid: str) -> tuple[Account, Grant]:
@@ -272,9 +296,7 @@ class Engine:
             if before is None:
                 self._listed = None
 
-            code, expires_in = self._new_code(
-                self._codes, "queryauthcode@@@", self.settings.authorization_code_life, grant=account.grant, appid=appid
-            )
+            code, expires_in = self._new_code_for(appid, account.grant)
             push: Push | None = None
             if before is None or set(before.permissions) != set(chosen):
                 push = self._event(
@@ -285,6 +307,12 @@ class Engine:
                     PreAuthCode=pre_auth_code,
                 )
             return Authorization(code, expires_in, push)
+
+    def new_code(self, appid: str) -> str:
+        """Another authorization code for the grant that there is, as the release check hands them out (6.3)."""
+        with self.lock:
+            _, grant = self.granted(appid)
+            return self._new_code_for(appid, grant)[0]
 
     def unauthorize(self, appid: str) -> Push:
         """The owner cancels: both tokens die at once."""
@@ -516,6 +544,10 @@ class Engine:
     def _event(self, info_type: str, **fields: Any) -> Push:
         common = {"AppId": self.settings.appid, "CreateTime": int(self.clock.now()), "InfoType": info_type}
         return Push({**common, **fields})
+
+    def _new_code_for(self, appid: str, grant: Grant) -> tuple[str, int]:
+        life = self.settings.authorization_code_life
+        return self._new_code(self._codes, "queryauthcode@@@", life, grant=grant, appid=appid)
 
     def _new_code(self, codes: OrderedDict[str, _Code], prefix: str, life: int, **about: Any) -> tuple[str, int]:
         now = self.clock.now()

@@ -114,10 +114,14 @@ class Pusher:
         else:
             self.deliver(push)
 
+    def address(self, push: Push) -> str:
+        """Where the console says that it goes; nothing, when it says nothing."""
+        settings = self.engine.settings
+        return settings.url_of_messages(push.appid) if push.appid else settings.url_of_events()
+
     def deliver(self, push: Push) -> Delivery:
         """Deliver now, and wait for the outcome."""
-        settings = self.engine.settings
-        url = settings.url_of_messages(push.appid) if push.appid else settings.url_of_events()
+        url = self.address(push)
         number = self.engine.conversations.number()
         delivery = Delivery(push, url, self.engine.clock.now(), number=number, plain=xml.write(push.fields))
         self.deliveries.append(delivery)

@@ -55,9 +55,9 @@ VERDICTS: dict[str, dict[Language, str]] = {
         "en": "Expected HTTP 200, got {status}. {hint}",
     },
     "page": {
-        "zh": "应为{expected}，实为一个 HTML 页面。{url} 应由回调应答，而不是登录页、CSRF 校验或网站的前端页面。",
-        "en": "Expected {expected}, got an HTML page. At {url} the callback must answer, not a login page, a CSRF check "
-        "or the site's front end.",
+        "zh": "应为回调的应答，实为一个 HTML 页面。{url} 应由回调应答，而不是登录页或网站的前端页面。",
+        "en": "Expected the callback's answer, got an HTML page. At {url} the callback must answer, and not a login "
+        "page or the site's front end.",
     },
     # The answer's content
     "not_success": {
@@ -91,8 +91,13 @@ VERDICTS: dict[str, dict[Language, str]] = {
     },
     "sealed_key": {
         "zh": "无法解密回复（{reason}）。检查消息加解密Key 是否与控制台一致，以及填充是否以 32 字节为一组。",
-        "en": "The reply cannot be decrypted ({reason}). Look whether ENCODING_AES_KEY is the console's, and whether the "
-        "padding is in blocks of 32 bytes.",
+        "en": "The reply cannot be decrypted ({reason}). Look whether ENCODING_AES_KEY is the console's, and whether "
+        "the padding is in blocks of 32 bytes.",
+    },
+    "sealed_plain": {
+        "zh": "回复无法读取（{reason}）。信封和加密的内容都应为微信格式的 XML。",
+        "en": "The reply cannot be read ({reason}). The envelope, and what is encrypted in it, are XML in WeChat's "
+        "shape.",
     },
     "wrong_type": {
         "zh": "MsgType 应为 text，实为“{came}”。检查是否有其他处理函数抢先应答。",
@@ -100,18 +105,19 @@ VERDICTS: dict[str, dict[Language, str]] = {
     },
     "not_swapped": {
         "zh": "ToUserName 应为 {openid}、FromUserName 应为 {user_name}，实为“{to}”与“{sender}”。回复时两者对调。",
-        "en": 'Expected ToUserName {openid} and FromUserName {user_name}, got "{to}" and "{sender}". A reply swaps them.',
+        "en": 'Expected ToUserName {openid} and FromUserName {user_name}, got "{to}" and "{sender}". A reply swaps '
+        "them.",
     },
     "wrong_content": {
         "zh": "Content 应为“{expected}”，实为“{came}”。逐字相同，且不被其他处理函数抢先应答。",
-        "en": 'Expected Content "{expected}", got "{came}". It must be the same to the letter, and no other handler may '
-        "answer before.",
+        "en": 'Expected Content "{expected}", got "{came}". It must be the same to the letter, and no other handler '
+        "may answer before.",
     },
     # What was asked of WeChat's API after the answer
     "never_called": {
         "zh": "应答后 {within} 秒内没有调用 api_query_auth。检查应答之后的工作是否真正执行，以及日志中的错误。",
-        "en": "api_query_auth was not called within {within} s after the answer. Look whether the work after an answer is "
-        "done at all, and into the site's log.",
+        "en": "api_query_auth was not called within {within} s after the answer. Look whether the work after an answer "
+        "is done at all, and into the site's log.",
     },
     "no_token": {
         "zh": "没有调用 api_query_auth：api_component_token 被拒绝（{said}）。{hint}",
@@ -137,7 +143,8 @@ VERDICTS: dict[str, dict[Language, str]] = {
         "into the site's log.",
     },
     "wrong_token": {
-        "zh": "调用 message/custom/send 时用了另一个 access_token。应为 api_query_auth 返回的 authorizer_access_token。",
+        "zh": "调用 message/custom/send 时用了另一个 access_token。应为 api_query_auth 返回的 "
+        "authorizer_access_token。",
         "en": "message/custom/send was called with another access token. It must be the authorizer_access_token that "
         "api_query_auth answered with.",
     },
@@ -163,13 +170,13 @@ VERDICTS: dict[str, dict[Language, str]] = {
 STATUS_HINTS: dict[str, dict[Language, str]] = {
     "page": {
         "zh": "返回的是 HTML 页面，并非回调的应答：检查 CSRF 校验、登录限制、防火墙与代理。",
-        "en": "An HTML page came with it, which the callback does not send: look at CSRF checks, login requirements, the "
-        "firewall and the proxy.",
+        "en": "An HTML page came with it, which the callback does not send: look at CSRF checks, login requirements, "
+        "the firewall and the proxy.",
     },
     "redirect": {
         "zh": "微信不跟随跳转：地址须与控制台一致，包括 https 与末尾的斜杠，并且不得跳往登录页。",
-        "en": "WeChat follows no redirect: the address must be exact, with https and the slash at its end, and must not "
-        "lead to a login.",
+        "en": "WeChat follows no redirect: the address must be exact, with https and the slash at its end, and must "
+        "not lead to a login.",
     },
     "403": {
         "zh": "检查消息校验Token、消息加解密Key 与 appid 是否与控制台一致，以及服务器时间是否准确。",
@@ -194,7 +201,7 @@ ERRCODE_HINTS: dict[int, dict[Language, str]] = {
     -1: {"zh": "微信系统繁忙：稍等再试。", "en": "WeChat was busy: repeat it after a moment."},
     40001: {
         "zh": "凭证已失效：可能有另一个进程换取了新的 access_token，或 AppSecret 不正确。",
-        "en": "The credential is not the newest: another process may have taken a new token, or the AppSecret is wrong.",
+        "en": "The credential is not the newest: another process may have taken a new token, or APPSECRET is wrong.",
     },
     40125: {"zh": "检查 AppSecret 是否与控制台一致。", "en": "Look whether APPSECRET is the console's."},
     45015: {
@@ -244,7 +251,7 @@ class Verdict:
 def status_hint(status: int, *, page: bool) -> Mapping[Language, str]:
     if 300 <= status < 400:
         return STATUS_HINTS["redirect"]
-    if page:
+    if page and status in (401, 403):
         return STATUS_HINTS["page"]
     return STATUS_HINTS.get(str(status)) or STATUS_HINTS["5xx" if status >= 500 else "other"]
 

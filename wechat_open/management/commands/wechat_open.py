@@ -25,6 +25,8 @@ from ...component import Platform, platform
 from ...conf import DEFAULT_ALIAS, conf
 from ...exceptions import PlatformFault, QuotaExceeded, UnknownAuthorizer, WeChatOpenError
 from ...models import Authorizer, Push
+from ...simulator.release_check import GROUPS
+from .. import rehearsal
 from ..loop import Loop, all_jobs, renew, stopped_by_signals
 
 ONCE = 50.0
@@ -76,6 +78,13 @@ class Command(BaseCommand):
         replay = add(self.replay, "process recorded pushes again")
         replay.add_argument("pushes", nargs="*", type=int, metavar="ID", help="as in the admin")
         replay.add_argument("--failed", action="store_true", help="all that failed or were given up")
+
+        rehearse = add(self.rehearse_release, "play WeChat's full-network release check; exit code 1 when it fails")
+        rehearse.add_argument(
+            "--against", metavar="URL", help="where wechat_open.urls are mounted (default: here, below SITE_URL)"
+        )
+        rehearse.add_argument("--group", type=int, choices=list(GROUPS), help="of test accounts (default: all)")
+        rehearse.add_argument("--json", action="store_true", help="every check, for a script")
 
     def handle(self, *args: Any, deed: Callable[..., None], **options: Any) -> None:
         try:
@@ -240,6 +249,49 @@ class Command(BaseCommand):
         told = self.style.SUCCESS(_("processed")) if done else self.style.ERROR(push.error)
         self.stdout.write(f"{push.pk} {push}: {told}")
         return done
+
+    # -- the release check -------------------------------------------------------------------------------------------
+
+    def rehearse_release(
+        self, *, component: str | None, against: str | None, group: int | None, json: bool, **options: Any
+    ) -> None:
+        play = rehearsal.prepare(platform(component or DEFAULT_ALIAS), against or "")
+        results = []
+        for number in [group] if group else GROUPS:
+            for result in play.play(number):
+                results.append(result)
+                if not json:
+                    self._say_result(result)
+        failed = sum(not result.ok for result in results)
+        if json:
+            checks = [dataclasses.asdict(result) for result in results]
+            where = {"events_url": play.where.events, "messages_url": play.where.messages}
+            self._say_json({"ok": not failed, "complete": play.complete, **where, "checks": checks})
+        else:
+            self._say_verdict(failed, play)
+        if failed:
+            raise SystemExit(1)
+
+    def _say_result(self, result: rehearsal.Result) -> None:
+        sign = self.style.SUCCESS("✓") if result.ok else self.style.ERROR("✗")
+        group = _("group %d") % result.group
+        about = " · ".join(filter(None, [f"{result.check} {result.name}", group, result.account]))
+        self.stdout.write(f"{sign} {about} · {result.took:.3f} s")
+        if not result.ok:
+            self.stdout.write(self.style.WARNING(f"  ! {result.detail}"))
+
+    def _say_verdict(self, failed: int, play: rehearsal.Rehearsal) -> None:
+        if failed:
+            self.stdout.write(self.style.ERROR(_("Checks failed: %d") % failed))
+        else:
+            self.stdout.write(self.style.SUCCESS(_("All checks passed.")))
+        if not play.complete:
+            self.stdout.write(
+                _(
+                    "Checks 2 and 3 were rehearsed up to api_query_auth, with a made-up code: whether the reply by "
+                    "message/custom/send arrives, only WeChat's own check can show."
+                )
+            )
 
     # -- saying ------------------------------------------------------------------------------------------------------
 
