@@ -190,6 +190,23 @@ class TestProcessing:
         push.refresh_from_db()
         assert push.state == Push.State.DONE
 
+    def test_grant_that_was_cancelled_before_it_was_processed__is_done(
+        self, wechat: Simulator, platform: Platform
+    ) -> None:
+        """As in WeChat's release check, where half a minute lies between the two."""
+        granted = deliver(platform, wechat.engine.authorize(OFFICIAL).push)
+        wechat.clock.advance(1)
+        assert process(platform, wechat.engine.unauthorize(OFFICIAL))
+
+        assert inbox.process(granted.pk)
+        assert Authorizer.objects.get(appid=OFFICIAL).state == Authorizer.State.UNAUTHORIZED
+
+    def test_grant_that_wechat_denies__is_repeated(self, wechat: Simulator, platform: Platform) -> None:
+        granted = deliver(platform, wechat.engine.authorize(OFFICIAL).push)
+        wechat.engine.unauthorize(OFFICIAL)
+
+        assert not inbox.process(granted.pk)
+
     def test_registered_mini_program__is_taken_over(self, wechat: Simulator, platform: Platform) -> None:
         wechat.engine.add_account("New Shop", "mini", appid="wxnewmini")
         code = wechat.engine.authorize("wxnewmini").code

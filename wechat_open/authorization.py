@@ -410,6 +410,12 @@ def end(owner: Platform, appid: str, at: datetime) -> Authorizer:
     return authorizer
 
 
+def has_ended(owner: Platform, appid: str, *, since: datetime) -> bool:
+    """Whether WeChat has told that the owner took the grant back after ``since``, WeChat's time too."""
+    ended = Authorizer.objects.filter(component=owner.row, appid=appid, state=Authorizer.State.UNAUTHORIZED)
+    return ended.filter(grant_changed_at__gt=since).exists()
+
+
 def reconcile(owner: Platform) -> SweepReport:
     """Compare with WeChat's list now, repair, and tell other apps what changed."""
     report = sweep(owner)

@@ -18,7 +18,7 @@ from django.db.models import F, Q
 
 from . import authorization, clock, signals, tokens
 from .component import Platform, platform_of
-from .exceptions import InvalidPush, WeChatOpenError
+from .exceptions import InvalidPush, NotAuthorized, WeChatOpenError
 from .models import Component, Push, VerifyTicket, update_row
 from .protocol import events
 from .protocol.envelope import Unsealed, read_plain
@@ -162,13 +162,18 @@ def act(event: Event, platform: Platform) -> None:
 @act.register
 def _granted(event: Authorized, platform: Platform) -> None:
     """Authorized, or updated: the owner's change of permission sets kills the old tokens (protocol 4.1)."""
-    authorization.complete(
-        platform,
-        event.authorization_code,
-        pre_auth_code=event.pre_auth_code,
-        granted_at=event.created_at,
-        appid=event.authorizer_appid,
-    )
+    try:
+        authorization.complete(
+            platform,
+            event.authorization_code,
+            pre_auth_code=event.pre_auth_code,
+            granted_at=event.created_at,
+            appid=event.authorizer_appid,
+        )
+    except NotAuthorized:
+        if not authorization.has_ended(platform, event.authorizer_appid, since=event.created_at):
+            raise
+        logger.info("Account %s had cancelled before its grant could be taken.", event.authorizer_appid)
 
 
 @act.register
