@@ -1,7 +1,7 @@
 """Can anybody but WeChat make a callback do anything?
 
-Two thousand requests that WeChat would never make, the same at each run: every answer is a 4xx, no row appears, and the
-cache is not touched at all.
+Two thousand requests that WeChat would never make, the same at each run: every answer is a 4xx, no row appears, no
+handler is called, and the cache is not touched at all.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from django.test import Client
 from tests import pushes
 from tests.pushes import ACCOUNT, EVENTS, MESSAGES, ORIGINAL_ID, event, message, seal, ticket
 from wechat_open import component
+from wechat_open.messaging import Message, on_event, on_message
 from wechat_open.models import Authorizer
 from wechat_open.protocol import xml
 from wechat_open.protocol.crypto import BLOCK, encrypt, sign
@@ -497,8 +498,19 @@ def rows() -> Counter[str]:
     return Counter({model.__name__: model.objects.count() for model in apps.get_app_config("wechat_open").get_models()})
 
 
+@pytest.fixture
+def handled() -> list[Message]:
+    """What comes as far as the site's handlers, who take everything."""
+    taken: list[Message] = []
+    on_message(taken.append)
+    on_event(taken.append)
+    return taken
+
+
 @pytest.mark.slow
-def test_two_thousand_bad_requests__do_nothing(db: None, client: Client, settings: Any) -> None:
+def test_two_thousand_bad_requests__do_nothing(
+    db: None, client: Client, settings: Any, handled: list[Message], caplog: pytest.LogCaptureFixture
+) -> None:
     settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.base.BaseCache"}}  # raises at every touch
     for alias in ("default", "second"):
         row = component.platform(alias).row
@@ -512,12 +524,19 @@ def test_two_thousand_bad_requests__do_nothing(db: None, client: Client, setting
     assert not wrong, "\n".join(str(entry)[:500] for entry in wrong[:10])
     assert rows() == before
     assert len(answers) == HOW_MANY
+    assert handled == []
+    assert "going on without it" not in caplog.text  # what is said of a cache that raises
 
 
-def test_what_the_bad_requests_are_made_from__is_good(db: None, client: Client) -> None:
+def test_what_the_bad_requests_are_made_from__is_good(
+    db: None, client: Client, settings: Any, handled: list[Message], caplog: pytest.LogCaptureFixture
+) -> None:
     """Or they would be refused for another reason than the one they were made for."""
+    settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.base.BaseCache"}}
     Authorizer.objects.create(component=component.platform().row, appid=ACCOUNT, user_name=ORIGINAL_ID)
     for path, push in ((EVENTS, event()), (EVENTS, ticket()), (MESSAGES, message())):
         good = resealed(Bad(path), push)
         assert good.send(client) == 200
         assert signed(good, encrypt(pushes.pair().aes_key, xml.write(push), pushes.appid())).send(client) == 200
+    assert [taken.openid for taken in handled] == [message()["FromUserName"]]
+    assert "going on without it" in caplog.text

@@ -14,14 +14,19 @@ from celery import current_app
 from django.conf import settings as site
 from django.core.handlers.asgi import ASGIRequest
 from django.db import OperationalError, connection, connections
-from django.test import Client
+from django.http import HttpRequest
+from django.test import Client, RequestFactory
 from django.urls import URLPattern
 
 from tests import pushes
+from tests.messaging.followers import shown
 from tests.protocol.vectors import S1
 from tests.pushes import ACCOUNT, EVENTS, MESSAGES, ORIGINAL_ID, event, message, post, seal, ticket
-from wechat_open import component, signals, urls
+from wechat_open import component, messaging, signals, urls
+from wechat_open.messaging import Message, answer_later, on_message
 from wechat_open.models import Authorizer, Push, VerifyTicket
+from wechat_open.protocol import xml
+from wechat_open.protocol.crypto import KeyPair
 from wechat_open.protocol.envelope import MAX_BODY
 from wechat_open.views import callbacks
 
@@ -112,6 +117,127 @@ def test_published_vector__is_accepted_as_it_stands(db: None, client: Client, se
 
     assert post(client, EVENTS, pushes.Sealed(S1.query, S1.body)).content == b"success"
     assert VerifyTicket.objects.get().reveal("ticket").reveal() == "ticket@@@demo-ticket-1"
+
+
+# What a follower gets
+
+
+def say_more(message: Message) -> None:
+    """What a worker would do after the answer."""
+    done.append(message.openid)
+
+
+done: list[str] = []
+
+
+@pytest.fixture
+def after(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What was done after an answer. There are no workers."""
+    monkeypatch.setattr(current_app, "main", "default")
+    done.clear()
+    return done
+
+
+def pushed(sealed: pushes.Sealed) -> HttpRequest:
+    return RequestFactory().generic("POST", MESSAGES, sealed.body, "text/xml", QUERY_STRING=sealed.query)
+
+
+def test_reply__is_sealed_xml(account: Authorizer, client: Client) -> None:
+    on_message("text")(lambda message: f"you said {message.content}")
+    response = post(client, MESSAGES, seal(message()))
+
+    assert (response.status_code, response["Content-Type"]) == (200, "application/xml")
+    assert shown(response.content, pushes.pair(), pushes.appid())["Content"] == "you said hello"
+
+
+def test_reply_to_json__is_sealed_json(account: Authorizer, client: Client) -> None:
+    on_message(lambda message: "hello")
+    sealed = seal(json.dumps(message()).encode())
+    body = json.dumps({"ToUserName": ORIGINAL_ID, "Encrypt": xml.read(sealed.body)["Encrypt"]}).encode()
+    response = post(client, MESSAGES, sealed.but(body=body))
+
+    assert (response.status_code, response["Content-Type"]) == (200, "application/json")
+    assert shown(response.content, pushes.pair(), pushes.appid())["Content"] == "hello"
+
+
+def test_reply_under_the_previous_key__is_sealed_with_it(account: Authorizer, client: Client, settings: Any) -> None:
+    old = {"TOKEN": "previous-token", "ENCODING_AES_KEY": "0" * 43}
+    credentials = site.WECHAT_OPEN["COMPONENTS"]["default"] | {"PREVIOUS_KEYS": [old]}
+    settings.WECHAT_OPEN = {"COMPONENTS": {"default": credentials}}
+    on_message(lambda message: "hello")
+    pair = KeyPair.from_console(*old.values())
+    response = post(client, MESSAGES, seal(message(), with_pair=pair))
+
+    assert shown(response.content, pair, pushes.appid())["Content"] == "hello"
+
+
+def test_release_check__hears_an_empty_body(db: None, client: Client) -> None:
+    fields = message(ToUserName="gh_3c884a361561", Content="QUERY_AUTH_CODE:queryauthcode@@@c")
+    request = pushed(seal(fields))
+    response = callbacks.messages(request, "wx570bc396a51b8ff8")
+
+    assert (response.status_code, response.content, response["Content-Type"]) == (200, b"", "text/plain")
+
+
+def test_what_is_left_to_do__is_done_once_wechat_has_the_answer(account: Authorizer, after: list[str]) -> None:
+    on_message(lambda message: answer_later(say_more))
+    response = callbacks.messages(pushed(seal(message())), ACCOUNT)
+
+    assert response.content == b"success"
+    assert after == []
+    response.close()
+    response.close()
+    assert after == [message()["FromUserName"]]
+
+
+def test_server__closes_the_answer(account: Authorizer, client: Client, after: list[str]) -> None:
+    on_message(lambda message: answer_later(say_more))
+    post(client, MESSAGES, seal(message()))
+
+    assert len(after) == 1
+
+
+def test_repeat_while_the_first_is_at_work__is_asked_for_again(
+    account: Authorizer, client: Client, settings: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings.WECHAT_OPEN = site.WECHAT_OPEN | {"REPLY_WITHIN": 0.1}
+    sealed = seal(message(Content="canary"))
+    repeats = []
+
+    @on_message
+    def slow(message: Message) -> str:
+        repeats.append(post(client, MESSAGES, sealed))
+        return "hello"
+
+    first = post(client, MESSAGES, sealed)
+
+    [repeat] = repeats
+    assert (repeat.status_code, repeat.content, repeat["Content-Type"]) == (503, b"unavailable", "text/plain")
+    assert "A message of platform 'default' is not answered yet" in caplog.text
+    assert "canary" not in caplog.text
+    assert first.status_code == 200
+    assert post(client, MESSAGES, sealed).content == first.content
+
+
+def test_too_many_handlers_at_work__is_asked_for_again(
+    transactional_db: None, account: Authorizer, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on_message(lambda message: "hello")
+    sealed = seal(message())
+    monkeypatch.setattr(messaging.patience, "MAX_THREADS", 0)
+    monkeypatch.setattr(messaging.patience, "_idle", [])
+    response = post(client, MESSAGES, sealed)
+    assert (response.status_code, response.content) == (503, b"unavailable")
+
+    monkeypatch.undo()
+    assert post(client, MESSAGES, sealed).status_code == 200
+
+
+def test_handler_that_fails__is_answered_with_success(account: Authorizer, client: Client) -> None:
+    on_message(lambda message: 1 / 0)
+    response = post(client, MESSAGES, seal(message()))
+
+    assert (response.status_code, response.content, response["Content-Type"]) == (200, b"success", "text/plain")
 
 
 # In which order

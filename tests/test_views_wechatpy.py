@@ -1,4 +1,4 @@
-"""Does our callback take what an independent implementation encrypted?"""
+"""Does our callback take what an independent implementation encrypted, and answer so that it understands?"""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ import pytest
 from django.conf import settings
 from django.test import Client
 from wechatpy.crypto import WeChatCrypto
+from wechatpy.replies import deserialize_reply
 
 from tests import pushes
-from wechat_open.models import Push, VerifyTicket
+from wechat_open import component
+from wechat_open.messaging import on_message
+from wechat_open.models import Authorizer, Push, VerifyTicket
 from wechat_open.protocol import xml
 
 
@@ -29,3 +32,20 @@ def test_push_encrypted_by_wechatpy__is_accepted(client: Client, db: None, field
 
     assert (answer.status_code, answer.content) == (200, b"success")
     assert model.objects.count() == 1
+
+
+def test_message_encrypted_by_wechatpy__has_a_reply_that_it_can_read(client: Client, db: None) -> None:
+    Authorizer.objects.create(component=component.platform().row, appid=pushes.ACCOUNT, user_name=pushes.ORIGINAL_ID)
+    on_message("text")(lambda message: f"you said {message.content}")
+    console = settings.WECHAT_OPEN["COMPONENTS"]["default"]
+    theirs = WeChatCrypto(console["TOKEN"], console["ENCODING_AES_KEY"], console["APPID"])
+    timestamp, nonce = pushes.now(), "1590219412"
+    body = theirs.encrypt_message(xml.write(pushes.message(Content="你好")).decode(), nonce, timestamp)
+    signature = xml.read(body.encode())["MsgSignature"]
+    query = urlencode({"timestamp": timestamp, "nonce": nonce, "encrypt_type": "aes", "msg_signature": signature})
+
+    answer = client.post(f"{pushes.MESSAGES}?{query}", body, content_type="text/xml").content.decode()
+
+    told = xml.read(answer.encode())
+    reply = deserialize_reply(theirs.decrypt_message(answer, told["MsgSignature"], told["TimeStamp"], told["Nonce"]))
+    assert (reply.type, reply.source, reply.content) == ("text", pushes.ORIGINAL_ID, "you said 你好")

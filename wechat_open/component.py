@@ -25,7 +25,18 @@ class Platform:
     alias: str
     appid: str
     pairs: tuple[KeyPair, ...] = field(repr=False)
-    endpoints: Endpoints = field(repr=False)
+    appsecret: Secret = field(repr=False)
+
+    @cached_property
+    def endpoints(self) -> Endpoints:
+        """What speaks for it. A message is answered without."""
+        return Endpoints(
+            client=Client(conf.api_base_url, conf.timeout),
+            appid=self.appid,
+            appsecret=self.appsecret,
+            token_parameter=conf.component_token_parameter,
+            option_api=conf.option_api,
+        )
 
     @cached_property
     def row(self) -> Component:
@@ -38,18 +49,11 @@ def platform(alias: str = DEFAULT_ALIAS) -> Platform:
     credentials = conf.component(alias)
     keys = [(credentials["TOKEN"], credentials["ENCODING_AES_KEY"])]
     keys += [(pair["TOKEN"], pair["ENCODING_AES_KEY"]) for pair in credentials.get("PREVIOUS_KEYS", ())]
-    appid = str(credentials["APPID"])
     return Platform(
         alias=alias,
-        appid=appid,
+        appid=str(credentials["APPID"]),
         pairs=tuple(KeyPair.from_console(token, key) for token, key in keys),
-        endpoints=Endpoints(
-            client=Client(conf.api_base_url, conf.timeout),
-            appid=appid,
-            appsecret=Secret(str(credentials["APPSECRET"])),
-            token_parameter=conf.component_token_parameter,
-            option_api=conf.option_api,
-        ),
+        appsecret=Secret(str(credentials["APPSECRET"])),
     )
 
 

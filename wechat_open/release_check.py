@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import dataclass
+from functools import partial
 
 from .component import Platform
 from .exceptions import SystemBusy, TokenUnavailable, WeChatOpenError
@@ -72,19 +73,22 @@ def answer_to(message: Message) -> Text | AnswerByAPI | None:
     return None
 
 
-def answer_by_api(platform: Platform, message: Message, code: Secret) -> None:
-    """Exchange the code, and send it back with the token of that very grant. After the answer went out."""
+def answer_by_api(platform: Platform, appid: str, openid: str, code: Secret) -> None:
+    """Exchange the code, and send it back with the token of that very grant. After the answer went out.
+
+    It does not take the message: that has the code in clear, and would show it on an error page.
+    """
     try:
-        _answer_by_api(platform, message.openid, code)
+        _answer_by_api(platform, openid, code)
     except WeChatOpenError as error:
         logger.error(
             "Release check of platform %r, account %s: the code was not sent back (%s).",
             platform.alias,
-            message.appid,
+            appid,
             error,
         )
     else:
-        logger.info("Release check of platform %r: answered for account %s.", platform.alias, message.appid)
+        logger.info("Release check of platform %r: answered for account %s.", platform.alias, appid)
 
 
 def _answer_by_api(platform: Platform, openid: str, code: Secret) -> None:
@@ -94,11 +98,11 @@ def _answer_by_api(platform: Platform, openid: str, code: Secret) -> None:
         raise TokenUnavailable("WeChat gave no access token for its test account")
     text = Secret(f"{code.reveal()}_from_api")
     body = {"touser": openid, "msgtype": "text", "text": {"content": text}}
-    for pause in (*PAUSES, None):
+    send = partial(wechat.client.call, "POST", SEND, token=grant.access.token, json=body)
+    for pause in PAUSES:
         try:
-            wechat.client.call("POST", SEND, token=grant.access.token, json=body)
+            send()
             return
         except SystemBusy:  # WeChat's check has been seen to say so (6.3)
-            if pause is None:
-                raise
             time.sleep(pause)
+    send()

@@ -10,11 +10,12 @@ from .views import callbacks, connect, health, returned
 app_name = "wechat_open"
 
 # ``slug`` is the alphabet of appids, link keys and states. An alias is whatever the settings call a platform.
+# Messages come first, because most requests are messages.
 urlpatterns = [
-    path("events/", callbacks.events, name="events"),
-    path("events/<str:alias>/", callbacks.events, name="events"),
     path("messages/<slug:authorizer_appid>/", callbacks.messages, name="messages"),
     path("messages/<str:alias>/<slug:authorizer_appid>/", callbacks.messages, name="messages"),
+    path("events/", callbacks.events, name="events"),
+    path("events/<str:alias>/", callbacks.events, name="events"),
     path("authorize/", connect.authorize, name="authorize"),
     path("authorize/<str:alias>/", connect.authorize, name="authorize"),
     path("authorize/link/<slug:key>/", connect.authorize_link, name="authorize_link"),

@@ -15,6 +15,7 @@ import logging
 import pickle
 import secrets
 import signal
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -35,9 +36,11 @@ from django.views.debug import ExceptionReporter
 
 from tests.pushes import seal
 from tests.stage import OFFICIAL
-from wechat_open import api, authorization, component, inbox, signals, tasks, tokens
+from wechat_open import api, authorization, component, inbox, messaging, signals, tasks, tokens
 from wechat_open.exceptions import TokenUnavailable, Unreachable, WeChatOpenError
+from wechat_open.messaging import Message, answer_later, on_message, patience
 from wechat_open.models import AuthorizationLink, Authorizer, Push, VerifyTicket
+from wechat_open.protocol.messages import TextMessage
 from wechat_open.schedule import BEAT_SCHEDULE
 from wechat_open.secret import Secret
 from wechat_open.simulator import Simulator
@@ -52,7 +55,12 @@ COMPONENT_TOKEN = "api_component_token"
 REFRESH = "api_authorizer_token"
 QUERY_AUTH = "api_query_auth"
 USERS = "/cgi-bin/user/get"
+CUSTOM_SEND = "/cgi-bin/message/custom/send"
 SITE = "http://testserver"
+CHECKED, CHECKED_ID = "wx570bc396a51b8ff8", "gh_3c884a361561"
+"""One of the accounts that WeChat's release check writes to."""
+
+ANNA = "o-anna"
 
 
 # The needles and the haystack
@@ -270,7 +278,16 @@ def deliver(client: Client, push: Pushed | None) -> HttpResponse:
     """WeChat pushes to the real view."""
     assert push is not None
     sealed = seal({name: str(value) for name, value in push.fields.items()})
-    return client.generic("POST", "/wechat/events/", sealed.body, "text/xml", QUERY_STRING=sealed.query)
+    path = f"/wechat/messages/{push.appid}/" if push.appid else "/wechat/events/"
+    return client.generic("POST", path, sealed.body, "text/xml", QUERY_STRING=sealed.query)
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Another thread is about to do it."""
+    ends_at = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < ends_at, "it never came to that"
+        time.sleep(0.01)
 
 
 def work() -> None:
@@ -355,7 +372,12 @@ def test_whole_life__shows_no_secret_anywhere(
         add_objects(haystack, *facts.values())
         raise ValueError("a receiver of the site")
 
-    listened = [signals.authorizer_authorized, signals.authorizer_unauthorized, signals.push_received]
+    listened = [
+        signals.authorizer_authorized,
+        signals.authorizer_unauthorized,
+        signals.push_received,
+        signals.handler_failed,
+    ]
     for each in listened:
         each.connect(fails)
     try:
@@ -416,6 +438,9 @@ def live(wechat: Simulator, client: Client, operator: Client, haystack: Haystack
     haystack.add("health", health.content.decode())
     look_around(haystack, operator)
 
+    talk(wechat, client, haystack)
+    look_around(haystack, operator)
+
     # WeChat refuses, and repeats what it was sent.
     for errcode in (40001, 61023, 45009, 48001, -1, 999999):
         used = tokens.authorizer_token(platform, OFFICIAL).reveal()
@@ -458,6 +483,76 @@ def live(wechat: Simulator, client: Client, operator: Client, haystack: Haystack
     fail(haystack, lambda: api.authorizer(OFFICIAL).get(USERS))
 
     look_around(haystack, operator)
+
+
+def talk(wechat: Simulator, client: Client, haystack: Haystack) -> None:
+    """A follower writes to the account, WeChat's release check to one of its own; handlers work, and fail."""
+    failed: list[BaseException] = []
+
+    @on_message
+    def answer(message: Message) -> Any:
+        assert isinstance(message, TextMessage)
+        token = tokens.authorizer_token(component.platform(), OFFICIAL)
+        match message.content:
+            case "users":
+                api.authorizer(message.authorizer).get(USERS)
+            case "mistake":
+                raise ValueError(f"a mistake with {token}")
+            case "later":
+                return answer_later(say_later)
+        return f"you said {message.content}"
+
+    def say(content: str, appid: str = OFFICIAL, **fields: str) -> bytes:
+        said = {"MsgType": "text", "Content": content, **fields}
+        response = deliver(client, wechat.engine.message(appid, ANNA, said))
+        assert response.status_code == 200
+        haystack.add_bytes("reply", response.content)
+        return response.content
+
+    def note(error: BaseException, **_: Any) -> None:
+        failed.append(error)
+
+    signals.handler_failed.connect(note)
+    try:
+        assert say("hello").startswith(b"<xml>")
+        wechat.faults.add(USERS, "status", 502)
+        assert say("users") == say("mistake") == b"success"
+        assert [type(error) for error in failed] == [Unreachable, ValueError]
+        assert say("later") == b"success"
+        assert add_messages(haystack) > 0
+        tasks.answer_later(f"{__name__}.say_later", "default", OFFICIAL, wechat_fields(), {})
+        wechat.faults.add(CUSTOM_SEND, "errcode", 48001)
+        tasks.answer_later(f"{__name__}.say_later", "default", OFFICIAL, wechat_fields(), {})
+        assert len(wechat.engine.sent_to(OFFICIAL, ANNA)) == 1
+        assert len(failed) == 3
+    finally:
+        signals.handler_failed.disconnect(note)
+
+    code = check_code(wechat)
+    assert say(code, CHECKED, ToUserName=CHECKED_ID) == b""
+    until(lambda: wechat.engine.sent_to(CHECKED, ANNA))
+    wechat.faults.add(QUERY_AUTH, "status", 502)
+    assert say(code, CHECKED, ToUserName=CHECKED_ID) == b""
+    until(lambda: any("the code was not sent back" in text for where, text in haystack.straws))
+
+
+def say_later(message: Message) -> str:
+    """What a worker calls."""
+    return "later"
+
+
+def wechat_fields() -> dict[str, str]:
+    """A message as the task carries it."""
+    return {"ToUserName": "gh_1", "FromUserName": ANNA, "CreateTime": "1715943329", "MsgType": "text"}
+
+
+def check_code(wechat: Simulator) -> str:
+    """What the release check writes; its code carries the canary, too."""
+    if CHECKED not in wechat.engine.accounts:
+        wechat.engine.add_account("WeChat's own", "official", appid=CHECKED)
+    code = wechat.engine.authorize(CHECKED).code
+    assert MARK in code
+    return f"QUERY_AUTH_CODE:{code}"
 
 
 def connect_page(haystack: Haystack) -> str:
@@ -543,7 +638,9 @@ def failing_at(number: int, error: type[Exception]) -> Iterator[Callable[[], boo
 
 
 @pytest.mark.parametrize("error", [Surprise, OperationalError])
-@pytest.mark.parametrize("what", ["ticket", "push", "begin", "offer", "return", "worker", "renewal", "call"])
+@pytest.mark.parametrize(
+    "what", ["ticket", "push", "begin", "offer", "return", "worker", "renewal", "call", "message", "release check"]
+)
 def test_error_at_any_statement__shows_no_secret_on_an_error_page(
     wechat: Simulator,
     transactional_db: None,
@@ -558,8 +655,10 @@ def test_error_at_any_statement__shows_no_secret_on_an_error_page(
     monkeypatch.setattr(secrets, "token_urlsafe", lambda size=32: MARK + random_text(size))
     platform = component.platform()
     deliver(client, wechat.engine.new_ticket())
-    if what in ("renewal", "call"):
+    if what in ("renewal", "call", "message"):
         inbox_of(wechat, client)
+    # Statements fail in this thread; so everything is done in it.
+    monkeypatch.setattr(patience, "in_transaction", lambda: True)
 
     def ready() -> Callable[[], object]:
         component.Component.objects.update(claimed_until=None, failures=0)
@@ -591,6 +690,16 @@ def test_error_at_any_statement__shows_no_secret_on_an_error_page(
                 Authorizer.objects.update(next_action_at="2026-01-01T00:00Z", claimed_until=None)
                 component.Component.objects.update(dispatching_until=None)
                 return lambda: tokens.run_due(platform)
+            case "message":
+                messaging.forget()
+                Authorizer.objects.update(user_name="")  # so that it is asked for
+                hello = wechat.engine.message(OFFICIAL, ANNA, {"MsgType": "text", "Content": "hello"})
+                return lambda: deliver(client, hello)
+            case "release check":
+                caches["default"].clear()
+                said = {"MsgType": "text", "Content": check_code(wechat), "ToUserName": CHECKED_ID}
+                check = wechat.engine.message(CHECKED, ANNA, said)
+                return lambda: deliver(client, check)
             case _:
                 caches["default"].clear()
                 Authorizer.objects.update(access_token_expires_at="2026-01-01T00:00Z", failures=0, claimed_until=None)

@@ -10,10 +10,12 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import random
 import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -62,7 +64,9 @@ class Site:
         return [Outcome(**outcome) for outcome in json.loads(answer)]
 
     def diary(self, about: str) -> list[Any]:
-        """What the processes wrote down, the killed ones too: ``answered`` pushes, and signals by their names."""
+        """What the processes wrote down, the killed ones too: ``answered`` pushes, ``handled`` messages, and signals by
+        their names.
+        """
         if not self._diary.exists():
             return []
         entries = [json.loads(line) for line in self._diary.read_text().splitlines()]
@@ -86,6 +90,7 @@ def main() -> None:
     django.setup()
     settings.WECHAT_OPEN = json.loads(os.environ["WECHAT_OPEN"])
     _keep_diary_of_signals()
+    _answer_followers()
     for line in sys.stdin:
         print(json.dumps(_obey(json.loads(line))), flush=True)
 
@@ -216,6 +221,32 @@ def receive_and_process(order: Order) -> str:
     return answer
 
 
+def receive_messages(order: Order) -> list[Any]:
+    """WeChat pushes followers' messages, in an order of this thread's own: status and body for each, as they stand."""
+    told: dict[int, Any] = {}
+    messages = list(enumerate(order["messages"]))
+    random.shuffle(messages)
+    for number, message in messages:
+        told[number] = _push(message)
+    return [told[number] for number in range(len(messages))]
+
+
+def receive_messages_while_the_cache_dies(order: Order) -> list[Any]:
+    """All of them before and after the end of Redis; then ``more``, twice."""
+    before = [_push(message) for message in order["messages"]]
+    os.kill(order["redis"], signal.SIGKILL)
+    after = [_push(message) for message in order["messages"]]
+    return [before, after, *([_push(message) for message in order["more"]] for _ in range(2))]
+
+
+def _push(message: dict[str, str]) -> list[Any]:
+    from django.test import Client
+
+    path, query, body = message["path"], message["query"], message["body"]
+    response = Client().generic("POST", path, body, "text/xml", QUERY_STRING=query)
+    return [response.status_code, response.content.decode()]
+
+
 def process_inbox(order: Order) -> int:
     from wechat_open import inbox
 
@@ -256,11 +287,30 @@ DEEDS: dict[str, Callable[[Order], Any]] = {
         receive,
         process_inbox,
         receive_and_process,
+        receive_messages,
+        receive_messages_while_the_cache_dies,
         sweep,
         beat,
         empty_cache,
     )
 }
+
+
+# The site's handler
+
+
+def _answer_followers() -> None:
+    """It takes ``takes`` seconds, and ``dies`` of it when the order says so."""
+    from wechat_open.messaging import on_message
+    from wechat_open.protocol.messages import TextMessage
+
+    @on_message("text")
+    def answer(message: TextMessage) -> str:
+        note("handled", message.content)
+        time.sleep(_the_order.get("takes", 0))
+        if _the_order.get("dies"):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return f"you said {message.content}"
 
 
 # The diary, the clock and the knife

@@ -399,6 +399,7 @@ def test_sealed_push__carries_both_signatures_and_the_clear_fields() -> None:
 
 
 def test_published_reply__is_ours_byte_for_byte() -> None:
+    """In the envelope of Tencent's documentation (1.5)."""
     vector = vectors.V1_REPLY
     reply = seal_reply(
         vector.plain,
@@ -409,12 +410,11 @@ def test_published_reply__is_ours_byte_for_byte() -> None:
         random16=vector.random16,
     )
 
-    assert xml.read(reply) == {
-        "Encrypt": vector.encrypted,
-        "MsgSignature": vector.msg_signature,
-        "TimeStamp": vector.timestamp,
-        "Nonce": vector.nonce,
-    }
+    assert reply.decode() == (
+        f"<xml><Encrypt><![CDATA[{vector.encrypted}]]></Encrypt>"
+        f"<MsgSignature><![CDATA[{vector.msg_signature}]]></MsgSignature>"
+        f"<TimeStamp>{vector.timestamp}</TimeStamp><Nonce><![CDATA[{vector.nonce}]]></Nonce></xml>"
+    )
     assert decrypt(vector.pair.aes_key, xml.read(reply)["Encrypt"], vector.receiver_id) == vector.plain
 
 

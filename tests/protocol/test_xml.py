@@ -160,6 +160,43 @@ def test_another_parser__reads_the_same(fields: dict[str, str]) -> None:
     assert {element.tag: element.text or "" for element in root} == fields
 
 
+def test_writing_in_cdata__is_as_wechats_samples_have_it() -> None:
+    written = xml.write_cdata({"A": "<&>", "B": 1, "i": ["1", "2"], "n": {"m": "你", "e": ""}})
+
+    assert written.decode() == (
+        "<xml><A><![CDATA[<&>]]></A><B>1</B><i><![CDATA[1]]></i><i><![CDATA[2]]></i>"
+        "<n><m><![CDATA[你]]></m><e><![CDATA[]]></e></n></xml>"
+    )
+
+
+@pytest.mark.parametrize("text", ["]]>", "a]]>b", "]]]]>>", "]]>]]>", "<![CDATA[x]]>", "]]&gt;", "]]"])
+def test_end_of_cdata_in_a_text__does_not_end_it(text: str) -> None:
+    written = xml.write_cdata({"A": text, "B": "b"})
+
+    assert xml.read(written) == {"A": text, "B": "b"}
+    assert ET.fromstring(written).findtext("A") == text  # noqa: S314  # our own document
+
+
+@pytest.mark.parametrize("character", ["\x00", "\x0b", "\x1f", "\ud800", "\ufffe", "\uffff"])
+def test_character_that_xml_cannot_hold__is_left_out(character: str) -> None:
+    """Or the follower would see a fault in place of the reply."""
+    assert xml.read(xml.write_cdata({"A": f"a{character}b"})) == {"A": "ab"}
+    assert xml.read(xml.write_cdata({"A": f"]{character}]>"})) == {"A": "]]>"}
+
+
+@given(st.dictionaries(names, carried | st.text("]>[<!CDAT&;", max_size=20), min_size=1, max_size=5))
+def test_fields_written_in_cdata__read_the_same(fields: dict[str, str]) -> None:
+    assert xml.read(xml.write_cdata(fields)) == fields
+
+
+@given(st.text(st.characters()))
+def test_any_text_in_cdata__can_be_read(text: str) -> None:
+    read = xml.read(xml.write_cdata({"A": text, "B": "b"}))
+
+    assert read["B"] == "b"
+    assert ET.fromstring(xml.write_cdata({"A": text})).tag == "xml"  # noqa: S314  # our own document
+
+
 MARKUP = [
     b"<xml>",
     b"</xml>",

@@ -13,8 +13,8 @@
     def welcome(message):
         return "Welcome!"
 
-A handler gets a ``protocol.messages`` dataclass; ``message.authorizer`` is the account's row. It returns a reply, a text,
-None (no answer), ``answer_later(...)``, or ``PASS`` to let the next handler try.
+A handler gets a ``protocol.messages`` dataclass; ``message.authorizer`` is the account's row. It returns a reply, a
+text, None (no answer), ``answer_later(...)``, or ``PASS`` to let the next handler try.
 
     handlers    which function answers which message
     receiving   what happens to a message

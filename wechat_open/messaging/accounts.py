@@ -43,8 +43,8 @@ _known: dict[tuple[str, str], Account] = {}
 def find(platform: Platform, message: Message, seconds: float) -> Account | None:
     """The account that the message is for; None when nobody here may answer in its name.
 
-    Raises InvalidPush when the message was meant for another account than the path says. ``seconds`` bounds the question
-    to WeChat for an original id that is not known yet.
+    Raises InvalidPush when the message was meant for another account than the path says. ``seconds`` bounds the
+    question to WeChat for an original id that is not known yet.
     """
     account = _remembered(platform, message.appid) or _load(platform, message, seconds)
     if account is not None and account.original_id != message.original_id:
@@ -75,10 +75,9 @@ def _remembered(platform: Platform, appid: str) -> Account | None:
 def _load(platform: Platform, message: Message, seconds: float) -> Account | None:
     accounts = Authorizer.objects.filter(component=platform.row)
     found = accounts.select_related("component").filter(appid=message.appid).first()
-    if found is None or not found.user_name:
-        # The path may be anybody's word, ToUserName is WeChat's: it says whether another account was meant.
-        if accounts.filter(user_name=message.original_id).exclude(appid=message.appid).exists():
-            raise InvalidPush("account")
+    if (found is None or not found.user_name) and accounts.filter(user_name=message.original_id).exists():
+        # The path may be anybody's word, ToUserName is WeChat's: it says that another account was meant.
+        raise InvalidPush("account")
     if found is None:
         logger.info("A message came for account %s, which platform %r does not know.", message.appid, platform.alias)
         return None

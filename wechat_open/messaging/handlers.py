@@ -1,12 +1,13 @@
 """Which of the site's functions answers which message?
 
-Each app's ``wechat_handlers.py`` is imported when Django starts, as its ``admin.py`` is. Handlers are tried in the order
-in which they were registered: apps as in ``INSTALLED_APPS``, functions from top to bottom. The first that fits answers,
-whatever it returns; only ``PASS`` lets the next one try.
+Each app's ``wechat_handlers.py`` is imported when Django starts, as its ``admin.py`` is. Handlers are tried in the
+order in which they were registered: apps as in ``INSTALLED_APPS``, functions from top to bottom. The first that fits
+answers, whatever it returns; only ``PASS`` lets the next one try.
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
@@ -67,9 +68,9 @@ def on_message(
 def on_message(*kinds: Any, component: str | None = None, accounts: str | Iterable[str] | None = None) -> Any:
     """Let a function answer messages: of these kinds (``"text"``, ``"image"`` ...; none named: all).
 
-    ``component`` is the alias of the platform, ``accounts`` one appid or several. The function, plain or ``async``, gets
-    the message (``protocol.messages``) and returns a reply, a text, None (no answer), ``answer_later(...)`` or ``PASS``.
-    ``@on_message`` without parentheses takes every message.
+    ``component`` is the alias of the platform, ``accounts`` one appid or several. The function, plain or ``async``,
+    gets the message (``protocol.messages``) and returns a reply, a text, None (no answer), ``answer_later(...)`` or
+    ``PASS``. ``@on_message`` without parentheses takes every message.
     """
     return _register(False, kinds, component, accounts)
 
@@ -81,7 +82,7 @@ def on_event(
     *events: str, component: str | None = None, accounts: str | Iterable[str] | None = None
 ) -> Callable[[F], F]: ...
 def on_event(*events: Any, component: str | None = None, accounts: str | Iterable[str] | None = None) -> Any:
-    """Let a function answer events: ``"subscribe"``, ``"CLICK"`` ... in any letter case; otherwise as ``on_message``."""
+    """Let a function answer events (``"subscribe"``, ``"click"`` ..., in any letter case); else as ``on_message``."""
     return _register(True, events, component, accounts)
 
 
@@ -91,18 +92,24 @@ def _register(of_events: bool, names: tuple[Any, ...], component: str | None, ac
     wrong = [name for name in names if not isinstance(name, str) or not name]
     if wrong:
         raise TypeError(f"Kinds and events are named by texts, such as 'text' or 'subscribe'; not by {wrong[0]!r}.")
-    if not of_events and EVENT in names:
-        raise ValueError("Events are taken by @on_event, not by @on_message('event').")
     wanted = frozenset(name.lower() for name in names)
+    if not of_events and EVENT in wanted:
+        raise ValueError("Events are taken by @on_event, not by @on_message('event').")
     appids = frozenset([accounts] if isinstance(accounts, str) else accounts) if accounts is not None else None
 
     def register(function: F) -> F:
         handler = Handler(function, of_events, wanted, component, appids)
         # Once for each place in the code and each wish: a module that is imported anew replaces what it said before.
-        _handlers[f"{handler.name} {of_events} {sorted(wanted)} {component} {appids and sorted(appids)}"] = handler
+        _handlers[f"{_place(function)} {of_events} {sorted(wanted)} {component} {appids and sorted(appids)}"] = handler
         return function
 
     return register
+
+
+def _place(function: Function) -> str:
+    """Its place in the code; a lambda, an inner function or an object may share one with others, and is itself."""
+    name = name_of(function)
+    return name if inspect.isfunction(function) and "<" not in name else f"{name} {id(function)}"
 
 
 def handlers_of(message: Message) -> Iterator[Handler]:

@@ -20,7 +20,6 @@ from django.utils.module_loading import import_string
 
 from .. import doorbell, signals
 from ..api import AuthorizerAPI
-from ..component import Platform
 from ..component import platform as configured
 from ..exceptions import RateLimited, TokenUnavailable, WeChatOpenError
 from ..protocol.messages import Message, Reply, Text, parse
@@ -52,8 +51,9 @@ class Later:
 def answer_later(function: Function, **arguments: Any) -> Later:
     """Let a worker call ``function(message, **arguments)`` and send what it returns as a customer-service message.
 
-    ``function``, plain or ``async``, is found by its dotted path, so it stands at the top of a module. ``arguments`` and
-    the message travel through the broker as JSON: no secrets. Raises ValueError and TypeError for what cannot travel.
+    ``function``, plain or ``async``, is found by its dotted path, so it stands at the top of a module. ``arguments``
+    and the message travel through the broker as JSON: no secrets. Raises ValueError and TypeError for what cannot
+    travel.
     """
     decision = Later(function, arguments)
     try:
@@ -87,20 +87,19 @@ def perform(message: Message, decision: Later) -> None:
         reply = as_reply(call(decision.function, message, **decision.arguments))
         if reply is not None:
             send(message, reply)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - the site's code; whatever it raises is told
         tell(message, decision.path, error)
 
 
 def send(message: Message, reply: Reply) -> None:
     """Answer by customer-service message. Raises what WeChat says."""
     account = AuthorizerAPI(configured(message.component), message.appid)
-    for pause in (*PAUSES, None):
+    for pause in PAUSES:
         try:
             return account.custom_send(message.openid, reply)
         except (TokenUnavailable, RateLimited):  # nothing was sent
-            if pause is None:
-                raise
             time.sleep(pause)
+    return account.custom_send(message.openid, reply)
 
 
 def call(function: Function, message: Message, **arguments: Any) -> Any:
@@ -123,9 +122,8 @@ def as_reply(result: Any) -> Reply | None:
         return Text(str(result))
     if isinstance(result, Reply):
         return result
-    raise TypeError(
-        f"A handler returns a reply, a text, None, answer_later(...) or PASS; this one returned {type(result).__name__}."
-    )
+    came = type(result).__name__
+    raise TypeError(f"A handler returns a reply, a text, None, answer_later(...) or PASS; this one returned {came}.")
 
 
 def tell(message: Message, handler: str, error: BaseException) -> None:

@@ -13,12 +13,14 @@ from __future__ import annotations
 import contextvars
 import logging
 import os
+import queue
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from django.db import close_old_connections, connections
+from django.utils import translation
 
 from ..exceptions import WeChatOpenError
 
@@ -38,42 +40,46 @@ class TooMany(WeChatOpenError):
     """Nothing was begun: too many handlers of this process are still at work."""
 
 
+def _held() -> threading.Lock:
+    lock = threading.Lock()
+    lock.acquire()
+    return lock
+
+
 @dataclass
 class _Job(Generic[T]):
-    """Some work, and what came of it. ``done`` is held until it is finished."""
+    """Some work, and what came of it."""
 
     work: Callable[[], T]
     late: Callable[[T | None, BaseException | None], None] | None = None
     result: T | None = None
     error: BaseException | None = None
-    abandoned: bool = False
-    finished: bool = False
-    done: threading.Lock = field(default_factory=threading.Lock)
-    lock: threading.Lock = field(default_factory=threading.Lock)
+    done: threading.Lock = field(default_factory=_held)
+    """Held until the work is done."""
+    decided: threading.Lock = field(default_factory=threading.Lock)
+    """Whoever takes it first decides: the worker that it was in time, who waits for it that it was not."""
 
 
 class _Worker:
     """A thread that does one job after another."""
 
     def __init__(self) -> None:
-        self._job: _Job[Any] | None = None
-        self._called = threading.Lock()
-        self._called.acquire()
+        self._jobs: queue.SimpleQueue[_Job[Any]] = queue.SimpleQueue()
         threading.Thread(target=self._work, name="wechat-handler", daemon=True).start()
 
     def give(self, job: _Job[Any]) -> None:
-        self._job = job
-        self._called.release()
+        self._jobs.put(job)
 
     def _work(self) -> None:
         while True:
-            self._called.acquire()
-            job, self._job = self._job, None
-            assert job is not None
+            job = self._jobs.get()
             _perform(job)
+            done = job.done
             del job  # or its message would be kept until the next one comes
             with _lock:
                 _idle.append(self)
+            # Last of all: two threads that want to run at the same moment cost each other more than the work does.
+            done.release()
 
 
 _lock = threading.Lock()
@@ -104,13 +110,9 @@ def within(
     if not seconds or in_transaction():
         return work()
     job = _Job(work, late)
-    job.done.acquire()
     _start(job)
-    if not job.done.acquire(timeout=max(0.0, seconds)):
-        with job.lock:
-            job.abandoned = not job.finished
-        if job.abandoned:
-            raise TooSlow(f"It took longer than {seconds:g} seconds.")
+    if not job.done.acquire(timeout=seconds) and job.decided.acquire(blocking=False):
+        raise TooSlow(f"It took longer than {seconds:.2g} seconds.")
     if job.error is not None:
         raise job.error
     return job.result  # type: ignore[return-value]  # without an error there is one
@@ -132,8 +134,8 @@ def in_transaction() -> bool:
 
 def _start(job: _Job[Any]) -> None:
     global _threads
-    context = contextvars.copy_context()  # the language, and whatever else the request carries
-    work = job.work
+    context = contextvars.copy_context()  # whatever the request carries
+    work = translation.override(translation.get_language())(job.work)  # asgiref keeps the language to its thread
     job.work = lambda: context.run(work)
     with _lock:
         if not _idle:
@@ -146,21 +148,15 @@ def _start(job: _Job[Any]) -> None:
 
 
 def _perform(job: _Job[Any]) -> None:
-    close_old_connections()
     try:
-        try:
-            job.result = job.work()
-        except BaseException as error:  # noqa: BLE001 - whoever waits for the job raises it
-            job.error = error
-        with job.lock:
-            job.finished = True
-        if job.done.locked():
-            job.done.release()
-        late = job.late
-        if job.abandoned and late is not None:
-            _log_errors(lambda: late(job.result, job.error))
-    finally:
         close_old_connections()
+        job.result = job.work()
+    except BaseException as error:  # noqa: BLE001 - whoever waits for the job raises it
+        job.error = error
+    late = job.late
+    if not job.decided.acquire(blocking=False) and late is not None:
+        _log_errors(lambda: late(job.result, job.error))
+    _log_errors(close_old_connections)
 
 
 def _log_errors(work: Callable[[], object]) -> None:

@@ -1,8 +1,8 @@
 """What happens to a follower's message?
 
 It is matched to its account, taken once, and given to the site's handlers; their reply is sealed with the pair that
-opened it. Messages are not stored. Whatever a handler does, WeChat gets an answer in time, and the follower sees nothing
-odd: a reply, or none.
+opened it. Messages are not stored. Whatever a handler does, WeChat gets an answer in time, and the follower sees
+nothing odd: a reply, or none.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ..protocol.messages import Message, Reply, TransferToCustomerService, parse
 from ..release_check import AnswerByAPI
 from . import accounts, duplicates, later, patience
 from .duplicates import TIME_OF_WECHAT
-from .handlers import PASS, handlers_of
+from .handlers import PASS, handlers_of, name_of
 from .later import Later
 
 SUCCESS = b"success"
@@ -71,7 +71,7 @@ def receive(platform: Platform, authorizer_appid: str, unsealed: Unsealed) -> An
         if said is None:
             said = _ask_handlers(message, max(0.001, ends_at - time.monotonic()) if ends_at else 0)
         if isinstance(said, AnswerByAPI):
-            afterwards.append(partial(release_check.answer_by_api, platform, message, said.code))
+            afterwards.append(partial(release_check.answer_by_api, platform, message.appid, message.openid, said.code))
             return NOTHING
         if isinstance(said, Reply) and mini and not isinstance(said, TransferToCustomerService):
             said = partial(_send, message, said)  # a mini program shows no passive reply (6.2)
@@ -120,7 +120,7 @@ def _ask_handlers(message: Message, seconds: float) -> Reply | Work | None:
         said = patience.within(seconds, ask, too_late)
     except patience.TooMany:
         raise
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - the site's code; whatever it raises is told
         later.tell(message, asked, error)
         return None
     return later.hand_over(message, said) if isinstance(said, Later) else said
@@ -129,7 +129,7 @@ def _ask_handlers(message: Message, seconds: float) -> Reply | Work | None:
 def _send(message: Message, reply: Reply) -> None:
     try:
         later.send(message, reply)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - there is nobody left who could catch it
         later.tell(message, "message/custom/send", error)
 
 
@@ -140,8 +140,13 @@ def _do(work: Work | None) -> None:
 
 def _seal(platform: Platform, unsealed: Unsealed, message: Message, reply: Reply) -> bytes:
     now = int(time.time())
+    try:
+        plain = write_reply(reply, message, now, unsealed.format)
+    except Exception as error:  # noqa: BLE001 - a kind of reply that the site has made
+        later.tell(message, name_of(type(reply)), error)
+        return SUCCESS
     return seal_reply(
-        write_reply(reply, message, now, unsealed.format),
+        plain,
         unsealed.pair,
         platform.appid,
         timestamp=str(now),

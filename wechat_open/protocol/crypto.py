@@ -13,6 +13,7 @@ import hashlib
 import hmac
 import os
 import re
+import threading
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -22,10 +23,13 @@ from Crypto.Cipher import AES
 from ..exceptions import ConfigurationError, InvalidPush
 
 if TYPE_CHECKING:
+    from Crypto.Cipher._mode_cbc import CbcMode
     from Crypto.Cipher._mode_ecb import EcbMode
 
 BLOCK = 32
+MAX_CIPHERS = 64
 _AES_KEY = re.compile(r"[A-Za-z0-9]{43}")
+_running = threading.local()
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,7 @@ class KeyPair:
     aes_key: bytes = field(repr=False)
 
     @classmethod
+    @lru_cache(maxsize=64)
     def from_console(cls, token: str, encoding_aes_key: str) -> KeyPair:
         """Raises ConfigurationError for a key that is not 43 characters of a-z A-Z 0-9."""
         return cls(token, decode_aes_key(encoding_aes_key))
@@ -63,13 +68,30 @@ def same(left: str, right: str) -> bool:
 
 def encrypt(key: bytes, message: bytes, receiver_id: str, *, random16: bytes | None = None) -> str:
     """Frame, pad and encrypt; base64 text. ``random16`` is for test vectors, else 16 fresh random bytes."""
-    prefix = os.urandom(16) if random16 is None else random16
+    if random16 is None:
+        prefix, cipher = os.urandom(16), _running_cipher(key)
+    else:
+        prefix, cipher = random16, AES.new(key, AES.MODE_CBC, key[:16])
     plain = prefix + len(message).to_bytes(4, "big") + message + receiver_id.encode()
     pad = BLOCK - len(plain) % BLOCK
-    return base64.b64encode(AES.new(key, AES.MODE_CBC, key[:16]).encrypt(plain + bytes([pad]) * pad)).decode()
+    return base64.b64encode(cipher.encrypt(plain + bytes((pad,)) * pad)).decode()
 
 
-@lru_cache(maxsize=64)
+def _running_cipher(key: bytes) -> CbcMode:
+    """A CBC object that goes on where it stopped, as it is costly to set up; it serves one thread.
+
+    Going on means that the first block is mixed with the last one of another message and not with the IV. That block
+    is random and is thrown away by who decrypts it: random bytes mixed with anything else are as random as they were.
+    """
+    ciphers: dict[bytes, CbcMode] | None = getattr(_running, "ciphers", None)
+    if ciphers is None or (key not in ciphers and len(ciphers) >= MAX_CIPHERS):
+        ciphers = _running.ciphers = {}
+    if key not in ciphers:
+        ciphers[key] = AES.new(key, AES.MODE_CBC, key[:16])
+    return ciphers[key]
+
+
+@lru_cache(maxsize=MAX_CIPHERS)
 def _block_cipher(key: bytes) -> EcbMode:
     """The bare cipher. It keeps nothing between two calls, so that one serves every push and every thread."""
     return AES.new(key, AES.MODE_ECB)

@@ -11,7 +11,6 @@ A ``Reply`` says how it is written as the answer to a message (``passive``) and 
 from __future__ import annotations
 
 import json
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -446,7 +445,7 @@ _NOBODY: dict[str, Any] = {"appid": "", "component": "", "authorizer": None}
 
 
 @dataclass(frozen=True)
-class Reply(ABC):
+class Reply:
     """Something to say to a follower. TypeError for a field that is no text: here, where the mistake was made."""
 
     kind: ClassVar[str]
@@ -456,9 +455,9 @@ class Reply(ABC):
             if not isinstance(value, str):
                 raise TypeError(f"{name!r} of a reply of kind {self.kind!r} must be a text, not {value!r}.")
 
-    @abstractmethod
     def passive(self) -> Fields:
         """The fields of a passive reply, beyond the four that every one has."""
+        raise NotImplementedError
 
     def custom(self) -> dict[str, Any]:
         """The body of message/custom/send, without ``touser``. TypeError for what only a passive reply can say."""
@@ -625,7 +624,9 @@ def write_reply(reply: Reply, message: Message, created: int, format: Format = "
         "MsgType": reply.kind,
         **reply.passive(),
     }
-    return json.dumps(fields, ensure_ascii=False).encode() if format == "json" else xml.write_cdata(fields)
+    if format == "json":
+        return json.dumps(fields, ensure_ascii=False).encode(errors="ignore")  # no half pairs, as in XML
+    return xml.write_cdata(fields)
 
 
 def _given(**fields: str) -> dict[str, str]:

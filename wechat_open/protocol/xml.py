@@ -88,20 +88,17 @@ def write_cdata(fields: Mapping[str, Any]) -> bytes:
 
 
 def _elements(fields: Mapping[str, Any]) -> str:
-    return "".join(
-        f"<{name}>{_content(item)}</{name}>"
-        for name, value in fields.items()
-        for item in (value if isinstance(value, list) else [value])
-    )
+    written = ""
+    for name, value in fields.items():
+        for item in value if isinstance(value, list) else (value,):
+            written += f"<{name}>{_content(item)}</{name}>"
+    return written
 
 
 def _content(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return _elements(value)
-    if isinstance(value, int):
-        return str(value)
-    text = _UNWRITABLE.sub("", value).replace("]]>", "]]]]><![CDATA[>")
-    return f"<![CDATA[{text}]]>"
+    if isinstance(value, str):
+        return f"<![CDATA[{_UNWRITABLE.sub('', value).replace(']]>', ']]]]><![CDATA[>')}]]>"
+    return _elements(value) if isinstance(value, dict) else str(value)
 
 
 def _refuse(*_: Any) -> NoReturn:

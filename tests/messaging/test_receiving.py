@@ -1,0 +1,690 @@
+"""What does a follower get for her message, and whose message is it?"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.utils.translation import gettext_lazy, override
+
+from tests.messaging.followers import ANNA, SHOP, TEXT, answer, event, pushed, receive, shown
+from tests.stage import OFFICIAL
+from wechat_open import component, messaging
+from wechat_open.component import Platform
+from wechat_open.exceptions import InvalidPush, WeChatOpenError
+from wechat_open.messaging import (
+    PASS,
+    Image,
+    Message,
+    Reply,
+    Text,
+    TooMany,
+    TooSlow,
+    TransferToCustomerService,
+    answer_later,
+    on_event,
+    on_message,
+    patience,
+)
+from wechat_open.models import Authorizer, Component
+from wechat_open.protocol.crypto import KeyPair
+from wechat_open.protocol.messages import Subscribed, TextMessage
+from wechat_open.simulator import Simulator
+
+Failures = list[tuple[str, BaseException]]
+Sent = Callable[[], list[dict[str, Any]]]
+CUSTOM_SEND = "/cgi-bin/message/custom/send"
+SECOND = "wx2222222222222222"
+
+
+def told(text: str) -> dict[str, Any]:
+    """The customer-service message that says so."""
+    return {"touser": ANNA, "msgtype": "text", "text": {"content": text}}
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Another thread is about to do it."""
+    ends_at = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < ends_at, "it never came to that"
+        time.sleep(0.01)
+
+
+def later(message: Message, question: str = "") -> str:
+    """Called by a worker."""
+    return f"{question} later"
+
+
+# What is said
+
+
+def test_nobody_to_answer__is_success(platform: Platform, shop: Authorizer) -> None:
+    assert receive(platform) == receive(platform, **event("subscribe")) == b"success"
+
+
+def test_text__is_a_sealed_reply_to_her(platform: Platform, shop: Authorizer) -> None:
+    @on_message("text")
+    def repeat(message: TextMessage) -> str:
+        return f"you said {message.content}"
+
+    before = int(time.time())
+    reply = shown(receive(platform), platform.pairs[0], platform.appid)
+
+    assert before <= int(reply.pop("CreateTime")) <= int(time.time())
+    assert reply == {
+        "ToUserName": ANNA,
+        "FromUserName": SHOP,
+        "MsgType": "text",
+        "Content": "you said canary",
+    }
+
+
+def test_reply__is_sealed_as_it_is(platform: Platform, shop: Authorizer) -> None:
+    on_message(lambda message: Image("m1"))
+
+    assert shown(receive(platform), platform.pairs[0], platform.appid)["Image"] == {"MediaId": "m1"}
+
+
+def test_reply_to_an_event__is_sealed_too(platform: Platform, shop: Authorizer) -> None:
+    @on_event("subscribe")
+    def welcome(message: Subscribed) -> str:
+        return f"welcome from {message.scene}"
+
+    body = receive(platform, **event("subscribe", EventKey="qrscene_7"))
+
+    assert shown(body, platform.pairs[0], platform.appid)["Content"] == "welcome from 7"
+
+
+@pytest.mark.parametrize("nothing", [None, "", gettext_lazy(""), PASS])
+def test_nothing_to_say__is_success(platform: Platform, shop: Authorizer, failures: Failures, nothing: Any) -> None:
+    on_message(lambda message: nothing)
+
+    assert receive(platform) == b"success"
+    assert failures == []
+
+
+def test_text_to_be_translated__is_said_in_the_language_of_the_handler(platform: Platform, shop: Authorizer) -> None:
+    @on_message
+    def yes(message: Message) -> Any:
+        return gettext_lazy("Yes")
+
+    with override("zh-hans"):
+        body = receive(platform)
+
+    assert shown(body, platform.pairs[0], platform.appid)["Content"] == "是"
+
+
+def test_coroutine__is_awaited(platform: Platform, shop: Authorizer) -> None:
+    @on_message
+    async def greet(message: TextMessage) -> Text:
+        return Text(f"awaited {message.content}")
+
+    assert shown(receive(platform), platform.pairs[0], platform.appid)["Content"] == "awaited canary"
+
+
+def test_previous_pair__is_answered_with_itself(platform: Platform, shop: Authorizer) -> None:
+    """WeChat goes on with the old key for a while after a change (1.6)."""
+    on_message(lambda message: "hello")
+    old = KeyPair.from_console("old-token", "0" * 43)
+    body = messaging.receive(platform, OFFICIAL, pushed()._replace(pair=old)).body
+
+    assert shown(body, old, platform.appid)["Content"] == "hello"
+
+
+def test_json_message__has_a_json_reply(platform: Platform, shop: Authorizer) -> None:
+    on_message(lambda message: "hello")
+    body = messaging.receive(platform, OFFICIAL, pushed()._replace(format="json")).body
+
+    assert body.startswith(b"{")
+    reply = shown(body, platform.pairs[0], platform.appid)
+    assert (reply["ToUserName"], reply["Content"]) == (ANNA, "hello")
+
+
+def test_reply__repeats_the_nonce_of_the_push(platform: Platform, shop: Authorizer) -> None:
+    on_message(lambda message: "hello")
+
+    assert b"<Nonce><![CDATA[nonce]]></Nonce>" in receive(platform)
+
+
+class Sticker(Reply):
+    """A kind of reply that the site has made."""
+
+    kind = "sticker"
+
+    def passive(self) -> dict[str, Any]:
+        return {"StickerId": "7"}
+
+
+class Unfinished(Reply):
+    kind = "unfinished"
+
+
+def test_kind_of_reply_that_the_site_has_made__is_sealed(platform: Platform, shop: Authorizer) -> None:
+    on_message(lambda message: Sticker())
+    reply = shown(receive(platform), platform.pairs[0], platform.appid)
+
+    assert (reply["MsgType"], reply["StickerId"]) == ("sticker", "7")
+
+
+def test_kind_of_reply_that_cannot_be_written__is_a_mistake_of_the_site(
+    platform: Platform, shop: Authorizer, failures: Failures
+) -> None:
+    on_message(lambda message: Unfinished())
+
+    assert receive(platform) == b"success"
+    [(handler, error)] = failures
+    assert handler == f"{__name__}.Unfinished"
+    assert isinstance(error, NotImplementedError)
+
+
+@pytest.mark.parametrize("format", ["xml", "json"])
+def test_text_that_cannot_be_written__is_said_without_what_cannot(
+    platform: Platform, shop: Authorizer, format: Any
+) -> None:
+    on_message(lambda message: "half a pair \ud83d, and on")
+    body = messaging.receive(platform, OFFICIAL, pushed()._replace(format=format)).body
+
+    assert shown(body, platform.pairs[0], platform.appid)["Content"] == "half a pair , and on"
+
+
+# Who is asked
+
+
+def test_first_that_fits__answers_whatever_it_says(platform: Platform, shop: Authorizer) -> None:
+    asked = []
+    on_message("image")(lambda message: asked.append("image"))
+    on_message("text")(lambda message: asked.append("first"))
+    on_message("text")(lambda message: asked.append("second"))
+
+    assert receive(platform) == b"success"
+    assert asked == ["first"]
+
+
+def test_pass__lets_the_next_one_answer(platform: Platform, shop: Authorizer) -> None:
+    on_message(lambda message: PASS)
+    on_message(lambda message: "the second")
+    on_message(lambda message: "the third")
+
+    assert shown(receive(platform), platform.pairs[0], platform.appid)["Content"] == "the second"
+
+
+def test_handler__gets_the_message_and_whose_it_is(platform: Platform, shop: Authorizer) -> None:
+    got: list[Message] = []
+    on_message(got.append)
+    receive(platform)
+
+    [message] = got
+    assert isinstance(message, TextMessage)
+    assert (message.content, message.openid, message.msg_id) == ("canary", ANNA, TEXT["MsgId"])
+    assert (message.component, message.appid, message.authorizer) == ("default", OFFICIAL, shop)
+
+
+def test_row__costs_no_query_until_it_is_looked_at(platform: Platform, shop: Authorizer) -> None:
+    receive(platform, MsgId="1")
+    on_message("text")(lambda message: None)
+    on_message("image")(lambda message: message.authorizer.user_name)
+
+    with CaptureQueriesContext(connection) as queries:
+        receive(platform, MsgId="2")
+        assert len(queries) == 0
+        receive(platform, MsgId="3", MsgType="image")
+        assert len(queries) == 1
+
+
+def test_same_account_of_two_platforms__is_two_accounts(
+    wechat: Simulator, platform: Platform, shop: Authorizer, settings: Any
+) -> None:
+    second = {**settings.WECHAT_OPEN["COMPONENTS"]["default"], "APPID": SECOND}
+    settings.WECHAT_OPEN = settings.WECHAT_OPEN | {
+        "COMPONENTS": {**settings.WECHAT_OPEN["COMPONENTS"], "second": second}
+    }
+    theirs = component.platform("second")
+    row = Authorizer.objects.create(component=theirs.row, appid=OFFICIAL, user_name=SHOP)
+    on_message(component="default")(lambda message: f"for {message.component}, {message.authorizer.pk}")
+    on_message(component="second")(lambda message: f"for {message.component}, {message.authorizer.pk}")
+
+    ours = shown(receive(platform), platform.pairs[0], platform.appid)
+    other = shown(receive(theirs), theirs.pairs[0], SECOND)
+
+    assert ours["Content"] == f"for default, {shop.pk}"
+    assert other["Content"] == f"for second, {row.pk}"
+
+
+# When a handler fails
+
+
+def test_handler_that_raises__is_success_and_the_operator_hears_of_it(
+    platform: Platform, shop: Authorizer, failures: Failures, caplog: pytest.LogCaptureFixture
+) -> None:
+    error = ValueError("a bug")
+
+    @on_message
+    def broken(message: Message) -> None:
+        raise error
+
+    assert receive(platform) == b"success"
+    [(handler, raised)] = failures
+    assert handler.endswith("broken")
+    assert raised is error
+    [record] = caplog.records
+    assert record.levelname == "ERROR"
+    assert "broken failed for text of account" in record.getMessage()
+    assert TEXT["MsgId"] in record.getMessage()
+    assert record.exc_info is not None
+    assert "canary" not in caplog.text
+
+
+def test_handler_that_raises__is_asked_once(platform: Platform, shop: Authorizer, failures: Failures) -> None:
+    """A repeat would fail as well, and the follower would see WeChat's regret."""
+    on_message(lambda message: 1 / 0)
+    receive(platform)
+
+    assert receive(platform) == b"success"
+    assert len(failures) == 1
+
+
+def test_handler_that_passed__is_not_blamed_for_the_next(
+    platform: Platform, shop: Authorizer, failures: Failures
+) -> None:
+    def good(message: Message) -> Any:
+        return PASS
+
+    def bad(message: Message) -> None:
+        raise ValueError
+
+    on_message(good)
+    on_message(bad)
+    receive(platform)
+
+    assert failures[0][0].endswith("bad")
+
+
+def test_what_wechat_refused__is_told_in_its_words(
+    platform: Platform, shop: Authorizer, failures: Failures, caplog: pytest.LogCaptureFixture
+) -> None:
+    @on_message
+    def broken(message: Message) -> None:
+        raise WeChatOpenError("errcode 45009")
+
+    assert receive(platform) == b"success"
+    [record] = caplog.records
+    assert record.getMessage().endswith("errcode 45009")
+    assert record.exc_info is None
+
+
+@pytest.mark.parametrize("result", [7, b"bytes", True, ["hello"], {"msgtype": "text"}, Text])
+def test_result_that_is_no_reply__is_a_mistake_of_the_handler(
+    platform: Platform, shop: Authorizer, failures: Failures, result: Any
+) -> None:
+    on_message(lambda message: result)
+
+    assert receive(platform) == b"success"
+    assert isinstance(failures[0][1], TypeError)
+
+
+def test_listener_that_raises__harms_nobody(platform: Platform, shop: Authorizer, failures: Failures) -> None:
+    def listen(**_: Any) -> None:
+        raise ValueError
+
+    messaging.receiving.later.signals.handler_failed.connect(listen)
+    on_message(lambda message: 1 / 0)
+    try:
+        assert receive(platform) == b"success"
+    finally:
+        messaging.receiving.later.signals.handler_failed.disconnect(listen)
+
+
+# When a handler takes long
+
+
+@pytest.fixture
+def quick(wechat: Simulator, settings: Any) -> None:
+    """A site that cuts off soon."""
+    settings.WECHAT_OPEN = settings.WECHAT_OPEN | {"REPLY_WITHIN": 0.2}
+
+
+@pytest.fixture
+def go_on() -> Any:
+    """Handlers that wait for it are slow; none is left waiting."""
+    event = threading.Event()
+    yield event
+    event.set()
+
+
+@pytest.mark.usefixtures("transactional_db", "quick")
+class TestSlowHandler:
+    def test_success_is_said_in_time__and_the_reply_is_sent_later(
+        self,
+        platform: Platform,
+        account: Authorizer,
+        anna: Sent,
+        failures: Failures,
+        go_on: threading.Event,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        @on_message
+        def slow(message: TextMessage) -> str:
+            go_on.wait(10)
+            return f"at last, {message.authorizer.user_name}"
+
+        started = time.monotonic()
+        assert receive(platform) == b"success"
+        assert 0.2 <= time.monotonic() - started < 2
+        [(handler, error)] = failures
+        assert handler.endswith("slow")
+        assert isinstance(error, TooSlow)
+        assert "slow failed for text" in caplog.text
+        assert "canary" not in caplog.text
+        assert anna() == []
+
+        go_on.set()
+        until(anna)
+        assert anna() == [told(f"at last, {SHOP}")]
+
+    def test_repeat__is_told_the_same_and_asks_nobody(
+        self, platform: Platform, shop: Authorizer, go_on: threading.Event
+    ) -> None:
+        asked = []
+
+        @on_message
+        def slow(message: Message) -> None:
+            asked.append(message)
+            go_on.wait(10)
+
+        assert receive(platform) == receive(platform) == b"success"
+        assert len(asked) == 1
+
+    def test_error_after_its_time__is_told_too(
+        self, platform: Platform, shop: Authorizer, failures: Failures, go_on: threading.Event
+    ) -> None:
+        @on_message
+        def slow(message: Message) -> None:
+            go_on.wait(10)
+            raise ValueError
+
+        receive(platform)
+        go_on.set()
+
+        until(lambda: len(failures) == 2)
+        assert [type(error) for _, error in failures] == [TooSlow, ValueError]
+
+    def test_nothing_after_its_time__is_nothing(
+        self, wechat: Simulator, platform: Platform, shop: Authorizer, failures: Failures, go_on: threading.Event
+    ) -> None:
+        ended = threading.Event()
+
+        @on_message
+        def slow(message: Message) -> None:
+            go_on.wait(10)
+            ended.set()
+
+        receive(platform)
+        go_on.set()
+
+        assert ended.wait(10)
+        time.sleep(0.1)
+        assert len(failures) == 1
+        assert CUSTOM_SEND not in wechat.engine.calls
+
+    def test_reply_that_cannot_be_sent_later__is_told(
+        self, platform: Platform, shop: Authorizer, failures: Failures, go_on: threading.Event
+    ) -> None:
+        @on_message
+        def slow(message: Message) -> TransferToCustomerService:
+            go_on.wait(10)
+            return TransferToCustomerService()
+
+        receive(platform)
+        go_on.set()
+
+        until(lambda: len(failures) == 2)
+        assert failures[1][0] == "message/custom/send"
+        assert isinstance(failures[1][1], TypeError)
+
+    def test_later_after_its_time__goes_to_a_worker(
+        self, platform: Platform, shop: Authorizer, sent_tasks: Callable[[], Any], go_on: threading.Event
+    ) -> None:
+        @on_message
+        def slow(message: Message) -> Any:
+            go_on.wait(10)
+            return answer_later(later)
+
+        receive(platform)
+        assert sent_tasks() == []
+        go_on.set()
+
+        heard: list[Any] = []
+        until(lambda: heard.extend(sent_tasks()) or heard)
+        assert heard[0][1][0] == f"{__name__}.later"
+
+    @pytest.mark.usefixtures("no_broker")
+    def test_later_after_its_time__is_done_here_without_a_broker(
+        self, platform: Platform, account: Authorizer, anna: Sent, go_on: threading.Event
+    ) -> None:
+        @on_message
+        def slow(message: Message) -> Any:
+            go_on.wait(10)
+            return answer_later(later, question="when?")
+
+        receive(platform)
+        go_on.set()
+
+        until(anna)
+        assert anna() == [told("when? later")]
+
+    def test_too_many_that_hang__is_said_and_the_message_is_free_again(
+        self, platform: Platform, shop: Authorizer, go_on: threading.Event, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(patience, "MAX_THREADS", 0)
+        monkeypatch.setattr(patience, "_idle", [])
+        on_message(lambda message: "hello")
+        with pytest.raises(TooMany):
+            receive(platform)
+
+        monkeypatch.undo()
+        assert shown(receive(platform), platform.pairs[0], platform.appid)["Content"] == "hello"
+
+    def test_quick_handler__answers_from_its_own_thread(self, platform: Platform, shop: Authorizer) -> None:
+        threads = []
+
+        @on_message
+        def quick(message: Message) -> Any:
+            threads.append(threading.current_thread())
+            return gettext_lazy("Yes")
+
+        with override("zh-hans"):
+            body = receive(platform)
+
+        assert shown(body, platform.pairs[0], platform.appid)["Content"] == "是"
+        assert threads != [threading.current_thread()]
+
+    def test_zero_seconds__never_cut_off(self, platform: Platform, shop: Authorizer, settings: Any) -> None:
+        settings.WECHAT_OPEN = settings.WECHAT_OPEN | {"REPLY_WITHIN": 0}
+        threads = []
+
+        @on_message
+        def slow(message: Message) -> str:
+            threads.append(threading.current_thread())
+            time.sleep(0.3)
+            return "hello"
+
+        assert shown(receive(platform), platform.pairs[0], platform.appid)["Content"] == "hello"
+        assert threads == [threading.current_thread()]
+
+
+# What is said after the answer
+
+
+def test_answer_later__is_success_and_a_task(
+    platform: Platform, shop: Authorizer, sent_tasks: Callable[[], Any]
+) -> None:
+    on_message(lambda message: answer_later(later, question="when?"))
+    said = answer(platform)
+
+    assert (said.body, said.afterwards) == (b"success", None)
+    [(task, arguments, _)] = sent_tasks()
+    assert task == "wechat_open.tasks.answer_later"
+    assert arguments[:3] == [f"{__name__}.later", "default", OFFICIAL]
+    assert arguments[3:] == [{name: str(value) for name, value in TEXT.items()}, {"question": "when?"}]
+
+
+@pytest.mark.usefixtures("no_broker")
+def test_answer_later_without_a_broker__is_done_after_the_answer(
+    platform: Platform, account: Authorizer, anna: Sent
+) -> None:
+    on_message(lambda message: answer_later(later, question="when?"))
+    said = answer(platform)
+
+    assert said.body == b"success"
+    assert anna() == []
+    assert said.afterwards is not None
+    said.afterwards()
+    assert anna() == [told("when? later")]
+
+
+class TestMiniProgram:
+    @pytest.fixture(autouse=True)
+    def _mini(self, account: Authorizer) -> None:
+        Authorizer.objects.update(kind=Authorizer.Kind.MINI)
+
+    def test_reply__is_sent_after_the_answer(self, platform: Platform, anna: Sent) -> None:
+        """It shows no passive reply (6.2)."""
+        on_message(lambda message: "hello")
+        said = answer(platform)
+
+        assert said.body == b"success"
+        assert anna() == []
+        assert said.afterwards is not None
+        said.afterwards()
+        assert anna() == [told("hello")]
+
+    def test_handing_over_to_people__is_the_answer(self, platform: Platform, anna: Sent) -> None:
+        on_message(lambda message: TransferToCustomerService())
+        said = answer(platform)
+
+        assert said.afterwards is None
+        reply = shown(said.body, platform.pairs[0], platform.appid)
+        assert reply["MsgType"] == "transfer_customer_service"
+
+    def test_nothing__is_nothing(self, platform: Platform, anna: Sent) -> None:
+        on_message(lambda message: None)
+        said = answer(platform)
+
+        assert (said.body, said.afterwards) == (b"success", None)
+
+    def test_reply_that_is_refused__is_told(
+        self, wechat: Simulator, platform: Platform, anna: Sent, failures: Failures
+    ) -> None:
+        wechat.faults.add(CUSTOM_SEND, "errcode", 45015)
+        on_message(lambda message: "hello")
+        said = answer(platform)
+        assert said.afterwards is not None
+        said.afterwards()
+
+        [(handler, error)] = failures
+        assert handler == "message/custom/send"
+        assert "45015" in str(error)
+
+    def test_repeat__sends_nothing_again(self, platform: Platform, anna: Sent) -> None:
+        on_message(lambda message: "hello")
+        answer(platform)
+
+        assert answer(platform).afterwards is None
+
+
+# Once
+
+
+def test_repeat__is_answered_with_the_same_bytes_and_handled_once(platform: Platform, shop: Authorizer) -> None:
+    asked: list[Message] = []
+
+    @on_message
+    def greet(message: Message) -> str:
+        asked.append(message)
+        return "hello"
+
+    first = receive(platform)
+
+    assert first != b"success"
+    assert receive(platform) == receive(platform) == first
+    assert len(asked) == 1
+
+
+def test_repeated_event__is_handled_once(platform: Platform, shop: Authorizer) -> None:
+    asked: list[Message] = []
+    on_event(asked.append)
+    for _ in range(3):
+        receive(platform, **event("CLICK", EventKey="menu"))
+    receive(platform, **event("VIEW", EventKey="menu"))
+
+    assert [message.event for message in asked] == ["CLICK", "VIEW"]  # type: ignore[attr-defined]
+
+
+# For whom
+
+
+def test_message_for_another_account__is_refused(platform: Platform, shop: Authorizer) -> None:
+    asked: list[Message] = []
+    on_message(asked.append)
+
+    with pytest.raises(InvalidPush, match="account"):
+        receive(platform, ToUserName="gh_another")
+    assert asked == []
+
+
+def test_message_replayed_to_another_path__is_refused(platform: Platform, shop: Authorizer) -> None:
+    Authorizer.objects.create(component=platform.row, appid="wxother", user_name="gh_other")
+
+    with pytest.raises(InvalidPush):
+        receive(platform, "wxother")
+    with pytest.raises(InvalidPush):  # also to one that nobody knows
+        receive(platform, "wxnobody")
+
+
+def test_unknown_account__is_answered_and_noted(platform: Platform, caplog: pytest.LogCaptureFixture) -> None:
+    asked: list[Message] = []
+    on_message(asked.append)
+
+    assert receive(platform, "wxnobody", ToUserName="gh_nobody") == b"success"
+    assert "does not know" in caplog.text
+    assert "canary" not in caplog.text
+    assert asked == []
+
+
+def test_account_that_has_cancelled__is_answered_and_noted(
+    platform: Platform, shop: Authorizer, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked: list[Message] = []
+    on_message(asked.append)
+    Authorizer.objects.update(state=Authorizer.State.UNAUTHORIZED)
+
+    assert receive(platform) == b"success"
+    assert "has cancelled" in caplog.text
+    assert asked == []
+
+
+def test_account_that_needs_its_owner__is_answered_still(platform: Platform, shop: Authorizer) -> None:
+    """WeChat pushes for it, so it has not cancelled; a passive reply needs no token."""
+    Authorizer.objects.update(state=Authorizer.State.NEEDS_REAUTHORIZATION)
+    on_message(lambda message: "hello")
+
+    assert shown(receive(platform), platform.pairs[0], platform.appid)["Content"] == "hello"
+
+
+def test_same_account_of_another_platform__does_not_matter(platform: Platform, shop: Authorizer) -> None:
+    other = Component.objects.create(appid="wxsecond")
+    Authorizer.objects.create(component=other, appid=OFFICIAL, user_name="gh_renamed")
+
+    assert receive(platform) == b"success"
+
+
+@pytest.mark.parametrize("name", ["ToUserName", "FromUserName", "CreateTime", "MsgType"])
+@pytest.mark.parametrize("value", [None, ""])
+def test_no_message__is_refused(platform: Platform, shop: Authorizer, name: str, value: str | None) -> None:
+    with pytest.raises(InvalidPush, match="message"):
+        receive(platform, **{name: value})
