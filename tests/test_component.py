@@ -38,6 +38,12 @@ def test_platform__is_made_of_its_settings(settings: Any) -> None:
     assert (second.endpoints.token_parameter, second.endpoints.option_api) == ("access_token", "legacy")
 
 
+def test_endpoints__are_made_once() -> None:
+    platform = component.platform()
+
+    assert platform.endpoints is platform.endpoints
+
+
 def test_default_platform__needs_no_name() -> None:
     assert component.platform().alias == "default"
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from django.core.cache import caches
 
+from wechat_open import shared_cache
 from wechat_open.shared_cache import LEAVE_ALONE, ask
 
 OTHERWISE = "otherwise"
@@ -74,3 +75,38 @@ def test_end_of_the_process__is_no_failure_of_the_cache(error: type[BaseExceptio
     with pytest.raises(error):
         ask(stop, OTHERWISE)
     assert ask(lambda cache: "well", OTHERWISE) == "well"
+
+
+# What every message asks
+
+
+def test_add__is_for_the_first() -> None:
+    assert shared_cache.add("key", b"one", 60) is True
+    assert shared_cache.add("key", b"two", 60) is False
+    assert caches["default"].get("key") == b"one"
+
+
+def test_put__is_there_a_moment_later() -> None:
+    shared_cache.add("key", b"...", 60)
+    shared_cache.put("key", b"answer", 60)
+
+    time.sleep(0.05)
+    assert caches["default"].get("key") == b"answer"
+    assert shared_cache.add("key", b"again", 60) is False
+
+
+def test_what_was_stored__goes_when_its_time_is_over() -> None:
+    shared_cache.add("added", b"one", 0.1)
+    shared_cache.put("put", b"one", 0.1)
+    time.sleep(0.2)
+
+    assert caches["default"].get_many(["added", "put"]) == {}
+    assert shared_cache.add("added", b"two", 60) is True
+
+
+def test_cache_that_is_down__does_not_know() -> None:
+    ask(fails, OTHERWISE)
+
+    assert shared_cache.add("key", b"one", 60) is None
+    shared_cache.put("key", b"one", 60)
+    assert caches["default"].get("key") is None

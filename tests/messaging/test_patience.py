@@ -93,6 +93,11 @@ def test_what_the_request_carries__is_carried_on() -> None:
         assert patience.within(5, lambda: (carried.get(), translation.get_language())) == ("the request", "zh-hans")
 
 
+def test_request_without_translation__is_carried_on_too() -> None:
+    with translation.override(None):
+        assert patience.within(5, translation.get_language) is None
+
+
 def test_what_the_work_sets__is_left_to_no_other() -> None:
     carried = contextvars.ContextVar("carried", default="nothing")
 

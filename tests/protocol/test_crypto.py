@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import threading
 
 import pytest
 from Crypto.Cipher import AES
@@ -11,6 +12,7 @@ from Crypto.Cipher import AES
 from tests.protocol import vectors
 from tests.protocol.vectors import Vector
 from wechat_open.exceptions import ConfigurationError, InvalidPush
+from wechat_open.protocol import crypto
 from wechat_open.protocol.crypto import KeyPair, decode_aes_key, decrypt, encrypt, same, sign
 
 KEY = decode_aes_key(vectors.S1.encoding_aes_key)
@@ -78,6 +80,39 @@ def test_plain_get_signature__is_over_three_strings() -> None:
 
 def test_two_encryptions_of_one_text__differ() -> None:
     assert encrypt(KEY, b"same", RECEIVER) != encrypt(KEY, b"same", RECEIVER)
+
+
+def test_encryptions_in_a_row__open_each_for_itself() -> None:
+    """The cipher goes on where it stopped; whoever opens one message has not seen the one before."""
+    encrypted = [encrypt(KEY, f"message {number}".encode(), RECEIVER) for number in range(5)]
+
+    for number in (3, 0, 4, 1, 2):
+        plain = AES.new(KEY, AES.MODE_CBC, KEY[:16]).decrypt(base64.b64decode(encrypted[number]))
+        assert plain[16:].startswith(b"\0\0\0\x09message %d" % number)
+
+
+def test_encryptions_of_many_threads__do_not_mix() -> None:
+    together = threading.Barrier(4)
+    opened: list[bool] = []
+
+    def work(message: bytes) -> None:
+        together.wait(10)
+        opened.extend(decrypt(KEY, encrypt(KEY, message, RECEIVER), RECEIVER) == message for _ in range(200))
+
+    threads = [threading.Thread(target=work, args=[bytes([number]) * 500]) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert opened == [True] * 800
+
+
+def test_ciphers_of_many_keys__are_not_kept_for_ever() -> None:
+    keys = [bytes([number]) * 32 for number in range(2 * crypto.MAX_CIPHERS)]
+
+    assert all(decrypt(key, encrypt(key, b"hello", RECEIVER), RECEIVER) == b"hello" for key in keys + keys)
+    assert len(crypto._running.ciphers) <= crypto.MAX_CIPHERS
 
 
 @pytest.mark.parametrize("length", range(64))

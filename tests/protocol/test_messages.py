@@ -619,6 +619,11 @@ def test_reply__is_a_customer_service_message_too(kind: str) -> None:
     assert reply.custom() == {"msgtype": kind, kind: custom}
 
 
+def test_reply_of_no_kind__cannot_be_said() -> None:
+    with pytest.raises(NotImplementedError):
+        Reply().passive()
+
+
 def test_handing_over__is_a_passive_reply_alone() -> None:
     assert "TransInfo" not in written(TransferToCustomerService())
     assert written(TransferToCustomerService("lin@shop"))["TransInfo"] == {"KfAccount": "lin@shop"}

@@ -14,12 +14,12 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
+from .. import shared_cache
 from ..conf import conf
 from ..exceptions import WeChatOpenError
 from ..protocol.messages import EventMessage, Message
-from ..shared_cache import ask
 
 RUNNING = b"..."
 """Stands in the cache for an answer that is being made."""
@@ -44,12 +44,13 @@ class _Entry:
     """A message that this process took: its answer, once there is one."""
 
     forgotten_at: float
+    running: bool = True
     answer: bytes | None = None
-    ready: threading.Event = field(default_factory=threading.Event)
 
 
 _entries: OrderedDict[str, _Entry] = OrderedDict()
-_lock = threading.Lock()
+_changed = threading.Condition(threading.Lock())
+"""Told whenever an entry is no longer running."""
 
 
 def once(message: Message, platform_appid: str, seconds: float, answer: Callable[[], bytes]) -> bytes:
@@ -60,35 +61,36 @@ def once(message: Message, platform_appid: str, seconds: float, answer: Callable
     """
     key = _key(message, platform_appid)
     ends_at = time.monotonic() + seconds
-    entry, ours = _take_here(key)
+    kept = _kept()
+    entry, ours = _take_here(key, kept)
     if not ours:
         return _wait_here(entry, ends_at)
     try:
         made = None if _take_there(key) else _wait_there(key, ends_at)
         if made is None:
-            made = _make(key, answer)
+            made = _make(key, answer, kept)
     except BaseException:
         _give_back(key, entry)
         raise
     entry.answer = made
-    entry.ready.set()
+    _end(entry)
     return made
 
 
-def _make(key: str, answer: Callable[[], bytes]) -> bytes:
+def _make(key: str, answer: Callable[[], bytes], kept: float) -> bytes:
     """The answer, told to the other processes. The message is free again when there is none."""
     try:
         made = answer()
     except BaseException:
-        ask(lambda cache: cache.delete(key), None)
+        shared_cache.ask(lambda cache: cache.delete(key), None)
         raise
-    ask(lambda cache: cache.set(key, made, _kept()), None)
+    shared_cache.put(key, made, kept)
     return made
 
 
 def forget() -> None:
     """Have seen nothing, for tests. What the shared cache knows is its own affair."""
-    with _lock:
+    with _changed:
         _entries.clear()
 
 
@@ -105,14 +107,14 @@ def _kept() -> float:
     return 2 * conf.push_window.total_seconds() + 60
 
 
-def _take_here(key: str) -> tuple[_Entry, bool]:
+def _take_here(key: str, kept: float) -> tuple[_Entry, bool]:
     """The entry of the message, and whether it is ours to answer."""
     now = time.monotonic()
-    with _lock:
+    with _changed:
         entry = _entries.get(key)
         if entry is not None and entry.forgotten_at > now:
             return entry, False
-        entry = _entries[key] = _Entry(now + _kept())
+        entry = _entries[key] = _Entry(now + kept)
         _entries.move_to_end(key)
         if len(_entries) > MAX_REMEMBERED:
             _entries.popitem(last=False)
@@ -120,7 +122,8 @@ def _take_here(key: str) -> tuple[_Entry, bool]:
 
 
 def _wait_here(entry: _Entry, ends_at: float) -> bytes:
-    entry.ready.wait(max(0.0, ends_at - time.monotonic()))
+    with _changed:
+        _changed.wait_for(lambda: not entry.running, max(0.0, ends_at - time.monotonic()))
     if entry.answer is None:
         raise StillRunning("The same message is still being handled.")
     return entry.answer
@@ -128,16 +131,17 @@ def _wait_here(entry: _Entry, ends_at: float) -> bytes:
 
 def _take_there(key: str) -> bool:
     """Whether no other process has it; as far as the cache can tell."""
-    lease = (conf.reply_within.total_seconds() or TIME_OF_WECHAT) + MARGIN
+    # A handler that is never cut off may be at it as long as it likes; WeChat repeats for three times its patience.
+    lease = (conf.reply_within.total_seconds() or 3 * TIME_OF_WECHAT) + MARGIN
     # None is what django-redis says for "I do not know" when it is told to ignore exceptions.
-    return ask(lambda cache: cache.add(key, RUNNING, lease), True) is not False
+    return shared_cache.add(key, RUNNING, lease) is not False
 
 
 def _wait_there(key: str, ends_at: float) -> bytes | None:
     """Another process's answer; None when that process has given the message back, and it is ours now."""
     pause = POLL
     while time.monotonic() < ends_at:
-        known = ask(lambda cache: cache.get(key), None)
+        known = shared_cache.ask(lambda cache: cache.get(key), None)
         if isinstance(known, bytes) and known != RUNNING:
             return known
         if known is None and _take_there(key):
@@ -148,7 +152,13 @@ def _wait_there(key: str, ends_at: float) -> bytes | None:
 
 
 def _give_back(key: str, entry: _Entry) -> None:
-    with _lock:
+    with _changed:
         if _entries.get(key) is entry:
             del _entries[key]
-    entry.ready.set()
+    _end(entry)
+
+
+def _end(entry: _Entry) -> None:
+    with _changed:
+        entry.running = False
+        _changed.notify_all()

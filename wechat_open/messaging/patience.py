@@ -52,6 +52,10 @@ class _Job(Generic[T]):
 
     work: Callable[[], T]
     late: Callable[[T | None, BaseException | None], None] | None = None
+    context: contextvars.Context = field(default_factory=contextvars.copy_context)
+    """Whatever the request carries."""
+    language: str | None = field(default_factory=translation.get_language)
+    """Which Django keeps to the request's thread."""
     result: T | None = None
     error: BaseException | None = None
     done: threading.Lock = field(default_factory=_held)
@@ -73,7 +77,7 @@ class _Worker:
     def _work(self) -> None:
         while True:
             job = self._jobs.get()
-            _perform(job)
+            job.context.run(_perform, job)
             done = job.done
             del job  # or its message would be kept until the next one comes
             with _lock:
@@ -134,9 +138,6 @@ def in_transaction() -> bool:
 
 def _start(job: _Job[Any]) -> None:
     global _threads
-    context = contextvars.copy_context()  # whatever the request carries
-    work = translation.override(translation.get_language())(job.work)  # asgiref keeps the language to its thread
-    job.work = lambda: context.run(work)
     with _lock:
         if not _idle:
             if _threads >= MAX_THREADS:
@@ -149,6 +150,10 @@ def _start(job: _Job[Any]) -> None:
 
 def _perform(job: _Job[Any]) -> None:
     try:
+        if job.language is None:
+            translation.deactivate_all()
+        else:
+            translation.activate(job.language)
         close_old_connections()
         job.result = job.work()
     except BaseException as error:  # noqa: BLE001 - whoever waits for the job raises it

@@ -170,9 +170,10 @@ def seal_reply(
     if format == "json":
         reply = {"Encrypt": encrypted, "MsgSignature": signature, "TimeStamp": int(timestamp), "Nonce": nonce}
         return json.dumps(reply).encode()
-    return xml.write_cdata(
-        {"Encrypt": encrypted, "MsgSignature": signature, "TimeStamp": int(timestamp), "Nonce": nonce}
-    )
+    return (
+        f"<xml><Encrypt><![CDATA[{encrypted}]]></Encrypt><MsgSignature><![CDATA[{signature}]]></MsgSignature>"
+        f"<TimeStamp>{int(timestamp)}</TimeStamp><Nonce>{xml.cdata(nonce)}</Nonce></xml>"
+    ).encode()
 
 
 def _parameters(query_string: str) -> list[tuple[str, str]]:

@@ -48,14 +48,14 @@ def read(cls: type[T], push: Fields, /, kind: str = "push", **given: Any) -> T:
     ``given`` are the attributes that are no fields of the wire.
     """
     values = given
-    for attribute, wired, absent in _plan(cls):  # type: ignore[arg-type]  # every class can be hashed
-        for name in wired.names:
+    for attribute, names, read_value, required, absent in _plan(cls):  # type: ignore[arg-type]  # every class is hashable
+        for name in names:
             if name in push:
-                value = wired.read(push[name])
+                value = read_value(push[name])
                 break
         else:
             value = absent
-        if not value and wired.required:
+        if required and not value:
             raise InvalidPush(kind)
         values[attribute] = value
     # Frozen, and so slow to construct; nothing here has an __init__ of its own.
@@ -65,10 +65,10 @@ def read(cls: type[T], push: Fields, /, kind: str = "push", **given: Any) -> T:
 
 
 @cache
-def _plan(cls: type) -> tuple[tuple[str, _Wire, Any], ...]:
+def _plan(cls: type) -> tuple[tuple[str, tuple[str, ...], Callable[[Any], Any], bool, Any], ...]:
     """For each wired attribute: its name, how it is read, and its value when the push says nothing."""
     wired = [(one.name, one.metadata["wire"]) for one in dataclasses.fields(cls) if "wire" in one.metadata]
-    return tuple((name, wire, wire.read("")) for name, wire in wired)
+    return tuple((name, wire.names, wire.read, wire.required, wire.read("")) for name, wire in wired)
 
 
 def text(value: Any) -> str:

@@ -87,6 +87,11 @@ def write_cdata(fields: Mapping[str, Any]) -> bytes:
     return f"<xml>{_elements(fields)}</xml>".encode()
 
 
+def cdata(text: str) -> str:
+    """A text as ``write_cdata`` has it."""
+    return f"<![CDATA[{_UNWRITABLE.sub('', text).replace(']]>', ']]]]><![CDATA[>')}]]>"
+
+
 def _elements(fields: Mapping[str, Any]) -> str:
     written = ""
     for name, value in fields.items():
@@ -97,7 +102,7 @@ def _elements(fields: Mapping[str, Any]) -> str:
 
 def _content(value: Any) -> str:
     if isinstance(value, str):
-        return f"<![CDATA[{_UNWRITABLE.sub('', value).replace(']]>', ']]]]><![CDATA[>')}]]>"
+        return cdata(value)
     return _elements(value) if isinstance(value, dict) else str(value)
 
 
