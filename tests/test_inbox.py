@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from django.db import OperationalError
+from django.db import OperationalError, connection
 
 from tests.stage import OFFICIAL, deliver, opened, process
 from wechat_open import component, inbox, signals
@@ -80,6 +80,23 @@ class TestTickets:
         assert VerifyTicket.objects.count() == inbox.TICKETS_KEPT
         newest = platform.row.tickets.first()
         assert newest and newest.reveal("ticket").reveal() == "ticket@@@29"
+
+    def test_ticket_that_comes_while_old_ones_are_pruned__stays(self, platform: Platform) -> None:
+        for number in range(inbox.TICKETS_KEPT):
+            deliver(platform, ticket(f"ticket@@@{number}", 1700000000 + number))
+        newest = datetime.fromtimestamp(1700009999, timezone.utc)
+
+        def meanwhile(execute: Any, sql: str, *how: Any) -> Any:
+            if sql.startswith("DELETE") and not VerifyTicket.objects.filter(digest="meanwhile").exists():
+                VerifyTicket.objects.create(
+                    component=platform.row, digest="meanwhile", created_at=newest, received_at=newest
+                )
+            return execute(sql, *how)
+
+        with connection.execute_wrapper(meanwhile):
+            deliver(platform, ticket("ticket@@@last", 1700000100))
+
+        assert VerifyTicket.objects.filter(digest="meanwhile").exists()
 
     def test_ticket_for_another_platform__is_refused(self, platform: Platform) -> None:
         before = VerifyTicket.objects.count()

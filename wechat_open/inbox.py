@@ -70,8 +70,9 @@ def _store_ticket(component: Component, event: TicketPushed) -> None:
     else:
         tokens.ticket_arrived(component)
     update_row(component, last_push_at=clock.now())
-    kept = list(component.tickets.order_by("-created_at", "-pk").values_list("pk", flat=True)[:TICKETS_KEPT])
-    component.tickets.exclude(pk__in=kept).delete()
+    # What was seen to be old, and not "all but the newest": another one may be coming in this moment.
+    old = list(component.tickets.order_by("-created_at", "-pk").values_list("pk", flat=True)[TICKETS_KEPT:])
+    component.tickets.filter(pk__in=old).delete()
     signals.announce(signals.push_received, type(event), component=component, event=event)
 
 
