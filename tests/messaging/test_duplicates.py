@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 from django.core.cache.backends.locmem import LocMemCache
 
+from tests import failing_cache
+from tests.failing_cache import Failing
 from tests.messaging.followers import event, message
 from wechat_open import shared_cache
 from wechat_open.messaging import Message, StillRunning, duplicates
@@ -304,36 +306,10 @@ def test_site_that_never_cuts_off__leases_for_wechats_own_time(first: Handling, 
 # When the cache is not well
 
 
-class Failing(LocMemCache):
-    """A cache whose server may be down."""
-
-    down = False
-
-    def _ask(self) -> None:
-        if self.down:
-            raise RuntimeError("connection refused")
-
-    def add(self, *args: Any, **options: Any) -> bool:
-        self._ask()
-        return super().add(*args, **options)
-
-    def get(self, *args: Any, **options: Any) -> Any:
-        self._ask()
-        return super().get(*args, **options)
-
-    def set(self, *args: Any, **options: Any) -> None:
-        self._ask()
-        super().set(*args, **options)
-
-    def delete(self, *args: Any, **options: Any) -> bool:
-        self._ask()
-        return super().delete(*args, **options)
-
-
 @pytest.fixture
 def failing(settings: Any, monkeypatch: pytest.MonkeyPatch) -> type[Failing]:
     """Down from the beginning."""
-    settings.CACHES = {"default": {"BACKEND": f"{__name__}.Failing", "LOCATION": "failing"}}
+    settings.CACHES = failing_cache.CACHES
     shared_cache.ask(lambda cache: cache.clear(), None)
     monkeypatch.setattr(Failing, "down", True)
     return Failing

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 from django.core.cache import cache as django_cache
-from django.core.cache.backends.locmem import LocMemCache
 
+from tests import failing_cache
+from tests.failing_cache import Failing
 from tests.stage import OFFICIAL
 from wechat_open import shared_cache, tokens
 from wechat_open.component import Platform
@@ -23,30 +24,6 @@ TOKEN = Secret("canary-access-token")
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 
 
-class Failing(LocMemCache):
-    """A cache whose server may be down; the driver's exceptions have no root in common."""
-
-    down = False
-    asked = 0
-
-    def _ask(self) -> None:
-        type(self).asked += 1
-        if self.down:
-            raise RuntimeError("canary-password@cache: connection refused")
-
-    def get(self, *args: Any, **options: Any) -> Any:
-        self._ask()
-        return super().get(*args, **options)
-
-    def set(self, *args: Any, **options: Any) -> None:
-        self._ask()
-        super().set(*args, **options)
-
-    def delete_many(self, *args: Any, **options: Any) -> None:
-        self._ask()
-        super().delete_many(*args, **options)
-
-
 @pytest.fixture(autouse=True)
 def _working(monkeypatch: pytest.MonkeyPatch) -> None:
     """No failure of another test is remembered."""
@@ -55,7 +32,7 @@ def _working(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def failing(settings: Any, monkeypatch: pytest.MonkeyPatch) -> type[Failing]:
-    settings.CACHES = {"default": {"BACKEND": f"{__name__}.Failing", "LOCATION": "failing"}}
+    settings.CACHES = failing_cache.CACHES
     monkeypatch.setattr(Failing, "down", True)
     monkeypatch.setattr(Failing, "asked", 0)
     django_cache.clear()
