@@ -159,7 +159,7 @@ def everything(
 @pytest.fixture
 def users(db: None) -> dict[str, User]:
     view = [f"view_{model._meta.model_name}" for model in MODELS]
-    operate = ["refresh_account", "sync_account", "authorize_account", "change_push"]
+    operate = ["refresh_account", "sync_account", "authorize_account", "replay_push"]
     made = {
         "nobody": User.objects.create_user("nobody", is_staff=True),
         "viewer": User.objects.create_user("viewer", is_staff=True),
@@ -591,7 +591,7 @@ def test_action_that_takes_long__leaves_the_rest_alone(
     gone: Authorizer,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("wechat_open.admin.PATIENCE", -1.0)
+    monkeypatch.setattr("wechat_open.admin.base.PATIENCE", -1.0)
     shown = act(operator, "refresh_now", account, gone).content.decode()
     assert "the remaining rows were left alone" in shown
     assert not LogEntry.objects.exists()

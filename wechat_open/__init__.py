@@ -11,7 +11,7 @@
     authorization                             the life of one grant
     api                                       calls with the right token, one bounded retry
     tokens                                    custody
-    component                                 settings become objects
+    component   journal                       settings become objects; what happened, and who did it
     ----------------------------------------
     endpoints   models   signals              WeChat's endpoints; rows; what other apps may listen to
     doorbell   schedule                       how workers are woken: at once, and by the clock

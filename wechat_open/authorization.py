@@ -20,7 +20,7 @@ from django.db.models import F, Q
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from . import clock, signals
+from . import clock, journal, signals
 from .api import ComponentAPI
 from .component import Platform, platform, platform_of
 from .conf import DEFAULT_ALIAS, conf
@@ -31,7 +31,16 @@ from .exceptions import (
     TokenUnavailable,
     WeChatOpenError,
 )
-from .models import AuthorizationAttempt, AuthorizationLink, Authorizer, CodeExchange, to_announce, update_row
+from .models import (
+    AuthorizationAttempt,
+    AuthorizationLink,
+    Authorizer,
+    CodeExchange,
+    func_key,
+    search_key,
+    to_announce,
+    update_row,
+)
 from .sealing import digest
 from .secret import Secret
 from .tokens import grants, sweep
@@ -378,6 +387,9 @@ def profile_columns(info: AuthorizerInfo) -> dict[str, Any]:
         "account_status": _number(profile.get("account_status")),
         "profile": profile,
         "func_info": list(info.func_info),
+        "func_key": func_key(info.func_info),
+        "name_key": search_key(_text(profile, "nick_name")),
+        "principal_key": search_key(_text(profile, "principal_name")),
     }
 
 
@@ -444,8 +456,10 @@ def announce(authorizer: Authorizer) -> None:
     if state == Authorizer.State.AUTHORIZED:
         _announce_grant(authorizer)
     elif state == Authorizer.State.UNAUTHORIZED and told not in ("", state):
+        journal.note(journal.Kind.UNAUTHORIZED, authorizer.component, account=authorizer)
         signals.announce(signals.authorizer_unauthorized, Authorizer, authorizer=authorizer)
     elif state == Authorizer.State.NEEDS_REAUTHORIZATION and told != state:
+        journal.note(journal.Kind.NEEDS_REAUTHORIZATION, authorizer.component, account=authorizer)
         link = begin(
             biz_appid=authorizer.appid,
             auth_type="all",
@@ -477,6 +491,7 @@ def announce(authorizer: Authorizer) -> None:
 def _announce_grant(authorizer: Authorizer) -> None:
     if authorizer.announced_epoch != authorizer.grant_epoch:
         link = authorizer.granted_through
+        journal.note(journal.Kind.AUTHORIZED, authorizer.component, account=authorizer)
         signals.announce(
             signals.authorizer_authorized,
             Authorizer,
@@ -486,6 +501,10 @@ def _announce_grant(authorizer: Authorizer) -> None:
         )
     before, after = set(authorizer.announced_func_info), set(authorizer.func_info)
     if authorizer.announced_epoch and before != after:
+        changed = [f"+{number}" for number in sorted(after - before)] + [
+            f"-{number}" for number in sorted(before - after)
+        ]
+        journal.note(journal.Kind.UPDATED, authorizer.component, account=authorizer, detail=" ".join(changed))
         signals.announce(
             signals.authorizer_updated,
             Authorizer,

@@ -16,7 +16,7 @@ from functools import singledispatch
 from django.db import IntegrityError, transaction
 from django.db.models import F, Q
 
-from . import authorization, clock, signals, tokens
+from . import authorization, clock, journal, signals, tokens
 from .component import Platform, platform_of
 from .exceptions import InvalidPush, NotAuthorized, WeChatOpenError
 from .models import Component, Push, VerifyTicket, update_row
@@ -94,6 +94,7 @@ def _record(component: Component, event: Event, unsealed: Unsealed) -> Push | No
         logger.info("A push of type %s came again.", push.info_type)
         return None
     update_row(component, last_push_at=clock.now())
+    journal.count(journal.What.PUSHES, component)
     return push
 
 
@@ -145,6 +146,7 @@ def replay(push: Push) -> bool:
 
 def _failed(push: Push, error: str) -> None:
     """Repeat later, ever more rarely, and not for ever."""
+    journal.count(journal.What.PUSHES_FAILED, push.component)
     abandoned = push.attempts >= MAX_ATTEMPTS
     wait = min(LAST_RETRY, FIRST_RETRY * 2 ** min(push.attempts - 1, 12))
     update_row(

@@ -7,6 +7,8 @@ custody are the same for both.
 
 from __future__ import annotations
 
+import unicodedata
+from collections.abc import Iterable
 from typing import Any
 
 from django.conf import settings
@@ -58,6 +60,11 @@ class Component(TokenHolder):
     sweep_due_at = models.DateTimeField(_("next sweep at"), null=True, editable=False)
     swept_at = models.DateTimeField(_("last complete sweep at"), null=True, editable=False)
     sweep_repairs = models.PositiveIntegerField(_("repairs of the last sweep"), default=0, editable=False)
+    beat_at = models.DateTimeField(_("last ring of beat at"), null=True, editable=False)
+    braked_at = models.DateTimeField(_("brake last held at"), null=True, editable=False)
+    skew_seconds = models.FloatField(_("seconds by which WeChat's clock is ahead of ours"), null=True, editable=False)
+    census = models.JSONField(default=dict, blank=True, editable=False)  # how many accounts of each sort, see census.py
+    census_at = models.DateTimeField(_("accounts last counted at"), null=True, editable=False)
 
     class Meta:
         verbose_name = _("platform")
@@ -151,6 +158,13 @@ class Authorizer(TokenHolder):
     account_status = models.IntegerField(_("account status"), null=True, blank=True)
     profile = models.JSONField(_("profile as WeChat sent it"), default=dict, blank=True)
     func_info = models.JSONField(_("permission sets"), default=list, blank=True)
+    # The same, in order and with commas, short enough for an index: accounts with equal sets have equal keys.
+    func_key = models.CharField(max_length=255, blank=True, default="", editable=False)
+    # Name, principal and ids as a search compares them, see `search_key`.
+    name_key = models.CharField(max_length=255, blank=True, default="", editable=False, db_index=True)
+    principal_key = models.CharField(max_length=255, blank=True, default="", editable=False, db_index=True)
+    # When the tokens were renewed lately, newest first; the journal would grow by a million rows a day.
+    renewals = models.JSONField(default=list, blank=True, editable=False)
     profile_synced_at = models.DateTimeField(_("profile read at"), null=True, editable=False)
 
     class Meta:
@@ -163,11 +177,24 @@ class Authorizer(TokenHolder):
             models.Index(fields=["component", "state", "next_action_at"], name="wechat_open_due"),
             models.Index(fields=["component", "profile_synced_at"], name="wechat_open_profile"),
             models.Index(fields=["component", "needs_announcing"], name="wechat_open_announce"),
+            # For the operator's list: each filter finds its first page without reading the table.
+            models.Index(fields=["component", "id"], name="wechat_open_by_component"),
+            models.Index(fields=["state", "id"], name="wechat_open_by_state"),
+            models.Index(fields=["kind", "id"], name="wechat_open_by_kind"),
+            models.Index(fields=["verify_type", "id"], name="wechat_open_by_verified"),
+            models.Index(fields=["last_errcode", "id"], name="wechat_open_by_errcode"),
+            models.Index(fields=["func_key", "id"], name="wechat_open_by_sets"),
+            models.Index(fields=["authorized_at", "id"], name="wechat_open_by_grant"),
+            models.Index(fields=["component", "state", "access_token_expires_at"], name="wechat_open_by_expiry"),
+            models.Index(fields=["component", "state", "failures"], name="wechat_open_by_failures"),
         ]
         permissions = [
             ("authorize_account", _("Can connect accounts")),
             ("refresh_account", _("Can refresh an account's tokens")),
             ("sync_account", _("Can read an account's profile from WeChat")),
+            ("reconcile_account", _("Can compare an account with WeChat's records")),
+            ("ask_account", _("Can ask an owner to authorize again")),
+            ("forget_account", _("Can forget an account whose owner has left")),
         ]
 
     def __str__(self) -> str:
@@ -210,6 +237,13 @@ class Push(SealedRow):
             models.Index(fields=["state", "next_attempt_at"], name="wechat_open_push_due"),
             models.Index(fields=["authorizer_appid", "created_at"], name="wechat_open_push_account"),
             models.Index(fields=["received_at", "id"], name="wechat_open_push_newest"),
+            models.Index(fields=["state", "received_at"], name="wechat_open_push_by_state"),
+            models.Index(fields=["info_type", "received_at"], name="wechat_open_push_by_type"),
+            models.Index(fields=["component", "received_at"], name="wechat_open_push_of"),
+        ]
+        permissions = [
+            ("replay_push", _("Can process a push again")),
+            ("view_push_payload", _("Can see what was pushed, without its secrets")),
         ]
 
     def __str__(self) -> str:
@@ -252,6 +286,7 @@ class AuthorizationLink(SealedRow):
     created_at = models.DateTimeField(_("created at"), editable=False)
     expires_at = models.DateTimeField(_("expires at"), editable=False)
     completed_at = models.DateTimeField(_("completed at"), null=True, editable=False)
+    revoked_at = models.DateTimeField(_("revoked at"), null=True, editable=False)
     authorizer = models.ForeignKey(
         Authorizer,
         on_delete=models.SET_NULL,
@@ -266,6 +301,11 @@ class AuthorizationLink(SealedRow):
         verbose_name = _("authorization link")
         verbose_name_plural = _("authorization links")
         ordering = ["-created_at", "-pk"]
+        indexes = [models.Index(fields=["created_at", "id"], name="wechat_open_link_newest")]
+        permissions = [
+            ("share_link", _("Can see a link's address and QR code")),
+            ("revoke_link", _("Can revoke a link")),
+        ]
 
     def __str__(self) -> str:
         return f"{timezone.localtime(self.created_at):%Y-%m-%d %H:%M} {self.biz_appid}".rstrip()
@@ -301,6 +341,10 @@ class AuthorizationAttempt(models.Model):
     created_at = models.DateTimeField(editable=False)
     expires_at = models.DateTimeField(editable=False)
     used_at = models.DateTimeField(null=True, editable=False)
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+", editable=False
+    )
+    device = models.CharField(max_length=16, blank=True, default="", editable=False)  # "pc", "phone", "wechat" or ""
 
     class Meta:
         verbose_name = _("opened connect page")
@@ -330,6 +374,179 @@ class CodeExchange(models.Model):
 
     def __str__(self) -> str:
         return f"{self.component_id} {self.created_at:%Y-%m-%d %H:%M:%S}"
+
+
+class JournalEntry(models.Model):
+    """What happened to an account or a platform, and who did it: the timeline, and the audit trail.
+
+    The appid and the actor's name are copied: an entry outlives both.
+    """
+
+    class Kind(models.TextChoices):
+        # What WeChat and owners did
+        AUTHORIZED = "authorized", pgettext_lazy("journal", "authorized")
+        UPDATED = "updated", pgettext_lazy("journal", "permission sets changed")
+        UNAUTHORIZED = "unauthorized", pgettext_lazy("journal", "authorization ended")
+        NEEDS_REAUTHORIZATION = "needs_reauthorization", pgettext_lazy("journal", "needs re-authorization")
+        # How renewals went: the first failure of several, and the success that ended them
+        RENEWAL_FAILED = "renewal_failed", pgettext_lazy("journal", "renewal failed")
+        RECOVERED = "recovered", pgettext_lazy("journal", "renewal works again")
+        # What operators did
+        REFRESHED = "refreshed", pgettext_lazy("journal", "tokens refreshed by hand")
+        SYNCED = "synced", pgettext_lazy("journal", "profile read by hand")
+        RECONCILED = "reconciled", pgettext_lazy("journal", "compared with WeChat's records")
+        ASKED = "asked", pgettext_lazy("journal", "asked to authorize again")
+        FORGOTTEN = "forgotten", pgettext_lazy("journal", "forgotten")
+        LINK_MADE = "link_made", pgettext_lazy("journal", "link made")
+        LINK_SHOWN = "link_shown", pgettext_lazy("journal", "link's address shown")
+        LINK_REVOKED = "link_revoked", pgettext_lazy("journal", "link revoked")
+        REPLAYED = "replayed", pgettext_lazy("journal", "push processed again")
+        PAYLOAD_SEEN = "payload_seen", pgettext_lazy("journal", "push looked into")
+        TICKETS_REQUESTED = "tickets_requested", pgettext_lazy("journal", "ticket pushing requested")
+        BULK_STARTED = "bulk_started", pgettext_lazy("journal", "bulk action started")
+        BULK_STOPPED = "bulk_stopped", pgettext_lazy("journal", "bulk action stopped")
+
+    at = models.DateTimeField(_("when"), editable=False)
+    component = models.ForeignKey(
+        Component, on_delete=models.CASCADE, related_name="journal", verbose_name=_("platform")
+    )
+    kind = models.CharField(_("what"), max_length=24, choices=Kind.choices)
+    appid = models.CharField(_("account"), max_length=64, blank=True, default="")
+    name = models.CharField(_("name"), max_length=255, blank=True, default="")
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+", verbose_name=_("who")
+    )
+    actor = models.CharField(_("who"), max_length=150, blank=True, default="")
+    ok = models.BooleanField(_("succeeded"), default=True)
+    errcode = models.IntegerField(_("errcode"), null=True)
+    rid = models.CharField(_("request id (rid)"), max_length=64, blank=True, default="")
+    detail = models.TextField(_("detail"), blank=True, default="")
+
+    class Meta:
+        verbose_name = _("journal entry")
+        verbose_name_plural = _("audit trail")
+        ordering = ["-at", "-pk"]
+        indexes = [
+            models.Index(fields=["at", "id"], name="wechat_open_journal_newest"),
+            models.Index(fields=["component", "appid", "at"], name="wechat_open_journal_account"),
+            models.Index(fields=["kind", "at"], name="wechat_open_journal_kind"),
+            models.Index(fields=["actor", "at"], name="wechat_open_journal_actor"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} {self.appid}".rstrip()
+
+
+class HourlyCount(models.Model):
+    """How often something happened to a platform in one hour, for plots and monitors."""
+
+    class What(models.TextChoices):
+        RENEWED = "renewed", _("renewals")
+        FAILED = "failed", _("failed renewals")
+        FORCED = "forced", _("component tokens that WeChat refused early")
+        PUSHES = "pushes", _("pushes")
+        PUSHES_FAILED = "pushes_failed", _("failed pushes")
+
+    component = models.ForeignKey(Component, on_delete=models.CASCADE, related_name="hours")
+    hour = models.DateTimeField(editable=False)  # its beginning
+    what = models.CharField(max_length=24, choices=What.choices)
+    count = models.PositiveBigIntegerField(default=0)
+
+    class Meta:
+        verbose_name = _("hourly count")
+        verbose_name_plural = _("hourly counts")
+        constraints = [
+            models.UniqueConstraint(fields=["component", "hour", "what"], name="wechat_open_hour_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.hour:%Y-%m-%d %H} {self.what} {self.count}"
+
+
+class BulkJob(models.Model):
+    """One action on many rows, asked for by an operator and done by workers, slice by slice.
+
+    ``position`` is how many of ``targets`` (primary keys) are behind it. A claim ends by itself, so a job whose worker
+    died goes on with the next ring.
+    """
+
+    class Action(models.TextChoices):
+        REFRESH = "refresh", pgettext_lazy("bulk", "Refresh tokens")
+        SYNC = "sync", pgettext_lazy("bulk", "Read profiles from WeChat")
+        RECONCILE = "reconcile", pgettext_lazy("bulk", "Compare with WeChat's records")
+        ASK = "ask", pgettext_lazy("bulk", "Ask owners to authorize again")
+        FORGET = "forget", pgettext_lazy("bulk", "Forget accounts")
+        REPLAY = "replay", pgettext_lazy("bulk", "Process pushes again")
+
+    action = models.CharField(_("action"), max_length=16, choices=Action.choices)
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+", verbose_name=_("started by")
+    )
+    actor = models.CharField(_("started by"), max_length=150, blank=True, default="")
+    language = models.CharField(max_length=16, blank=True, default="", editable=False)  # of what it tells
+    targets = models.JSONField(default=list, editable=False)
+    arguments = models.JSONField(default=dict, blank=True, editable=False)
+    total = models.PositiveIntegerField(_("rows"), default=0, editable=False)
+    position = models.PositiveIntegerField(default=0, editable=False)
+    done = models.PositiveIntegerField(_("done"), default=0, editable=False)
+    failed = models.PositiveIntegerField(_("failed"), default=0, editable=False)
+    failures = models.JSONField(_("failures"), default=list, blank=True, editable=False)
+    created_at = models.DateTimeField(_("started at"), editable=False)
+    finished_at = models.DateTimeField(_("finished at"), null=True, editable=False)
+    stopped_at = models.DateTimeField(_("stopped at"), null=True, editable=False)
+    fence = models.PositiveBigIntegerField(default=0, editable=False)
+    claimed_until = models.DateTimeField(null=True, editable=False)
+
+    class Meta:
+        verbose_name = _("bulk action")
+        verbose_name_plural = _("bulk actions")
+        ordering = ["-created_at", "-pk"]
+        indexes = [
+            models.Index(fields=["created_at", "id"], name="wechat_open_bulk_newest"),
+            models.Index(fields=["finished_at", "claimed_until"], name="wechat_open_bulk_open"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_action_display()} ({self.total})"
+
+
+class Alert(models.Model):
+    """Something that is wrong, from when it was first seen until it was resolved, and when that was last told."""
+
+    class Severity(models.TextChoices):
+        WARNING = "warning", _("warning")
+        CRITICAL = "critical", _("critical")
+
+    component = models.ForeignKey(Component, on_delete=models.CASCADE, null=True, related_name="alerts")
+    code = models.CharField(_("code"), max_length=48)
+    severity = models.CharField(_("severity"), max_length=16, choices=Severity.choices)
+    first_seen_at = models.DateTimeField(_("first seen at"), editable=False)
+    last_seen_at = models.DateTimeField(_("last seen at"), editable=False)
+    told_at = models.DateTimeField(_("last told at"), null=True, editable=False)
+    count = models.PositiveIntegerField(_("times seen"), default=1, editable=False)
+    context = models.JSONField(default=dict, blank=True, editable=False)  # numbers and names, no secret
+    resolved_at = models.DateTimeField(_("resolved at"), null=True, editable=False)
+    # One open alert for each code of a platform: the key is emptied to NULL when it is resolved.
+    open_key = models.CharField(max_length=128, null=True, unique=True, editable=False)  # noqa: DJ001  # NULLs are many
+
+    class Meta:
+        verbose_name = _("alert")
+        verbose_name_plural = _("alerts")
+        ordering = ["-first_seen_at", "-pk"]
+        indexes = [models.Index(fields=["first_seen_at", "id"], name="wechat_open_alert_newest")]
+
+    def __str__(self) -> str:
+        return f"{self.severity} {self.code}"
+
+
+def func_key(func_info: Iterable[int]) -> str:
+    """Permission sets as an index holds them: ``1,2,7``."""
+    return ",".join(str(number) for number in sorted(set(func_info)))[:255]
+
+
+def search_key(text: str) -> str:
+    """A name as a search compares it: without case and width (全角), the beginning first."""
+    return unicodedata.normalize("NFKC", text).casefold().strip()[:255]
 
 
 def to_announce() -> dict[str, Any]:

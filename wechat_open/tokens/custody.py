@@ -20,6 +20,7 @@ from typing import TypeVar
 
 from django.db import DatabaseError
 
+from .. import journal
 from ..component import Platform
 from ..conf import conf
 from ..endpoints import LIST_PAGE, Endpoints, NewToken, Refreshed
@@ -34,6 +35,7 @@ from ..exceptions import (
     TokenUnavailable,
     WeChatOpenError,
 )
+from ..journal import Kind, What
 from ..models import Authorizer
 from ..secret import Secret
 from . import cache, policy
@@ -49,6 +51,9 @@ _T = TypeVar("_T")
 POLL = 0.05
 """Seconds between looks of a caller who waits for somebody else's renewal; doubles up to ``POLL_AT_MOST``."""
 POLL_AT_MOST = 0.5
+
+RENEWALS_KEPT = 12
+"""How many renewals an account's row remembers: about a day of them."""
 
 
 class ClaimLost(WeChatOpenError):
@@ -253,7 +258,10 @@ class ComponentKeeper(Keeper):
         return self.store.read()
 
     def expire(self, holding: Holding) -> bool:
-        return self.store.force(holding, policy.FORCED_APART)
+        forced = self.store.force(holding, policy.FORCED_APART)
+        if forced:
+            journal.count(What.FORCED, self.platform.row)
+        return forced
 
     def _use_or_refuse(self, holding: Holding) -> Secret:
         if not holding.valid and not self.store.tickets():
@@ -340,17 +348,34 @@ class AuthorizerKeeper(Keeper):
     def renew(self, claim: Claim) -> Secret:
         renewal = Renewal(self, claim)
         try:
-            return renewal.run()
+            token = renewal.run()
         except ClaimLost:
             raise
         except WeChatOpenError as error:
-            if policy.blame(error) is Blame.PLATFORM:
-                self.store.release(renewal.claim, self._retry_in(claim))
-                if not isinstance(error, TokenUnavailable):
-                    ComponentStore(self.platform.row).pause(error, policy.pause_for(error, self.world.luck()))
-            elif policy.blame(error) is Blame.WEATHER:
-                self.store.fail(renewal.claim, error, self._retry_in(claim))
+            self._fail(renewal.claim, error)
+            self._tell(claim, error)
             raise
+        self._tell(claim)
+        return token
+
+    def _fail(self, claim: Claim, error: WeChatOpenError) -> None:
+        """Note the failure where it belongs; the ladder has noted those that are the account's own."""
+        retry_in = self._retry_in(claim)
+        if policy.blame(error) is Blame.PLATFORM:
+            self.store.release(claim, retry_in)
+            if not isinstance(error, TokenUnavailable):
+                ComponentStore(self.platform.row).pause(error, policy.pause_for(error, self.world.luck()))
+        elif policy.blame(error) is Blame.WEATHER:
+            self.store.fail(claim, error, retry_in)
+
+    def _tell(self, claim: Claim, error: WeChatOpenError | None = None) -> None:
+        """For the operator: every renewal is counted, and the first failure of several and their end are told."""
+        component = self.platform.row
+        journal.count(What.FAILED if error else What.RENEWED, component)
+        if error is not None and not claim.failures and policy.blame(error) is not Blame.PLATFORM:
+            journal.note(Kind.RENEWAL_FAILED, component, appid=self.appid, error=error)
+        elif error is None and claim.failures:
+            journal.note(Kind.RECOVERED, component, appid=self.appid)
 
 
 def as_authorizer(platform: Platform, appid: str, call: Callable[[Secret], _T], world: World = WORLD) -> _T:
@@ -440,6 +465,7 @@ class Renewal:
             refused_since=None,
             missing_since=None,
             needs_reconcile=False,
+            renewals=[self.claim.time_at(asked).isoformat(timespec="seconds"), *self.claim.renewals][:RENEWALS_KEPT],
         )
         if not stored:
             self.store.mark_for_reconciliation(self.claim.pk)
@@ -468,6 +494,7 @@ class Renewal:
             logger.error(
                 "Many accounts of platform %r turned bad at once; the brake holds.", self.keeper.platform.alias
             )
+            ComponentStore(self.keeper.platform.row).note_brake()
             state = None
         if state is None:
             self.store.refuse(self.claim, refused, self.keeper._retry_in(self.claim, policy.REFUSED_RETRY))

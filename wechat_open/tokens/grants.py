@@ -18,7 +18,7 @@ from .. import clock
 from ..component import Platform
 from ..endpoints import Grant
 from ..exceptions import WeChatOpenError
-from ..models import AuthorizationLink, Authorizer, Component, to_announce, update_row
+from ..models import AuthorizationLink, Authorizer, Component, func_key, to_announce, update_row
 from . import cache
 from .policy import due_at
 from .store import withdrawn
@@ -111,6 +111,7 @@ def _granted(
         "missing_since": None,
         "needs_reconcile": doubtful,
         "func_info": list(grant.func_info),
+        "func_key": func_key(grant.func_info),
         "profile_synced_at": None,
         "granted_through": link,
         **to_announce(),

@@ -73,6 +73,7 @@ class Claim:
     needs_reconcile: bool = False
     refused_since: datetime | None = None
     missing_since: datetime | None = None
+    renewals: tuple[str, ...] = ()
     cancelled: bool = False
     """An unauthorized push came in the very second of the grant: WeChat has to say which was last."""
 
@@ -285,6 +286,10 @@ class ComponentStore(TokenStore[Component]):
         """The platform itself is at fault: no renewals for anybody until then."""
         self.rows().update(paused_until=clock.now() + pause, last_failed_at=clock.now(), **described(error))
 
+    def note_brake(self) -> None:
+        """So many accounts turned bad at once that none was changed: a person has to look."""
+        self.rows().update(braked_at=clock.now())
+
     def paused_for(self) -> timedelta:
         """How long renewals still rest; zero when they do not."""
         row = self._get()
@@ -331,6 +336,7 @@ class AuthorizerStore(TokenStore[Authorizer]):
             needs_reconcile=row.needs_reconcile,
             refused_since=row.refused_since,
             missing_since=row.missing_since,
+            renewals=tuple(row.renewals),
             cancelled=bool(
                 row.unauthorized_at and row.grant_changed_at and row.unauthorized_at >= row.grant_changed_at
             ),

@@ -220,6 +220,7 @@ def _look_for_missing(platform: Platform, seen: set[str], started_at: datetime, 
     braked = len(absent) >= conf.brake_accounts and len(absent) >= conf.brake_share * max(held.count(), 1)
     if braked:
         logger.error("%d accounts are missing from WeChat's list at once; nothing is changed.", len(absent))
+        Component.objects.filter(pk=platform.row.pk).update(braked_at=clock.now())
         return
     rows = Authorizer.objects.filter(pk__in=absent)
     rows.filter(missing_since__isnull=True).update(missing_since=clock.now())

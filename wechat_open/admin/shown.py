@@ -1,0 +1,118 @@
+"""How is a value shown to an operator?
+
+As words in their language: how long ago, how much is left, what an errcode means. A secret is shown as a fingerprint.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from django.utils.timesince import timesince
+from django.utils.translation import get_language, gettext
+from django.utils.translation import gettext_lazy as _
+
+from ..exceptions import APIError, SealError, WeChatOpenError
+from ..fields import SealedRow
+from ..models import Authorizer, TokenHolder
+from ..protocol import errcodes
+
+NOTHING = "–"
+
+# What WeChat's numbers in a profile mean (protocol 4.3). The same type means different things for different kinds.
+SERVICE_TYPES: dict[str, dict[int, Any]] = {
+    Authorizer.Kind.OFFICIAL: {0: _("subscription account"), 1: _("subscription account"), 2: _("service account")},
+    Authorizer.Kind.MINI: {
+        0: _("ordinary"),
+        2: _("store"),
+        3: _("store"),
+        4: _("mini game"),
+        10: _("mini shop"),
+        12: _("trial"),
+    },
+}
+STANDINGS = {1: _("normal"), 14: _("closed"), 16: _("banned"), 18: _("warned"), 19: _("frozen")}
+
+
+def tag(text: object, tone: str) -> SafeString:
+    """A word in a colour: ``good``, ``busy``, ``bad`` or ``off``."""
+    return format_html('<span class="wechat-open-tag wechat-open-{}">{}</span>', tone, text)
+
+
+def duration(span: timedelta) -> str:
+    now = timezone.now()
+    return timesince(now - span, now) if span >= timedelta(minutes=1) else gettext("%d seconds") % span.total_seconds()
+
+
+def ago(at: datetime) -> str:
+    return gettext("%(time)s ago") % {"time": duration(timezone.now() - at)}
+
+
+def beside(name: str, appid: str) -> SafeString:
+    return format_html('{} <span class="wechat-open-aside">{}</span>', name, appid)
+
+
+def date(at: datetime) -> str:
+    return date_format(timezone.localtime(at), "SHORT_DATETIME_FORMAT")
+
+
+def moment(at: datetime | None) -> str | SafeString:
+    """How long ago, with the exact time for who points at it."""
+    if at is None:
+        return NOTHING
+    left = at - timezone.now()
+    words = gettext("in %(time)s") % {"time": duration(left)} if left > timedelta() else ago(at)
+    return format_html('<time datetime="{}" title="{}">{}</time>', at.isoformat(), date(at), words)
+
+
+def masked(row: SealedRow, field: str) -> str | SafeString:
+    """Enough to tell two secrets apart, and nothing more."""
+    try:
+        secret = row.reveal(field)
+    except SealError:
+        return tag(_("cannot be opened: the key that sealed it is gone"), "bad")
+    return format_html("<code>•••• {}</code>", secret.fingerprint) if secret else NOTHING
+
+
+def time_left(holder: TokenHolder) -> str | SafeString:
+    if holder.access_token_expires_at is None:
+        return NOTHING
+    left = holder.access_token_expires_at - timezone.now()
+    if left > timedelta():
+        return duration(left)
+    return tag(gettext("expired %(time)s ago") % {"time": duration(-left)}, "bad")
+
+
+def told(error: WeChatOpenError) -> str:
+    """An error for the operator: WeChat's with its meaning in their language, and the rid to ask Tencent with."""
+    if not isinstance(error, APIError):
+        return str(error)
+    return explained(error.errcode, error.rid) or str(error)
+
+
+def explained(errcode: int | None, rid: str) -> str:
+    meaning = errcodes.meaning(errcode, get_language() or "en") if errcode is not None else ""
+    if not meaning:
+        return ""
+    return f"{errcode} {meaning}" + (f" (rid {rid})" if rid else "")
+
+
+def lines(texts: Sequence[object]) -> str | SafeString:
+    return format_html_join("", "<div>{}</div>", ((text,) for text in texts)) or NOTHING
+
+
+def word(words: Mapping[int, object], number: int | None) -> object:
+    """The word for one of WeChat's numbers; an unknown number as it is."""
+    return NOTHING if number is None else words.get(number, number)
+
+
+def address(url: str) -> str | SafeString:
+    """A link that does not tell its target where it was clicked. WeChat names the address, so it is checked."""
+    if not url.startswith(("https://", "http://")):
+        return url or NOTHING
+    return format_html('<a href="{}" rel="noreferrer noopener" target="_blank">{}</a>', url, _("Open"))

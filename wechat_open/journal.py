@@ -1,0 +1,83 @@
+"""What happened, who did it, and how often?
+
+One entry for everything that an operator may want to look up later: the timeline of an account, and the audit trail of
+the people who look after it. What happens too often to be told one by one is counted by the hour. Telling never stands
+in the way of the deed: when the database takes no entry, that is logged, and the deed stands.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime, timezone
+from typing import Any
+
+from django.db import DatabaseError, IntegrityError, router, transaction
+from django.db.models import F
+
+from . import clock
+from .exceptions import APIError, WeChatOpenError
+from .models import Authorizer, Component, HourlyCount, JournalEntry
+
+logger = logging.getLogger(__name__)
+
+Kind = JournalEntry.Kind
+What = HourlyCount.What
+
+COMMAND_LINE = "manage.py"
+"""The actor of what was done by hand on a server, where nobody is signed in."""
+
+
+def note(
+    kind: Kind,
+    component: Component,
+    *,
+    account: Authorizer | None = None,
+    appid: str = "",
+    user: Any = None,
+    actor: str = "",
+    error: WeChatOpenError | None = None,
+    detail: str = "",
+) -> None:
+    """Write down what happened to an account (or, without one, to the platform), and what came of it.
+
+    ``user`` is who did it, if it was a person; ``actor`` names who has no row. ``error`` makes the entry a failure:
+    its text, errcode and rid are kept. Nothing that is passed here may hold a secret.
+    """
+    person = user if getattr(user, "is_authenticated", False) else None
+    entry = JournalEntry(
+        at=clock.now(),
+        component_id=component.pk,
+        kind=kind,
+        appid=account.appid if account else appid,
+        name=account.nick_name if account else "",
+        user=person,
+        actor=(person.get_username() if person else actor)[:150],
+        ok=error is None,
+        errcode=error.errcode if isinstance(error, APIError) else None,
+        rid=error.rid[:64] if isinstance(error, APIError) else "",
+        detail=detail or ("" if error is None else str(error)),
+    )
+    try:
+        with transaction.atomic(using=router.db_for_write(JournalEntry)):
+            entry.save(force_insert=True)
+    except DatabaseError:
+        logger.exception("The journal took no entry: %s of %s", kind.value, entry.appid or component.appid)
+
+
+def count(what: What, component: Component, number: int = 1) -> None:
+    """Add to this hour's count."""
+    if not number:
+        return
+    hour = datetime.now(timezone.utc).replace(minute=0, second=0, microsecond=0)
+    row = HourlyCount.objects.filter(component_id=component.pk, hour=hour, what=what)
+    try:
+        with transaction.atomic(using=router.db_for_write(HourlyCount)):
+            if row.update(count=F("count") + number):
+                return
+            try:
+                with transaction.atomic(using=router.db_for_write(HourlyCount)):
+                    HourlyCount.objects.create(component_id=component.pk, hour=hour, what=what, count=number)
+            except IntegrityError:  # somebody was first
+                row.update(count=F("count") + number)
+    except DatabaseError:
+        logger.exception("%d %s could not be counted.", number, what.value)
