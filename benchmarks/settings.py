@@ -1,4 +1,8 @@
-"""How is the site set up that is measured? As ``startproject`` does it, with Redis for a cache."""
+"""How is the site set up that is measured? As ``startproject`` does it, with Redis for a cache.
+
+``BENCHMARK_SET_UP`` names one of ``SET_UPS``: whether our middleware stands first in the list, and which cache knows
+the messages.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,9 @@ import os
 from pathlib import Path
 
 FOLDER = Path(os.environ["BENCHMARK_FOLDER"])
+SET_UPS = {"redis": (False, "default"), "redis-first": (True, "default"), "host": (True, "host")}
+SET_UP = os.environ.get("BENCHMARK_SET_UP", "redis")
+FIRST, CACHE = SET_UPS[SET_UP]
 
 SECRET_KEY = "only-for-benchmarks-0123456789-0123456789-0123456789"
 ALLOWED_HOSTS = ["127.0.0.1"]
@@ -22,6 +29,7 @@ INSTALLED_APPS = [
     "wechat_open",
 ]
 MIDDLEWARE = [
+    *(["wechat_open.middleware.CallbackMiddleware"] if FIRST else []),
     "django.middleware.security.SecurityMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -36,7 +44,9 @@ CACHES = {
         "BACKEND": "django_redis.cache.RedisCache",
         "LOCATION": os.environ.get("BENCHMARK_REDIS_URL", "redis://127.0.0.1:6379/11"),
         "OPTIONS": {"SOCKET_CONNECT_TIMEOUT": 1, "SOCKET_TIMEOUT": 1},
-    }
+        "KEY_PREFIX": SET_UP,  # each gets the same messages
+    },
+    "host": {"BACKEND": "wechat_open.host_cache.HostCache", "LOCATION": str(FOLDER / "cache")},
 }
 
 WECHAT_OPEN = {
@@ -47,5 +57,6 @@ WECHAT_OPEN = {
             "TOKEN": "default-platform-token-0001",
             "ENCODING_AES_KEY": "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG",
         }
-    }
+    },
+    "CACHE": CACHE,
 }

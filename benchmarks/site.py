@@ -1,7 +1,7 @@
 """Which callbacks are measured?
 
-Three for the same push, under the same middleware: an empty view; a minimal one as a person writes it with wechatpy,
-which checks neither for repeats nor whose account it is; and ours, with a handler that says the same.
+Three for the same push: an empty view; a minimal one as a person writes it with wechatpy, which checks neither for
+repeats nor whose account it is; and ours, with a handler that says the same.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def with_wechatpy(request: HttpRequest) -> HttpResponse:
 
 @on_message("text")
 def answer(message: Message) -> Text:
-    handled("ours", message.msg_id)
+    handled(settings.SET_UP, message.msg_id)
     return Text(f"you said {message.fields['Content']}")
 
 

@@ -78,6 +78,11 @@ CACHES = {
     if os.environ.get("REDIS_URL")
     else {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
 }
+if os.environ.get("HOST_CACHE"):  # a directory; said to the processes of a test that share it
+    CACHES["default"] = {
+        "BACKEND": "wechat_open.host_cache.HostCache",
+        "LOCATION": os.environ["HOST_CACHE"],
+    }
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # quick; no test is about passwords
 

@@ -3,7 +3,7 @@
 ::
 
     apps
-    urls    management   testing
+    urls    management   testing   middleware
     views   admin   tasks   checks            Django's doors: parse, delegate, answer
     ----------------------------------------
     inbox   messaging   health                what a push or a message does; what is wrong
@@ -16,7 +16,7 @@
     endpoints   models   signals              WeChat's endpoints; rows; what other apps may listen to
     doorbell   schedule                       how workers are woken: at once, and by the clock
     fields                                    columns that hold sealed text
-    sealing   shared_cache                    how it is sealed; how the cache is asked that may be down
+    sealing   shared_cache   host_cache       how it is sealed; how the cache is asked that may be down; one for a host
     conf    clock                             the settings; the database's time
     ----------------------------------------
     client   simulator                        one HTTP call; a WeChat that fits in one process

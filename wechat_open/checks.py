@@ -239,7 +239,8 @@ def cache_is_shared(**kwargs: object) -> Iterator[CheckMessage]:
         yield Warning(
             f"The cache that {_of('CACHE')} names lives in one process. Others will not see that a token was replaced, "
             "or that a message was handled already.",
-            hint="Use a cache that all processes share: django_redis.cache.RedisCache.",
+            hint="Use a cache that all processes share: django_redis.cache.RedisCache, or "
+            "wechat_open.host_cache.HostCache when all of them are on one host.",
             id="wechat_open.W003",
         )
 

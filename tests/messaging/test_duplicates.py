@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from django.core.cache.backends.locmem import LocMemCache
 from tests import failing_cache
 from tests.failing_cache import Failing
 from tests.messaging.followers import event, message
-from wechat_open import shared_cache
+from wechat_open import host_cache, shared_cache
 from wechat_open.messaging import Message, StillRunning, duplicates
 
 PLATFORM = "wx1111111111111111"
@@ -55,6 +56,16 @@ class Handling:
     def end(self) -> None:
         self.go_on.set()
         self.thread.join()
+
+
+@pytest.fixture(autouse=True, params=["the site's cache", "HostCache"])
+def _cache(request: pytest.FixtureRequest, settings: Any, tmp_path: Path) -> Iterator[None]:
+    if request.param == "HostCache":
+        settings.CACHES = {
+            "default": {"BACKEND": "wechat_open.host_cache.HostCache", "LOCATION": str(tmp_path / "cache")}
+        }
+    yield
+    host_cache.forget()
 
 
 @pytest.fixture

@@ -15,11 +15,12 @@ import logging
 import os
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-from django.db import close_old_connections, connections
+from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils import translation
 
 from ..exceptions import WeChatOpenError
@@ -69,6 +70,8 @@ class _Worker:
 
     def __init__(self) -> None:
         self._jobs: queue.SimpleQueue[_Job[Any]] = queue.SimpleQueue()
+        self._connections: Sequence[BaseDatabaseWrapper] = ()
+        """Those of this thread; most handlers use none."""
         threading.Thread(target=self._work, name="wechat-handler", daemon=True).start()
 
     def give(self, job: _Job[Any]) -> None:
@@ -77,13 +80,23 @@ class _Worker:
     def _work(self) -> None:
         while True:
             job = self._jobs.get()
+            _log_errors(self._close_old_connections)
             job.context.run(_perform, job)
+            _log_errors(self._find_connections)
+            _log_errors(self._close_old_connections)
             done = job.done
             del job  # or its message would be kept until the next one comes
             with _lock:
                 _idle.append(self)
             # Last of all: two threads that want to run at the same moment cost each other more than the work does.
             done.release()
+
+    def _close_old_connections(self) -> None:
+        for connection in self._connections:
+            connection.close_if_unusable_or_obsolete()
+
+    def _find_connections(self) -> None:
+        self._connections = connections.all(initialized_only=True)
 
 
 _lock = threading.Lock()
@@ -154,14 +167,12 @@ def _perform(job: _Job[Any]) -> None:
             translation.deactivate_all()
         else:
             translation.activate(job.language)
-        close_old_connections()
         job.result = job.work()
     except BaseException as error:  # noqa: BLE001 - whoever waits for the job raises it
         job.error = error
     late = job.late
     if not job.decided.acquire(blocking=False) and late is not None:
         _log_errors(lambda: late(job.result, job.error))
-    _log_errors(close_old_connections)
 
 
 def _log_errors(work: Callable[[], object]) -> None:
