@@ -18,6 +18,7 @@ from tests import database_url
 from tests.services import SERVICES
 from tests.stage import account, grant, later, platform, wechat  # noqa: F401 - fixtures
 from wechat_open import messaging, shared_cache
+from wechat_open.health import reach
 from wechat_open.messaging import handlers
 
 # Only `tox -e browser` has playwright; a test that is not even collected there would be missed at once.
@@ -38,6 +39,7 @@ def _empty_cache() -> Iterator[None]:
     """No token, lock, counter or failure of one test is seen by the next, and no message taken for a repeat."""
     cache.clear()
     shared_cache._failed_at.clear()
+    reach.forget()
     messaging.forget()
     yield
     cache.clear()

@@ -117,6 +117,8 @@ RED: list[tuple[str, Any]] = [
     ("E023", {"RENEWALS_PER_SECOND": float("nan")}),
     ("E024", {"LINK_LIFE": 1}),
     ("E024", {"LINK_LIFE": timedelta(days=1)}),
+    ("E032", {"JOURNAL_LIFE": 3600}),
+    ("E032", {"JOURNAL_LIFE": "a year"}),
     ("E025", {"PUSH_WINDOW": 0}),
     ("E026", {"BRAKE_ACCOUNTS": 0}),
     ("E027", {"BRAKE_SHARE": 5}),
@@ -129,6 +131,7 @@ RED: list[tuple[str, Any]] = [
     ("E031", {"REPLY_WITHIN": 5}),
     ("E031", {"REPLY_WITHIN": "4"}),
     ("E031", {"REPLY_WITHIN": None}),
+    ("E033", {"SHOW_AVATARS": "yes"}),
     ("W001", {"COMPONENTS": {"main": PLATFORM}}),
     ("W002", platform(TOKEN="short")),
     ("W002", platform(TOKEN="wx" * 16)),
@@ -148,6 +151,7 @@ GREEN: list[Any] = [
     alias("second_platform-2"),
     platform(PREVIOUS_KEYS=[{"TOKEN": STRONG, "ENCODING_AES_KEY": AES_KEY}]),
     platform(PREVIOUS_KEYS=()),
+    {"CACHE": "host"},
     {"API_BASE_URL": "https://api2.weixin.qq.com/"},
     {"SITE_URL": "https://platform.example.com/"},
     {"AFTER_AUTHORIZE": "admin:index"},
@@ -157,6 +161,7 @@ GREEN: list[Any] = [
     {"RENEWAL_THREADS": 1},
     {"RENEWALS_PER_SECOND": 0.5},
     {"LINK_LIFE": 600},
+    {"JOURNAL_LIFE": 90 * 24 * 60 * 60},
     {"PUSH_WINDOW": 60},
     {"REPLY_WITHIN": 0},
     {"REPLY_WITHIN": 4.9},
@@ -179,6 +184,7 @@ def site(settings: Any) -> Any:
         "shared": {"BACKEND": "django.core.cache.backends.filebased.FileBasedCache", "LOCATION": "/nowhere"},
         "local": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
         "dummy": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"},
+        "host": {"BACKEND": "wechat_open.host_cache.HostCache", "LOCATION": "/nowhere"},
     }
     settings.CELERY_BEAT_SCHEDULE = BEAT_SCHEDULE
     settings.WECHAT_OPEN = SOUND

@@ -20,7 +20,7 @@ from django.conf import settings as site
 from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.core.management.base import CommandError
-from django.db import OperationalError
+from django.db import OperationalError, connection
 from django.utils import timezone
 from django.utils.translation import override
 
@@ -41,7 +41,8 @@ def ago(**time: float) -> datetime:
 def make_component(appid: str) -> Component:
     """A platform in good order."""
     now = timezone.now()
-    row = Component(appid=appid, heartbeat_at=now, swept_at=now, sweep_due_at=now + timedelta(hours=1))
+    row = Component(appid=appid, heartbeat_at=now, beat_at=now, last_push_at=now)
+    row.swept_at, row.sweep_due_at = now, now + timedelta(hours=1)
     row.access_token = row.seal("access_token", "component-token")
     row.access_token_obtained_at, row.access_token_expires_at = now, now + timedelta(hours=2)
     row.next_action_at = now + timedelta(hours=1)
@@ -139,7 +140,8 @@ def test_status__of_platforms_in_order_is_0(component: Component, tea: Authorize
     assert f"default ({DEFAULT}): in order" in result.out
     assert f"second ({SECOND}): in order" in result.out
     assert "  accounts: authorized 1, unauthorized 0, needs re-authorization 0" in result.out
-    assert "  component token: valid for 1 hour, 59 minutes" in result.out
+    assert "  ✓ component_token: The component access token is valid for another 1 hour, 59 minutes." in result.out
+    assert "✗" not in result.out
 
 
 def test_status__of_a_platform_with_a_problem_is_1_and_names_it(component: Component) -> None:
@@ -147,17 +149,49 @@ def test_status__of_a_platform_with_a_problem_is_1_and_names_it(component: Compo
     Component.objects.update(heartbeat_at=ago(hours=1), last_error="WeChat answered 61004", failures=2)
     result = Result("status", "--component", "default")
     assert result.code == 1
-    assert f"default ({DEFAULT}): needs attention" in result.out
-    assert "  newest ticket: never" in result.out
-    assert "  last dispatch: 1 hour ago" in result.out
-    assert "  last error: WeChat answered 61004" in result.out
-    assert "  ! No verify ticket for a while." in result.out
-    assert "  ! Nobody looks for due tokens." in result.out
+    assert f"default ({DEFAULT}): needs somebody now" in result.out
+    assert "  ✗ ticket_age: WeChat has pushed no verify ticket yet" in result.out
+    assert "      Enter the authorization event URL (授权事件接收URL)" in result.out
+    assert "  ✗ dispatcher: Nobody has looked for due tokens for 1 hour." in result.out
     assert SECOND not in result.out
 
 
+def test_status__puts_the_worst_first(component: Component) -> None:
+    Component.objects.update(beat_at=ago(minutes=3), heartbeat_at=ago(hours=1))
+    lines = [line.strip() for line in Result("status", "--component", "default").out.splitlines()]
+    signs = [line[0] for line in lines if line[0] in "✗!✓"]
+    assert signs == sorted(signs, key="✗!✓".index)
+    assert set(signs) == set("✗!✓")
+
+
+def test_status__of_an_amber_platform_is_1_too(component: Component) -> None:
+    Component.objects.update(beat_at=ago(minutes=3))
+    result = Result("status", "--component", "default")
+    assert result.code == 1
+    assert f"default ({DEFAULT}): needs attention" in result.out
+    assert "  ! beat: Nothing has been heard of beat" not in result.out
+    assert "  ! beat: Beat has not rung for 3 minutes, but a worker lives" in result.out
+
+
+def test_status__without_a_database_says_so(component: Component) -> None:
+    def down(*_: Any) -> Any:
+        raise OperationalError("no connection")
+
+    with connection.execute_wrapper(down):
+        result = Result("status")
+    assert result.code == 1
+    assert "  ✗ database: The database does not answer" in result.out
+
+
+def test_status__without_a_platform_says_so(db: None, settings: Any) -> None:
+    settings.WECHAT_OPEN = {}
+    result = Result("status", "--skip-checks")
+    assert result.code == 1
+    assert "  ✗ settings: The settings have 1 error" in result.out
+
+
 def test_status__of_one_platform_is_not_spoilt_by_another(component: Component) -> None:
-    Component.objects.filter(appid=SECOND).update(swept_at=None)
+    Component.objects.filter(appid=SECOND).update(swept_at=ago(hours=3))
     assert Result("status", "--component", "default").code == 0
     assert Result("status", "--component", "second").code == 1
     assert Result("status").code == 1

@@ -1,162 +1,755 @@
-"""Does the report say what is wrong, and nothing that is secret?"""
+"""Does each check turn red when something breaks, and green when it is mended? And nothing that is secret is told?"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from celery import Celery
+from django.db import OperationalError, connection
+from django.test import override_settings
+from django.utils import translation
 
+from tests import failing_cache
+from tests.celery_app import app
+from tests.failing_cache import Failing
 from tests.stage import OFFICIAL, deliver
-from wechat_open import clock, component, health, tokens
+from wechat_open import authorization, census, clock, component, health, inbox, tokens
 from wechat_open.component import Platform
-from wechat_open.models import Authorizer, Component, Push
+from wechat_open.health import AMBER, GREEN, RED, Finding, Level, reach
+from wechat_open.health.checks import CHECKS
+from wechat_open.health.site import CODES
+from wechat_open.management import rotation
+from wechat_open.models import Authorizer, Component, HourlyCount, Push
 from wechat_open.simulator import Simulator
 
-Later = Callable[[timedelta], None]
+REFRESH = "/cgi-bin/component/api_authorizer_token"
+
+
+class Scene:
+    """A platform in good order, and the time that passes for it and for WeChat alike."""
+
+    def __init__(self, wechat: Simulator, platform: Platform, settings: Any, move: Callable[[timedelta], None]) -> None:
+        self.wechat = wechat
+        self.platform = platform
+        self.settings = settings
+        self.broken = ExitStack()
+        self._move = move
+
+    def later(self, **time: float) -> None:
+        self._move(timedelta(**time))
+        self.wechat.engine.clock.advance(timedelta(**time).total_seconds())
+
+    def configure(self, **changes: Any) -> None:
+        self.settings.WECHAT_OPEN = {**self.settings.WECHAT_OPEN, **changes}
+
+    def accounts(self, number: int) -> None:
+        """More of them, with nothing to do for hours."""
+        far = clock.now() + timedelta(hours=9)
+        rows = [Authorizer(component=self.platform.row, appid=f"wxmore{place}") for place in range(number)]
+        Authorizer.objects.bulk_create(rows)
+        Authorizer.objects.filter(appid__startswith="wxmore").update(next_action_at=far, access_token_expires_at=far)
+
+    def pushes(self, number: int) -> None:
+        """That nobody has processed."""
+        row = self.platform.row
+        now = clock.read()
+        at = Component.objects.annotate(now=now).get(pk=row.pk).now  # type: ignore[attr-defined]
+        Push.objects.bulk_create(
+            Push(component=row, digest=f"d{place}", info_type="unauthorized", created_at=at, received_at=at)
+            for place in range(number)
+        )
+
+    def found(self, code: str) -> Finding:
+        reach.forget()
+        (found,) = (found for found in health.examine(component.platform()) if found.code == code)
+        return found
 
 
 @pytest.fixture
-def healthy(platform: Platform, account: Authorizer) -> None:
-    """A platform with all that it needs."""
-    tokens.component_token(platform)
-    Component.objects.update(heartbeat_at=clock.now(), swept_at=clock.now())
+def scene(
+    wechat: Simulator, platform: Platform, account: Authorizer, settings: Any, later: Callable[[timedelta], None]
+) -> Iterator[Scene]:
+    tokens.run_due(platform)
+    tokens.sweep(platform)
+    census.rung(platform)
+    settings.WECHAT_OPEN = {**settings.WECHAT_OPEN, "TIMEOUT": (1, 2)}
+    scene = Scene(wechat, platform, settings, later)
+    with scene.broken:
+        yield scene
 
 
-def only() -> dict[str, Any]:
-    report: dict[str, Any] = health.report()["components"][0]
-    return report
+@dataclass(frozen=True)
+class Trouble:
+    """Something that happens, how bad that is, and what mends it."""
+
+    code: str
+    level: Level
+    happens: Callable[[Scene], object]
+    mends: Callable[[Scene], object]
+
+    def __str__(self) -> str:
+        return f"{self.code}-{self.level}-{self.happens.__name__}"
 
 
-def problems() -> list[str]:
-    return list(only()["problems"])
+TROUBLES: list[Trouble] = []
 
 
-def test_healthy__has_no_problem(healthy: None) -> None:
+def trouble(code: str, level: Level, mends: Callable[[Scene], object]) -> Callable[[Any], Any]:
+    def add(happens: Callable[[Scene], object]) -> Callable[[Scene], object]:
+        TROUBLES.append(Trouble(code, level, happens, mends))
+        return happens
+
+    return add
+
+
+# -- what mends --------------------------------------------------------------------------------------------------------
+
+
+def ticket_comes(scene: Scene) -> None:
+    deliver(scene.platform, scene.wechat.engine.new_ticket())
+
+
+def worker_comes(scene: Scene) -> None:
+    tokens.run_due(scene.platform)
+
+
+def beat_rings(scene: Scene) -> None:
+    census.rung(scene.platform)
+
+
+def sweeps(scene: Scene) -> None:
+    tokens.sweep(scene.platform)
+
+
+def hour_passes(scene: Scene) -> None:
+    scene.later(minutes=61)
+
+
+def undone(scene: Scene) -> None:
+    scene.broken.close()
+
+
+# -- tickets and the platform's own token ------------------------------------------------------------------------------
+
+
+@trouble("ticket_age", AMBER, ticket_comes)
+def no_ticket_for_26_minutes(scene: Scene) -> None:
+    scene.later(minutes=26)
+
+
+@trouble("ticket_age", RED, ticket_comes)
+def no_ticket_for_6_hours(scene: Scene) -> None:
+    scene.later(hours=6, minutes=1)
+
+
+@trouble("ticket_age", RED, ticket_comes)
+def never_a_ticket(scene: Scene) -> None:
+    scene.platform.row.tickets.all().delete()
+
+
+@trouble("push_service", AMBER, ticket_comes)
+def nobody_has_asked_for_tickets(scene: Scene) -> None:
+    scene.later(minutes=31)
+
+
+@trouble("push_service", AMBER, ticket_comes)
+def wechat_was_asked_and_has_a_moment_to_push(scene: Scene) -> None:
+    scene.later(minutes=31)
+    tokens.ensure_tickets(scene.platform)
+
+
+@trouble("push_service", RED, ticket_comes)
+def wechat_was_asked_and_pushes_nothing(scene: Scene) -> None:
+    scene.later(minutes=46)
+    tokens.ensure_tickets(scene.platform)
+
+
+@trouble("component_token", AMBER, worker_comes)
+def component_token_ends_in_19_minutes(scene: Scene) -> None:
+    scene.later(minutes=101)
+
+
+@trouble("component_token", RED, worker_comes)
+def component_token_ends_in_4_minutes(scene: Scene) -> None:
+    scene.later(minutes=116)
+
+
+@trouble("component_token", RED, worker_comes)
+def component_token_has_ended(scene: Scene) -> None:
+    scene.later(minutes=121)
+
+
+@trouble("paused", AMBER, lambda scene: scene.later(minutes=16))
+def quota_is_used_up(scene: Scene) -> None:
+    scene.wechat.faults.add(REFRESH, "errcode", 45009)
+    Authorizer.objects.update(next_action_at=clock.now())
+    tokens.run_due(scene.platform)
+
+
+@trouble("paused", RED, lambda scene: scene.later(minutes=2))
+def address_is_not_on_the_whitelist(scene: Scene) -> None:
+    scene.wechat.faults.add(REFRESH, "errcode", 61004)
+    Authorizer.objects.update(next_action_at=clock.now())
+    tokens.run_due(scene.platform)
+
+
+def hours_pass(scene: Scene) -> None:
+    for row in HourlyCount.objects.filter(what=HourlyCount.What.FORCED):
+        HourlyCount.objects.filter(pk=row.pk).update(hour=row.hour - timedelta(hours=2))
+
+
+@trouble("forced_renewals", AMBER, hours_pass)
+def wechat_refused_the_component_token_3_times(scene: Scene) -> None:
+    for _ in range(3):
+        scene.later(seconds=61)
+        assert tokens.ComponentKeeper(scene.platform).invalidate(tokens.component_token(scene.platform))
+
+
+@trouble("forced_renewals", RED, hours_pass)
+def another_system_takes_the_component_token(scene: Scene) -> None:
+    for _ in range(20):
+        tokens.ComponentKeeper(scene.platform).invalidate(tokens.component_token(scene.platform))
+        Component.objects.update(forced_at=clock.now() - timedelta(minutes=1))
+
+
+def wechats_clock_is_right_again(scene: Scene) -> None:
+    scene.wechat.engine.clock._ahead = 0
+    tokens.ComponentKeeper(scene.platform).renew_now()
+
+
+@trouble("clock_skew", AMBER, wechats_clock_is_right_again)
+def wechats_clock_is_40_seconds_ahead(scene: Scene) -> None:
+    scene.wechat.engine.clock.advance(40)
+    tokens.ComponentKeeper(scene.platform).renew_now()
+
+
+@trouble("clock_skew", RED, wechats_clock_is_right_again)
+def wechats_clock_is_130_seconds_ahead(scene: Scene) -> None:
+    scene.wechat.engine.clock.advance(130)
+    tokens.ComponentKeeper(scene.platform).renew_now()
+
+
+# -- beat and workers --------------------------------------------------------------------------------------------------
+
+
+@trouble("dispatcher", AMBER, worker_comes)
+def nobody_dispatches_for_31_seconds(scene: Scene) -> None:
+    scene.later(seconds=31)
+
+
+@trouble("dispatcher", RED, worker_comes)
+def nobody_dispatches_for_121_seconds(scene: Scene) -> None:
+    scene.later(seconds=121)
+
+
+@trouble("dispatcher", RED, worker_comes)
+def nobody_has_ever_dispatched(scene: Scene) -> None:
+    Component.objects.update(heartbeat_at=None, created_at=clock.now() - timedelta(minutes=3))
+
+
+@trouble("beat", AMBER, beat_rings)
+def beat_is_silent_for_151_seconds(scene: Scene) -> None:
+    scene.later(seconds=151)
+
+
+@trouble("beat", RED, beat_rings)
+def beat_is_silent_for_5_minutes(scene: Scene) -> None:
+    scene.later(seconds=301)
+
+
+@trouble("beat", RED, beat_rings)
+def beat_has_never_rung(scene: Scene) -> None:
+    Component.objects.update(beat_at=None, created_at=clock.now() - timedelta(minutes=6))
+
+
+# -- accounts ----------------------------------------------------------------------------------------------------------
+
+
+@trouble("overdue", AMBER, worker_comes)
+def one_of_200_accounts_is_overdue(scene: Scene) -> None:
+    scene.accounts(200)
+    scene.later(hours=1, minutes=36)
+    Authorizer.objects.filter(appid=OFFICIAL).update(next_action_at=clock.now() - timedelta(minutes=6))
+
+
+@trouble("overdue", RED, worker_comes)
+def every_account_is_overdue(scene: Scene) -> None:
+    scene.later(hours=1, minutes=42)
+
+
+@trouble("overdue", RED, worker_comes)
+def one_of_200_accounts_is_overdue_for_21_minutes(scene: Scene) -> None:
+    scene.accounts(200)
+    Authorizer.objects.filter(appid=OFFICIAL).update(next_action_at=clock.now() - timedelta(minutes=21))
+
+
+@trouble("expired_tokens", AMBER, worker_comes)
+def one_of_200_tokens_has_expired(scene: Scene) -> None:
+    scene.accounts(200)
+    scene.later(hours=2, minutes=1)
+
+
+@trouble("expired_tokens", RED, worker_comes)
+def every_token_has_expired(scene: Scene) -> None:
+    scene.later(hours=2, minutes=1)
+
+
+@trouble("needs_reauthorization", AMBER, hour_passes)
+def an_account_needs_its_owner(scene: Scene) -> None:
+    Authorizer.objects.update(state=Authorizer.State.NEEDS_REAUTHORIZATION, needs_announcing=True, announcement=7)
+    authorization.announce_all(scene.platform)
+
+
+def brake_holds(scene: Scene) -> None:
+    """WeChat's list lacks an account, and one is many here."""
+    scene.configure(BRAKE_ACCOUNTS=1, BRAKE_SHARE=0)
+    scene.wechat.engine.unauthorize(OFFICIAL)
+    scene.later(minutes=1)
+    tokens.sweep(scene.platform)
+
+
+trouble("brake", RED, hour_passes)(brake_holds)
+trouble("needs_reauthorization", RED, hour_passes)(brake_holds)
+
+
+# -- pushes, the sweep, keys -------------------------------------------------------------------------------------------
+
+
+@trouble("inbox", AMBER, lambda scene: inbox.process_due())
+def a_push_waits_for_more_than_a_minute(scene: Scene) -> None:
+    deliver(scene.platform, scene.wechat.engine.unauthorize(OFFICIAL))
+    scene.later(seconds=61)
+
+
+@trouble("inbox", RED, lambda scene: Push.objects.update(state=Push.State.DONE))
+def fifty_pushes_wait(scene: Scene) -> None:
+    scene.pushes(50)
+    scene.later(seconds=61)
+
+
+@trouble("sweep", AMBER, sweeps)
+def not_swept_for_2_hours(scene: Scene) -> None:
+    scene.later(hours=2, minutes=1)
+
+
+@trouble("sweep", RED, sweeps)
+def not_swept_for_6_hours(scene: Scene) -> None:
+    scene.later(hours=6, minutes=1)
+
+
+@trouble("sweep", RED, sweeps)
+def never_swept_for_6_hours(scene: Scene) -> None:
+    Component.objects.update(swept_at=None)
+    scene.later(hours=6, minutes=1)
+
+
+def account_that_nobody_told_of(scene: Scene) -> None:
+    scene.wechat.engine.add_account("Tea House", "official", appid="wxtea")
+    scene.wechat.engine.authorize("wxtea")
+    tokens.sweep(scene.platform)
+
+
+@trouble("sweep_repairs", AMBER, sweeps)
+def new_platform_takes_in_its_accounts(scene: Scene) -> None:
+    account_that_nobody_told_of(scene)
+
+
+@trouble("sweep_repairs", AMBER, sweeps)
+def sweep_repaired_one_of_200(scene: Scene) -> None:
+    Component.objects.update(created_at=clock.now() - timedelta(days=9))
+    scene.accounts(200)
+    account_that_nobody_told_of(scene)
+
+
+@trouble("sweep_repairs", RED, sweeps)
+def sweep_repaired_one_of_two(scene: Scene) -> None:
+    Component.objects.update(created_at=clock.now() - timedelta(days=9))
+    account_that_nobody_told_of(scene)
+
+
+def keys_are_rotated(scene: Scene) -> None:
+    rotation.rotate()
+    scene.later(minutes=61)
+    census.take(scene.platform.row)
+
+
+@trouble("old_keys", AMBER, keys_are_rotated)
+def a_new_key_is_configured(scene: Scene) -> None:
+    scene.configure(ENCRYPTION_KEYS=["A" * 43])
+    census.take(scene.platform.row)
+
+
+@trouble("old_keys", RED, keys_are_rotated)
+def rotation_is_forgotten_for_a_day(scene: Scene) -> None:
+    a_new_key_is_configured(scene)
+    scene.later(hours=24, minutes=1)
+    census.take(scene.platform.row)
+
+
+# -- the site ----------------------------------------------------------------------------------------------------------
+
+
+@trouble("database", RED, undone)
+def database_is_down(scene: Scene) -> None:
+    def down(*_: Any) -> Any:
+        raise OperationalError("no connection")
+
+    scene.broken.enter_context(connection.execute_wrapper(down))
+
+
+@trouble("cache", AMBER, undone)
+def cache_is_down(scene: Scene) -> None:
+    scene.broken.callback(setattr, Failing, "down", Failing.down)
+    scene.broken.enter_context(override_settings(CACHES=failing_cache.CACHES))
+    Failing.down = True
+
+
+@trouble("broker", RED, undone)
+def broker_is_down(scene: Scene) -> None:
+    Celery("dead", broker="amqp://guest:canary-password@127.0.0.1:1//").set_current()
+    scene.broken.callback(app.set_current)
+
+
+@trouble("settings", RED, lambda scene: scene.configure(TIMEOUT=(1, 2)))
+def a_setting_is_wrong(scene: Scene) -> None:
+    scene.configure(TIMEOUT="soon")
+
+
+# -- the checks --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("trouble", TROUBLES, ids=str)
+def test_trouble__is_seen_and_is_over_when_it_is_mended(scene: Scene, trouble: Trouble) -> None:
+    assert scene.found(trouble.code).level is GREEN
+
+    trouble.happens(scene)
+    found = scene.found(trouble.code)
+    assert found.level is trouble.level, found
+    assert found.remedy
+
+    trouble.mends(scene)
+    assert scene.found(trouble.code).level is GREEN, scene.found(trouble.code)
+
+
+def test_every_check__has_something_that_turns_it_amber_or_red(scene: Scene) -> None:
+    codes = {found.code for found in health.examine(scene.platform)}
+
+    assert codes == {trouble.code for trouble in TROUBLES}
+    assert codes == {check.__name__ for check in CHECKS} | set(CODES)
+
+
+def test_everything_in_order__is_green(scene: Scene) -> None:
+    findings = health.examine(scene.platform)
+
+    assert {found.level for found in findings} == {GREEN}, [found for found in findings if found.level is not GREEN]
+    assert not any(found.remedy for found in findings)
+
+
+def test_new_platform__says_what_is_to_be_done(db: None) -> None:
+    findings = {found.code: found for found in health.examine(component.platform("second"))}
+
+    assert {code for code, found in findings.items() if found.level is RED} == {"ticket_age", "component_token"}
+    assert "授权事件接收URL" in findings["ticket_age"].remedy
+    assert findings["component_token"].remedy == "It takes a verify ticket: see there."
+    assert findings["beat"].said == "Beat has had no time to ring yet."
+
+
+def test_new_platform_after_a_while__has_been_left_alone_for_too_long(db: None, later: Any) -> None:
+    health.examine(component.platform("second"))
+    later(timedelta(minutes=6))
+    findings = health.examine(component.platform("second"))
+
+    assert {found.code for found in findings if found.level is RED} >= {"dispatcher", "beat"}
+
+
+def test_first_ticket__gives_workers_the_time_to_fetch_a_token(scene: Scene) -> None:
+    scene.platform.row.tickets.all().delete()
+    Component.objects.update(access_token="", access_token_obtained_at=None, access_token_expires_at=None)
+    assert scene.found("component_token").level is RED
+
+    ticket_comes(scene)
+    assert scene.found("component_token").level is GREEN
+    scene.later(seconds=31)
+    assert scene.found("component_token").level is RED
+
+
+def test_worst__is_red_before_amber_before_green() -> None:
+    assert health.worst([]) is GREEN
+    assert health.worst([GREEN, AMBER]) is AMBER
+    assert health.worst([AMBER, RED, GREEN]) is RED
+
+
+# -- what the sentences say --------------------------------------------------------------------------------------------
+
+
+class TestSentences:
+    def test_numbers__are_exact(self, scene: Scene) -> None:
+        scene.accounts(200)
+        scene.later(hours=2, minutes=1)
+
+        assert "The token of 1 account of 201 has expired" in scene.found("expired_tokens").said
+        assert "2 hours, 1 minute" in scene.found("ticket_age").said
+
+    def test_dead_beat_beside_a_living_worker__is_told_apart(self, scene: Scene) -> None:
+        scene.later(minutes=11)
+        ticket_comes(scene)
+        worker_comes(scene)  # the ticket rang for it
+
+        assert "a worker lives: it looked for due tokens 0 seconds ago" in scene.found("beat").said
+        scene.later(seconds=130)
+        assert scene.found("beat").level is RED
+        assert "A worker lives, but beat does not ring" in scene.found("dispatcher").said
+
+    def test_dead_worker__is_told_by_a_ticket_that_it_did_not_hear(self, scene: Scene) -> None:
+        scene.later(minutes=11)
+        assert "No worker runs, or beat does not ring" in scene.found("dispatcher").said
+
+        ticket_comes(scene)
+        scene.later(minutes=1)
+        assert "no worker runs" in scene.found("dispatcher").said
+        assert "a worker lives" not in scene.found("beat").said
+
+    def test_worker_that_does_other_tasks_only__is_told_too(self, scene: Scene) -> None:
+        scene.later(minutes=3)
+        beat_rings(scene)
+
+        assert "does not reach it" in scene.found("dispatcher").said
+
+    def test_pushing__says_what_wechat_said(self, scene: Scene) -> None:
+        wechat_was_asked_and_pushes_nothing(scene)
+
+        row = Component.objects.get(pk=scene.platform.row.pk)
+        assert row.push_said
+        assert row.push_said in scene.found("push_service").said
+
+    def test_refused_pushing__says_why(self, scene: Scene) -> None:
+        scene.later(minutes=46)
+        scene.wechat.faults.add("/cgi-bin/component/api_start_push_ticket", "errcode", 61004)
+        with pytest.raises(Exception, match="61004"):
+            tokens.start_push(scene.platform)
+
+        assert "61004" in scene.found("push_service").said
+
+    def test_clock_of_this_host__is_compared_too(self, scene: Scene, later: Callable[[timedelta], None]) -> None:
+        later(timedelta(seconds=40))  # the database's clock, and not WeChat's
+        tokens.ComponentKeeper(scene.platform).renew_now()
+
+        found = scene.found("clock_skew")
+        assert found.level is AMBER
+        assert found.value == pytest.approx(-40, abs=2)
+        assert "database's differ by" in found.said
+
+    def test_account_that_was_lost_long_ago__is_no_news(self, scene: Scene) -> None:
+        an_account_needs_its_owner(scene)
+        hour_passes(scene)
+
+        found = scene.found("needs_reauthorization")
+        assert (found.level, found.value) == (GREEN, 1)
+        assert "1 account needs its owner" in found.said
+
+    def test_pause__says_what_wechat_said_in_the_readers_language(self, scene: Scene) -> None:
+        address_is_not_on_the_whitelist(scene)
+
+        with translation.override("zh-hans"):
+            assert "61004 调用接口的 IP 不在" in scene.found("paused").said
+
+    def test_no_sentence__holds_a_placeholder_that_was_not_filled(self, scene: Scene) -> None:
+        scene.later(hours=12)
+
+        for found in health.examine(scene.platform):
+            assert "%(" not in found.said + found.remedy
+
+    def test_broken_settings__name_the_setting_and_what_to_do(self, scene: Scene) -> None:
+        a_setting_is_wrong(scene)
+
+        found = scene.found("settings")
+        assert "TIMEOUT" in found.said
+        assert found.value == 1
+
+
+class TestShortLives:
+    """The demo's tokens live twenty seconds."""
+
+    @pytest.fixture
+    def brief(self, scene: Scene) -> Scene:
+        now = clock.now()
+        Component.objects.update(
+            access_token_obtained_at=now,
+            access_token_expires_at=now + timedelta(seconds=20),
+            next_action_at=now + timedelta(seconds=15),
+        )
+        Authorizer.objects.update(
+            access_token_expires_at=now + timedelta(seconds=20), next_action_at=now + timedelta(seconds=15)
+        )
+        return scene
+
+    def test_token_in_its_last_seconds__is_in_order(self, brief: Scene) -> None:
+        brief.later(seconds=19)
+
+        assert brief.found("component_token").level is GREEN
+        assert brief.found("expired_tokens").level is GREEN
+
+    def test_token_that_nobody_renews__is_red_within_a_minute(self, brief: Scene) -> None:
+        brief.later(seconds=51)
+
+        assert brief.found("component_token").level is RED
+        assert brief.found("expired_tokens").level is RED
+
+
+# -- servers that hang -------------------------------------------------------------------------------------------------
+
+
+class TestReach:
+    @pytest.fixture(autouse=True)
+    def _anew(self) -> Iterator[None]:
+        reach.forget()
+        yield
+        reach.forget()
+
+    def test_server_that_hangs__is_waited_for_once_and_not_asked_again(self) -> None:
+        asked = []
+
+        def hang() -> None:
+            asked.append(1)
+            time.sleep(3)
+
+        started = time.monotonic()
+        assert reach.trouble("x", hang) == reach.SILENCE
+        assert reach.trouble("x", hang) == reach.SILENCE
+        assert time.monotonic() - started < 2.9
+        assert asked == [1]
+
+    def test_answer__holds_for_some_seconds(self) -> None:
+        asked: list[int] = []
+
+        assert not reach.trouble("x", lambda: asked.append(1))
+        assert not reach.trouble("x", lambda: asked.append(1))
+        assert asked == [1]
+
+    def test_trouble__is_named_without_an_address(self) -> None:
+        def fail() -> None:
+            raise ConnectionError("redis://:canary-password@10.0.0.1")
+
+        assert reach.trouble("x", fail) == "ConnectionError"
+
+
+def test_site_without_celery__needs_no_broker(scene: Scene) -> None:
+    Celery("default").set_current()
+    scene.broken.callback(app.set_current)
+
+    assert scene.found("broker").level is GREEN
+    assert "wechat_open run" in scene.found("broker").said
+
+
+# -- the report --------------------------------------------------------------------------------------------------------
+
+
+def test_report__holds_findings_and_facts(scene: Scene) -> None:
     report = health.report()
 
-    assert report["ok"]
-    facts = report["components"][0]
-    assert (facts["alias"], facts["problems"], facts["last_error"]) == ("default", [], "")
+    assert (report["ok"], report["level"], report["problems"]) == (True, "green", [])
+    (facts,) = report["components"]
+    assert (facts["alias"], facts["level"], facts["problems"], facts["last_error"]) == ("default", "green", [], "")
     assert facts["accounts"] == {"authorized": 1, "unauthorized": 0, "needs_reauthorization": 0}
     assert 7000 < facts["component_token_expires_in"] <= 7200
     assert 0 <= facts["ticket_age_seconds"] < 60
-    assert facts["last_push_at"]
+    assert set(facts["checks"][0]) == {"code", "level", "value", "said", "remedy"}
 
 
-def test_new_platform__has_everything_to_do(db: None) -> None:
+def test_amber__is_still_ok(scene: Scene) -> None:
+    reach.forget()
+    cache_is_down(scene)
+    report = health.report()
+
+    assert (report["ok"], report["level"]) == (True, "amber")
+
+
+def test_one_bad_platform__spoils_the_whole_report(scene: Scene) -> None:
+    good = scene.settings.WECHAT_OPEN["COMPONENTS"]["default"]
+    scene.configure(COMPONENTS={"default": good, "second": {**good, "APPID": "wxsecond"}})
     report = health.report()
 
     assert not report["ok"]
-    assert [facts["alias"] for facts in report["components"]] == ["default", "second"]
-    assert report["components"][1]["problems"] == [
-        "ticket_late",
-        "no_component_token",
-        "nobody_dispatches",
-        "never_swept",
-    ]
+    assert [facts["level"] for facts in report["components"]] == ["green", "red"]
 
 
-def test_one_bad_platform__spoils_the_whole_report(healthy: None, settings: Any) -> None:
-    good = settings.WECHAT_OPEN["COMPONENTS"]["default"]
-    settings.WECHAT_OPEN = {
-        **settings.WECHAT_OPEN,
-        "COMPONENTS": {"default": good, "second": {**good, "APPID": "wxsecond"}},
-    }
+def test_platform_with_unusable_settings__is_a_finding(scene: Scene) -> None:
+    good = scene.settings.WECHAT_OPEN["COMPONENTS"]["default"]
+    scene.configure(COMPONENTS={"default": good, "second": {**good, "APPSECRET": ""}})
+    good, bad = health.report()["components"]
+
+    assert good["ticket_age_seconds"] is not None
+    assert (bad["level"], bad["problems"]) == ("red", ["settings"])
+    assert "APPSECRET" in bad["checks"][-1]["said"]
+
+
+@pytest.mark.parametrize("given", [{}, {"COMPONENTS": []}, ["COMPONENTS"]])
+def test_no_platform__is_an_error_of_the_settings(db: None, settings: Any, given: Any) -> None:
+    settings.WECHAT_OPEN = given
     report = health.report()
 
-    assert not report["ok"]
-    assert [bool(facts["problems"]) for facts in report["components"]] == [False, True]
+    assert (report["ok"], report["problems"], report["components"]) == (False, ["settings"], [])
 
 
-def test_no_platform__is_no_problem(db: None, settings: Any) -> None:
-    settings.WECHAT_OPEN = {}
-    assert health.report() == {"ok": True, "components": []}
+def test_dead_database__leaves_the_rest_of_the_report(scene: Scene) -> None:
+    database_is_down(scene)
+    report = health.report()
+
+    assert (report["ok"], report["problems"]) == (False, ["database"])
+    assert report["components"][0]["problems"] == ["database"]
 
 
-@pytest.mark.parametrize(
-    ("after", "problem"),
-    [
-        (timedelta(minutes=26), "ticket_late"),
-        (timedelta(hours=2, minutes=1), "no_component_token"),
-        (timedelta(hours=2, minutes=1), "tokens_overdue"),
-        (timedelta(minutes=3), "nobody_dispatches"),
-        (timedelta(hours=2, minutes=1), "sweep_late"),
-    ],
-)
-def test_time_that_passes_without_work__is_a_problem(
-    healthy: None, later: Later, after: timedelta, problem: str
-) -> None:
-    assert problem not in problems()
-    later(after)
-    assert problem in problems()
+def test_clock_that_went_back__makes_no_negative_age(scene: Scene) -> None:
+    scene.platform.row.tickets.update(received_at=clock.now() + timedelta(hours=1))
+    assert scene.found("ticket_age").value == 0
 
 
-def test_account_that_needs_its_owner__is_a_problem(healthy: None) -> None:
-    Authorizer.objects.update(state=Authorizer.State.NEEDS_REAUTHORIZATION)
-
-    assert problems() == ["accounts_need_reauthorization"]
-    assert only()["accounts"]["needs_reauthorization"] == 1
-
-
-def test_cancelled_account__is_none(healthy: None, later: Later) -> None:
-    Authorizer.objects.update(state=Authorizer.State.UNAUTHORIZED, next_action_at=None)
-
-    assert problems() == []
-
-
-@pytest.mark.parametrize("state", [Push.State.RECEIVED, Push.State.FAILED])
-def test_push_that_waits__is_a_problem_after_a_while(
-    wechat: Simulator, platform: Platform, healthy: None, later: Later, state: str
-) -> None:
-    deliver(platform, wechat.engine.unauthorize(OFFICIAL))
-    Push.objects.update(state=state)
-    assert "pushes_waiting" not in problems()
-
-    later(timedelta(minutes=6))
-    assert "pushes_waiting" in problems()
-    assert only()["pushes_waiting"] == Push.objects.count()
-
-
-def test_pause__is_a_problem_until_it_ends(healthy: None, later: Later) -> None:
-    Component.objects.update(paused_until=clock.now() + timedelta(minutes=1), last_error="WeChat answered 61004")
-    assert problems() == ["renewals_paused"]
-    assert (only()["last_error"], bool(only()["paused_until"])) == ("WeChat answered 61004", True)
-
-    later(timedelta(seconds=61))
-    assert problems() == []
-    assert (only()["last_error"], only()["paused_until"]) == ("", None)
-
-
-def test_refused_account__is_counted(healthy: None) -> None:
-    Authorizer.objects.update(refused_since=clock.now())
-    assert only()["refused"] == 1
-
-
-def test_clock_that_went_back__makes_no_negative_age(healthy: None, platform: Platform) -> None:
-    platform.row.tickets.update(received_at=clock.now() + timedelta(hours=1))
-    assert only()["ticket_age_seconds"] == 0
-
-
-def test_report__is_json_without_a_secret(wechat: Simulator, platform: Platform, healthy: None) -> None:
+def test_report__is_json_without_a_secret(scene: Scene) -> None:
     text = json.dumps(health.report())
     account = Authorizer.objects.get()
     secrets = [
-        wechat.engine.ticket,
-        tokens.component_token(platform).reveal(),
+        scene.wechat.engine.ticket,
+        tokens.component_token(scene.platform).reveal(),
         account.reveal("access_token").reveal(),
         account.reveal("refresh_token").reveal(),
-        component.platform().endpoints.appsecret.reveal(),
+        scene.platform.endpoints.appsecret.reveal(),
     ]
 
     assert not any(secret in text for secret in secrets)
 
 
-def test_many_accounts__cost_no_more_queries(healthy: None, django_assert_max_num_queries: Any) -> None:
-    row = Component.objects.get()
-    Authorizer.objects.bulk_create(Authorizer(component=row, appid=f"wx{number}") for number in range(300))
+def test_many_accounts__cost_no_more_queries(scene: Scene, django_assert_num_queries: Any) -> None:
+    scene.accounts(300)
 
-    with django_assert_max_num_queries(10):
-        health.report()
+    with django_assert_num_queries(4):  # three, and one to see whether the database answers
+        health.examine(component.platform())
+
+
+def test_very_many_accounts__are_judged_alike(
+    scene: Scene, django_assert_num_queries: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the numbers of the census, and from the beginnings of indexes."""
+    scene.accounts(200)
+    an_account_needs_its_owner(scene)
+    wechat_refused_the_component_token_3_times(scene)
+    Authorizer.objects.update(state=Authorizer.State.AUTHORIZED)
+    Authorizer.objects.filter(appid="wxmore7").update(state=Authorizer.State.NEEDS_REAUTHORIZATION)
+    Authorizer.objects.filter(appid="wxmore8").update(refused_since=clock.now())
+    scene.later(hours=2, minutes=1)
+    census.take(scene.platform.row)
+    few = health.examine(component.platform())
+
+    monkeypatch.setattr(census, "FEW", 3)
+    with django_assert_num_queries(6):  # five, and one to see whether the database answers
+        many = health.examine(component.platform())
+    judged = {"overdue", "expired_tokens", "needs_reauthorization", "forced_renewals"}
+    assert [found for found in many if found.code in judged] == [found for found in few if found.code in judged]
+    assert {found.level for found in many if found.code in judged} >= {AMBER}
+    assert health.report()["components"][0]["refused"] == 1

@@ -120,7 +120,7 @@ class TestSchedule:
     def test_every_task__is_rung_or_is_called_for_one_push_or_message(self) -> None:
         known = {name for name in current_app.tasks if name.startswith("wechat_open.")}
 
-        called = {"wechat_open.tasks.process_push", "wechat_open.tasks.answer_later"}
+        called = {f"wechat_open.tasks.{name}" for name in ("process_push", "run_bulk_job", "answer_later")}
         assert known == {entry["task"] for entry in BEAT_SCHEDULE.values()} | called
 
     def test_rings__do_not_pile_up_and_keep_no_result(self) -> None:

@@ -70,7 +70,7 @@ def test_ticket__is_stored_and_workers_are_woken(db: None, client: Client, rung:
     assert (response.status_code, response.content) == (200, b"success")
     assert response["Content-Type"] == "text/plain"
     assert VerifyTicket.objects.get().reveal("ticket").reveal() == "ticket@@@demo-ticket-1"
-    assert rung() == [("wechat_open.tasks.renew_due_tokens", [])]
+    assert rung() == [("wechat_open.tasks.renew_due_tokens", []), ("wechat_open.tasks.watch_health", [])]
 
 
 def test_event__is_recorded_and_a_worker_is_woken_for_it(db: None, client: Client, rung: Callable[[], Any]) -> None:

@@ -16,11 +16,11 @@ from django.http import HttpResponse
 from django.test import Client
 from django.urls import include, path, reverse
 
-from wechat_open import authorization
+from wechat_open import authorization, qr
 from wechat_open.component import Platform
 from wechat_open.models import AuthorizationAttempt, AuthorizationLink
 from wechat_open.simulator import Simulator
-from wechat_open.views import browser, qr
+from wechat_open.views import browser
 
 AUTHORIZE = "/wechat/authorize/"
 

@@ -10,10 +10,16 @@ from django.contrib.auth.models import User
 from django.db import OperationalError, connection
 from django.test import Client
 
+from wechat_open import census, tokens
 from wechat_open.component import Platform
+from wechat_open.models import Component
 
 HEALTH = "/wechat/health/"
 TOKEN = "monitor-token-0123456789"
+
+
+def down(*_: Any) -> Any:
+    raise OperationalError("no connection")
 
 
 @pytest.fixture
@@ -71,19 +77,50 @@ def test_monitor__needs_no_login_where_all_else_does(
     assert client.get(HEALTH, headers=token).status_code == 503
 
 
-def test_dead_database__is_reported(db: None, client: Client, token: dict[str, str]) -> None:
-    def down(*_: Any) -> Any:
-        raise OperationalError("no connection")
+def test_amber__is_answered_with_200(platform: Platform, client: Client, token: dict[str, str]) -> None:
+    """Nobody is to be woken for it."""
+    tokens.run_due(platform)
+    tokens.sweep(platform)
+    census.rung(platform)
+    assert (client.get(HEALTH, headers=token).json()["level"], client.get(HEALTH, headers=token).status_code) == (
+        "green",
+        200,
+    )
 
+    Component.objects.update(skew_seconds=40)
+    response = client.get(HEALTH, headers=token)
+    assert (response.status_code, response.json()["ok"], response.json()["level"]) == (200, True, "amber")
+
+    Component.objects.update(skew_seconds=140)
+    response = client.get(HEALTH, headers=token)
+    assert (response.status_code, response.json()["ok"], response.json()["level"]) == (503, False, "red")
+
+
+def test_dead_database__is_reported(db: None, client: Client, token: dict[str, str]) -> None:
     with connection.execute_wrapper(down):
         response = client.get(HEALTH, headers=token)
-    assert (response.status_code, response.json()) == (503, {"ok": False, "problems": ["no_database"]})
+    assert (response.status_code, response.json()["ok"], response.json()["problems"]) == (503, False, ["database"])
+
+
+def test_dead_database__is_reported_where_sessions_live_in_it(db: None, admin_client: Client) -> None:
+    with connection.execute_wrapper(down):
+        response = admin_client.get(HEALTH)
+    assert (response.status_code, response.json()["problems"]) == (503, ["database"])
 
 
 def test_wrong_setting__is_reported(db: None, client: Client, token: dict[str, str], settings: Any) -> None:
     settings.WECHAT_OPEN = settings.WECHAT_OPEN | {"COMPONENTS": {"default": {"APPID": "wx1"}}}
     response = client.get(HEALTH, headers=token)
-    assert (response.status_code, response.json()) == (503, {"ok": False, "problems": ["bad_settings"]})
+    assert (response.status_code, response.json()["ok"], response.json()["problems"]) == (503, False, ["settings"])
+    assert response.json()["components"][0]["problems"] == ["settings"]
+
+
+def test_settings_that_are_no_dict__are_reported(
+    db: None, client: Client, token: dict[str, str], settings: Any
+) -> None:
+    settings.WECHAT_OPEN = ["HEALTH_TOKEN"]
+    response = client.get(HEALTH, headers=token)
+    assert (response.status_code, response.json()["problems"]) == (503, ["settings"])
 
 
 def test_report__holds_no_secret(platform: Platform, client: Client, token: dict[str, str]) -> None:

@@ -3,21 +3,22 @@
 ::
 
     apps
-    urls    management   testing   middleware
+    urls    management   testing   middleware   contrib
     views   admin   tasks   checks            Django's doors: parse, delegate, answer
     ----------------------------------------
+    bulk   alerts                             one action on thousands of rows; who is told what is wrong
     inbox   messaging   health                what a push or a message does; what is wrong
     release_check                             the exact answers that WeChat's release check wants
     authorization                             the life of one grant
     api                                       calls with the right token, one bounded retry
-    tokens                                    custody
+    tokens   census                           custody; how many accounts of each sort
     component   journal                       settings become objects; what happened, and who did it
     ----------------------------------------
     endpoints   models   signals              WeChat's endpoints; rows; what other apps may listen to
     doorbell   schedule                       how workers are woken: at once, and by the clock
     fields                                    columns that hold sealed text
     sealing   shared_cache   host_cache       how it is sealed; how the cache is asked that may be down; one for a host
-    conf    clock                             the settings; the database's time
+    conf    clock   qr                        the settings; the database's time; a text as a QR code
     ----------------------------------------
     client   simulator                        one HTTP call; a WeChat that fits in one process
     protocol                                  the wire format

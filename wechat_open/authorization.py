@@ -2,7 +2,8 @@
 
 ``begin`` makes a link; each view of its connect page is an ``offer`` with a pre-auth code and a state of its own; the
 grant comes back by redirect (``complete_return``) and by push (``complete``), in either order, and is exchanged once;
-``end`` takes it away. A code that arrives without a valid state is exchanged by the push only, for no tenant.
+``end`` takes it away. A code that arrives without a valid state is exchanged by the push only, for no tenant. A link
+that was taken back (``revoke``) brings no account to its tenant; what WeChat grants all the same is kept.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ from typing import Any
 from urllib.parse import quote
 
 from django.db.models import F, Q
-from django.urls import reverse
+from django.shortcuts import resolve_url
+from django.urls import NoReverseMatch, reverse
+from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 
 from . import clock, journal, signals
@@ -28,6 +31,7 @@ from .endpoints import AuthorizerInfo, Grant
 from .exceptions import (
     AuthorizationRefused,
     CodeRefused,
+    LinkRevoked,
     TokenUnavailable,
     WeChatOpenError,
 )
@@ -60,6 +64,9 @@ EXCHANGE_WAIT = 15.0
 """Seconds for which the second to bring a code waits for the first."""
 
 KEEP_EXCHANGES = timedelta(days=2)
+KEEP_VIEWS = timedelta(days=30)
+"""How long an operator can look up who opened a link."""
+
 KEEP_LINKS = timedelta(days=90)
 
 
@@ -117,22 +124,44 @@ def begin(
 
 
 def open_link(key: str) -> AuthorizationLink:
-    """The link of a connect page; AuthorizationRefused when it is unknown, expired or already used."""
+    """The link of a connect page; AuthorizationRefused when it is unknown, expired, revoked or already used."""
     links = AuthorizationLink.objects.select_related("component", "user").annotate(read_at=clock.read())
     link = links.filter(key_digest=digest(key, "link")).first()
     if link is None:
         raise AuthorizationRefused(_("This link is not known here. Ask for a new one."))
     if link.completed_at:
         raise AuthorizationRefused(_("This link has been used: the account is connected."))
+    if link.revoked_at:
+        raise _link_revoked()
     if link.expires_at <= link.read_at:
         raise AuthorizationRefused(_("This link has expired. Ask for a new one."))
     return link.with_key()
 
 
-def offer(link: AuthorizationLink, *, browser: str, base_url: str) -> Offer:
+def revoke(link: AuthorizationLink, *, user: Any = None, actor: str = "") -> bool:
+    """From now on nobody connects an account through it; False when somebody has.
+
+    ``user`` is who takes it back, or ``actor`` names who has no row; the journal keeps it. Twice is as good as once.
+    """
+    unused = AuthorizationLink.objects.filter(pk=link.pk, completed_at__isnull=True)
+    if unused.filter(revoked_at__isnull=True).update(revoked_at=clock.now()):
+        journal.note(
+            journal.Kind.LINK_REVOKED,
+            link.component,
+            appid=link.biz_appid,
+            user=user,
+            actor=actor,
+            detail=f"#{link.pk}",
+        )
+        return True
+    return unused.exists()
+
+
+def offer(link: AuthorizationLink, *, browser: str, base_url: str, user: Any = None, device: str = "") -> Offer:
     """One view of a link's page: a fresh pre-auth code, and a state bound to this browser.
 
-    ``browser`` is a random text that only this browser knows, ``base_url`` scheme and host of the page. Raises
+    ``browser`` is a random text that only this browser knows, ``base_url`` scheme and host of the page; ``user`` (who
+    is signed in) and ``device`` ("pc", "phone", "wechat") are kept for whoever asks who opened the link. Raises
     TokenUnavailable (TicketMissing), APIError or Unreachable when WeChat gives no code.
     """
     owner = platform_of(link.component)
@@ -145,6 +174,8 @@ def offer(link: AuthorizationLink, *, browser: str, base_url: str) -> Offer:
         pre_auth_code_digest=digest(code.code.reveal(), "pre-auth code"),
         created_at=clock.now(),
         expires_at=clock.now() + RETURN_LIFE,
+        user=user if getattr(user, "is_authenticated", False) else None,
+        device=device,
     )
     attempt.refresh_from_db(fields=["created_at", "expires_at"])
     back = base_url + reverse("wechat_open:authorized", kwargs={"state": state.reveal()})
@@ -172,6 +203,17 @@ def _page_query(appid: str, code: Secret, back: str, link: AuthorizationLink) ->
     return "&".join(f"{name}={quote(value, safe='')}" for name, value in parameters if value)
 
 
+def destination(wanted: str, *, hosts: Iterable[str], https: bool) -> str:
+    """The address of a page of this site, from a URL's name, a path or a URL; ValueError says why it is none."""
+    try:
+        url = resolve_url(wanted)
+    except NoReverseMatch:
+        raise ValueError(_("This site has no page “%s”.") % wanted) from None
+    if not url_has_allowed_host_and_scheme(url, allowed_hosts=set(hosts), require_https=https):
+        raise ValueError(_("“%s” is not a page of this site.") % wanted)
+    return url
+
+
 # -- coming back -------------------------------------------------------------------------------------------------------
 
 
@@ -191,13 +233,25 @@ def find_attempt(state: str, browser: str) -> AuthorizationAttempt:
 
 
 def complete_return(attempt: AuthorizationAttempt, code: Secret) -> Authorizer:
-    """The owner came back by redirect. A state is good for one code; the same code may come again (a reload)."""
+    """The owner came back by redirect. A state is good for one code; the same code may come again (a reload).
+
+    LinkRevoked when the link was taken back in the meantime: WeChat's grant is kept, but not for the link's tenant.
+    """
     owner = platform_of(attempt.link.component)
     seen = CodeExchange.objects.filter(component=owner.row, digest=_code_digest(code), attempt=attempt)
     first = AuthorizationAttempt.objects.filter(pk=attempt.pk, used_at__isnull=True).update(used_at=clock.now())
     if not first and not seen.exists():
         raise AuthorizationRefused(_("This return from WeChat has been used before."))
-    return complete(owner, code, attempt=attempt)
+    try:
+        authorizer = complete(owner, code, attempt=attempt)
+    except WeChatOpenError as error:
+        if not _is_revoked(attempt.link):
+            raise
+        # Nothing to repeat for whoever came back; the push, or else the sweep, brings what WeChat has granted.
+        raise _link_revoked() from error
+    if _is_revoked(attempt.link):
+        raise _link_revoked()
+    return authorizer
 
 
 def complete(
@@ -281,16 +335,19 @@ def _exchange(
         grant = _grant_on_record(owner, appid)
     link = _link_for(grant.appid, exchange.attempt)
     authorizer = grants.keep(owner, grant, granted_at=granted_at or grant.answered_at, link=link)
-    if link is not None:
-        _finish_link(link, authorizer)
+    if link is not None and not _finish_link(link, authorizer):
+        Authorizer.objects.filter(pk=authorizer.pk, granted_through=link).update(granted_through=None)
     # Last: from here on, whoever takes over from a dead process finds nothing left to do above.
     update_row(exchange, authorizer=authorizer, grant_epoch=authorizer.grant_epoch)
     return authorizer
 
 
 def _link_for(appid: str, attempt: AuthorizationAttempt | None) -> AuthorizationLink | None:
-    """The link that this account came by; None for a link that was made for another account."""
+    """The link that this account came by; None for a link that was made for another account, or was taken back."""
     if attempt is None:
+        return None
+    if _is_revoked(attempt.link):
+        logger.warning("Account %s came through a link that had been revoked: it is for no tenant.", appid)
         return None
     if attempt.link.biz_appid not in ("", appid):
         logger.error("A link for account %s brought account %s.", attempt.link.biz_appid, appid)
@@ -316,18 +373,26 @@ def _second_to_come(
     epoch = exchange.grant_epoch
     link = _link_for(authorizer.appid, attempt)
     if link is not None and epoch is not None and authorizer.granted_through_id != link.pk:
-        _finish_link(link, authorizer)
         mine = Authorizer.objects.filter(pk=authorizer.pk, grant_epoch=epoch)
-        if mine.update(granted_through=link, announced_epoch=0, **to_announce()):
+        if _finish_link(link, authorizer) and mine.update(granted_through=link, announced_epoch=0, **to_announce()):
             announce(authorizer)
     authorizer.refresh_from_db()
     return authorizer
 
 
-def _finish_link(link: AuthorizationLink, authorizer: Authorizer) -> None:
-    AuthorizationLink.objects.filter(pk=link.pk, completed_at__isnull=True).update(
-        completed_at=clock.now(), authorizer=authorizer
-    )
+def _finish_link(link: AuthorizationLink, authorizer: Authorizer) -> bool:
+    """Mark it as used, unless it was before; False when it was revoked in this very moment."""
+    unused = AuthorizationLink.objects.filter(pk=link.pk, completed_at__isnull=True, revoked_at__isnull=True)
+    return bool(unused.update(completed_at=clock.now(), authorizer=authorizer)) or not _is_revoked(link)
+
+
+def _is_revoked(link: AuthorizationLink) -> bool:
+    """Asked of the database: the row in hand may be older than that. A link is used or revoked, never both."""
+    return AuthorizationLink.objects.filter(pk=link.pk, revoked_at__isnull=False).exists()
+
+
+def _link_revoked() -> LinkRevoked:
+    return LinkRevoked(_("This link has been revoked. Ask for a new one."))
 
 
 def _code_digest(code: Secret) -> str:
@@ -520,6 +585,6 @@ def _announce_grant(authorizer: Authorizer) -> None:
 def prune() -> int:
     """Delete what served its time: old links with their views, exchanged codes; how many rows."""
     old_codes = CodeExchange.objects.filter(created_at__lt=clock.now() - KEEP_EXCHANGES).delete()[0]
-    old_views = AuthorizationAttempt.objects.filter(expires_at__lt=clock.now() - KEEP_EXCHANGES).delete()[0]
+    old_views = AuthorizationAttempt.objects.filter(expires_at__lt=clock.now() - KEEP_VIEWS).delete()[0]
     unused = AuthorizationLink.objects.filter(expires_at__lt=clock.now() - KEEP_LINKS, completed_at__isnull=True)
     return old_codes + old_views + unused.delete()[0]

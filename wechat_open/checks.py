@@ -444,6 +444,12 @@ def link_life_is_bounded(**kwargs: object) -> Iterator[CheckMessage]:
 
 
 @register(TAG)
+def journal_life_is_bounded(**kwargs: object) -> Iterator[CheckMessage]:
+    if not _is_number(_value("JOURNAL_LIFE"), least=24 * 60 * 60, most=20 * 365 * 24 * 60 * 60):
+        yield _out_of_range("JOURNAL_LIFE", "a day to 20 years, in seconds", id="wechat_open.E032")
+
+
+@register(TAG)
 def push_window_is_bounded(**kwargs: object) -> Iterator[CheckMessage]:
     if not _is_number(_value("PUSH_WINDOW"), least=60, most=24 * 60 * 60):
         yield _out_of_range("PUSH_WINDOW", "60 seconds to a day, in seconds", id="wechat_open.E025")
@@ -502,6 +508,16 @@ def health_token_is_strong(**kwargs: object) -> Iterator[CheckMessage]:
             f"{_of('HEALTH_TOKEN')} can be guessed.",
             hint='python -c "import secrets; print(secrets.token_urlsafe(24))" makes a better one.',
             id="wechat_open.W010",
+        )
+
+
+@register(TAG)
+def show_avatars_is_yes_or_no(**kwargs: object) -> Iterator[CheckMessage]:
+    if not isinstance(_value("SHOW_AVATARS"), bool):
+        yield Error(
+            f"{_of('SHOW_AVATARS')} must be True or False.",
+            hint="True lets each operator's browser fetch avatars from WeChat's image host.",
+            id="wechat_open.E033",
         )
 
 

@@ -37,7 +37,7 @@ MAX_MEDIA = 32 * 1024 * 1024
 POOL_SIZE = 64
 _CHUNK = 64 * 1024
 _LARGEST_ERRCODE = 2**31 - 1  # what a database column holds
-_SECRET_PARAMETERS = re.compile(r"(?i)\b([a-z_]*(?:access_token|ticket|secret|code|refresh_token))=[^&\s\"']+")
+_SECRET_PARAMETERS = re.compile(r"(?i)\b([a-z_]*(?:access_token|ticket|secret|code|refresh_token|key))=[^&\s\"']+")
 
 
 @dataclass(frozen=True)
@@ -272,14 +272,19 @@ class _Adapter(HTTPAdapter):
 @lru_cache(maxsize=1)
 def _session(pid: int) -> requests.Session:
     """One pool for the process; keyed by its id, because sockets must not be shared across a fork."""
-    for name in ("urllib3.connectionpool", "urllib3.connection"):
-        logging.getLogger(name).addFilter(_REDACT)
+    keep_secrets_out_of_logs()
     session = requests.Session()
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
     adapter = _Adapter(pool_connections=4, pool_maxsize=POOL_SIZE, max_retries=0)
     session.mount("https://", adapter)
     session.mount("http://", adapter)
     return session
+
+
+def keep_secrets_out_of_logs() -> None:
+    """Once in each process that sends something with a secret in its address."""
+    for name in ("urllib3.connectionpool", "urllib3.connection"):
+        logging.getLogger(name).addFilter(_REDACT)
 
 
 class _Redact(logging.Filter):

@@ -36,6 +36,7 @@ DEFAULTS: dict[str, Any] = {
     "RENEWAL_THREADS": 16,
     "RENEWALS_PER_SECOND": 60,
     "LINK_LIFE": 24 * 60 * 60,
+    "JOURNAL_LIFE": 365 * 24 * 60 * 60,
     "PUSH_WINDOW": 10 * 60,
     "REPLY_WITHIN": 4,
     "BRAKE_ACCOUNTS": 20,
@@ -43,6 +44,7 @@ DEFAULTS: dict[str, Any] = {
     "COMPONENT_TOKEN_PARAMETER": "component_access_token",
     "OPTION_API": "current",
     "HEALTH_TOKEN": "",
+    "SHOW_AVATARS": False,
 }
 """Every setting and its default; README's table is tested against it."""
 
@@ -146,6 +148,11 @@ class Conf:
         return timedelta(seconds=self._get("LINK_LIFE"))
 
     @property
+    def journal_life(self) -> timedelta:
+        """How long the audit trail goes back (given in seconds)."""
+        return timedelta(seconds=self._get("JOURNAL_LIFE"))
+
+    @property
     def push_window(self) -> timedelta:
         """How far a push's query timestamp may be from our clock (given in seconds). A filter, not the protection."""
         return timedelta(seconds=self._get("PUSH_WINDOW"))
@@ -179,6 +186,11 @@ class Conf:
     def health_token(self) -> str:
         """Bearer token that monitors send to ``health/``; empty: staff only."""
         return str(self._get("HEALTH_TOKEN"))
+
+    @property
+    def show_avatars(self) -> bool:
+        """Whether the admin lets browsers fetch avatars from WeChat's image host; initials otherwise."""
+        return bool(self._get("SHOW_AVATARS"))
 
 
 conf = Conf()

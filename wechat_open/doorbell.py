@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from typing import Any
 
 from celery import current_app
@@ -39,6 +40,22 @@ def ring(task: str, *args: Any, expires: float = EXPIRES) -> bool:
         logger.warning("The broker could not be reached (%s); the next sweep will see to it.", type(error).__name__)
         return False
     return True
+
+
+def connector(seconds: float) -> Callable[[], None] | None:
+    """What connects to the broker anew, or raises; in any thread, while ``ring`` uses the connections of a pool.
+
+    None for a site that has no workers, or whose tasks run where they are rung.
+    """
+    if current_app.main == "default" or current_app.conf.task_always_eager:
+        return None
+    connection = current_app.connection_for_write(connect_timeout=seconds)
+
+    def connect() -> None:
+        with connection:
+            _connect(connection)
+
+    return connect
 
 
 def _connect(connection: Connection) -> None:

@@ -10,7 +10,7 @@ answers hide what they hold, so that an error page which prints variables shows 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -41,10 +41,14 @@ OPTION_PATHS = {
 
 @dataclass(frozen=True)
 class NewToken:
-    """An access token and how long it lives, counted from before it was asked for."""
+    """An access token and how long it lives, counted from before it was asked for.
+
+    ``answered_at`` is WeChat's time, where it was asked for.
+    """
 
     token: Secret
     expires_in: timedelta
+    answered_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -125,7 +129,8 @@ class Endpoints:
                 "component_verify_ticket": ticket,
             },
         )
-        return _token(json_object(answer, COMPONENT_TOKEN), "component_access_token", COMPONENT_TOKEN)
+        access = _token(json_object(answer, COMPONENT_TOKEN), "component_access_token", COMPONENT_TOKEN)
+        return replace(access, answered_at=answer.answered_at)
 
     def create_preauthcode(self, token: Secret) -> PreAuthCode:
         """api_create_preauthcode (3.2). Good for one authorization; as long as the answer says."""

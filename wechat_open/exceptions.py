@@ -11,6 +11,7 @@
     │   ├── AuthorizerUnauthorized      its owner cancelled the authorization
     │   └── ReauthorizationNeeded       WeChat refuses every token we hold: the owner must authorize again
     ├── AuthorizationRefused        a return from WeChat's page that we did not start, or that came too late
+    │   └── LinkRevoked                 the link was taken back: nobody connects an account through it any more
     ├── TokenUnavailable            no usable token right now: try again after ``retry_after``
     │   └── TicketMissing               WeChat has pushed no verify ticket that could buy a component token
     ├── Unreachable                 WeChat gave no usable answer; whether it acted is unknown
@@ -103,6 +104,10 @@ class ReauthorizationNeeded(AuthorizerUnavailable):
 
 class AuthorizationRefused(WeChatOpenError):
     """A return from WeChat's page without a state of ours, in another browser, used before, or too late."""
+
+
+class LinkRevoked(AuthorizationRefused):
+    """The link was revoked. A grant that WeChat gave all the same is kept, for no tenant."""
 
 
 class TokenUnavailable(WeChatOpenError):

@@ -8,13 +8,14 @@ in the way of the deed: when the database takes no entry, that is logged, and th
 from __future__ import annotations
 
 import logging
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from django.db import DatabaseError, IntegrityError, router, transaction
 from django.db.models import F
 
 from . import clock
+from .conf import conf
 from .exceptions import APIError, WeChatOpenError
 from .models import Authorizer, Component, HourlyCount, JournalEntry
 
@@ -25,6 +26,12 @@ What = HourlyCount.What
 
 COMMAND_LINE = "manage.py"
 """The actor of what was done by hand on a server, where nobody is signed in."""
+
+RENEWALS = (Kind.RENEWAL_FAILED, Kind.RECOVERED)
+KEEP_RENEWALS = timedelta(days=90)
+"""What happens by itself and often is of no use as long as what people did."""
+
+KEEP_COUNTS = timedelta(days=60)
 
 
 def note(
@@ -81,3 +88,11 @@ def count(what: What, component: Component, number: int = 1) -> None:
                 row.update(count=F("count") + number)
     except DatabaseError:
         logger.exception("%d %s could not be counted.", number, what.value)
+
+
+def prune() -> int:
+    """Delete what is older than the audit trail goes back; how many rows."""
+    old = JournalEntry.objects.filter(at__lt=clock.now() - conf.journal_life)
+    renewals = JournalEntry.objects.filter(kind__in=RENEWALS, at__lt=clock.now() - KEEP_RENEWALS)
+    counts = HourlyCount.objects.filter(hour__lt=clock.now() - KEEP_COUNTS)
+    return sum(rows.delete()[0] for rows in (old, renewals, counts))

@@ -14,6 +14,7 @@ from typing import Any
 from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.db import models
+from django.db.models.functions import Now
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -51,12 +52,14 @@ class Component(TokenHolder):
     """One third-party platform (第三方平台), known by its appid."""
 
     appid = models.CharField(_("appid"), max_length=64, unique=True)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
     last_push_at = models.DateTimeField(_("last push at"), null=True, editable=False)
     heartbeat_at = models.DateTimeField(_("last dispatch at"), null=True, editable=False)
     dispatching_until = models.DateTimeField(null=True, editable=False)
     paused_until = models.DateTimeField(_("renewals paused until"), null=True, editable=False)
     forced_at = models.DateTimeField(_("last forced renewal at"), null=True, editable=False)
     push_started_at = models.DateTimeField(_("ticket pushing last requested at"), null=True, editable=False)
+    push_said = models.TextField(_("what WeChat said to that"), blank=True, default="", editable=False)
     sweep_due_at = models.DateTimeField(_("next sweep at"), null=True, editable=False)
     swept_at = models.DateTimeField(_("last complete sweep at"), null=True, editable=False)
     sweep_repairs = models.PositiveIntegerField(_("repairs of the last sweep"), default=0, editable=False)
@@ -69,6 +72,7 @@ class Component(TokenHolder):
     class Meta:
         verbose_name = _("platform")
         verbose_name_plural = _("platforms")
+        permissions = [("request_tickets", _("Can ask WeChat to push verify tickets"))]
 
     def __str__(self) -> str:
         return self.appid
@@ -187,6 +191,9 @@ class Authorizer(TokenHolder):
             models.Index(fields=["authorized_at", "id"], name="wechat_open_by_grant"),
             models.Index(fields=["component", "state", "access_token_expires_at"], name="wechat_open_by_expiry"),
             models.Index(fields=["component", "state", "failures"], name="wechat_open_by_failures"),
+            models.Index(fields=["component", "refused_since"], name="wechat_open_refused"),
+            models.Index(fields=["component", "missing_since"], name="wechat_open_missing"),
+            models.Index(fields=["component", "needs_reconcile"], name="wechat_open_doubted"),
         ]
         permissions = [
             ("authorize_account", _("Can connect accounts")),
@@ -301,7 +308,13 @@ class AuthorizationLink(SealedRow):
         verbose_name = _("authorization link")
         verbose_name_plural = _("authorization links")
         ordering = ["-created_at", "-pk"]
-        indexes = [models.Index(fields=["created_at", "id"], name="wechat_open_link_newest")]
+        indexes = [
+            models.Index(fields=["created_at", "id"], name="wechat_open_link_newest"),
+            models.Index(fields=["expires_at"], name="wechat_open_link_expiry"),
+            models.Index(fields=["completed_at"], name="wechat_open_link_used"),
+            models.Index(fields=["revoked_at"], name="wechat_open_link_revoked"),
+            models.Index(fields=["biz_appid"], name="wechat_open_link_account"),
+        ]
         permissions = [
             ("share_link", _("Can see a link's address and QR code")),
             ("revoke_link", _("Can revoke a link")),
@@ -431,6 +444,7 @@ class JournalEntry(models.Model):
             models.Index(fields=["component", "appid", "at"], name="wechat_open_journal_account"),
             models.Index(fields=["kind", "at"], name="wechat_open_journal_kind"),
             models.Index(fields=["actor", "at"], name="wechat_open_journal_actor"),
+            models.Index(fields=["ok", "at"], name="wechat_open_journal_outcome"),
         ]
 
     def __str__(self) -> str:
@@ -494,6 +508,7 @@ class BulkJob(models.Model):
     created_at = models.DateTimeField(_("started at"), editable=False)
     finished_at = models.DateTimeField(_("finished at"), null=True, editable=False)
     stopped_at = models.DateTimeField(_("stopped at"), null=True, editable=False)
+    reason = models.JSONField(default=dict, blank=True, editable=False)  # the error that stopped it, if one did
     fence = models.PositiveBigIntegerField(default=0, editable=False)
     claimed_until = models.DateTimeField(null=True, editable=False)
 

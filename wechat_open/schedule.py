@@ -12,6 +12,9 @@ from typing import Any
 _RINGS = {
     "renew_due_tokens": 2,
     "process_inbox": 15,
+    "run_bulk_jobs": 15,
+    "watch_health": 30,
+    "census": 60,
     "watch_tickets": 60,
     "sync_profiles": 60,
     "announce": 60,

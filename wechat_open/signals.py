@@ -12,7 +12,13 @@ class ``wechat_open.models.Authorizer``, and for ``push_received`` the event's c
 ``authorizer_unauthorized``
     The owner took the grant back. ``authorizer``.
 ``authorizer_needs_attention``
-    A person is needed. ``authorizer``, ``reason`` (``"reauthorization"``), ``link`` (a ready AuthorizationLink).
+    A person is needed. ``authorizer``, ``reason`` (``"reauthorization"``, or ``"asked"`` when an operator asked the
+    owner to authorize again), ``link`` (a ready AuthorizationLink).
+``alert``
+    Something is wrong with a platform, worse or better than before, or well again. ``code`` (of the finding),
+    ``severity`` (``"warning"`` or ``"critical"``), ``platform`` (its alias, ``""`` for the whole site), ``first_seen``
+    (datetime), ``count`` (how often it was seen since), ``context`` (a dict with the sentences "said" and "remedy", the
+    "value" and the "page"), ``resolved`` (bool). Sent at each change, and hourly while it lasts; sender: models.Alert.
 ``push_received``
     Any InfoType, once processed. ``component`` (models.Component), ``event`` (a protocol.events dataclass).
 ``handler_failed``
@@ -30,6 +36,7 @@ authorizer_authorized = Signal()
 authorizer_updated = Signal()
 authorizer_unauthorized = Signal()
 authorizer_needs_attention = Signal()
+alert = Signal()
 push_received = Signal()
 handler_failed = Signal()
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from celery import shared_task
 
-from . import authorization, inbox, tokens
+from . import alerts, authorization, bulk, census, inbox, journal, tokens
 from .component import Platform, platform
 from .conf import conf
 from .exceptions import WeChatOpenError
@@ -31,6 +31,18 @@ def renew_due_tokens() -> None:
 def process_push(push_id: int) -> None:
     """Process one push that has just been recorded."""
     inbox.process(push_id)
+
+
+@shared_task(ignore_result=True)
+def run_bulk_job(job_id: int) -> None:
+    """Do a slice of one bulk job; what is left is rung for again."""
+    bulk.run(job_id)
+
+
+@shared_task(ignore_result=True)
+def run_bulk_jobs() -> None:
+    """Go on with the bulk jobs that the broker or a dead worker lost."""
+    bulk.run_open()
 
 
 @shared_task(ignore_result=True)
@@ -69,11 +81,25 @@ def sweep() -> None:
     _for_each_platform(tokens.sweep_if_due)
 
 
+@shared_task(ignore_result=True, name="wechat_open.tasks.census")
+def count_accounts() -> None:
+    """Count the accounts, and note that beat rings: nobody else rings for this."""
+    _for_each_platform(census.rung)
+
+
+@shared_task(ignore_result=True)
+def watch_health() -> None:
+    """Tell what has become wrong, and what is well again."""
+    alerts.watch()
+
+
 @shared_task(ignore_result=True)
 def prune() -> None:
     """Delete what served its time."""
     inbox.prune()
     authorization.prune()
+    journal.prune()
+    alerts.prune()
 
 
 def _for_each_platform(work: Callable[[Platform], object]) -> None:

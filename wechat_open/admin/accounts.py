@@ -2,60 +2,110 @@
 
 from __future__ import annotations
 
+import json
+import re
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.contrib.admin.views.main import ChangeList
+from django.core.paginator import Paginator
 from django.db.models import Q, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import NoReverseMatch, reverse
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import get_language, gettext
 from django.utils.translation import gettext_lazy as _
 
-from .. import authorization, clock, tokens
+from .. import bulk
+from ..component import platform_of
 from ..conf import DEFAULT_ALIAS, conf
-from ..models import Authorizer
+from ..exceptions import ConfigurationError, WeChatOpenError
+from ..models import AuthorizationLink, Authorizer, JournalEntry, Push, search_key
 from ..protocol import permissions
+from . import needs, timeline
 from .base import HolderAdmin
-from .shown import SERVICE_TYPES, STANDINGS, address, beside, date, lines, masked, tag, word
+from .lists import PlatformFilter
+from .shown import (
+    NOTHING,
+    SERVICE_TYPES,
+    STANDINGS,
+    address,
+    avatar,
+    date,
+    lines,
+    masked,
+    moment,
+    tag,
+    told,
+    word,
+)
+from .sorts import (
+    AccountList,
+    AccountPaginator,
+    AttentionFilter,
+    ErrorFilter,
+    HoldsFilter,
+    LacksFilter,
+    VerifiedFilter,
+    known,
+)
 
+NOT_IN_LISTS = [
+    "access_token",
+    "refresh_token",
+    "previous_refresh_token",
+    "profile",
+    "signature",
+    "qrcode_url",
+    "renewals",
+    "announced_func_info",
+]
+"""Long columns that no list shows."""
 
-class AttentionFilter(admin.SimpleListFilter):
-    title = _("attention")
-    parameter_name = "attention"
+PUSHES_SHOWN = 8
 
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        return [("failing", _("renewal fails")), ("overdue", _("renewal is overdue")), ("expired", _("token expired"))]
+_SECRET_LIKE = re.compile(r"token|secret|ticket|password|session_key|auth.?code", re.IGNORECASE)
 
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Authorizer]) -> QuerySet[Authorizer] | None:
-        authorized = Q(state=Authorizer.State.AUTHORIZED)
-        wanted = {
-            "failing": authorized & Q(failures__gt=0),
-            "overdue": authorized & Q(next_action_at__lt=clock.now()),
-            "expired": authorized & Q(access_token_expires_at__lt=clock.now()),
-        }
-        chosen = wanted.get(self.value() or "")
-        return queryset.filter(chosen) if chosen else None
+NEEDS_GRANT = {"refresh_now", "sync_profile"}
+"""Actions whose buttons stand only on the page of an authorized account; ``forget`` only where the owner has left."""
 
 
 @admin.register(Authorizer)
 class AuthorizerAdmin(HolderAdmin):
-    list_display = ["named", "tagged_state", "time_left", "problem", "kind", "principal_name", "component"]
-    list_filter = ["state", AttentionFilter, "kind", ("component", admin.RelatedOnlyFieldListFilter), "authorized_at"]
+    list_display = ["named", "standing_now", "time_left", "sort", "principal", "sets", "since"]
+    list_filter = [
+        "state",
+        AttentionFilter,
+        ErrorFilter,
+        HoldsFilter,
+        LacksFilter,
+        "kind",
+        VerifiedFilter,
+        PlatformFilter,
+        "authorized_at",
+    ]
     list_select_related = ["component"]
-    search_fields = ["nick_name", "appid", "principal_name", "user_name"]
-    search_help_text = _("Name, appid, principal or original id (gh_…)")
+    sortable_by = ["named", "principal", "since"]  # what has an index
+    list_max_show_all = 0
+    show_facets = admin.ShowFacets.NEVER  # each would count a part of the table
+    paginator = AccountPaginator
+    search_fields = ["name_key"]  # shows the box; `get_search_results` says what is searched
+    search_help_text = _("Beginning of a name or principal, or a whole appid or original id (gh_…)")
     ordering = ["-pk"]
-    actions = ["refresh_now", "sync_profile"]
+    actions = ["refresh_now", "sync_profile", "reconcile", "ask_again", "forget"]
     fieldsets = [
-        (None, {"fields": ["nick_name", "appid", "component", "kind", "tagged_state", "problem"]}),
-        (_("Tokens"), {"fields": ["access_token_shown", "time_left", "refresh_token_shown", "next_renewal", "doubts"]}),
-        (_("Authorization"), {"fields": ["authorized_at", "unauthorized_at", "permission_sets"]}),
+        (
+            _("Tokens"),
+            {"fields": ["access_token_shown", "time_left", "refresh_token_shown", "next_renewal", "doubts"]},
+        ),
+        (_("Authorization"), {"fields": ["authorized_at", "unauthorized_at", "brought_by", "permission_sets"]}),
         (
             _("Profile"),
             {
                 "fields": [
+                    "nick_name",
+                    "appid",
                     "user_name",
                     "alias",
                     "principal_name",
@@ -63,24 +113,64 @@ class AuthorizerAdmin(HolderAdmin):
                     "type_of_account",
                     "verified",
                     "standing",
-                    "avatar",
+                    "picture",
                     "qr_code",
+                    "component",
                     "profile_synced_at",
                 ]
             },
         ),
     ]
 
+    class Media:
+        css = {"all": ["wechat_open/accounts.css"]}
+
+    last_failure = (
+        _("Last failure"),
+        {"fields": ["problem", "failures", "last_failed_at", "last_error", "last_rid"]},
+    )
+
     # -- columns -----------------------------------------------------------------------------------------------------
 
-    @admin.display(description=_("name"), ordering="nick_name")
+    @admin.display(description=_("account"), ordering="name_key")
     def named(self, account: Authorizer) -> SafeString:
-        return beside(account.nick_name, account.appid)
+        return format_html(
+            '{}<span class="wechat-open-name">{}<span class="wechat-open-aside">{}</span></span>',
+            avatar(account),
+            account.nick_name,
+            account.appid,
+        )
 
-    @admin.display(description=_("state"), ordering="state")
-    def tagged_state(self, account: Authorizer) -> SafeString:
-        tone = {Authorizer.State.AUTHORIZED: "good", Authorizer.State.NEEDS_REAUTHORIZATION: "bad"}
-        return tag(account.get_state_display(), tone.get(Authorizer.State(account.state), "off"))
+    @admin.display(description=_("state"))
+    def standing_now(self, account: Authorizer) -> SafeString:
+        """The state, and what is wrong in the same column: most rows have nothing to say there."""
+        state = tag(account.get_state_display(), _tone(account))
+        problem = self.problem(account)
+        if problem == NOTHING:
+            return state
+        return format_html('{}<span class="wechat-open-problem">{}</span>', state, problem)
+
+    @admin.display(description=_("token time left"))
+    def time_left(self, holder: Any) -> str | SafeString:
+        return super().time_left(holder)
+
+    @admin.display(description=_("kind"))
+    def sort(self, account: Authorizer) -> SafeString:
+        return format_html(
+            '{}<span class="wechat-open-aside">{}</span>', account.get_kind_display(), self._verification(account)
+        )
+
+    @admin.display(description=_("principal"), ordering="principal_key")
+    def principal(self, account: Authorizer) -> str:
+        return account.principal_name or NOTHING
+
+    @admin.display(description=_("permission sets"))
+    def sets(self, account: Authorizer) -> int:
+        return len(account.func_info)
+
+    @admin.display(description=_("authorized"), ordering="authorized_at")
+    def since(self, account: Authorizer) -> str | SafeString:
+        return moment(account.authorized_at)
 
     @admin.display(description=_("refresh token"))
     def refresh_token_shown(self, account: Authorizer) -> str | SafeString:
@@ -100,14 +190,38 @@ class AuthorizerAdmin(HolderAdmin):
             doubts.append(gettext("Missing from WeChat's list since %s") % date(account.missing_since))
         return lines(doubts)
 
+    @admin.display(description=_("brought by link"))
+    def brought_by(self, account: Authorizer) -> str | SafeString:
+        link = account.granted_through
+        if link is None:
+            return NOTHING
+        page = reverse("admin:wechat_open_authorizationlink_change", args=[link.pk])
+        return format_html('<a href="{}">{}</a>', page, date(link.created_at))
+
     @admin.display(description=_("permission sets"))
     def permission_sets(self, account: Authorizer) -> str | SafeString:
         language = get_language() or "en"
-        return lines([f"{id} {permissions.name(id, language)}" for id in account.func_info])
+        rows = [
+            (
+                number,
+                permissions.name(number, language),
+                _exclusive(number),
+                permissions.allows(number, language),
+            )
+            for number in account.func_info
+        ]
+        if not rows:
+            return NOTHING
+        return format_html(
+            '<ul class="wechat-open-sets">{}</ul>',
+            format_html_join("", "<li><strong>{} {}</strong> {}<span>{}</span></li>", rows),
+        )
 
     @admin.display(description=_("type of account"))
     def type_of_account(self, account: Authorizer) -> object:
-        return word(SERVICE_TYPES.get(account.kind, {}), account.service_type)
+        kind = account.get_kind_display()
+        special = word(SERVICE_TYPES.get(account.kind, {}), account.service_type)
+        return kind if special == NOTHING else f"{kind} ({special})"
 
     @admin.display(description=_("verified"), boolean=True)
     def verified(self, account: Authorizer) -> bool | None:
@@ -118,33 +232,50 @@ class AuthorizerAdmin(HolderAdmin):
         return word(STANDINGS, account.account_status)
 
     @admin.display(description=_("avatar"))
-    def avatar(self, account: Authorizer) -> str | SafeString:
+    def picture(self, account: Authorizer) -> str | SafeString:
         return address(account.head_img)
 
     @admin.display(description=_("QR code"))
     def qr_code(self, account: Authorizer) -> str | SafeString:
         return address(account.qrcode_url)
 
-    # -- doors -------------------------------------------------------------------------------------------------------
+    # -- the list ----------------------------------------------------------------------------------------------------
 
-    def has_delete_permission(self, request: HttpRequest, obj: Authorizer | None = None) -> bool:
-        """One at a time, by a superuser, and only when its owner has taken the authorization back."""
-        gone = obj is not None and obj.state == Authorizer.State.UNAUTHORIZED
-        return gone and bool(request.user.is_active and request.user.is_superuser)
+    def get_list_display(self, request: HttpRequest) -> list[Any]:
+        return [*self.list_display, "component"] if len(known(request).components) > 1 else list(self.list_display)
 
-    def has_refresh_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("wechat_open.refresh_account")
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Authorizer]:
+        rows: QuerySet[Authorizer] = super().get_queryset(request)
+        match = request.resolver_match
+        in_list = match is not None and (match.url_name or "").endswith("_changelist")
+        return rows.defer(*NOT_IN_LISTS) if in_list else rows.select_related("component", "granted_through")
 
-    def has_sync_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("wechat_open.sync_account")
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """By what has an index: a beginning of a name, or a whole id."""
+        words = search_term.strip()
+        key = search_key(words)
+        if not key:
+            return queryset, False
+        mine = [row.pk for row in known(request).components]  # with it the appid has an index
+        wanted = Q(component__in=mine, appid=words) | Q(user_name=words)
+        return queryset.filter(wanted | Q(name_key__startswith=key) | Q(principal_key__startswith=key)), False
 
-    @admin.action(permissions=["refresh"], description=_("Refresh tokens now"))
-    def refresh_now(self, request: HttpRequest, queryset: QuerySet[Authorizer]) -> HttpResponse | None:
-        return self.perform(request, queryset, tokens.refresh_now, done=_("The tokens were refreshed."))
+    def get_paginator(
+        self,
+        request: HttpRequest,
+        queryset: QuerySet[Any],
+        per_page: int,
+        orphans: int = 0,
+        allow_empty_first_page: bool = True,
+    ) -> Paginator[Any]:
+        paginator = AccountPaginator(queryset, per_page, orphans, allow_empty_first_page)
+        paginator.about, paginator.as_of = known(request).count(request.GET.dict())
+        return paginator
 
-    @admin.action(permissions=["sync"], description=_("Read profile from WeChat"))
-    def sync_profile(self, request: HttpRequest, queryset: QuerySet[Authorizer]) -> HttpResponse | None:
-        return self.perform(request, queryset, authorization.sync_profile, done=_("The profile was read."))
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return AccountList
 
     def list_context(self, request: HttpRequest) -> dict[str, Any]:
         return {"connect": self._connect_pages(request)}
@@ -161,3 +292,200 @@ class AuthorizerAdmin(HolderAdmin):
             ]
         except NoReverseMatch:  # the site did not include our URLs; a system check says so
             return []
+
+    # -- the page of one ---------------------------------------------------------------------------------------------
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """The last failure first, when there is one; and no line for what there is not."""
+        fieldsets = super().get_fieldsets(request, obj)
+        if obj is None:
+            return fieldsets
+        first = [part for part in fieldsets if part is self.last_failure]
+        rest = [part for part in fieldsets if part is not self.last_failure]
+        return [
+            (title, {**options, "fields": [name for name in options["fields"] if _has(obj, name)]})
+            for title, options in [*first, *rest]
+        ]
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        account: Authorizer | None = kwargs.get("obj")
+        if account is not None:
+            labels = dict(context.get("buttons", []))
+            need = needs.of(account)
+            offered = [name for name in need.actions if name in labels]
+            events, more = timeline.of(account)
+            context |= {
+                "avatar": avatar(account, "large"),
+                "state": tag(account.get_state_display(), _tone(account)),
+                "facts": self._facts(account),
+                "need": need,
+                "dashboard": _dashboard(account) if need.of_platform else "",
+                "need_buttons": [(name, labels[name]) for name in offered],
+                "buttons": [(name, label) for name, label in labels.items() if _fits(name, account, offered)],
+                "events": events,
+                "journal": self._journal(request, account) if more or events else "",
+                "pushes": self._pushes(request, account),
+                "all_pushes": reverse("admin:wechat_open_push_changelist") + f"?q={account.appid}",
+                "raw": _without_secrets(account.profile) if self.has_sync_permission(request) else "",
+                "title": gettext("Account"),
+                "subtitle": None,
+            }
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    def _facts(self, account: Authorizer) -> list[str]:
+        standing = "" if account.account_status in (None, 1) else str(self.standing(account))  # 1: as it should be
+        facts = [str(self.type_of_account(account)), standing, self._verification(account), account.principal_name]
+        return [fact for fact in facts if fact]
+
+    def _verification(self, account: Authorizer) -> str:
+        return {True: gettext("verified"), False: gettext("not verified"), None: ""}[self.verified(account)]
+
+    def _journal(self, request: HttpRequest, account: Authorizer) -> str:
+        """Where all entries are, for who may see them."""
+        if not self.admin_site.is_registered(JournalEntry) or not request.user.has_perm(
+            "wechat_open.view_journalentry"
+        ):
+            return ""
+        return reverse("admin:wechat_open_journalentry_changelist") + f"?appid={account.appid}"
+
+    def _pushes(self, request: HttpRequest, account: Authorizer) -> list[tuple[Push, str, SafeString]] | None:
+        """The newest pushes about it with their pages and states; None for who may not see pushes."""
+        if not request.user.has_perm("wechat_open.view_push"):
+            return None
+        pushes = Push.objects.filter(authorizer_appid=account.appid, component_id=account.component_id).defer("payload")
+        tones = {Push.State.DONE: "good", Push.State.RECEIVED: "busy"}
+        return [
+            (
+                push,
+                reverse("admin:wechat_open_push_change", args=[push.pk]),
+                tag(push.get_state_display(), tones.get(Push.State(push.state), "bad")),
+            )
+            for push in pushes.order_by("-created_at")[:PUSHES_SHOWN]
+        ]
+
+    # -- doors -------------------------------------------------------------------------------------------------------
+
+    def has_delete_permission(self, request: HttpRequest, obj: Authorizer | None = None) -> bool:
+        """One at a time, by a superuser, and only when its owner has taken the authorization back."""
+        gone = obj is not None and obj.state == Authorizer.State.UNAUTHORIZED
+        return gone and bool(request.user.is_active and request.user.is_superuser)
+
+    def has_refresh_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("wechat_open.refresh_account")
+
+    def has_sync_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("wechat_open.sync_account")
+
+    def has_reconcile_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("wechat_open.reconcile_account")
+
+    def has_ask_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("wechat_open.ask_account")
+
+    def has_forget_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("wechat_open.forget_account")
+
+    @admin.action(permissions=["refresh"], description=_("Refresh tokens now"))
+    def refresh_now(self, request: HttpRequest, queryset: QuerySet[Authorizer]) -> HttpResponse | None:
+        return self.carry_out(request, queryset, bulk.Action.REFRESH)
+
+    @admin.action(permissions=["sync"], description=_("Read profile from WeChat"))
+    def sync_profile(self, request: HttpRequest, queryset: QuerySet[Authorizer]) -> HttpResponse | None:
+        return self.carry_out(request, queryset, bulk.Action.SYNC)
+
+    @admin.action(permissions=["reconcile"], description=_("Compare with WeChat's records"))
+    def reconcile(self, request: HttpRequest, queryset: QuerySet[Authorizer]) -> HttpResponse | None:
+        return self.carry_out(request, queryset, bulk.Action.RECONCILE)
+
+    @admin.action(permissions=["ask"], description=_("Ask to authorize again"))
+    def ask_again(self, request: HttpRequest, queryset: QuerySet[Authorizer]) -> HttpResponse | None:
+        """For one account its link is shown, ready to be sent; those of many are in the list of links."""
+        accounts = list(queryset.order_by("pk").values_list("pk", flat=True)[:2])
+        if len(accounts) != 1:
+            return self.carry_out(request, queryset, bulk.Action.ASK)
+        return self._ask_one(request, Authorizer.objects.select_related("component").get(pk=accounts[0]))
+
+    def _ask_one(self, request: HttpRequest, account: Authorizer) -> HttpResponse:
+        try:
+            link: AuthorizationLink = bulk.act(bulk.Action.ASK, account, user=request.user)
+        except WeChatOpenError as error:
+            self.message_user(request, told(error), messages.ERROR)
+            return HttpResponseRedirect(reverse("admin:wechat_open_authorizer_change", args=[account.pk]))
+        self.log_change(request, account, gettext("A link was made for its owner to authorize again."))
+        links: Any = self.admin_site.get_model_admin(AuthorizationLink)
+        if not links.may_see_address(request, link):
+            self.message_user(
+                request,
+                gettext("The link was made. It is among the authorization links, for who may share them."),
+                messages.SUCCESS,
+            )
+            return HttpResponseRedirect(reverse("admin:wechat_open_authorizer_change", args=[account.pk]))
+        self.message_user(request, gettext("The link is ready. Send it to the owner."), messages.SUCCESS)
+        # 307: the browser sends its POST on, to the link's own door, which shows the address by POST only.
+        return HttpResponseRedirect(reverse("admin:wechat_open_authorizationlink_address", args=[link.pk]), status=307)
+
+    @admin.action(permissions=["forget"], description=_("Forget"))
+    def forget(self, request: HttpRequest, queryset: QuerySet[Authorizer]) -> HttpResponse | None:
+        return self.carry_out(request, queryset, bulk.Action.FORGET)
+
+
+def _dashboard(account: Authorizer) -> str:
+    """The page of its platform, if it is configured."""
+    try:
+        return reverse("admin:wechat_open_dashboard", args=[platform_of(account.component).alias])
+    except (ConfigurationError, NoReverseMatch):
+        return ""
+
+
+WORTH_A_LINE = {
+    "unauthorized_at": "unauthorized_at",
+    "brought_by": "granted_through_id",
+    "alias": "alias",
+    "signature": "signature",
+    "standing": "account_status",
+    "picture": "head_img",
+    "qr_code": "qrcode_url",
+    "last_rid": "last_rid",
+}
+"""Lines that stand on a page only when their column holds something."""
+
+
+def _has(account: Authorizer, line: str) -> bool:
+    if line == "doubts":
+        return bool(account.needs_reconcile or account.refused_since or account.missing_since)
+    column = WORTH_A_LINE.get(line)
+    return column is None or getattr(account, column) not in (None, "")
+
+
+def _tone(account: Authorizer) -> str:
+    tone = {Authorizer.State.AUTHORIZED: "good", Authorizer.State.NEEDS_REAUTHORIZATION: "bad"}
+    return tone.get(Authorizer.State(account.state), "off")
+
+
+def _exclusive(number: int) -> SafeString | str:
+    known_set = permissions.NAMES.get(number)
+    return tag(_("one platform at a time"), "busy") if known_set and known_set.exclusive else ""
+
+
+def _fits(name: str, account: Authorizer, offered: list[str]) -> bool:
+    """Whether a button makes sense on this account's page, and does not stand there already."""
+    if name in offered:
+        return False
+    if name in NEEDS_GRANT:
+        return account.state == Authorizer.State.AUTHORIZED
+    return name != "forget" or account.state == Authorizer.State.UNAUTHORIZED
+
+
+def _without_secrets(profile: Any) -> str:
+    """As WeChat sent it. It should hold no secret; what is named like one is not shown all the same."""
+
+    def masked_in(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {
+                name: "••••" if _SECRET_LIKE.search(str(name)) else masked_in(inner) for name, inner in value.items()
+            }
+        return [masked_in(inner) for inner in value] if isinstance(value, list) else value
+
+    return json.dumps(masked_in(profile), ensure_ascii=False, indent=2, sort_keys=True) if profile else ""

@@ -12,24 +12,35 @@ from typing import Any, TypeVar
 
 from django.contrib import admin, messages
 from django.contrib.admin import ModelAdmin
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.utils import flatten_fieldsets
 from django.db import connections, transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 
+from .. import bulk
 from ..exceptions import WeChatOpenError
-from ..models import TokenHolder
+from ..models import BulkJob, TokenHolder
+from . import deeds
 from .shown import NOTHING, explained, masked, moment, time_left, told
 
 _View = TypeVar("_View", bound=Callable[..., HttpResponse])
 
-PATIENCE = 30.0
-"""Seconds after which an action leaves the remaining rows alone: a browser and a proxy are waiting."""
+DIRECT = 20
+"""Up to so many rows are done while the operator waits; more are given to workers."""
+
+PATIENCE = 20.0
+"""Seconds after which the remaining rows are given to workers: a browser and a proxy are waiting."""
+
+SAMPLE = 10
+"""So many rows are named before an action."""
 
 
 def own_transactions(view: _View) -> _View:
@@ -48,7 +59,7 @@ class ReadOnlyAdmin(ModelAdmin):  # type: ignore[type-arg]  # not generic at run
     # No date_hierarchy: MariaDB without its time-zone tables raises on it. Date filters serve as well.
 
     class Media:
-        css = {"all": ["wechat_open/admin.css"]}
+        css = {"all": ["wechat_open/admin.css", "wechat_open/bulk.css"]}
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -81,27 +92,88 @@ class ReadOnlyAdmin(ModelAdmin):  # type: ignore[type-arg]  # not generic at run
         buttons = self.get_action_choices(request, default_choices=[])
         return super().changeform_view(request, object_id, form_url, {"buttons": buttons, **(extra_context or {})})
 
-    def perform(
-        self, request: HttpRequest, rows: QuerySet[Any], deed: Callable[[Any], object], *, done: object
-    ) -> HttpResponse | None:
-        """Do it to each row, say what came of it, and note it in the row's history."""
+    def carry_out(self, request: HttpRequest, rows: QuerySet[Any], action: str) -> HttpResponse | None:
+        """An action of ``bulk.DEEDS``: asked about first unless it is one harmless row, and given to workers if many.
+
+        ``rows`` is what Django's list passes: the chosen rows, or all that the filters leave.
+        """
+        words = deeds.WORDS[action]
+        count = rows.count()
+        if not count:
+            return None
+        if "confirmed" not in request.POST and (count > 1 or words.careful):
+            return self._ask_first(request, rows, action, count)
+        if count > DIRECT:
+            job = bulk.start(action, rows.order_by("pk").values_list("pk", flat=True), user=request.user)
+            return HttpResponseRedirect(_page_of(job))
+        self._do_now(request, list(rows.order_by("pk").values_list("pk", flat=True)), action)
+        back = request.POST.get("back_to")
+        if not back or not self.model._default_manager.filter(pk=back).exists():
+            return None
+        return HttpResponseRedirect(reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_change", args=[back]))
+
+    def _ask_first(self, request: HttpRequest, rows: QuerySet[Any], action: str, count: int) -> HttpResponse:
+        words = deeds.WORDS[action]
+        unfit = count - rows.filter(words.fit).count() if words.fit else 0
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "media": self.media,
+            "title": words.question % {"count": count},
+            "happens": words.happens,
+            "unfit": words.unfit(unfit) if unfit and words.unfit else "",
+            "in_background": count > DIRECT,
+            "sample": rows.order_by("pk")[:SAMPLE],
+            "more": max(0, count - SAMPLE),
+            "careful": words.careful,
+            "action": request.POST.get("action", ""),
+            "across": request.POST.get("select_across", "0"),
+            "selected": [] if request.POST.get("select_across") == "1" else request.POST.getlist(ACTION_CHECKBOX_NAME),
+            "back_to": request.POST.get("back_to", ""),
+        }
+        return TemplateResponse(request, "admin/wechat_open/confirm.html", context)
+
+    def _do_now(self, request: HttpRequest, keys: list[int], action: str) -> None:
+        """Row by row while the operator waits, and what came of it; what takes too long goes on without them."""
         ends_at = time.monotonic() + PATIENCE
-        for row in rows:
+        done = 0
+        for position, key in enumerate(keys):
             if time.monotonic() > ends_at:
-                self.message_user(request, _("That took long; the remaining rows were left alone."), messages.WARNING)
+                job = bulk.start(action, keys[position:], user=request.user)
+                told_later = format_html(
+                    '{} <a href="{}">{}</a>',
+                    _("That took long; the remaining rows go on in the background."),
+                    _page_of(job),
+                    job,
+                )
+                self.message_user(request, told_later, messages.WARNING)
                 break
+            row = self.model._default_manager.select_related("component").filter(pk=key).first()
+            if row is None:  # somebody else has deleted it meanwhile
+                continue
+            name = str(row)
             try:
-                deed(row)
+                bulk.act(action, row, user=request.user)
             except WeChatOpenError as error:
                 said, level = told(error), messages.ERROR
             else:
-                said, level = str(done), messages.SUCCESS
+                said, level = str(deeds.WORDS[action].done), messages.SUCCESS
+                done += 1
+            row.pk = key  # a deleted row has lost it, and its history is kept
             self.log_change(request, row, said)
-            self.message_user(request, f"“{row}”: {said}", level)  # Django makes the first letter a capital
-        back = request.POST.get("back_to")
-        if not back:
-            return None
-        return HttpResponseRedirect(reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_change", args=[back]))
+            if level == messages.ERROR or len(keys) == 1:
+                self.message_user(request, f"“{name}”: {said}", level)  # Django makes the first letter a capital
+        if done and len(keys) > 1:
+            self.message_user(
+                request,
+                ngettext("%(count)s row: %(done)s", "%(count)s rows: %(done)s", done)
+                % {"count": done, "done": deeds.WORDS[action].done},
+                messages.SUCCESS,
+            )
+
+
+def _page_of(job: BulkJob) -> str:
+    return reverse("admin:wechat_open_bulkjob_change", args=[job.pk])
 
 
 class HolderAdmin(ReadOnlyAdmin):

@@ -3,42 +3,60 @@
 from __future__ import annotations
 
 from django.contrib import admin
+from django.urls import URLPattern, reverse
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
-from .. import health
+from .. import census, health
+from ..component import platform_of
 from ..conf import conf
 from ..exceptions import WeChatOpenError
 from ..models import Authorizer, Component, VerifyTicket
 from .base import HolderAdmin, ReadOnlyAdmin
+from .dashboard import Dashboard
 from .shown import NOTHING, lines, masked, moment, tag
+from .tiles import grouped
 
 
 @admin.register(Component)
 class ComponentAdmin(HolderAdmin):
-    list_display = ["appid", "alias", "ticket", "time_left", "dispatched", "swept", "problem"]
+    list_display = ["appid", "alias", "dashboard", "ticket", "time_left", "dispatched", "swept", "problem"]
     ordering = ["pk"]
     fieldsets = [
-        (None, {"fields": ["appid", "alias", "problems"]}),
-        (_("Verify ticket"), {"fields": ["ticket", "last_push", "push_started_at"]}),
+        (None, {"fields": ["appid", "alias", "dashboard", "problems"]}),
+        (_("Verify ticket"), {"fields": ["ticket", "last_push", "push_requested"]}),
         (
             _("Component access token"),
-            {"fields": ["access_token_shown", "time_left", "next_renewal", "forced_at", "paused_until"]},
+            {"fields": ["access_token_shown", "time_left", "next_renewal", "forced", "paused"]},
         ),
-        (_("Accounts"), {"fields": ["accounts", "dispatched", "swept", "sweep_repairs", "sweep_due_at"]}),
+        (_("Accounts"), {"fields": ["accounts", "dispatched", "swept", "sweep_repairs", "next_sweep"]}),
     ]
+
+    def get_urls(self) -> list[URLPattern]:
+        return [*Dashboard(self).urls(), *super().get_urls()]
 
     @admin.display(description=_("alias in the settings"))
     def alias(self, component: Component) -> str | SafeString:
-        for alias, credentials in conf.components.items():
-            if credentials.get("APPID") == component.appid:
-                return alias
-        return tag(_("not configured"), "off")
+        return _alias(component) or tag(_("not configured"), "off")
+
+    @admin.display(description=_("dashboard"))
+    def dashboard(self, component: Component) -> str | SafeString:
+        alias = _alias(component)
+        if not alias:
+            return NOTHING
+        return format_html('<a href="{}">{}</a>', reverse("admin:wechat_open_dashboard", args=[alias]), _("Open"))
 
     last_push = admin.display(description=_("last push"))(lambda self, row: moment(row.last_push_at))
+    push_requested = admin.display(description=_("ticket pushing last requested"))(
+        lambda self, row: moment(row.push_started_at)
+    )
+    forced = admin.display(description=_("last forced renewal"))(lambda self, row: moment(row.forced_at))
+    paused = admin.display(description=_("renewals paused until"))(lambda self, row: moment(row.paused_until))
     dispatched = admin.display(description=_("last dispatch"))(lambda self, row: moment(row.heartbeat_at))
     swept = admin.display(description=_("last sweep"))(lambda self, row: moment(row.swept_at))
+    next_sweep = admin.display(description=_("next sweep"))(lambda self, row: moment(row.sweep_due_at))
 
     @admin.display(description=_("newest ticket"))
     def ticket(self, component: Component) -> str | SafeString:
@@ -47,28 +65,31 @@ class ComponentAdmin(HolderAdmin):
 
     @admin.display(description=_("what is wrong right now"))
     def problems(self, component: Component) -> str | SafeString:
+        if not _alias(component):
+            return NOTHING
         try:
-            reports = health.report()["components"]
+            findings = health.examine(platform_of(component))
         except WeChatOpenError as error:
             return str(error)
-        for report in reports:
-            if report["appid"] == component.appid:
-                words = [health.PROBLEMS[word] for word in report["problems"]]
-                return lines(words) if words else tag(_("nothing"), "good")
-        return NOTHING
+        words = [found.said for found in findings if found.level is not health.GREEN]
+        return lines(words) if words else tag(_("nothing"), "good")
 
     @admin.display(description=_("accounts"))
     def accounts(self, component: Component) -> str | SafeString:
-        counts = [
-            (label, component.authorizers.filter(state=state).count()) for state, label in Authorizer.State.choices
-        ]
-        return lines([f"{capfirst(label)}: {count}" for label, count in counts])
+        counts = census.states(component)
+        return lines([f"{capfirst(state.label)}: {grouped(counts[state])}" for state in Authorizer.State])
+
+
+def _alias(component: Component) -> str:
+    """Its name in the settings; empty when it is there no longer."""
+    aliases = [alias for alias, credentials in conf.components.items() if credentials.get("APPID") == component.appid]
+    return aliases[0] if aliases else ""
 
 
 @admin.register(VerifyTicket)
 class VerifyTicketAdmin(ReadOnlyAdmin):
     list_display = ["created_at", "component", "age", "received_at", "shown"]
-    list_filter = ["created_at", ("component", admin.RelatedOnlyFieldListFilter)]
+    list_filter = ["created_at", "component"]
     list_select_related = ["component"]
     fieldsets = [(None, {"fields": ["component", "created_at", "received_at", "age", "shown"]})]
 

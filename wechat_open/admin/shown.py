@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
+from zlib import crc32
 
 from django.utils import timezone
 from django.utils.formats import date_format
@@ -17,6 +18,7 @@ from django.utils.timesince import timesince
 from django.utils.translation import get_language, gettext
 from django.utils.translation import gettext_lazy as _
 
+from ..conf import conf
 from ..exceptions import APIError, SealError, WeChatOpenError
 from ..fields import SealedRow
 from ..models import Authorizer, TokenHolder
@@ -80,12 +82,49 @@ def masked(row: SealedRow, field: str) -> str | SafeString:
 
 
 def time_left(holder: TokenHolder) -> str | SafeString:
+    """How long the access token still works: in words, and as a bar for who looks down the column."""
     if holder.access_token_expires_at is None:
         return NOTHING
     left = holder.access_token_expires_at - timezone.now()
-    if left > timedelta():
-        return duration(left)
-    return tag(gettext("expired %(time)s ago") % {"time": duration(-left)}, "bad")
+    if left <= timedelta():
+        return tag(gettext("expired %(time)s ago") % {"time": duration(-left)}, "bad")
+    begun = holder.access_token_obtained_at
+    life = holder.access_token_expires_at - begun if begun else left
+    share = min(1.0, left / life) if life > timedelta() else 0.0
+    return format_html(
+        '<span class="wechat-open-left">{}</span>'
+        '<meter class="wechat-open-meter" min="0" max="100" low="10" high="20" optimum="60" value="{}"'
+        ' aria-hidden="true"></meter>',
+        duration(left),
+        round(share * 100),
+    )
+
+
+COLOURS = 8
+
+
+def avatar(account: Authorizer, size: str = "") -> SafeString:
+    """The first letter in a colour of its own; WeChat's picture over it only when the site wants it.
+
+    No page of ours makes a browser tell WeChat who looks at what. A picture that does not come leaves the letter.
+    """
+    letter = (account.nick_name.strip() or account.appid.removeprefix("wx"))[:1].upper()
+    colour = crc32(account.appid.encode()) % COLOURS
+    return format_html(
+        '<span class="wechat-open-avatar wechat-open-avatar-{}{}" aria-hidden="true">{}{}</span>',
+        colour,
+        f" wechat-open-avatar-{size}" if size else "",
+        letter,
+        _picture(account.head_img) if conf.show_avatars else "",
+    )
+
+
+def _picture(url: str) -> str | SafeString:
+    """WeChat writes http://, and its host speaks https as well."""
+    secure = "https://" + url.removeprefix("http://") if url.startswith("http://") else url
+    if not secure.startswith("https://"):
+        return ""
+    return format_html('<img src="{}" alt="" loading="lazy" decoding="async" referrerpolicy="no-referrer">', secure)
 
 
 def told(error: WeChatOpenError) -> str:

@@ -11,7 +11,7 @@ from ..component import platform as configured
 from ..conf import DEFAULT_ALIAS
 from ..endpoints import LIST_PAGE, AuthorizerInfo, Grant, ListPage, NewToken, PreAuthCode, Refreshed, json_object
 from ..secret import Secret
-from ..tokens import as_authorizer, as_component
+from ..tokens import as_authorizer, as_component, start_push
 
 JSON = dict[str, Any]
 _T = TypeVar("_T")
@@ -38,7 +38,7 @@ class ComponentAPI:
 
     def start_push_ticket(self) -> str:
         """api_start_push_ticket: have WeChat push tickets; its errmsg tells whether pushing was on."""
-        return self._endpoints.start_push_ticket()
+        return start_push(self.platform)
 
     def component_token(self, ticket: Secret) -> NewToken:
         """api_component_token with a ticket of yours. It ends the kept token; custody notices and renews."""

@@ -18,7 +18,7 @@ from typing import Any
 from django.db import DatabaseError, close_old_connections
 from django.utils.translation import gettext as _
 
-from .. import authorization, inbox, tokens
+from .. import alerts, authorization, bulk, census, inbox, journal, tokens
 from ..component import Platform
 from ..exceptions import TokenUnavailable, WeChatOpenError
 from ..schedule import BEAT_SCHEDULE
@@ -58,10 +58,13 @@ def all_jobs(renew_for: float = ROUND) -> list[Job]:
         Job("watch_tickets", lambda owner: _("asked WeChat to push tickets") if tokens.ensure_tickets(owner) else ""),
         Job("process_inbox", lambda: _count(_("pushes processed: %d"), inbox.process_due()), for_all=True),
         Job("renew_due_tokens", lambda owner: renew(owner, renew_for)),
+        Job("run_bulk_jobs", lambda: _count(_("rows of bulk actions: %d"), bulk.run_open(renew_for)), for_all=True),
         Job("sweep", lambda owner: _swept(tokens.sweep_if_due(owner))),
         Job("sync_profiles", lambda owner: _count(_("profiles read: %d"), authorization.sync_missing_profiles(owner))),
         Job("announce", lambda owner: _count(_("changes announced: %d"), authorization.announce_all(owner))),
-        Job("prune", lambda: _count(_("old rows deleted: %d"), inbox.prune() + authorization.prune()), for_all=True),
+        Job("census", _counted),
+        Job("watch_health", _watched, for_all=True),
+        Job("prune", lambda: _count(_("old rows deleted: %d"), _prune()), for_all=True),
     ]
 
 
@@ -74,6 +77,22 @@ def renew(owner: Platform, seconds: float) -> str:
             _("Renewals rest: there is no usable component token. `manage.py wechat_open status` says more.")
         )
     return ", ".join(filter(None, said))
+
+
+def _prune() -> int:
+    return inbox.prune() + authorization.prune() + journal.prune() + alerts.prune()
+
+
+def _counted(owner: Platform) -> str:
+    """Nothing to be told, every minute."""
+    census.rung(owner)
+    return ""
+
+
+def _watched() -> str:
+    """Alerts are logged, and told to who listens."""
+    alerts.watch()
+    return ""
 
 
 def _swept(report: tokens.SweepReport | None) -> str:

@@ -25,6 +25,8 @@ class PermissionSet:
     en: str
     zh: str
     exclusive: bool = False
+    allows_en: str = ""
+    allows_zh: str = ""
 
 
 def name(number: int, language: str = "en") -> str:
@@ -34,6 +36,14 @@ def name(number: int, language: str = "en") -> str:
     if known is None:
         return f"权限集 {number}" if chinese else f"permission set {number}"
     return known.zh if chinese else known.en
+
+
+def allows(number: int, language: str = "en") -> str:
+    """What the set lets a platform do, where its name does not say it; empty for most."""
+    known = NAMES.get(number)
+    if known is None:
+        return ""
+    return known.allows_zh if language.lower().startswith("zh") else known.allows_en
 
 
 def parse_func_info(func_info: Any) -> tuple[int, ...]:
@@ -49,31 +59,104 @@ def _number(entry: Any) -> int | None:
 
 
 _KNOWN = (
-    PermissionSet(1, "official", "Messages", "消息管理"),
+    PermissionSet(
+        1,
+        "official",
+        "Messages",
+        "消息管理",
+        allows_en="Receive and answer messages, send as customer service, hear who follows",
+        allows_zh="接收和回复消息、发送客服消息、接收关注事件",
+    ),
     PermissionSet(2, "official", "Users", "用户管理"),
-    PermissionSet(3, "official", "Account service", "账号服务"),
-    PermissionSet(4, "official", "Web service", "网页服务"),
+    PermissionSet(
+        3,
+        "official",
+        "Account service",
+        "账号服务",
+        allows_en="QR codes with parameters, basic information",
+        allows_zh="生成带参数的二维码、获取账号基本信息",
+    ),
+    PermissionSet(
+        4,
+        "official",
+        "Web service",
+        "网页服务",
+        allows_en="Sign-in of followers on web pages (OAuth), JS-SDK",
+        allows_zh="网页授权（OAuth）、JS-SDK",
+    ),
     PermissionSet(5, "official", "Shop", "微信小店"),
     PermissionSet(6, "official", "Customer-service desk", "微信多客服"),
-    PermissionSet(7, "official", "Mass sending and notices", "群发与通知"),
+    PermissionSet(
+        7,
+        "official",
+        "Mass sending and notices",
+        "群发与通知",
+        allows_en="Send to all followers, template messages",
+        allows_zh="群发消息、模板消息",
+    ),
     PermissionSet(8, "official", "Cards and coupons", "微信卡券"),
     PermissionSet(9, "official", "Scan", "微信扫一扫"),
     PermissionSet(10, "official", "Wi-Fi", "微信连 Wi-Fi"),
     PermissionSet(11, "official", "Materials", "素材管理"),
     PermissionSet(12, "official", "Shake nearby", "微信摇周边"),
     PermissionSet(13, "official", "Stores", "微信门店"),
-    PermissionSet(14, "official", "Payment (withdrawn)", "微信支付（已下线）"),
+    PermissionSet(
+        14,
+        "official",
+        "Payment (withdrawn)",
+        "微信支付（已下线）",
+        allows_en="No longer offered by WeChat",
+        allows_zh="微信已不再提供",
+    ),
     PermissionSet(15, "official", "Custom menu", "自定义菜单"),
     PermissionSet(16, "official", "Verification status", "获取认证状态及信息"),
     PermissionSet(17, "mini", "Mini-program code", "获取小程序码"),
-    PermissionSet(18, "mini", "Development management and data analysis", "小程序开发管理与数据分析", exclusive=True),
+    PermissionSet(
+        18,
+        "mini",
+        "Development management and data analysis",
+        "小程序开发管理与数据分析",
+        exclusive=True,
+        allows_en="Upload, review and release code, read figures. The owner can no longer publish in WeChat's console",
+        allows_zh="上传代码、提交审核、发布、查看数据。授权后管理员不能再在微信后台自行发布",
+    ),
     PermissionSet(19, "mini", "Customer-service messages", "小程序客服管理"),
-    PermissionSet(20, "mini", "Login (old)", "小程序登录（旧）"),
-    PermissionSet(21, "mini", "Data analysis (old)", "小程序数据分析（旧）"),
+    PermissionSet(
+        20,
+        "mini",
+        "Login (old)",
+        "小程序登录（旧）",
+        allows_en="Now part of set 18",
+        allows_zh="已并入权限集 18",
+    ),
+    PermissionSet(
+        21,
+        "mini",
+        "Data analysis (old)",
+        "小程序数据分析（旧）",
+        allows_en="Now part of set 18",
+        allows_zh="已并入权限集 18",
+    ),
     PermissionSet(22, "official", "City service", "城市服务接口"),
     PermissionSet(23, "official", "Ads", "广告管理"),
-    PermissionSet(24, "official", "Open-platform account management", "开放平台账号管理", exclusive=True),
-    PermissionSet(25, "mini", "Open-platform account management", "开放平台账号管理", exclusive=True),
+    PermissionSet(
+        24,
+        "official",
+        "Open-platform account management",
+        "开放平台账号管理",
+        exclusive=True,
+        allows_en="Create, bind and unbind open-platform accounts",
+        allows_zh="创建、绑定、解绑开放平台账号",
+    ),
+    PermissionSet(
+        25,
+        "mini",
+        "Open-platform account management",
+        "开放平台账号管理",
+        exclusive=True,
+        allows_en="Create, bind and unbind open-platform accounts",
+        allows_zh="创建、绑定、解绑开放平台账号",
+    ),
     PermissionSet(26, "official", "E-invoices", "微信电子发票"),
     PermissionSet(27, "official", "Fast registration of a mini program", "快速注册小程序"),
     PermissionSet(30, "mini", "Basic information", "小程序基本信息管理"),
@@ -106,7 +189,14 @@ _KNOWN = (
     PermissionSet(84, "mini", "Coupons", "优惠券管理"),
     PermissionSet(85, "mini", "Custom trading component", "自定义版交易组件"),
     PermissionSet(86, "mini", "Mini-shop design", "小商店装修"),
-    PermissionSet(88, "mini", "Links (URL scheme and URL link)", "获取小程序链接"),
+    PermissionSet(
+        88,
+        "mini",
+        "Links (URL scheme and URL link)",
+        "获取小程序链接",
+        allows_en="Make links that open the program from outside WeChat",
+        allows_zh="生成从微信外打开小程序的链接",
+    ),
     PermissionSet(89, "official", "Subscription notices", "订阅通知"),
     PermissionSet(93, "mini", "Alliance", "小程序联盟"),
     PermissionSet(99, "mini", "Cloud SMS", "云开发短信"),
@@ -129,10 +219,38 @@ _KNOWN = (
     PermissionSet(156, "mini", "ICP filing", "小程序备案"),
     PermissionSet(157, "mini", "Virtual payment", "虚拟支付"),
     PermissionSet(161, "mini", "WeChat customer service", "微信客服"),
-    PermissionSet(171, "mini", "Push debugging", "消息推送调试"),
-    PermissionSet(172, "official", "Push debugging", "消息推送调试"),
-    PermissionSet(173, "mini", "Push debugging (mini games)", "消息推送调试（小游戏）"),
-    PermissionSet(174, "channels", "Push debugging", "消息推送调试"),
+    PermissionSet(
+        171,
+        "mini",
+        "Push debugging",
+        "消息推送调试",
+        allows_en="Needed only for Tencent's push debugging tool",
+        allows_zh="仅供微信的推送调试工具使用",
+    ),
+    PermissionSet(
+        172,
+        "official",
+        "Push debugging",
+        "消息推送调试",
+        allows_en="Needed only for Tencent's push debugging tool",
+        allows_zh="仅供微信的推送调试工具使用",
+    ),
+    PermissionSet(
+        173,
+        "mini",
+        "Push debugging (mini games)",
+        "消息推送调试（小游戏）",
+        allows_en="Needed only for Tencent's push debugging tool",
+        allows_zh="仅供微信的推送调试工具使用",
+    ),
+    PermissionSet(
+        174,
+        "channels",
+        "Push debugging",
+        "消息推送调试",
+        allows_en="Needed only for Tencent's push debugging tool",
+        allows_zh="仅供微信的推送调试工具使用",
+    ),
 )
 
 NAMES: dict[int, PermissionSet] = {known.id: known for known in _KNOWN}

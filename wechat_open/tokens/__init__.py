@@ -8,7 +8,7 @@ cache saves a query, a message is a doorbell; and when in doubt, WeChat is asked
     store      how tokens lie in the database: claims and compare-and-set
     cache      how the cache saves a query
     custody    how one token is read, renewed and healed
-    grants     how a grant enters and leaves
+    grants     how a grant enters and leaves, and whether WeChat still has it
     dispatch   who renews what is due
     sweep      what WeChat's own list says
 """
@@ -16,9 +16,10 @@ cache saves a query, a message is a doorbell; and when in doubt, WeChat is asked
 from ..component import Platform, platform_of
 from ..models import Authorizer
 from ..secret import Secret
+from . import grants
 from .custody import AuthorizerKeeper, ComponentKeeper, as_authorizer, as_component
-from .dispatch import Tally, ensure_tickets, run_due, ticket_arrived
-from .sweep import SweepReport, sweep, sweep_if_due
+from .dispatch import Tally, ensure_tickets, run_due, start_push, ticket_arrived
+from .sweep import SweepReport, sweep, sweep_if_due, sweep_soon
 
 __all__ = [
     "AuthorizerKeeper",
@@ -30,10 +31,13 @@ __all__ = [
     "authorizer_token",
     "component_token",
     "ensure_tickets",
+    "reconcile_account",
     "refresh_now",
     "run_due",
+    "start_push",
     "sweep",
     "sweep_if_due",
+    "sweep_soon",
     "ticket_arrived",
 ]
 
@@ -51,3 +55,17 @@ def authorizer_token(platform: Platform, appid: str) -> Secret:
 def refresh_now(authorizer: Authorizer) -> None:
     """Renew an account's token now, due or not; raises what WeChat says when it does not work."""
     AuthorizerKeeper(platform_of(authorizer.component), authorizer.appid).renew_now()
+
+
+def reconcile_account(authorizer: Authorizer) -> bool:
+    """Ask WeChat what it has on record for an account and bring the row to it; True when its state changed.
+
+    Raises what WeChat says when it has a grant and takes none of its tokens.
+    """
+    platform = platform_of(authorizer.component)
+    if authorizer.state != Authorizer.State.AUTHORIZED:
+        return grants.look_again(platform, authorizer)
+    keeper = AuthorizerKeeper(platform, authorizer.appid)
+    keeper.store.mark_for_reconciliation(authorizer.pk)
+    keeper.renew_now()
+    return False

@@ -79,9 +79,22 @@ def ensure_tickets(platform: Platform) -> bool:
     rested = Q(push_started_at__isnull=True) | Q(push_started_at__lte=now - START_PUSH_APART)
     if fresh or not Component.objects.filter(rested, pk=row.pk).update(push_started_at=now):
         return False
-    said = platform.endpoints.start_push_ticket()
+    said = start_push(platform)
     logger.warning("No verify ticket for a while; asked WeChat to push, which says: %s", said)
     return True
+
+
+def start_push(platform: Platform) -> str:
+    """Have WeChat push tickets again; what it says is returned, and noted for who wonders why none comes."""
+    said = ""
+    try:
+        said = platform.endpoints.start_push_ticket()
+    except WeChatOpenError as error:
+        said = str(error)
+        raise
+    finally:
+        Component.objects.filter(pk=platform.row.pk).update(push_started_at=clock.now(), push_said=said)
+    return said
 
 
 def ticket_arrived(component: Component) -> None:

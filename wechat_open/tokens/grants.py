@@ -17,9 +17,10 @@ from django.db.models import F
 from .. import clock
 from ..component import Platform
 from ..endpoints import Grant
-from ..exceptions import WeChatOpenError
+from ..exceptions import NotAuthorized, WeChatOpenError
 from ..models import AuthorizationLink, Authorizer, Component, func_key, to_announce, update_row
 from . import cache
+from .custody import as_component
 from .policy import due_at
 from .store import withdrawn
 
@@ -88,6 +89,26 @@ def withdraw(platform: Platform, appid: str, at: datetime) -> tuple[Authorizer, 
             cache.forget(f"{platform.appid}:{appid}")
             return _row(platform.row, appid), "state" in changes
     raise WeChatOpenError(f"The cancellation by account {appid} could not be stored: its row keeps changing.")
+
+
+def look_again(platform: Platform, authorizer: Authorizer) -> bool:
+    """An account that we hold for lost: does WeChat still, or again, have its grant? True when it is kept again.
+
+    Only a token that works proves it. False when WeChat says that there is no grant, or another has stored one first.
+    """
+    appid = authorizer.appid
+    try:
+        info = as_component(platform, lambda token: platform.endpoints.authorizer_info(token, appid))
+    except NotAuthorized:
+        return False
+    asked = info.refresh_token or authorizer.reveal("refresh_token")
+    if not asked:
+        return False
+    answer = as_component(platform, lambda token: platform.endpoints.authorizer_token(token, appid, asked))
+    if not Authorizer.objects.filter(pk=authorizer.pk, grant_epoch=authorizer.grant_epoch).exists():
+        return False
+    keep(platform, Grant(appid, answer.access, answer.refresh_token or asked, info.func_info, None), granted_at=None)
+    return True
 
 
 def _granted(

@@ -59,6 +59,12 @@ def sweep_if_due(platform: Platform) -> SweepReport | None:
     return sweep(platform)
 
 
+def sweep_soon(platform: Platform) -> bool:
+    """Let the next ring sweep; False when a sweep is under way, or is due within minutes anyway."""
+    resting = Component.objects.filter(pk=platform.row.pk, sweep_due_at__gt=clock.now() + RUNNING)
+    return bool(resting.update(sweep_due_at=clock.now()))
+
+
 def sweep(platform: Platform) -> SweepReport:
     """Walk the list now and repair every difference."""
     report = SweepReport()

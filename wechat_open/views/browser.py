@@ -66,6 +66,16 @@ def is_phone_in_wechat(request: HttpRequest) -> bool:
     return "MicroMessenger" in agent and "WindowsWechat" not in agent and "MacWechat" not in agent
 
 
+def device(request: HttpRequest) -> str:
+    """What the page was opened with, as its User-Agent says: ``pc``, ``phone``, ``wechat``; empty for a silent one."""
+    agent = request.headers.get("User-Agent", "")
+    if is_phone_in_wechat(request):
+        return "wechat"
+    if any(word in agent for word in ("Mobile", "Android", "iPhone", "iPad")):
+        return "phone"
+    return "pc" if agent else ""
+
+
 def _prefix() -> str:
     """Where the site put us, such as ``/wechat/``."""
     return reverse("wechat_open:authorize").removesuffix("authorize/")

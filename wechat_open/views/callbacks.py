@@ -63,6 +63,7 @@ def _record(platform: Platform, unsealed: Unsealed) -> Answer:
     push = inbox.receive(platform, unsealed)
     if is_ticket:
         doorbell.ring("wechat_open.tasks.renew_due_tokens")
+        doorbell.ring("wechat_open.tasks.watch_health")  # with beat dead, somebody hears of it all the same
     elif push is not None:
         doorbell.ring("wechat_open.tasks.process_push", push.pk)
     return Answer()

@@ -22,13 +22,13 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
-from .. import authorization
+from .. import authorization, journal, qr
 from ..component import platform_of
 from ..conf import DEFAULT_ALIAS, conf
 from ..exceptions import AuthorizationRefused, ConfigurationError, TicketMissing, TokenUnavailable, WeChatOpenError
 from ..models import AuthorizationLink
 from ..protocol import permissions
-from . import browser, qr
+from . import browser
 from .doors import own_transactions, secret_address, without_login
 
 logger = logging.getLogger(__name__)
@@ -113,6 +113,7 @@ def authorize(request: HttpRequest, alias: str = DEFAULT_ALIAS) -> HttpResponse:
         link = authorization.begin(user=request.user, component=alias, **choice.to_begin())
     except ConfigurationError as error:
         return _not_now(request, error)
+    journal.note(journal.Kind.LINK_MADE, link.component, appid=link.biz_appid, user=request.user, detail=f"#{link.pk}")
     return _connect_page(request, link, choice)
 
 
@@ -136,7 +137,13 @@ def _connect_page(request: HttpRequest, link: AuthorizationLink, choice: Choice 
     secret = browser.known(request) or browser.new()
     base_url = browser.base_url(request)
     try:
-        offer = authorization.offer(link, browser=secret, base_url=base_url)
+        offer = authorization.offer(
+            link,
+            browser=secret,
+            base_url=base_url,
+            user=getattr(request, "user", None),
+            device=browser.device(request),
+        )
     except WeChatOpenError as error:
         return _not_now(request, error, awaiting_ticket_at=_ticket_url(link, error, base_url))
     own_url = base_url + link.get_absolute_url()

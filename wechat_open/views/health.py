@@ -1,7 +1,7 @@
 """What does a monitor hear?
 
-The report of ``health`` as JSON, with 503 when something needs a person, for who shows the bearer token of the settings
-or has a staff session.
+The report of ``health`` as JSON, for who shows the bearer token of the settings or has a staff session. 503 when
+something is red: then somebody is needed now. Amber is answered with 200.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ logger = logging.getLogger(__name__)
 @never_cache
 def health(request: HttpRequest) -> HttpResponse:
     try:
-        refusal = _refusal(request)
-        findings = {} if refusal else report()
+        refusal = refusal_of(request)
     except DatabaseTrouble:
-        logger.exception("The health report found no database")
-        return JsonResponse({"ok": False, "problems": ["no_database"]}, status=503)
+        logger.exception("Whose session this is could not be looked up.")
+        return JsonResponse({"ok": False, "level": "red", "problems": ["database"]}, status=503)
     except ConfigurationError as error:
         logger.error("The health report found no usable settings: %s", error)
-        return JsonResponse({"ok": False, "problems": ["bad_settings"]}, status=503)
+        return JsonResponse({"ok": False, "level": "red", "problems": ["settings"]}, status=503)
     if refusal:
         headers = {"WWW-Authenticate": 'Bearer realm="wechat_open"'} if refusal == 401 else {}
         return JsonResponse({"ok": False, "error": "not allowed"}, status=refusal, headers=headers)
-    return JsonResponse(findings, status=200 if findings["ok"] else 503, json_dumps_params={"ensure_ascii": False})
+    told = report()
+    return JsonResponse(told, status=200 if told["ok"] else 503, json_dumps_params={"ensure_ascii": False})
 
 
-def _refusal(request: HttpRequest) -> int:
+def refusal_of(request: HttpRequest) -> int:
     """0 for who may read; 401 for who has shown nothing, 403 for who has shown the wrong thing."""
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() == "bearer":

@@ -10,16 +10,15 @@ from __future__ import annotations
 import logging
 
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.shortcuts import render, resolve_url
+from django.shortcuts import render
 from django.urls import NoReverseMatch, reverse
-from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import get_language
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
 from .. import authorization
 from ..conf import conf
-from ..exceptions import AuthorizationRefused, WeChatOpenError
+from ..exceptions import AuthorizationRefused, LinkRevoked, WeChatOpenError
 from ..models import AuthorizationAttempt, Authorizer
 from ..protocol import permissions
 from ..secret import Secret
@@ -53,6 +52,8 @@ def _answer(request: HttpRequest, state: str) -> HttpResponse:
         return _result(request, attempt)
     try:
         account = authorization.complete_return(attempt, code)
+    except LinkRevoked:
+        return _revoked(request)
     except AuthorizationRefused as refusal:
         return _refused(request, refusal)
     except WeChatOpenError as error:
@@ -65,6 +66,11 @@ def _answer(request: HttpRequest, state: str) -> HttpResponse:
 
 def _refused(request: HttpRequest, refusal: AuthorizationRefused) -> HttpResponse:
     return render(request, "wechat_open/return_refused.html", {"reason": refusal}, status=403)
+
+
+def _revoked(request: HttpRequest) -> HttpResponse:
+    """Unlike any other refusal: what the owner confirmed at WeChat stands, and is to be told of."""
+    return render(request, "wechat_open/link_revoked.html", status=403)
 
 
 def _failed(request: HttpRequest, attempt: AuthorizationAttempt, error: WeChatOpenError) -> HttpResponse:
@@ -80,19 +86,17 @@ def _next_url(request: HttpRequest, attempt: AuthorizationAttempt) -> str:
     wanted = attempt.link.next_url or conf.after_authorize
     if not wanted:
         return ""
-    try:
-        url = resolve_url(wanted)
-    except NoReverseMatch:
-        logger.error("There is no page %r to go to after an authorization", wanted)
-        return ""
     hosts = {request.get_host(), browser.base_url(request).partition("://")[2]}
-    if not url_has_allowed_host_and_scheme(url, allowed_hosts=hosts, require_https=request.is_secure()):
-        logger.error("The page to go to after an authorization is not on this site: %r", wanted)
+    try:
+        return authorization.destination(wanted, hosts=hosts, https=request.is_secure())
+    except ValueError as error:
+        logger.error("Nowhere to go after an authorization: %s", error)
         return ""
-    return url
 
 
 def _result(request: HttpRequest, attempt: AuthorizationAttempt) -> HttpResponse:
+    if attempt.link.revoked_at:
+        return _revoked(request)
     account = attempt.link.authorizer if attempt.used_at else None
     context = {
         "link": attempt.link,

@@ -9,30 +9,38 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+import shutil
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from datetime import timedelta
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db.models import QuerySet
 from django.utils import timezone
-from django.utils.timesince import timesince
 from django.utils.translation import gettext as _
 
-from ... import authorization, health, inbox, tokens
+from ... import authorization, health, inbox, journal, tokens
 from ...api import ComponentAPI
 from ...component import Platform, platform
 from ...conf import DEFAULT_ALIAS, conf
 from ...exceptions import PlatformFault, QuotaExceeded, UnknownAuthorizer, WeChatOpenError
-from ...models import Authorizer, Push
+from ...models import Authorizer, Component, Push
+from ...sealing import key_ids
 from ...simulator.release_check import GROUPS
-from .. import rehearsal
+from .. import diagnosis, doctor, rehearsal, rotation
 from ..loop import Loop, all_jobs, renew, stopped_by_signals
 
 ONCE = 50.0
 """Seconds of renewals in ``run --once`` and ``refresh --due``: cron comes again after a minute."""
 
 PROGRESS_EVERY = 100
+
+PLACES = 20
+"""How many values that no key opens are named one by one."""
+
+WIDEST = 100
+"""Columns of text that are pleasant to read, however wide the terminal is."""
 
 
 class Command(BaseCommand):
@@ -45,13 +53,14 @@ class Command(BaseCommand):
             name = deed.__name__.replace("_", "-")
             subcommand: CommandParser = subcommands.add_parser(name, help=help, description=f"{help.capitalize()}.")
             subcommand.set_defaults(deed=deed)
-            subcommand.add_argument(
-                "--component", metavar="ALIAS", help=f"platform in the settings (default: {default})"
-            )
+            if default:
+                subcommand.add_argument(
+                    "--component", metavar="ALIAS", help=f"platform in the settings (default: {default})"
+                )
             _accept_djangos_options(subcommand)
             return subcommand
 
-        status = add(self.status, "say what is wrong; exit code 1 when something is", default="all")
+        status = add(self.status, "say what is wrong, and what to do; exit code 1 when something is", default="all")
         status.add_argument("--json", action="store_true", help="the whole report, for a script")
 
         run = add(self.run, "do what beat and workers do, in this process, until stopped", default="all")
@@ -86,6 +95,29 @@ class Command(BaseCommand):
         rehearse.add_argument("--group", type=int, choices=list(GROUPS), help="of test accounts (default: all)")
         rehearse.add_argument("--json", action="store_true", help="every check, for a script")
 
+        doctor = add(
+            self.doctor,
+            "examine the site up to WeChat, and say what to do; exit code 1 when something is wrong",
+            default="all",
+        )
+        doctor.set_defaults(skip_checks=True)  # settings that are wrong are what it is there for
+        doctor.add_argument("--offline", action="store_true", help="make no call to WeChat")
+        doctor.add_argument("--probe-site", action="store_true", help="call the callbacks at their public addresses")
+        doctor.add_argument(
+            "--probe-rotation", metavar="APPID", default="", help="renew this account twice, and see what changes"
+        )
+        doctor.add_argument("--strict", action="store_true", help="exit code 1 also when something needs a look")
+        doctor.add_argument("--json", action="store_true", help="every finding, for a script")
+
+        rotate = add(self.rotate_keys, "seal what is stored under the newest of ENCRYPTION_KEYS", default="")
+        rotate.add_argument(
+            "--check", action="store_true", help="only count what is left; exit code 1 when anything is"
+        )
+        rotate.add_argument(
+            "--empty-unreadable", action="store_true", help="empty what no key opens, so that WeChat is asked for it"
+        )
+        rotate.add_argument("--json", action="store_true", help="what was done and what is left, for a script")
+
     def handle(self, *args: Any, deed: Callable[..., None], **options: Any) -> None:
         try:
             deed(**options)
@@ -99,35 +131,44 @@ class Command(BaseCommand):
         if component is not None:
             conf.component(component)  # raises for one that is not configured
             mine = [found for found in report["components"] if found["alias"] == component]
-            report = {"ok": not any(found["problems"] for found in mine), "components": mine}
+            level = health.worst(health.Level(found["level"]) for found in mine)
+            report |= {"ok": level is not health.RED, "level": level.value, "components": mine}
         if json:
             self._say_json(report)
         else:
             for found in report["components"]:
                 self._say_state(found)
-        if not report["ok"]:
+            if not report["components"]:
+                self._say_findings(report["checks"])
+        if report["level"] != health.GREEN:
             raise SystemExit(1)
 
     def _say_state(self, found: dict[str, Any]) -> None:
-        problems = found["problems"]
-        verdict = self.style.ERROR(_("needs attention")) if problems else self.style.SUCCESS(_("in order"))
+        verdicts = {
+            health.RED: self.style.ERROR(_("needs somebody now")),
+            health.AMBER: self.style.WARNING(_("needs attention")),
+            health.GREEN: self.style.SUCCESS(_("in order")),
+        }
+        verdict = verdicts[found["level"]]
         self.stdout.write(f"{self.style.MIGRATE_HEADING(found['alias'])} ({found['appid']}): {verdict}")
-        accounts = [f"{label} {found['accounts'][state]}" for state, label in Authorizer.State.choices]
-        for label, value in [
-            (_("newest ticket"), _ago(found["ticket_age_seconds"])),
-            (_("component token"), _left(found["component_token_expires_in"])),
-            (_("accounts"), ", ".join(accounts)),
-            (_("tokens overdue"), found["overdue"]),
-            (_("pushes waiting"), found["pushes_waiting"]),
-            (_("last push"), _since(found["last_push_at"])),
-            (_("last dispatch"), _since(found["dispatched_at"])),
-            (_("last sweep"), _since(found["swept_at"])),
-            (_("last error"), found["last_error"]),
-        ]:
-            if value != "":
-                self.stdout.write(f"  {label}: {value}")
-        for problem in problems:
-            self.stdout.write(self.style.WARNING(f"  ! {health.PROBLEMS[problem]}"))
+        if "accounts" in found:  # not while the database is away
+            accounts = [f"{label} {found['accounts'][state]}" for state, label in Authorizer.State.choices]
+            told = ", ".join(accounts)
+            self.stdout.write("  " + _("accounts: %s") % told)
+        self._say_findings(found["checks"])
+
+    def _say_findings(self, findings: Sequence[dict[str, Any]]) -> None:
+        """The worst first; a sign and the words say the level too, for who sees no colours."""
+        styles = {
+            health.RED: (self.style.ERROR, "✗"),
+            health.AMBER: (self.style.WARNING, "!"),
+            health.GREEN: (self.style.SUCCESS, "✓"),
+        }
+        for level, (style, sign) in styles.items():
+            for told in (told for told in findings if told["level"] == level):
+                self.stdout.write(f"  {style(sign)} {told['code']}: {told['said']}")
+                if told["remedy"] and level is not health.GREEN:
+                    self.stdout.write(f"      {told['remedy']}")
 
     # -- tokens ------------------------------------------------------------------------------------------------------
 
@@ -153,10 +194,12 @@ class Command(BaseCommand):
                 tokens.refresh_now(account)
             except WeChatOpenError as error:
                 failed += 1
+                _note(journal.Kind.REFRESHED, account.component, account=account, error=error)
                 self.stderr.write(self.style.ERROR(f"{account}: {error}"))
                 if isinstance(error, (PlatformFault, QuotaExceeded)):
                     break
             else:
+                _note(journal.Kind.REFRESHED, account.component, account=account)
                 if verbosity > 1:
                     told = self.style.SUCCESS(_("renewed"))
                     self.stdout.write(f"{account}: {told}")
@@ -165,7 +208,13 @@ class Command(BaseCommand):
         return failed
 
     def reconcile(self, *, component: str | None, json: bool, **options: Any) -> None:
-        found = authorization.reconcile(platform(component or DEFAULT_ALIAS))
+        owner = platform(component or DEFAULT_ALIAS)
+        try:
+            found = authorization.reconcile(owner)
+        except WeChatOpenError as error:
+            _note(journal.Kind.RECONCILED, owner.row, error=error)
+            raise
+        _note(journal.Kind.RECONCILED, owner.row)
         if json:
             self._say_json(dataclasses.asdict(found))
         else:
@@ -181,7 +230,13 @@ class Command(BaseCommand):
             raise CommandError(_("The list ended early; nothing was concluded from what it lacks. Try again."))
 
     def push_ticket(self, *, component: str | None, **options: Any) -> None:
-        said = ComponentAPI(platform(component or DEFAULT_ALIAS)).start_push_ticket()
+        owner = platform(component or DEFAULT_ALIAS)
+        try:
+            said = ComponentAPI(owner).start_push_ticket()
+        except WeChatOpenError as error:
+            _note(journal.Kind.TICKETS_REQUESTED, owner.row, error=error)
+            raise
+        _note(journal.Kind.TICKETS_REQUESTED, owner.row)
         self.stdout.write(_("WeChat says: %s") % (said or "ok"))
         self.stdout.write(_("Within ten minutes a ticket comes to the authorization event URL (授权事件接收URL)."))
 
@@ -223,6 +278,7 @@ class Command(BaseCommand):
             expires_in=timedelta(hours=hours) if hours else None,
         )
         url = origin + link.get_absolute_url()
+        _note(journal.Kind.LINK_MADE, link.component, appid=link.biz_appid, detail=f"#{link.pk}")
         if json:
             self._say_json({"url": url, "expires_at": link.expires_at.isoformat()})
         else:
@@ -231,7 +287,8 @@ class Command(BaseCommand):
     def replay(self, *, component: str | None, pushes: Sequence[int], failed: bool, **options: Any) -> None:
         if bool(pushes) == failed:
             raise CommandError(_("Name pushes by their ids, or say --failed."))
-        rows = Push.objects.filter(component=platform(component or DEFAULT_ALIAS).row).order_by("received_at", "pk")
+        rows = Push.objects.filter(component=platform(component or DEFAULT_ALIAS).row).select_related("component")
+        rows = rows.order_by("received_at", "pk")
         if failed:
             rows = rows.filter(state__in=[Push.State.FAILED, Push.State.ABANDONED])
         else:
@@ -246,6 +303,9 @@ class Command(BaseCommand):
     def _replay(self, push: Push) -> bool:
         done = inbox.replay(push)
         push.refresh_from_db()
+        error = None if done else WeChatOpenError(push.error)
+        detail = f"{push.info_type} #{push.pk}" if done else ""
+        _note(journal.Kind.REPLAYED, push.component, appid=push.authorizer_appid, error=error, detail=detail)
         told = self.style.SUCCESS(_("processed")) if done else self.style.ERROR(push.error)
         self.stdout.write(f"{push.pk} {push}: {told}")
         return done
@@ -293,7 +353,93 @@ class Command(BaseCommand):
                 )
             )
 
+    # -- the whole site ----------------------------------------------------------------------------------------------
+
+    def doctor(
+        self,
+        *,
+        component: str | None,
+        offline: bool,
+        probe_site: bool,
+        probe_rotation: str,
+        strict: bool,
+        json: bool,
+        verbosity: int,
+        **options: Any,
+    ) -> None:
+        wish = doctor.Wish(offline=offline, probe_site=probe_site, probe_rotation=probe_rotation)
+        groups = []
+        try:
+            for group in doctor.examine([component] if component else [], wish):
+                groups.append(group)
+                if not json:
+                    self._say_lines(diagnosis.lines(group, self.style, self._width(), quiet=not verbosity))
+        except WeChatOpenError as error:
+            raise CommandError(str(error), returncode=2) from error
+        if json:
+            self._say_json(diagnosis.as_json(groups, strict=strict))
+        else:
+            self._say_lines(["", diagnosis.verdict(groups, self.style)])
+        if code := diagnosis.exit_code(groups, strict=strict):
+            raise SystemExit(code)
+
+    # -- keys at rest ------------------------------------------------------------------------------------------------
+
+    def rotate_keys(self, *, check: bool, empty_unreadable: bool, json: bool, verbosity: int, **options: Any) -> None:
+        if check:
+            report = rotation.Report(key_ids()[0], left=rotation.left_under_older_keys())
+        else:
+            with stopped_by_signals() as stopped:
+                report = rotation.rotate(
+                    empty_unreadable=empty_unreadable,
+                    stopped=stopped.is_set,
+                    progress=rotation.now_and_then(_nothing if json or not verbosity else self._say_resealed),
+                )
+        if json:
+            self._say_json({"ok": report.ok, **dataclasses.asdict(report), "removable": report.removable})
+        else:
+            self._say_rotation(report)
+        if not report.ok:
+            raise SystemExit(1)
+
+    def _say_resealed(self, done: int) -> None:
+        self.stdout.write(_("values sealed anew: %d") % done)
+
+    def _say_rotation(self, report: rotation.Report) -> None:
+        if report.resealed:
+            self._say_resealed(report.resealed)
+        for lost in report.unreadable[:PLACES]:
+            place = f"{lost.model} {lost.pk} {lost.column}"
+            self.stderr.write(
+                self.style.ERROR(_("no key opens this: %(place)s (%(key)s)") % {"place": place, "key": lost.key_id})
+            )
+        if len(report.unreadable) > PLACES:
+            self.stderr.write(
+                self.style.ERROR(_("and %d more; --json has them all") % (len(report.unreadable) - PLACES))
+            )
+        if report.emptied:
+            self.stdout.write(_("values emptied that no key opens: %d") % report.emptied)
+        for key_id, count in report.left.items():
+            known = _("an older key") if key_id in key_ids() else _("a key that is not configured")
+            told = _("under %(key)s, %(known)s: %(count)d values") % {"key": key_id, "known": known, "count": count}
+            self.stdout.write(self.style.WARNING(f"! {told}"))
+        if report.ok:
+            told = _("Everything is sealed under the newest key (%s).") % report.newest
+            self.stdout.write(self.style.SUCCESS(f"✓ {told}"))
+        elif report.stopped:
+            self.stdout.write(_("Stopped. Run it again, and it goes on from here."))
+        for advice in rotation.advice(report):
+            self.stdout.write(f"  {advice}")
+
     # -- saying ------------------------------------------------------------------------------------------------------
+
+    def _say_lines(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            self.stdout.write(line)
+
+    def _width(self) -> int:
+        """Of the terminal; what goes into a file or through grep is not broken."""
+        return min(shutil.get_terminal_size().columns, WIDEST) if self.stdout.isatty() else sys.maxsize
 
     def _say_json(self, data: Any) -> None:
         self.stdout.write(json.dumps(data, ensure_ascii=False, indent=2))
@@ -303,6 +449,15 @@ class Command(BaseCommand):
 
     def _complain_now(self, text: str) -> None:
         self.stderr.write(self.style.ERROR(f"{timezone.localtime():%H:%M:%S} {text}"))
+
+
+def _nothing(done: int) -> None:
+    """What a script hears of progress."""
+
+
+def _note(kind: journal.Kind, component: Component, **how: Any) -> None:
+    """In the audit trail; on a server nobody is signed in."""
+    journal.note(kind, component, actor=journal.COMMAND_LINE, **how)
 
 
 def _named(owner: Platform, appids: Sequence[str]) -> QuerySet[Authorizer]:
@@ -335,24 +490,3 @@ def _accept_djangos_options(subcommand: CommandParser) -> None:
     subcommand.add_argument(
         "-v", "--verbosity", type=int, choices=range(4), default=argparse.SUPPRESS, help=argparse.SUPPRESS
     )
-
-
-def _ago(seconds: float | None) -> str:
-    if seconds is None:
-        return _("never")
-    return _("%(time)s ago") % {"time": _duration(seconds)}
-
-
-def _since(moment: str | None) -> str:
-    return _ago((timezone.now() - datetime.fromisoformat(moment)).total_seconds() if moment else None)
-
-
-def _left(seconds: float) -> str:
-    return _("valid for %(time)s") % {"time": _duration(seconds)} if seconds else _("none")
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 60:
-        return _("%d seconds") % seconds
-    now = timezone.now()
-    return timesince(now - timedelta(seconds=seconds), now).replace("\xa0", " ")

@@ -1,11 +1,13 @@
 """How does an address become a QR code that a strict Content-Security-Policy lets through?
 
-As the path of an inline SVG that a template draws: no image file, no data URI, no inline style.
+As the path of an inline SVG that a template draws: no image file, no data URI, no inline style. To print it or to send
+it there is a file.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from io import BytesIO
 from itertools import groupby
 
 import segno
@@ -20,6 +22,13 @@ class QRCode:
 
     size: int
     path: str
+
+
+def picture(text: str, kind: str) -> bytes:
+    """A file, ``png`` or ``svg``, large enough to be printed."""
+    file = BytesIO()
+    segno.make_qr(text, error="m").save(file, kind=kind, scale=12, border=QUIET_ZONE)
+    return file.getvalue()
 
 
 def draw(text: str) -> QRCode:

@@ -1,0 +1,642 @@
+"""Does an operator see what an account needs, find the ones that need something, and do it?"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.conf import settings as site
+from django.contrib.admin.models import LogEntry
+from django.test import Client
+from django.utils import timezone
+from django.utils.translation import override
+
+from tests.admin.staff import act, found, page, person, rows
+from tests.stage import OFFICIAL
+from wechat_open import census, journal, tokens
+from wechat_open.admin import base, needs, sorts
+from wechat_open.component import platform_of
+from wechat_open.models import (
+    AuthorizationLink,
+    Authorizer,
+    BulkJob,
+    Component,
+    JournalEntry,
+    Push,
+    func_key,
+    search_key,
+)
+from wechat_open.protocol import permissions
+from wechat_open.simulator import Simulator
+
+Kind = JournalEntry.Kind
+State = Authorizer.State
+VIEW = "view_authorizer"
+DEEDS = ["refresh_account", "sync_account", "reconcile_account", "ask_account", "forget_account"]
+REFRESH = "/cgi-bin/component/api_authorizer_token"
+
+
+@pytest.fixture
+def operator(db: None) -> Client:
+    return person("operator", VIEW, *DEEDS, "authorize_account", "view_push", "view_journalentry")
+
+
+@pytest.fixture
+def viewer(db: None) -> Client:
+    return person("viewer", VIEW)
+
+
+@pytest.fixture
+def component(db: None) -> Component:
+    return Component.objects.create(appid=site.WECHAT_OPEN["COMPONENTS"]["default"]["APPID"])
+
+
+def ago(**time: float) -> Any:
+    return timezone.now() - timedelta(**time)
+
+
+def ahead(**time: float) -> Any:
+    return timezone.now() + timedelta(**time)
+
+
+def make(component: Component, appid: str, **columns: Any) -> Authorizer:
+    """A healthy account, but for ``columns``."""
+    usual = {
+        "nick_name": f"Shop {appid}",
+        "kind": "official",
+        "verify_type": 0,
+        "access_token_obtained_at": ago(minutes=30),
+        "access_token_expires_at": ahead(minutes=90),
+        "next_action_at": ahead(minutes=60, seconds=5),
+        "profile_synced_at": ago(days=1),
+        "authorized_at": ago(days=3),
+        "func_info": [1, 7],
+    }
+    account = Authorizer(component=component, appid=appid, **{**usual, **columns})
+    account.func_key = func_key(account.func_info)
+    account.name_key, account.principal_key = search_key(account.nick_name), search_key(account.principal_name)
+    account.save()
+    return account
+
+
+def shown(browser: Client, address: str) -> str:
+    answer = browser.get(address)
+    assert answer.status_code == 200
+    return answer.content.decode()
+
+
+def refreshed(wechat: Simulator) -> int:
+    return wechat.engine.calls[REFRESH]
+
+
+# -- the list ----------------------------------------------------------------------------------------------------------
+
+
+def test_row__shows_who_state_time_and_error_with_its_meaning(operator: Client, component: Component) -> None:
+    make(component, "wxa", nick_name="Tea House", principal_name="Tea Ltd", last_errcode=61023, last_rid="r1")
+    text = shown(operator, rows(Authorizer))
+
+    for words in (
+        "Tea House",
+        "wxa",
+        "Tea Ltd",
+        "official account",
+        "verified",
+        "1\xa0hour, 29\xa0minutes",
+        'value="75"',
+    ):
+        assert words in text
+    assert "61023 The refresh token is not the account&#x27;s current one (rid r1)" in text
+    assert '<td class="field-sets">2</td>' in text
+
+
+def test_avatar__asks_nothing_of_wechat_unless_the_site_says_so(
+    operator: Client, component: Component, settings: Any
+) -> None:
+    account = make(component, "wxa", nick_name="tea house", head_img="http://wx.qlogo.cn/tea")
+    for address in (rows(Authorizer), page(account)):
+        text = shown(operator, address)
+        assert ">T</span>" in text
+        assert "<img" not in text.replace('<img src="/static/', "")
+
+    settings.WECHAT_OPEN = {**settings.WECHAT_OPEN, "SHOW_AVATARS": True}
+    for address in (rows(Authorizer), page(account)):
+        [picture] = re.findall(r"<img [^>]*qlogo[^>]*>", shown(operator, address))
+        assert 'src="https://wx.qlogo.cn/tea"' in picture
+        assert 'referrerpolicy="no-referrer"' in picture
+        assert 'loading="lazy"' in picture
+
+
+@pytest.mark.parametrize("url", ["javascript:alert(1)", "data:image/svg+xml,x", "//wx.qlogo.cn/x", ""])
+def test_avatar__with_a_strange_address_is_not_fetched(
+    operator: Client, component: Component, settings: Any, url: str
+) -> None:
+    settings.WECHAT_OPEN = {**settings.WECHAT_OPEN, "SHOW_AVATARS": True}
+    make(component, "wxa", head_img=url)
+    assert 'alt="" loading' not in shown(operator, rows(Authorizer))
+
+
+@pytest.fixture
+def many_sorts(component: Component) -> Component:
+    """One account of each sort, named by it."""
+    second = Component.objects.create(appid="wxsecond")
+    make(component, "well")
+    make(component, "failing", failures=2, last_errcode=-1)
+    make(component, "overdue", next_action_at=ago(minutes=9))
+    make(component, "expired", access_token_expires_at=ago(minutes=1))
+    make(component, "doubt", needs_reconcile=True)
+    make(component, "refused", refused_since=ago(hours=1), last_errcode=61023)
+    make(component, "missing", missing_since=ago(hours=1))
+    make(component, "gone", state=State.UNAUTHORIZED, func_info=[1, 99], next_action_at=None)
+    make(component, "asked", state=State.NEEDS_REAUTHORIZATION)
+    make(component, "mini", kind="mini", func_info=[18], verify_type=-1, authorized_at=ago(days=40))
+    make(second, "unknown", kind="", func_info=[], verify_type=None)
+    return component
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("state__exact=needs_reauthorization", "asked"),
+        ("attention=failing", "failing"),
+        ("attention=overdue", "overdue"),
+        ("attention=expired", "expired"),
+        ("attention=doubt", "doubt refused missing"),
+        ("errcode=61023", "refused"),
+        ("errcode=-1", "failing"),
+        ("holds=18", "mini"),
+        ("holds=99", ""),
+        ("lacks=18", ""),
+        ("lacks=17", "mini"),
+        ("lacks=7&holds=1", ""),
+        ("lacks=17&kind__exact=official", ""),
+        ("kind__exact=mini", "mini"),
+        ("verified=no", "mini"),
+        ("component__id__exact=2nd", ""),
+        ("attention=nonsense&holds=x&lacks=&errcode=one", None),
+        ("q=wELL", ""),
+        ("q=shop%20wel", "well"),
+        ("q=ＳＨＯＰ%20well", "well"),
+        ("q=hop", ""),
+        ("q=overdue", "overdue"),
+        ("q=over", ""),
+    ],
+)
+def test_filters_and_search__find(operator: Client, many_sorts: Component, query: str, expected: str | None) -> None:
+    if query.endswith("2nd"):
+        query, expected = query.replace("2nd", str(Component.objects.get(appid="wxsecond").pk)), "unknown"
+    names = dict(Authorizer.objects.values_list("pk", "appid"))
+    wanted = set(names.values()) if expected is None else set(expected.split())
+    assert {names[key] for key in found(operator, Authorizer, f"?{query}")} == wanted
+
+
+def test_missing_set__is_asked_of_authorized_accounts_of_its_kind_only(operator: Client, many_sorts: Component) -> None:
+    names = dict(Authorizer.objects.values_list("pk", "appid"))
+    lacking = {names[key] for key in found(operator, Authorizer, "?lacks=15")}
+    assert lacking == {"well", "failing", "overdue", "expired", "doubt", "refused", "missing"}
+
+
+def test_filters__offer_what_there_is_in_words(operator: Client, many_sorts: Component) -> None:
+    text = shown(operator, rows(Authorizer))
+    assert "18 Development management and data analysis" in text
+    assert "holds=99" not in text, "only an account that has left held it"
+    assert "61023 The refresh token is not the account&#x27;s current one</a>" in text
+    assert "wxsecond</a>" in text
+
+
+def test_filters__of_one_platform_and_no_error_are_not_offered(operator: Client, component: Component) -> None:
+    make(component, "well")
+    text = shown(operator, rows(Authorizer))
+    assert "By platform" not in text
+    assert "By last error" not in text
+
+
+def test_sorting__is_offered_where_an_index_serves_it(operator: Client, many_sorts: Component) -> None:
+    text = shown(operator, rows(Authorizer))
+    assert len(re.findall(r'<th scope="col" class="sortable', text)) == 3
+
+
+def test_list__costs_few_queries_however_many_sorts_there_are(
+    operator: Client, many_sorts: Component, django_assert_max_num_queries: Any
+) -> None:
+    with django_assert_max_num_queries(10):
+        shown(operator, rows(Authorizer, "?lacks=15&o=1"))
+
+
+# -- large tables ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def large(many_sorts: Component, monkeypatch: pytest.MonkeyPatch) -> Component:
+    """A page counts to 3 and a few is 3: ten accounts are many, and counted a moment ago."""
+    monkeypatch.setattr(census, "FEW", 3)
+    monkeypatch.setattr(sorts, "MOST", 3)
+    census.take(many_sorts)
+    Component.objects.filter(appid="wxsecond").delete()
+    return many_sorts
+
+
+def test_count__is_the_censuss_and_says_so(operator: Client, large: Component) -> None:
+    make(large, "since")  # not yet counted
+    text = shown(operator, rows(Authorizer))
+    assert "10 accounts" in text
+    assert "The number is approximate" in text
+    assert "The pages end after 3;" in text
+
+
+@pytest.mark.parametrize(
+    ("query", "count"),
+    [("state__exact=authorized", 8), ("kind__exact=official", 9), ("verified=yes", 9), ("holds=1", 7)],
+)
+def test_count__of_one_filter_is_known_too(operator: Client, large: Component, query: str, count: int) -> None:
+    answer = operator.get(rows(Authorizer, f"?{query}&o=1"))
+    assert answer.context["cl"].result_count == count
+
+
+def test_count__that_nobody_knows_is_more_than(operator: Client, large: Component) -> None:
+    text = shown(operator, rows(Authorizer, "?kind__exact=official&verified=yes"))
+    assert "There are more than 3." in text
+
+
+def test_filters__offer_what_the_census_saw(
+    operator: Client, large: Component, django_assert_max_num_queries: Any
+) -> None:
+    with django_assert_max_num_queries(9):
+        assert "18 Development management" in shown(operator, rows(Authorizer))
+
+
+def test_chosen_across_pages__are_really_all(
+    operator: Client, large: Component, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The approximate number is for the eye; what is done is counted."""
+    monkeypatch.setattr(base, "DIRECT", 5)
+    first = Authorizer.objects.earliest("pk")
+    answer = act(operator, "refresh_now", first, select_across="1")
+    assert "Refresh the tokens of 10 accounts?" in answer.content.decode()
+
+    act(operator, "refresh_now", first, select_across="1", confirmed="yes")
+    assert sorted(BulkJob.objects.get().targets) == sorted(Authorizer.objects.values_list("pk", flat=True))
+
+
+# -- the page ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("columns", "said", "tone", "action"),
+    [
+        ({}, "Nothing to do. The token is renewed by itself in 1\xa0hour", "good", None),
+        (
+            {"state": State.UNAUTHORIZED, "unauthorized_at": timedelta(days=-2)},
+            "took the authorization back 2",
+            "off",
+            "ask_again",
+        ),
+        ({"state": State.UNAUTHORIZED}, "has taken the authorization back", "off", "ask_again"),
+        ({"state": State.NEEDS_REAUTHORIZATION}, "Only its owner can mend that", "bad", "ask_again"),
+        (
+            {"failures": 1, "last_errcode": 61023},
+            "still works, but renewing it fails: 61023 The refresh token is not the account's current one. It is tried",
+            "busy",
+            "reconcile",
+        ),
+        (
+            {"failures": 1, "last_errcode": 45009, "access_token_expires_at": timedelta(minutes=-1)},
+            "The platform is at fault and not this account.",
+            "bad",
+            None,
+        ),
+        (
+            {"failures": 3, "last_error": "no answer", "next_action_at": timedelta(minutes=-1)},
+            "fails: no answer. It is tried again at once.",
+            "busy",
+            "refresh_now",
+        ),
+        ({"access_token_expires_at": timedelta(minutes=-7)}, "expired 7\xa0minutes ago", "bad", "refresh_now"),
+        ({"next_action_at": timedelta(minutes=-7)}, "overdue by 7\xa0minutes", "busy", "refresh_now"),
+        ({"needs_reconcile": True}, "reason to doubt", "busy", "reconcile"),
+        ({"profile_synced_at": None}, "The profile has not been read", "busy", "sync_profile"),
+        ({"access_token_expires_at": None}, "may own no API", "off", None),
+        ({"next_action_at": None}, "Nothing to do.", "good", None),
+    ],
+)
+def test_account__says_what_it_needs(
+    component: Component, columns: dict[str, Any], said: str, tone: str, action: str | None
+) -> None:
+    now = timezone.now()
+    when = {name: now + value for name, value in columns.items() if isinstance(value, timedelta)}
+    need = needs.of(make(component, "wxa", **{**columns, **when}))
+    assert said in need.said
+    assert need.tone == tone
+    assert need.actions[:1] == ((action,) if action else ())
+
+
+def test_page__has_the_fitting_button_once_and_only_for_who_may(
+    operator: Client, viewer: Client, component: Component
+) -> None:
+    account = make(component, "wxa", state=State.NEEDS_REAUTHORIZATION)
+    text = shown(operator, page(account))
+    assert text.count('value="ask_again"') == 1
+    assert 'value="refresh_now"' not in text, "nothing is to be refreshed"
+    assert 'value="forget"' not in text, "its owner has not left"
+    assert "<button name=" not in shown(viewer, page(account))
+
+
+def test_fault_of_the_platform__leads_to_its_page(operator: Client, component: Component) -> None:
+    account = make(component, "wxa", failures=1, last_errcode=45009)
+    assert "component/dashboard/default/" in shown(operator, page(account))
+    Component.objects.update(appid="wxelse")
+    assert "component/dashboard" not in shown(operator, page(account))
+
+
+@pytest.mark.parametrize(("status", "told"), [(1, False), (16, True)])
+def test_standing_at_wechat__is_in_the_head_when_it_is_bad(
+    operator: Client, component: Component, status: int, told: bool
+) -> None:
+    text = shown(operator, page(make(component, "wxa", account_status=status)))
+    assert ("<span>banned</span>" in text) is told
+
+
+def test_permission_sets__are_told_by_name_and_what_they_allow(operator: Client, component: Component) -> None:
+    account = make(component, "wxa", func_info=[4, 24, 133])
+    text = shown(operator, page(account))
+    assert "4 Web service" in text
+    assert "Sign-in of followers on web pages (OAuth), JS-SDK" in text
+    assert text.count("one platform at a time") == 1
+    assert "133 permission set 133" in text
+    operator.cookies.load({site.LANGUAGE_COOKIE_NAME: "zh-hans"})
+    assert "网页授权（OAuth）、JS-SDK" in shown(operator, page(account))
+
+
+def test_every_description__is_in_both_languages() -> None:
+    for known in permissions.NAMES.values():
+        assert bool(known.allows_en) is bool(known.allows_zh)
+        assert permissions.allows(known.id, "zh-hans") == known.allows_zh
+    assert permissions.allows(133) == ""
+
+
+def test_timeline__tells_grants_renewals_failures_and_deeds_newest_first(
+    operator: Client, component: Component
+) -> None:
+    account = make(component, "wxa", renewals=[ago(minutes=minutes).isoformat() for minutes in (1, 2, 40)])
+    journal.note(Kind.AUTHORIZED, component, account=account)
+    journal.note(Kind.UPDATED, component, account=account, detail="+7 -99999")
+    journal.note(Kind.REFRESHED, component, account=account, actor="lina")
+    JournalEntry.objects.filter(kind=Kind.AUTHORIZED).update(at=ago(days=1))
+    JournalEntry.objects.filter(kind=Kind.UPDATED).update(at=ago(hours=1))
+    JournalEntry.objects.filter(kind=Kind.REFRESHED).update(at=ago(minutes=30))
+    journal.note(Kind.SYNCED, component, appid="wxother", actor="nobody else's")
+    text = shown(operator, page(account))
+
+    story = [
+        "token renewed 2 times",
+        "tokens refreshed by hand · lina",
+        "token renewed<",
+        "permission sets changed",
+        "+ Mass sending and notices, - permission set 99999",
+        "authorized</span>",
+    ]
+    history = text[text.index("wechat-open-timeline") :]
+    places = [history.find(words) for words in story]
+    assert -1 not in places and places == sorted(places)
+    assert "nobody else" not in text
+    assert "/admin/wechat_open/journalentry/?appid=wxa" in text
+
+
+def test_failure_in_the_timeline__has_its_meaning(operator: Client, component: Component) -> None:
+    account = make(component, "wxa")
+    JournalEntry.objects.create(component=component, appid="wxa", kind=Kind.SYNCED, at=ago(), ok=False, errcode=61003)
+    text = shown(operator, page(account))
+    assert "wechat-open-event-bad" in text
+    assert "61003 " in text
+
+
+def test_long_history__is_cut_where_the_audit_trail_goes_on(
+    operator: Client, viewer: Client, component: Component
+) -> None:
+    account = make(component, "wxa", renewals=[ago(days=30).isoformat(), ago(minutes=1).isoformat()])
+    for hours in range(30):
+        JournalEntry.objects.create(component=component, appid="wxa", kind=Kind.RECOVERED, at=ago(hours=hours + 1))
+    text = shown(operator, page(account))
+    assert text.count("wechat-open-event ") == 26
+    assert text.count("token renewed") == 1
+    assert "journalentry/?appid=wxa" in text
+    assert "journalentry/?appid=wxa" not in shown(viewer, page(account))
+
+
+def test_recent_pushes__lead_to_the_inbox_for_who_may_see_it(
+    operator: Client, viewer: Client, component: Component
+) -> None:
+    account = make(component, "wxa")
+    push = Push.objects.create(
+        component=component, digest="d", info_type="updateauthorized", authorizer_appid="wxa",
+        created_at=ago(days=1), received_at=ago(days=1), state=Push.State.FAILED,
+    )  # fmt: skip
+    text = shown(operator, page(account))
+    assert page(push) in text
+    assert "failed, will be repeated" in text
+    assert "updateauthorized" not in shown(viewer, page(account))
+
+
+def test_raw_profile__is_for_who_may_read_it_from_wechat_and_hides_what_looks_secret(
+    operator: Client, viewer: Client, component: Component
+) -> None:
+    profile = {"nick_name": "Tea", "idc": 1, "list": [{"authorizer_refresh_token": "canary"}], "<b>": "<i>"}
+    account = make(component, "wxa", profile=profile)
+    text = shown(operator, page(account))
+    assert "&quot;idc&quot;: 1" in text
+    assert "&quot;authorizer_refresh_token&quot;: &quot;••••&quot;" in text
+    assert "canary" not in text
+    assert "<i>" not in text
+    assert "&quot;idc&quot;" not in shown(viewer, page(account))
+
+
+def test_page__leaves_out_what_there_is_not(operator: Client, component: Component) -> None:
+    text = shown(operator, page(make(component, "wxa")))
+    for line in ("field-unauthorized_at", "field-alias", "field-doubts", "field-qr_code", "field-last_error"):
+        assert line not in text
+    text = shown(operator, page(make(component, "wxb", alias="tea", needs_reconcile=True, last_error="x")))
+    for line in ("field-alias", "field-doubts", "field-last_error"):
+        assert line in text
+
+
+def test_page__costs_few_queries(operator: Client, component: Component, django_assert_max_num_queries: Any) -> None:
+    account = make(component, "wxa")
+    with django_assert_max_num_queries(10):
+        shown(operator, page(account))
+
+
+@pytest.mark.parametrize("language", ["en", "zh-hans"])
+def test_pages__have_no_inline_style_or_script(operator: Client, many_sorts: Component, language: str) -> None:
+    operator.cookies.load({site.LANGUAGE_COOKIE_NAME: language})
+    account = Authorizer.objects.get(appid="failing")
+    everything = shown(operator, rows(Authorizer)) + shown(operator, page(account))
+    everything += act(operator, "forget", account).content.decode()
+    assert ' style="' not in everything
+    assert not re.search(r"<script(?![^>]*\bsrc=)", everything)
+    assert " onclick" not in everything
+
+
+# -- doing -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def shops(wechat: Simulator, grant: Callable[..., Authorizer]) -> list[Authorizer]:
+    wechat.engine.add_account("Second Shop", "official", appid="wx00000000000000aa")
+    accounts = [grant(), grant("wx00000000000000aa")]
+    wechat.engine.calls.clear()
+    return accounts
+
+
+def test_one_harmless_row__is_done_without_a_question(operator: Client, wechat: Simulator, account: Authorizer) -> None:
+    wechat.engine.calls.clear()
+    text = act(operator, "refresh_now", account, back_to=account.pk).content.decode()
+    assert "The tokens were refreshed." in text
+    assert refreshed(wechat) == 1
+    assert LogEntry.objects.get().change_message == "The tokens were refreshed."
+    assert JournalEntry.objects.get(kind=Kind.REFRESHED).actor == "operator"
+
+
+def test_several_rows__are_asked_about_in_words(operator: Client, wechat: Simulator, shops: list[Authorizer]) -> None:
+    Authorizer.objects.filter(pk=shops[1].pk).update(state=State.UNAUTHORIZED)
+    text = act(operator, "refresh_now", *shops).content.decode()
+    assert "Refresh the tokens of 2 accounts?" in text
+    assert "1 of them holds no authorization at the moment" in text
+    assert "while you wait" in text
+    assert "Corner Shop" in text
+    assert refreshed(wechat) == 0
+
+    text = act(operator, "refresh_now", *shops, confirmed="yes").content.decode()
+    assert refreshed(wechat) == 1
+    assert "has cancelled its authorization" in text
+    assert "1 row: The tokens were refreshed." in text
+
+
+def test_confirmation__carries_the_choice_and_leads_back(operator: Client, component: Component) -> None:
+    accounts = [make(component, f"wx{number}") for number in range(12)]
+    text = act(operator, "sync_profile", *accounts).content.decode()
+    assert text.count('name="_selected_action"') == 12
+    assert 'name="action" value="sync_profile"' in text
+    assert "and 2 more" in text
+    account = make(component, "left", state=State.UNAUTHORIZED)
+    assert f'href="{page(account)}"' in act(operator, "forget", account, back_to=account.pk).content.decode()
+
+
+def test_many_rows__become_a_job_with_its_page(
+    operator: Client, component: Component, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(base, "DIRECT", 2)
+    accounts = [make(component, f"wx{number}") for number in range(3)]
+    assert "in the background" in act(operator, "reconcile", *accounts).content.decode()
+
+    answer = act(operator, "reconcile", *accounts, confirmed="yes")
+    job = BulkJob.objects.get()
+    assert answer.redirect_chain == [(page(job), 302)]
+    assert (job.action, job.total, job.actor) == ("reconcile", 3, "operator")
+    assert job.targets == [account.pk for account in accounts]
+
+
+@pytest.mark.parametrize("action", ["refresh_now", "sync_profile", "reconcile", "ask_again", "forget"])
+def test_each_action__takes_its_own_permission(component: Component, wechat: Simulator, action: str) -> None:
+    account = make(component, "wxa", state=State.UNAUTHORIZED)
+    needed = DEEDS[["refresh_now", "sync_profile", "reconcile", "ask_again", "forget"].index(action)]
+    others = person("others", VIEW, *(deed for deed in DEEDS if deed != needed))
+    act(others, action, account, confirmed="yes")
+    assert Authorizer.objects.exists()
+    assert not JournalEntry.objects.exists()
+
+    answer = act(person("one", VIEW, needed), action, account, confirmed="yes")
+    assert JournalEntry.objects.exclude(actor="").exists(), answer.content.decode()[-500:]
+
+
+@pytest.mark.parametrize("action", ["refresh_now", "ask_again", "forget"])
+def test_nothing__happens_by_get(operator: Client, component: Component, action: str) -> None:
+    account = make(component, "wxa", state=State.UNAUTHORIZED)
+    query = f"?action={action}&index=0&_selected_action={account.pk}&confirmed=yes"
+    operator.get(rows(Authorizer, query))
+    operator.get(page(account) + query)
+    assert Authorizer.objects.exists()
+    assert not JournalEntry.objects.exists()
+    assert not AuthorizationLink.objects.exists()
+
+
+def test_reconcile__takes_back_what_wechat_has_on_record(
+    operator: Client, wechat: Simulator, account: Authorizer
+) -> None:
+    Authorizer.objects.update(state=State.NEEDS_REAUTHORIZATION)
+    text = act(operator, "reconcile", account).content.decode()
+    assert "It was compared with WeChat&#x27;s records." in text
+    assert Authorizer.objects.get().state == State.AUTHORIZED
+
+
+def test_ask__shows_the_link_of_one_to_its_maker(operator: Client, account: Authorizer) -> None:
+    answer = act(operator, "ask_again", account)
+    link = AuthorizationLink.objects.get()
+    assert link.biz_appid == OFFICIAL
+    assert answer.redirect_chain[-1][0].endswith(f"/authorizationlink/{link.pk}/address/")
+    assert link.reveal("key").reveal() in answer.content.decode()
+    assert {Kind.ASKED, Kind.LINK_SHOWN} <= set(
+        JournalEntry.objects.filter(actor="operator").values_list("kind", flat=True)
+    )
+
+
+def test_ask__keeps_the_address_from_who_may_not_see_it(account: Authorizer) -> None:
+    answer = act(person("asker", VIEW, "ask_account"), "ask_again", account)
+    link = AuthorizationLink.objects.get()
+    text = answer.content.decode()
+    assert "The link was made." in text
+    assert link.reveal("key").reveal() not in text
+    assert not JournalEntry.objects.filter(kind=Kind.LINK_SHOWN).exists()
+
+
+def test_ask__of_several_makes_a_link_for_each(operator: Client, shops: list[Authorizer]) -> None:
+    act(operator, "ask_again", *shops, confirmed="yes")
+    assert set(AuthorizationLink.objects.values_list("biz_appid", flat=True)) == {shop.appid for shop in shops}
+
+
+def test_ask__for_a_platform_that_is_not_configured_is_told(operator: Client, component: Component) -> None:
+    Component.objects.update(appid="wxelse")
+    assert "is stored, but not in WECHAT_OPEN" in act(operator, "ask_again", make(component, "wxa")).content.decode()
+
+
+def test_forget__asks_even_before_one_and_leaves_the_history(operator: Client, component: Component) -> None:
+    account = make(component, "wxa", state=State.UNAUTHORIZED)
+    text = act(operator, "forget", account, back_to=account.pk).content.decode()
+    assert "Forget 1 account?" in text
+    assert "Yes, forget" in text
+    assert Authorizer.objects.exists()
+
+    answer = act(operator, "forget", account, back_to=account.pk, confirmed="yes")
+    assert "The account was forgotten." in answer.content.decode()
+    assert answer.redirect_chain == [(rows(Authorizer), 302)]
+    assert not Authorizer.objects.exists()
+    assert JournalEntry.objects.get().appid == "wxa"
+    assert LogEntry.objects.get().object_id == str(account.pk)
+
+
+def test_forget__leaves_an_authorized_account_alone(operator: Client, component: Component) -> None:
+    account = make(component, "wxa")
+    assert "1 of them is still authorized" in act(operator, "forget", account).content.decode()
+    assert "WeChat would list it again" in act(operator, "forget", account, confirmed="yes").content.decode()
+    assert Authorizer.objects.exists()
+
+
+def test_no_page_or_message__holds_a_token(operator: Client, wechat: Simulator, account: Authorizer) -> None:
+    secrets = [tokens.authorizer_token(platform_of(account.component), OFFICIAL).reveal()]
+    secrets += [account.reveal("refresh_token").reveal()]
+    pages = shown(operator, page(account)) + shown(operator, rows(Authorizer))
+    for action in ("refresh_now", "sync_profile", "reconcile"):
+        pages += act(operator, action, account).content.decode()
+    account.refresh_from_db()
+    secrets += [account.reveal("refresh_token").reveal(), account.reveal("access_token").reveal()]
+    pages += shown(operator, page(account))
+    assert not [secret for secret in secrets if secret in pages]
+    assert "v1." not in pages
+
+
+def test_words__change_with_the_language(component: Component) -> None:
+    account = make(component, "wxa", failures=1, last_errcode=61023)
+    with override("zh-hans"):
+        assert "authorizer_refresh_token 无效" in needs.of(account).said

@@ -1,0 +1,268 @@
+"""Does an operator see how far a bulk action is and what failed, and can they stop it?"""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.conf import settings as site
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Permission, User
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import override
+
+from tests.admin.staff import found, page, person, rows
+from wechat_open import bulk
+from wechat_open.bulk import Action
+from wechat_open.models import Authorizer, BulkJob, Component, JournalEntry
+
+Kind = JournalEntry.Kind
+
+
+@pytest.fixture
+def accounts(db: None) -> list[Authorizer]:
+    component = Component.objects.create(appid=site.WECHAT_OPEN["COMPONENTS"]["default"]["APPID"])
+    return [
+        Authorizer.objects.create(component=component, appid=f"wx{number}", nick_name=f"<b>Shop {number}</b>")
+        for number in range(4)
+    ]
+
+
+@pytest.fixture
+def operator(db: None) -> Client:
+    return person("operator", "view_authorizer", "forget_account")
+
+
+@pytest.fixture
+def job(operator: Client, accounts: list[Authorizer]) -> BulkJob:
+    """Of four accounts, two have left and can be forgotten."""
+    Authorizer.objects.filter(pk__in=[accounts[0].pk, accounts[1].pk]).update(state=Authorizer.State.UNAUTHORIZED)
+    keys = [account.pk for account in accounts]
+    return bulk.start(Action.FORGET, keys, user=User.objects.get(username="operator"))
+
+
+def facts(browser: Client, job: BulkJob) -> dict[str, Any]:
+    answer = browser.get(reverse("admin:wechat_open_bulkjob_progress", args=[job.pk]))
+    assert answer.status_code == 200
+    told: dict[str, Any] = json.loads(answer.content)
+    return told
+
+
+def shown(browser: Client, address: str) -> str:
+    answer = browser.get(address)
+    assert answer.status_code == 200
+    return answer.content.decode()
+
+
+def order(browser: Client, job: BulkJob, what: str) -> Any:
+    return browser.post(reverse(f"admin:wechat_open_bulkjob_{what}", args=[job.pk]), follow=True)
+
+
+def half_done(job: BulkJob, monkeypatch: pytest.MonkeyPatch, rows: int = 2) -> None:
+    """The worker's time is over after so many rows."""
+    times = iter(range(100))
+
+    class World:
+        def monotonic(self) -> float:
+            return float(next(times))
+
+        def sleep(self, seconds: float) -> None:
+            return None
+
+    class Unhurried:
+        def __init__(self, *pace: Any) -> None: ...
+
+        def wait(self) -> None: ...
+
+    monkeypatch.setattr(bulk, "Limiter", Unhurried)
+    bulk.run(job.pk, seconds=rows + 0.5, world=World())  # type: ignore[arg-type]
+
+
+# -- what is shown -----------------------------------------------------------------------------------------------------
+
+
+def test_page__shows_how_far_it_is_without_a_script(
+    operator: Client, job: BulkJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = shown(operator, page(job))
+    assert "waiting" in text
+    assert '<progress value="0" max="4"' in text
+    half_done(job, monkeypatch)
+
+    text = shown(operator, page(job))
+    assert "working" in text
+    assert '<progress value="2" max="4"' in text
+    assert "2 / 4" in text
+    assert "about " in text
+    assert "operator" in text
+    assert 'role="status" aria-live="polite"' in text
+    assert 'data-finished="no"' in text
+    assert ">Stop</button>" in text
+    assert "http-equiv" not in text
+
+
+def test_finished_job__shows_what_failed_with_a_link_to_each(operator: Client, job: BulkJob) -> None:
+    bulk.run(job.pk)
+    text = shown(operator, page(job))
+
+    assert "finished, with failures" in text
+    assert "&lt;b&gt;Shop 2&lt;/b&gt; (wx2)" in text
+    assert "<b>Shop" not in text
+    assert f'href="{page(Authorizer.objects.get(appid="wx3"))}"' in text
+    assert "WeChat would list it again" in text
+    assert 'data-finished="yes"' in text
+
+
+def test_errors_of_wechat__are_explained_in_the_readers_language(operator: Client, job: BulkJob) -> None:
+    BulkJob.objects.update(
+        failures=[{"key": 1, "row": "Shop", "said": "WeChat answered", "errcode": 61003, "rid": "r-1"}],
+        failed=3,
+        position=3,
+        finished_at=timezone.now(),
+        stopped_at=timezone.now(),
+        reason={"said": "WeChat answered", "errcode": 45009, "rid": ""},
+    )
+    told = facts(operator, job)
+    assert told["failures"][0]["said"].startswith("61003 ")
+    assert told["failures"][0]["said"].endswith("(rid r-1)")
+    assert told["reason"] == "It stopped by itself: 45009 The daily quota of this API is used up"
+    assert told["more"] == "2 more failed; the audit trail has them."
+    assert (told["state"], told["tone"], told["stopped"]) == ("stopped", "bad", True)
+
+    operator.cookies.load({site.LANGUAGE_COOKIE_NAME: "zh-hans"})
+    assert "45009 接口调用超过每日限额" in facts(operator, job)["reason"]
+
+
+def test_door__tells_the_script_what_the_page_shows(
+    operator: Client, job: BulkJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    half_done(job, monkeypatch)
+    told = facts(operator, job)
+    assert (told["position"], told["total"], told["finished"], told["done"]) == (2, 4, False, "2")
+    assert told["spoken"] == "working: 2 / 4, failed: 0"
+
+    bulk.run(job.pk)
+    told = facts(operator, job)
+    assert (told["finished"], told["failed"], len(told["failures"])) == (True, "2", 2)
+    assert told["finished_at"] != "–"
+
+
+@pytest.mark.parametrize(
+    ("columns", "hint"),
+    [
+        ({}, False),
+        ({"created_at": timezone.now() - timedelta(hours=1)}, True),
+        (
+            {
+                "created_at": timezone.now() - timedelta(hours=1),
+                "claimed_until": timezone.now() + timedelta(days=1),
+            },
+            False,
+        ),
+        ({"created_at": timezone.now() - timedelta(hours=1), "finished_at": timezone.now()}, False),
+    ],
+)
+def test_job_that_nobody_does__has_a_hint(operator: Client, job: BulkJob, columns: dict[str, Any], hint: bool) -> None:
+    BulkJob.objects.update(**columns)
+    assert ("is a Celery worker" in facts(operator, job)["hint"]) is hint
+
+
+def test_list__shows_jobs_newest_first_without_reading_their_targets(
+    operator: Client, job: BulkJob, django_assert_max_num_queries: Any
+) -> None:
+    second = bulk.start(Action.FORGET, [], user=User.objects.get(username="operator"))
+    assert found(operator, BulkJob) == [second.pk, job.pk]
+    with django_assert_max_num_queries(8) as captured:
+        text = shown(operator, rows(BulkJob))
+    assert "Forget accounts" in text
+    assert "0 / 4" in text
+    assert not [query for query in captured.captured_queries if "targets" in query["sql"]]
+
+
+@pytest.mark.parametrize("language", ["en", "zh-hans"])
+def test_pages__have_no_inline_style_or_script(operator: Client, job: BulkJob, language: str) -> None:
+    operator.cookies.load({site.LANGUAGE_COOKIE_NAME: language})
+    bulk.run(job.pk)
+    everything = shown(operator, page(job)) + shown(operator, rows(BulkJob))
+    assert ' style="' not in everything
+    assert "wechat_open/bulk.js" in everything
+
+
+# -- what may be done --------------------------------------------------------------------------------------------------
+
+
+def test_stop__ends_it_and_is_in_both_histories(operator: Client, job: BulkJob) -> None:
+    text = order(operator, job, "stop").content.decode()
+    assert "No further row is done." in text
+    assert BulkJob.objects.get().finished_at
+    assert LogEntry.objects.get().change_message == "No further row is done."
+    assert JournalEntry.objects.get(kind=Kind.BULK_STOPPED).actor == "operator"
+    assert "It had ended already." in order(operator, job, "stop").content.decode()
+
+    assert ">Go on with the rest</button>" in text
+    assert "It goes on with the rest." in order(operator, job, "go_on").content.decode()
+    bulk.run(job.pk)
+    assert BulkJob.objects.get().position == 4
+    assert "There is nothing left to do." in order(operator, job, "go_on").content.decode()
+
+
+@pytest.mark.parametrize("what", ["stop", "go_on"])
+def test_nothing__happens_by_get(operator: Client, job: BulkJob, what: str) -> None:
+    assert operator.get(reverse(f"admin:wechat_open_bulkjob_{what}", args=[job.pk])).status_code == 405
+    operator.get(page(job) + f"?action={what}")
+    assert BulkJob.objects.get().stopped_at is None
+
+
+def test_forged_post__is_refused(job: BulkJob) -> None:
+    browser = Client(enforce_csrf_checks=True)
+    browser.force_login(User.objects.get(username="operator"))
+    assert order(browser, job, "stop").status_code == 403
+    assert BulkJob.objects.get().stopped_at is None
+
+
+def test_colleague__sees_only_their_own_jobs(job: BulkJob) -> None:
+    colleague = person("colleague", "forget_account")
+    assert found(colleague, BulkJob) == []
+    assert colleague.get(reverse("admin:wechat_open_bulkjob_progress", args=[job.pk])).status_code == 404
+    assert order(colleague, job, "stop").status_code == 404
+    assert colleague.get(page(job)).status_code == 302
+    assert BulkJob.objects.get().stopped_at is None
+
+
+def test_viewer__sees_all_and_stops_none(job: BulkJob) -> None:
+    viewer = person("viewer", "view_bulkjob")
+    assert found(viewer, BulkJob) == [job.pk]
+    assert facts(viewer, job)["total"] == 4
+    assert ">Stop</button>" not in shown(viewer, page(job))
+    assert order(viewer, job, "stop").status_code == 403
+    assert BulkJob.objects.get().stopped_at is None
+
+
+def test_who_may_change_jobs__stops_those_of_others_that_they_could_have_started(job: BulkJob) -> None:
+    without = person("without", "view_bulkjob", "change_bulkjob")
+    assert order(without, job, "stop").status_code == 403
+    chief = person("chief", "view_bulkjob", "change_bulkjob", "forget_account")
+    assert "No further row is done." in order(chief, job, "stop").content.decode()
+
+
+def test_staff_without_a_deed__see_no_jobs(job: BulkJob) -> None:
+    nobody = person("nobody", "view_authorizer")
+    assert nobody.get(rows(BulkJob)).status_code == 403
+    assert nobody.get(page(job)).status_code in (302, 403)
+
+
+def test_who_has_lost_the_permission__no_longer_stops_their_own(operator: Client, job: BulkJob) -> None:
+    User.objects.get(username="operator").user_permissions.remove(Permission.objects.get(codename="forget_account"))
+    assert order(operator, job, "stop").status_code in (403, 404)
+    assert BulkJob.objects.get().stopped_at is None
+
+
+def test_state_words__are_in_the_readers_language(operator: Client, job: BulkJob) -> None:
+    with override("zh-hans"):
+        expected = str(BulkJob.Action.FORGET.label)
+    operator.cookies.load({site.LANGUAGE_COOKIE_NAME: "zh-hans"})
+    assert expected in shown(operator, rows(BulkJob))

@@ -1,0 +1,346 @@
+"""Does the audit trail say who did what, when, to which account; and is it found, taken along and pruned?"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.conf import settings as site
+from django.contrib.auth.models import User
+from django.core.management import CommandError, call_command
+from django.db import connection
+from django.test import Client
+from django.utils import timezone
+from django.utils.translation import override
+
+from tests.admin.staff import found, page, person, rows
+from wechat_open import journal
+from wechat_open.admin import journal as pages
+from wechat_open.component import Platform
+from wechat_open.exceptions import RefreshTokenRefused, WeChatOpenError
+from wechat_open.models import Authorizer, Component, HourlyCount, JournalEntry, Push
+from wechat_open.simulator import Simulator
+
+TEA = "wxaaaaaaaaaaaaaaaa"
+EXPORT = "/admin/wechat_open/journalentry/export/"
+Kind = JournalEntry.Kind
+Later = Callable[[timedelta], None]
+
+
+@pytest.fixture(autouse=True)
+def _english() -> Iterator[None]:
+    with override("en"):
+        yield
+
+
+@pytest.fixture
+def component(db: None) -> Component:
+    return Component.objects.create(appid=site.WECHAT_OPEN["COMPONENTS"]["default"]["APPID"])
+
+
+@pytest.fixture
+def account(component: Component) -> Authorizer:
+    return Authorizer.objects.create(component=component, appid=TEA, nick_name="<b>Tea</b>", name_key="<b>tea</b>")
+
+
+@pytest.fixture
+def viewer(db: None) -> Client:
+    return person("viewer", "view_journalentry")
+
+
+@pytest.fixture
+def zhang(db: None) -> User:
+    return User.objects.create_user("zhang")
+
+
+def read(answer: Any) -> list[dict[str, str]]:
+    """The lines of an export, by the names of its columns."""
+    assert answer.status_code == 200
+    text = b"".join(answer.streaming_content).decode("utf-8-sig")
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+# -- saying ------------------------------------------------------------------------------------------------------------
+
+
+def test_every_kind__has_a_sentence() -> None:
+    assert set(pages.SENTENCES) == set(Kind)
+
+
+@pytest.mark.parametrize("language", ["en", "zh-hans"])
+@pytest.mark.parametrize("kind", Kind)
+def test_every_entry__is_a_sentence_with_who_and_what(
+    viewer: Client, component: Component, account: Authorizer, zhang: User, kind: Kind, language: str
+) -> None:
+    viewer.cookies.load({site.LANGUAGE_COOKIE_NAME: language})
+    journal.note(kind, component, account=account, user=zhang)
+    shown = viewer.get(rows(JournalEntry)).content.decode()
+    (told,) = re.findall(r'<td class="field-what">(.*?)</td>', shown)
+    assert "%" not in told
+    if "account" in str(pages.SENTENCES[kind]):
+        assert f'<a href="{page(account)}">&lt;b&gt;Tea&lt;/b&gt; ({TEA})</a>' in told
+    if "who" in str(pages.SENTENCES[kind]):
+        assert "<b>zhang</b>" in told
+
+
+def test_what_nobody_did__is_told_as_such(component: Component, account: Authorizer) -> None:
+    journal.note(Kind.REFRESHED, component, account=account, actor=journal.COMMAND_LINE)
+    journal.note(Kind.LINK_MADE, component)
+    journal.note(Kind.RENEWAL_FAILED, component)
+    told = [pages.sentence(entry) for entry in JournalEntry.objects.order_by("pk")]
+    assert told == [
+        f"Somebody at the command line refreshed the tokens of <b>Tea</b> ({TEA}).",
+        "The system made a link for any account.",
+        f"A token of the platform {component.appid} could not be renewed.",
+    ]
+
+
+def test_failure__says_what_the_errcode_means(
+    viewer: Client, component: Component, account: Authorizer, zhang: User
+) -> None:
+    error = RefreshTokenRefused(61023, "refresh_token is invalid", rid="1-2-3")
+    journal.note(Kind.REFRESHED, component, account=account, user=zhang, error=error)
+    shown = viewer.get(rows(JournalEntry)).content.decode()
+    assert ">failed</span>" in shown
+    assert "61023 The refresh token is not the account&#x27;s current one (rid 1-2-3)" in shown
+
+
+def test_changed_permission_sets__are_named(viewer: Client, component: Component, account: Authorizer) -> None:
+    journal.note(Kind.UPDATED, component, account=account, detail="+7 -1")
+    shown = viewer.get(rows(JournalEntry)).content.decode()
+    assert "+ 7 Mass sending and notices, - 1 Messages" in shown
+
+
+def test_entry__outlives_account_and_person(
+    viewer: Client, component: Component, account: Authorizer, zhang: User
+) -> None:
+    journal.note(Kind.FORGOTTEN, component, account=account, user=zhang)
+    account.delete()
+    zhang.delete()
+    shown = viewer.get(rows(JournalEntry)).content.decode()
+    assert f"<b>zhang</b> had &lt;b&gt;Tea&lt;/b&gt; ({TEA}) forgotten." in shown
+
+
+# -- finding -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def several(component: Component, account: Authorizer, zhang: User, viewer: Client) -> list[int]:
+    journal.note(Kind.AUTHORIZED, component, account=account)
+    journal.note(Kind.REFRESHED, component, account=account, user=zhang)
+    journal.note(Kind.REFRESHED, component, appid="wxother", actor=journal.COMMAND_LINE, error=WeChatOpenError("no"))
+    journal.note(Kind.LINK_MADE, component, user=User.objects.get(username="viewer"))
+    return list(JournalEntry.objects.order_by("pk").values_list("pk", flat=True))
+
+
+@pytest.mark.parametrize(
+    ("query", "which"),
+    [
+        ("", [0, 1, 2, 3]),
+        ("?by=people", [1, 3]),
+        ("?by=me", [3]),
+        ("?by=command", [2]),
+        ("?by=system", [0]),
+        ("?outcome=failed", [2]),
+        ("?outcome=done", [0, 1, 3]),
+        ("?kind__exact=refreshed", [1, 2]),
+        (f"?appid={TEA}", [0, 1]),
+        ("?appid=wxnobody", []),
+        (f"?q={TEA}", [0, 1]),
+        ("?q=zhang", [1]),
+        ("?q=<b>t", [0, 1]),
+        ("?q=wxother", [2]),
+        ("?q=wxot", []),
+        ("?by=nonsense", [0, 1, 2, 3]),
+    ],
+)
+def test_entries__are_found(viewer: Client, several: list[int], query: str, which: list[int]) -> None:
+    assert sorted(found(viewer, JournalEntry, query)) == [several[number] for number in which]
+
+
+def test_list__costs_as_many_queries_for_many_as_for_one(
+    viewer: Client, component: Component, django_assert_max_num_queries: Any
+) -> None:
+    for number in range(30):
+        journal.note(Kind.AUTHORIZED, component, appid=f"wx{number}")
+    with django_assert_max_num_queries(8):
+        assert viewer.get(rows(JournalEntry)).status_code == 200
+
+
+def test_newest__comes_first_and_by_an_index(viewer: Client, several: list[int]) -> None:
+    assert found(viewer, JournalEntry) == several[::-1]
+    plan = JournalEntry.objects.order_by("-at", "-pk")[:50].explain()
+    assert "SCAN" not in plan or "INDEX" in plan or connection.vendor != "sqlite"
+
+
+# -- who may -----------------------------------------------------------------------------------------------------------
+
+
+def test_nobody__changes_it(several: Any) -> None:
+    boss = Client()
+    boss.force_login(User.objects.create_superuser("boss"))
+    entry = JournalEntry.objects.first()
+    before = list(JournalEntry.objects.values())
+    assert boss.get(page(entry)).status_code == 200
+    assert boss.post(page(entry), {"detail": "forged"}).status_code == 403
+    assert boss.post(page(entry, "delete"), {"post": "yes"}).status_code == 403
+    assert boss.get("/admin/wechat_open/journalentry/add/").status_code == 403
+    assert list(JournalEntry.objects.values()) == before
+
+
+@pytest.fixture
+def nobody(db: None) -> Client:
+    return person("nobody")
+
+
+def test_trail_and_export__need_their_permission(nobody: Client, component: Component) -> None:
+    assert nobody.get(rows(JournalEntry)).status_code == 403
+    assert nobody.get(EXPORT).status_code == 403
+    assert Client().get(EXPORT).status_code == 302
+
+
+# -- taking along ------------------------------------------------------------------------------------------------------
+
+
+def test_export__has_what_the_filters_leave(viewer: Client, several: list[int]) -> None:
+    lines = read(viewer.get(EXPORT + "?by=command"))
+    assert [line["account"] for line in lines] == ["wxother"]
+    assert lines[0]["what"] == "refreshed"
+    assert (lines[0]["who"], lines[0]["succeeded"], lines[0]["detail"]) == ("manage.py", "0", "no")
+    assert lines[0]["sentence"] == "Somebody at the command line refreshed the tokens of wxother."
+    assert len(read(viewer.get(EXPORT))) == 4
+    assert (
+        'href="/admin/wechat_open/journalentry/export/?by=people"'
+        in viewer.get(rows(JournalEntry, "?by=people")).content.decode()
+    )
+
+
+@pytest.mark.parametrize("evil", ["=1+1", "+cmd|x", "-2+3", "@SUM(A1)", "\t=1", "＝1"])
+def test_export__holds_no_formula(viewer: Client, component: Component, evil: str) -> None:
+    account = Authorizer.objects.create(component=component, appid=TEA, nick_name=evil)
+    journal.note(Kind.AUTHORIZED, component, account=account, detail=evil)
+    (line,) = read(viewer.get(EXPORT))
+    assert line["name"] == line["detail"] == f"'{evil}"
+
+
+def test_export__keeps_numbers(viewer: Client, component: Component) -> None:
+    journal.note(Kind.REFRESHED, component, error=RefreshTokenRefused(-1, "busy"))
+    (line,) = read(viewer.get(EXPORT))
+    assert line["errcode"] == "-1"
+    assert line["meaning"]
+
+
+def test_export__is_bounded_and_says_so(viewer: Client, several: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pages, "MOST_EXPORTED", 2)
+    lines = read(viewer.get(EXPORT))
+    assert len(lines) == 3
+    assert lines[-1]["when"] == "Cut off after 2 entries: choose a shorter time."
+
+
+def test_export__is_a_file_in_the_readers_language(viewer: Client, several: list[int]) -> None:
+    viewer.cookies.load({site.LANGUAGE_COOKIE_NAME: "zh-hans"})
+    answer = viewer.get(EXPORT)
+    assert answer.streaming
+    assert answer["Content-Type"] == "text/csv; charset=utf-8"
+    assert answer["Content-Disposition"].startswith('attachment; filename="wechat-journal-')
+    assert "no-store" in answer["Cache-Control"]
+    with override("en"):
+        content = b"".join(answer.streaming_content)
+    assert content.startswith(b"\xef\xbb\xbf")
+
+
+def test_export_with_nonsense__does_not_break(viewer: Client, several: list[int]) -> None:
+    assert viewer.get(EXPORT + "?at__gte=nonsense").status_code == 400
+
+
+# -- pruning -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("kind", "days", "kept"),
+    [
+        (Kind.REFRESHED, 364, True),
+        (Kind.REFRESHED, 366, False),
+        (Kind.AUTHORIZED, 364, True),
+        (Kind.RENEWAL_FAILED, 89, True),
+        (Kind.RENEWAL_FAILED, 91, False),
+        (Kind.RECOVERED, 91, False),
+    ],
+)
+def test_entries__are_kept_as_long_as_they_are_of_use(
+    component: Component, later: Later, kind: Kind, days: int, kept: bool
+) -> None:
+    journal.note(kind, component)
+    later(timedelta(days=days))
+    assert journal.prune() == (0 if kept else 1)
+    assert JournalEntry.objects.exists() is kept
+
+
+def test_setting__says_how_long(component: Component, later: Later, settings: Any) -> None:
+    settings.WECHAT_OPEN = settings.WECHAT_OPEN | {"JOURNAL_LIFE": 30 * 24 * 60 * 60}
+    for kind in (Kind.REFRESHED, Kind.RENEWAL_FAILED):
+        journal.note(kind, component)
+    later(timedelta(days=31))
+    assert journal.prune() == 2
+
+
+def test_counts__are_kept_for_two_months(component: Component) -> None:
+    for days in (59, 61):
+        hour = timezone.now() - timedelta(days=days)
+        HourlyCount.objects.create(component=component, hour=hour, what=journal.What.RENEWED, count=1)
+    assert journal.prune() == 1
+
+
+# -- by the command ----------------------------------------------------------------------------------------------------
+
+
+def noted() -> list[tuple[str, str, str, bool]]:
+    entries = JournalEntry.objects.exclude(actor="").order_by("pk")
+    return [(entry.actor, entry.kind, entry.appid, entry.ok) for entry in entries]
+
+
+def test_commands__are_in_the_trail(platform: Platform, grant: Callable[..., Authorizer]) -> None:
+    appid = grant().appid
+    push = Push.objects.get()
+    for command in (
+        ["refresh", appid],
+        ["replay", str(push.pk)],
+        ["link", "--base-url", "https://site.example", "--appid", appid],
+        ["reconcile"],
+        ["push-ticket"],
+    ):
+        call_command("wechat_open", *command, stdout=io.StringIO())
+    assert noted() == [
+        ("manage.py", "refreshed", appid, True),
+        ("manage.py", "replayed", appid, True),
+        ("manage.py", "link_made", appid, True),
+        ("manage.py", "reconciled", "", True),
+        ("manage.py", "tickets_requested", "", True),
+    ]
+
+
+def test_command_that_fails__is_in_the_trail_with_its_reason(
+    platform: Platform, grant: Callable[..., Authorizer], wechat: Simulator
+) -> None:
+    appid = grant().appid
+    wechat.control("faults", path="/cgi-bin/component/api_authorizer_token", errcode=45009, times=9)
+    wechat.control("faults", path="/cgi-bin/component/api_get_authorizer_list", errcode=45009, times=9)
+    with pytest.raises(SystemExit):
+        call_command("wechat_open", "refresh", appid, stdout=io.StringIO(), stderr=io.StringIO())
+    with pytest.raises(CommandError):
+        call_command("wechat_open", "reconcile", stdout=io.StringIO())
+    assert noted() == [("manage.py", "refreshed", appid, False), ("manage.py", "reconciled", "", False)]
+    assert set(JournalEntry.objects.filter(actor="manage.py").values_list("errcode", flat=True)) == {45009}
+
+
+def test_key_of_a_link__is_in_no_entry(platform: Platform) -> None:
+    out = io.StringIO()
+    call_command("wechat_open", "link", "--base-url", "https://site.example", stdout=out)
+    key = out.getvalue().strip().rstrip("/").rpartition("/")[2]
+    assert len(key) > 30
+    assert key not in str(list(JournalEntry.objects.values()))

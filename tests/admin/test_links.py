@@ -1,0 +1,577 @@
+"""Can an operator invite an owner, see what became of it and take it back, and who sees the address?"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.conf import settings as site
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import User
+from django.core.exceptions import ValidationError
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from tests.admin.staff import act, found, page, person, rows
+from tests.stage import OFFICIAL, process
+from wechat_open import authorization, qr
+from wechat_open.admin.links import MAKERS_TIME, read_payload
+from wechat_open.component import Platform
+from wechat_open.exceptions import AuthorizationRefused, LinkRevoked
+from wechat_open.models import AuthorizationAttempt, AuthorizationLink, Authorizer, JournalEntry
+from wechat_open.protocol import permissions
+from wechat_open.secret import Secret
+from wechat_open.simulator import Simulator
+
+ADD = "/admin/wechat_open/authorizationlink/add/"
+VIEW, MAKE, SHARE, REVOKE = "view_authorizationlink", "authorize_account", "share_link", "revoke_link"
+BROWSER = "a browser's own secret"
+Later = Callable[[timedelta], None]
+Kind = JournalEntry.Kind
+
+
+@pytest.fixture
+def maker(db: None) -> Client:
+    return person("maker", VIEW, MAKE)
+
+
+@pytest.fixture
+def operator(db: None) -> Client:
+    return person("operator", VIEW, MAKE, SHARE, REVOKE)
+
+
+@pytest.fixture
+def viewer(db: None) -> Client:
+    return person("viewer", VIEW)
+
+
+@pytest.fixture
+def link(platform: Platform) -> AuthorizationLink:
+    return authorization.begin(payload={"shop": "七号店"}, biz_appid=OFFICIAL)
+
+
+def key_of(link: AuthorizationLink) -> str:
+    return link.reveal("key").reveal()
+
+
+def address_of(link: AuthorizationLink) -> str:
+    return f"http://testserver/wechat/authorize/link/{key_of(link)}/"
+
+
+def make(browser: Client, **fields: Any) -> Any:
+    """What the form sends."""
+    sent = {"component": "default", "auth_type": "both", "expires": "", **fields}
+    return browser.post(ADD, sent, follow=True)
+
+
+def noted(kind: Kind) -> list[JournalEntry]:
+    return list(JournalEntry.objects.filter(kind=kind).order_by("pk"))
+
+
+def view(link: AuthorizationLink, **who: Any) -> str:
+    """Somebody opens the link; the address at WeChat that they are sent to."""
+    return authorization.offer(link, browser=BROWSER, base_url="https://site.example", **who).pc_url
+
+
+def code_in(url: str) -> str:
+    found = re.search(r"pre_auth_code=([^&]+)", url)
+    assert found
+    return found[1].replace("%40", "@")
+
+
+def state_in(url: str) -> str:
+    found = re.search(r"authorized%2F([A-Za-z0-9_-]+)%2F", url)
+    assert found
+    return found[1]
+
+
+# -- making ------------------------------------------------------------------------------------------------------------
+
+
+def test_form__makes_the_link_that_was_asked_for(platform: Platform, operator: Client) -> None:
+    make(
+        operator,
+        auth_type="official",
+        biz_appid=OFFICIAL,
+        category_ids=["7", "1"],
+        payload='{"shop": 7}',
+        expires="72",
+        next_url="/shops/",
+    )
+    link = AuthorizationLink.objects.get()
+    assert (link.auth_type, link.biz_appid, link.category_ids) == (1, OFFICIAL, [1, 7])
+    assert (link.payload, link.next_url) == ({"shop": 7}, "/shops/")
+    assert link.expires_at - link.created_at == timedelta(days=3)
+    assert link.user == User.objects.get(username="operator")
+
+
+def test_maker__gets_the_address_at_once_and_by_post_only(platform: Platform, maker: Client) -> None:
+    answer = make(maker)
+    link = AuthorizationLink.objects.get()
+
+    assert [status for _url, status in answer.redirect_chain] == [307]
+    assert key_of(link) not in str(answer.redirect_chain)
+    shown = answer.content.decode()
+    assert address_of(link) in shown
+    assert f'<path d="{qr.draw(address_of(link)).path}"/>' in shown
+    assert "no-store" in answer["Cache-Control"]
+    assert key_of(link) not in maker.get(page(link)).content.decode()
+
+
+def test_maker_without_the_permission_to_share__has_a_few_minutes(
+    platform: Platform, maker: Client, link: AuthorizationLink
+) -> None:
+    make(maker)
+    mine = AuthorizationLink.objects.exclude(pk=link.pk).get()
+    assert address_of(mine) in maker.post(page(mine, "address")).content.decode()
+
+    AuthorizationLink.objects.update(created_at=timezone.now() - MAKERS_TIME)
+    assert maker.post(page(mine, "address")).status_code == 403
+    assert maker.post(page(link, "address")).status_code == 403
+
+
+def test_making_and_showing__are_noted(platform: Platform, operator: Client) -> None:
+    make(operator, biz_appid=OFFICIAL)
+    link = AuthorizationLink.objects.get()
+    operator.post(page(link, "address"))
+    operator.post(page(link, "qr"))
+
+    (made,) = noted(Kind.LINK_MADE)
+    assert (made.actor, made.appid, made.detail) == ("operator", OFFICIAL, f"#{link.pk}")
+    assert [entry.actor for entry in noted(Kind.LINK_SHOWN)] == ["operator"] * 3
+    assert key_of(link) not in str(list(JournalEntry.objects.values())) + str(list(LogEntry.objects.values()))
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"payload": '{"shop": 7'}, "This is no JSON: in line 1, column 11"),
+        ({"payload": "[7]"}, "A JSON object is needed"),
+        ({"payload": "shop: 7"}, "Line 1 is not “name = value”"),
+        ({"biz_appid": "wx <script>"}, "An appid is letters and digits"),
+        ({"next_url": "https://evil.example/"}, "is not a page of this site"),
+        ({"next_url": "nowhere:to_be_found"}, "This site has no page"),
+        ({"expires": "other"}, "Say for how many hours."),
+        ({"expires": "other", "hours": "721"}, "less than or equal to 720"),
+        ({"expires": "100000"}, "Select a valid choice"),
+        ({"component": "nowhere"}, "Select a valid choice"),
+        ({"auth_type": "everything"}, "Select a valid choice"),
+        ({"category_ids": ["7", "99999"]}, "Select a valid choice"),
+    ],
+)
+def test_nonsense__is_explained_and_makes_nothing(
+    platform: Platform, operator: Client, fields: dict[str, Any], said: str
+) -> None:
+    shown = make(operator, **fields).content.decode()
+    assert said in shown.replace("&quot;", '"')
+    assert "<script>" not in shown.replace("&lt;script&gt;", "")
+    assert not AuthorizationLink.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "payload"),
+    [
+        ("", {}),
+        ("shop = 7\n\n name = 七号店 = 7 ", {"shop": 7, "name": "七号店 = 7"}),
+        ('shop = "7"', {"shop": "7"}),
+        ("open = true", {"open": True}),
+        ('{"shop": {"id": 7}}', {"shop": {"id": 7}}),
+    ],
+)
+def test_tenant__is_written_as_lines_or_as_json(text: str, payload: dict[str, Any]) -> None:
+    assert read_payload(text) == payload
+
+
+@pytest.mark.parametrize("text", ["{", "[1]", "7", "= 7", "shop = 7\nx"])
+def test_tenant_that_is_no_object__is_refused(text: str) -> None:
+    with pytest.raises(ValidationError):
+        read_payload(text)
+
+
+def test_own_time__is_taken(platform: Platform, operator: Client) -> None:
+    make(operator, expires="other", hours="1.5")
+    link = AuthorizationLink.objects.get()
+    assert link.expires_at - link.created_at == timedelta(minutes=90)
+
+
+@pytest.mark.parametrize("asked", ["appid", "account"])
+def test_form_for_an_account__knows_its_platform_and_tenant(
+    platform: Platform, operator: Client, account: Authorizer, asked: str
+) -> None:
+    before = authorization.begin(payload={"shop": 7})
+    Authorizer.objects.update(granted_through=before)
+    query = f"?appid={account.appid}" if asked == "appid" else f"?account={account.pk}"
+    shown = operator.get(ADD + query).content.decode()
+
+    assert f'value="{OFFICIAL}"' in shown
+    assert "Corner Shop" in shown
+    assert "{&quot;shop&quot;: 7}" in shown
+    assert '<option value="all" selected>' in shown
+
+
+def test_form__proposes_the_permission_sets_that_are_asked_for(platform: Platform, operator: Client) -> None:
+    shown = operator.get(f"{ADD}?category_ids=18&category_ids=x").content.decode()
+    assert re.findall(r'value="(\d+)" checked', shown) == ["18"]
+    assert "Development management and data analysis" in shown
+    assert len(re.findall('type="checkbox" name="category_ids"', shown)) == len(permissions.NAMES)
+
+
+@pytest.mark.parametrize("query", ["?account=999", "?account=x", "?appid=wxunknown", "?appid=%00", "?component=x"])
+def test_form_for_somebody_unknown__opens_all_the_same(platform: Platform, operator: Client, query: str) -> None:
+    assert operator.get(ADD + query).status_code == 200
+
+
+@pytest.mark.parametrize("language", ["en", "zh-hans"])
+def test_form__has_no_script_or_style_of_its_own(platform: Platform, operator: Client, language: str) -> None:
+    shown = operator.get(ADD, headers={"Accept-Language": language}).content.decode()
+    shown += make(operator).content.decode()
+    assert not re.search(r"\sstyle=|\son\w+=|javascript:|<style", shown)
+    assert not re.search(r"<script(?![^>]*\bsrc=)", shown)
+
+
+def test_platform_without_settings__is_said_in_the_form(db: None, operator: Client, settings: Any) -> None:
+    settings.WECHAT_OPEN = {"COMPONENTS": {"default": {"APPID": "wx1"}}}
+    shown = make(operator).content.decode()
+    assert "APPSECRET" in shown
+    assert not AuthorizationLink.objects.exists()
+
+
+# -- who may -----------------------------------------------------------------------------------------------------------
+
+
+def test_who_may_make_links(platform: Platform, viewer: Client) -> None:
+    assert viewer.get(ADD).status_code == 403
+    assert make(viewer).status_code == 403
+    assert not AuthorizationLink.objects.exists()
+
+
+def test_address_and_qr_code__are_for_who_may_share(viewer: Client, link: AuthorizationLink) -> None:
+    for door in ("address", "qr"):
+        answer = viewer.post(page(link, door))
+        assert answer.status_code == 403
+        assert key_of(link) not in answer.content.decode()
+    assert "Show address" not in viewer.get(page(link)).content.decode()
+    assert not noted(Kind.LINK_SHOWN)
+
+
+def test_share_permission_without_view__is_not_enough(platform: Platform, link: AuthorizationLink) -> None:
+    assert person("sharer", SHARE).post(page(link, "address")).status_code == 403
+
+
+def test_key__is_nowhere_but_where_it_was_asked_for(operator: Client, link: AuthorizationLink) -> None:
+    revoked = authorization.begin()
+    authorization.revoke(revoked)
+    pages = [rows(AuthorizationLink), ADD]
+    for row in (link, revoked):
+        pages += [page(row), page(row, "history"), page(row, "address"), page(row, "qr"), page(row, "delete")]
+    for url in pages:
+        answer = operator.get(url, follow=True)
+        told = f"{answer.content!r} {answer.headers} {answer.redirect_chain}"
+        assert key_of(link) not in told and key_of(revoked) not in told, url
+        assert "authorize/link" not in told, url
+    assert not noted(Kind.LINK_SHOWN), "a GET showed it"
+
+
+def test_qr_code__is_a_file_for_no_cache(operator: Client, link: AuthorizationLink) -> None:
+    png, svg = (operator.post(page(link, "qr"), {"format": kind}) for kind in ("png", "svg"))
+    assert png.content == qr.picture(address_of(link), "png") and png.content.startswith(b"\x89PNG")
+    assert svg.content == qr.picture(address_of(link), "svg") and b"<svg" in svg.content
+    for answer, kind in ((png, "image/png"), (svg, "image/svg+xml")):
+        assert answer["Content-Type"] == kind
+        assert "no-store" in answer["Cache-Control"]
+        assert answer["Content-Disposition"].startswith("attachment;")
+    assert operator.get(page(link, "qr")).status_code == 405
+
+
+@pytest.mark.parametrize("end", [{"completed_at": timezone.now()}, {"revoked_at": timezone.now()}, {"expires_at": 0}])
+def test_address_that_nobody_can_open__is_not_shown(
+    operator: Client, link: AuthorizationLink, end: dict[str, Any]
+) -> None:
+    AuthorizationLink.objects.update(**{name: value or timezone.now() for name, value in end.items()})
+    answer = operator.post(page(link, "address"), follow=True)
+    assert "cannot be opened any more" in answer.content.decode()
+    assert key_of(link) not in answer.content.decode()
+    assert not noted(Kind.LINK_SHOWN)
+
+
+def test_key_that_cannot_be_opened__is_said(operator: Client, link: AuthorizationLink) -> None:
+    AuthorizationLink.objects.update(key=authorization.begin().key)
+    answer = operator.post(page(link, "address"), follow=True)
+    assert answer.status_code == 200
+    assert "errornote" in answer.content.decode() or 'class="error"' in answer.content.decode()
+
+
+@pytest.mark.urls("tests.test_admin")
+def test_site_without_our_urls__says_so(operator: Client, link: AuthorizationLink) -> None:
+    answer = operator.post(page(link, "address"), follow=True)
+    assert "does not include the URLs of wechat_open" in answer.content.decode()
+    assert not noted(Kind.LINK_SHOWN)
+
+
+def test_address__begins_with_the_registered_host(operator: Client, link: AuthorizationLink, settings: Any) -> None:
+    settings.WECHAT_OPEN = settings.WECHAT_OPEN | {"SITE_URL": "https://shop.example"}
+    shown = operator.post(page(link, "address")).content.decode()
+    assert f"https://shop.example/wechat/authorize/link/{key_of(link)}/" in shown
+
+
+def test_unknown_link__is_not_found(platform: Platform, operator: Client) -> None:
+    for door in ("address", "qr", "change"):
+        assert operator.post(reverse(f"admin:wechat_open_authorizationlink_{door}", args=[404])).status_code == 404
+
+
+def test_forged_posts__are_refused(operator: Client, link: AuthorizationLink) -> None:
+    strict = Client(enforce_csrf_checks=True)
+    strict.force_login(User.objects.get(username="operator"))
+    assert make(strict).status_code == 403
+    assert strict.post(page(link, "address")).status_code == 403
+    assert strict.post(page(link, "qr")).status_code == 403
+    assert act(strict, "revoke", link, confirmed="yes").status_code == 403
+
+
+# -- what became of it -------------------------------------------------------------------------------------------------
+
+
+def test_page__says_who_opened_it_and_on_what(viewer: Client, link: AuthorizationLink) -> None:
+    assert "Nobody has opened it." in viewer.get(page(link)).content.decode()
+    view(link, device="wechat")
+    view(link, device="pc", user=User.objects.get(username="viewer"))
+    shown = viewer.get(page(link)).content.decode()
+
+    assert "It was opened 2 times." in shown
+    assert "on a phone, in WeChat" in shown and "on a computer" in shown
+    assert "not signed in" in shown and "<td>viewer</td>" in shown
+    assert "七号店" in shown
+    assert "opened 2 times" in viewer.get(rows(AuthorizationLink)).content.decode()
+
+
+def test_connect_page__notes_who_opened_it(link: AuthorizationLink, viewer: Client) -> None:
+    phone = "Mozilla/5.0 (iPhone; CPU iPhone OS 17_0 like Mac OS X) Version/17.0 Mobile/15E148 Safari/604.1"
+    wechat = f"{phone} MicroMessenger/8.0.40"
+    for browser, agent in ((Client(), wechat), (Client(), phone), (viewer, "Mozilla/5.0 (Windows NT 10.0)")):
+        assert browser.get(link.get_absolute_url(), headers={"User-Agent": agent}).status_code == 200
+    Client().get(link.get_absolute_url())
+    views = AuthorizationAttempt.objects.order_by("pk").values_list("device", "user__username")
+    assert list(views) == [("wechat", None), ("phone", None), ("pc", "viewer"), ("", None)]
+
+
+def test_page_of_a_used_link__leads_to_the_account(
+    wechat: Simulator, platform: Platform, viewer: Client, link: AuthorizationLink
+) -> None:
+    process(platform, wechat.engine.authorize(OFFICIAL, pre_auth_code=code_in(view(link))).push)
+    account = Authorizer.objects.get()
+    shown = viewer.get(page(link)).content.decode()
+
+    assert "An account was connected through it on" in shown
+    assert f'<a href="{page(account)}">Corner Shop</a>' in shown
+    assert ">used</span>" in shown
+    assert "Show address" not in shown and "Revoke" not in shown
+
+
+def test_page_of_an_expired_link__says_so(viewer: Client, link: AuthorizationLink) -> None:
+    AuthorizationLink.objects.update(expires_at=timezone.now() - timedelta(hours=1))
+    assert "unused. Nobody has opened it." in viewer.get(page(link)).content.decode()
+
+
+def test_list__costs_as_many_queries_for_many_as_for_one(
+    viewer: Client, platform: Platform, django_assert_max_num_queries: Any
+) -> None:
+    for number in range(30):
+        view(authorization.begin(biz_appid=f"wx{number}", user=User.objects.get(username="viewer")))
+    with django_assert_max_num_queries(8):
+        assert viewer.get(rows(AuthorizationLink)).status_code == 200
+
+
+# -- finding -----------------------------------------------------------------------------------------------------------
+
+
+def test_states__are_found(viewer: Client, platform: Platform) -> None:
+    links = {state: authorization.begin() for state in ("open", "used", "expired", "revoked")}
+    now = timezone.now()
+    for state, columns in {
+        "used": {"completed_at": now},
+        "expired": {"expires_at": now - timedelta(hours=1)},
+        "revoked": {"revoked_at": now},
+    }.items():
+        AuthorizationLink.objects.filter(pk=links[state].pk).update(**columns)
+    for state, link in links.items():
+        assert found(viewer, AuthorizationLink, f"?state={state}") == [link.pk]
+    assert len(found(viewer, AuthorizationLink, "?state=nonsense")) == 4
+
+
+@pytest.mark.parametrize("word", [OFFICIAL, "maker", "corner", "CORNER SHOP"])
+def test_links__are_found_by_account_and_maker(
+    platform: Platform, viewer: Client, account: Authorizer, word: str
+) -> None:
+    user = User.objects.create_user("maker")
+    mine = authorization.begin(biz_appid=OFFICIAL, user=user)
+    authorization.begin(biz_appid="wxother")
+    assert found(viewer, AuthorizationLink, f"?q={word}") == [mine.pk]
+
+
+def test_used_links__are_found_by_the_account_that_came(
+    platform: Platform, viewer: Client, account: Authorizer
+) -> None:
+    mine = authorization.begin()
+    AuthorizationLink.objects.update(authorizer=account)
+    authorization.begin()
+    assert found(viewer, AuthorizationLink, f"?q={OFFICIAL}") == [mine.pk]
+
+
+# -- taking back -------------------------------------------------------------------------------------------------------
+
+
+def test_revoking__is_asked_about_done_and_noted(operator: Client, link: AuthorizationLink) -> None:
+    asked = act(operator, "revoke", link, back_to=link.pk).content.decode()
+    assert "Revoke this link?" in asked and "for no tenant" in asked
+    link.refresh_from_db()
+    assert link.revoked_at is None
+
+    answer = act(operator, "revoke", link, confirmed="yes", back_to=link.pk)
+    assert answer.redirect_chain == [(page(link), 302)]
+    link.refresh_from_db()
+    assert link.revoked_at
+    assert "operator revoked it on" in answer.content.decode()
+    (entry,) = noted(Kind.LINK_REVOKED)
+    assert (entry.actor, entry.appid, entry.detail) == ("operator", OFFICIAL, f"#{link.pk}")
+
+
+def test_revoking__needs_its_permission(maker: Client, link: AuthorizationLink) -> None:
+    act(maker, "revoke", link, confirmed="yes")
+    link.refresh_from_db()
+    assert link.revoked_at is None
+    assert "Revoke" not in maker.get(page(link)).content.decode()
+
+
+def test_many__are_revoked_and_used_ones_are_left(operator: Client, platform: Platform, account: Authorizer) -> None:
+    links = [authorization.begin() for _ in range(3)]
+    AuthorizationLink.objects.filter(pk=links[0].pk).update(completed_at=timezone.now(), authorizer=account)
+    said = act(operator, "revoke", *links, confirmed="yes").content.decode()
+
+    assert "2 links were revoked." in said and "One link has been used already" in said
+    assert AuthorizationLink.objects.filter(revoked_at__isnull=False).count() == 2
+    assert len(noted(Kind.LINK_REVOKED)) == 2
+
+
+def test_revoked_link__opens_no_more(operator: Client, link: AuthorizationLink) -> None:
+    act(operator, "revoke", link, confirmed="yes")
+    answer = Client().get(link.get_absolute_url())
+    assert answer.status_code == 403
+    assert b"This link has been revoked. Ask for a new one." in answer.content
+    with pytest.raises(LinkRevoked):
+        authorization.open_link(key_of(link))
+
+
+def test_revoking_twice__is_as_good_as_once(platform: Platform, link: AuthorizationLink) -> None:
+    assert authorization.revoke(link) and authorization.revoke(link)
+    assert len(noted(Kind.LINK_REVOKED)) == 1
+
+
+def test_used_link__is_revoked_no_more(wechat: Simulator, platform: Platform, link: AuthorizationLink) -> None:
+    process(platform, wechat.engine.authorize(OFFICIAL, pre_auth_code=code_in(view(link))).push)
+    assert not authorization.revoke(link)
+    link.refresh_from_db()
+    assert link.revoked_at is None and link.completed_at
+
+
+@pytest.mark.parametrize("way", ["redirect", "push", "redirect, then push", "push, then redirect"])
+def test_grant_through_a_revoked_link__is_kept_for_no_tenant(
+    wechat: Simulator, platform: Platform, link: AuthorizationLink, viewer: Client, way: str
+) -> None:
+    url = view(link)
+    authorization.revoke(link)
+    granted = wechat.engine.authorize(OFFICIAL, pre_auth_code=code_in(url))
+    attempt = authorization.find_attempt(state_in(url), BROWSER)
+    for step in way.split(", then "):
+        if step == "push":
+            assert process(platform, granted.push)
+        else:
+            with pytest.raises(LinkRevoked):
+                authorization.complete_return(attempt, Secret(granted.code))
+
+    account = Authorizer.objects.get()
+    assert account.state == Authorizer.State.AUTHORIZED
+    assert account.reveal("refresh_token")
+    assert account.granted_through is None
+    link.refresh_from_db()
+    assert (link.completed_at, link.authorizer) == (None, None)
+    shown = viewer.get(page(link)).content.decode()
+    assert "through it all the same. The grant is kept, for no tenant." in shown
+
+
+def test_link_revoked_while_the_grant_is_taken__brings_no_tenant(
+    wechat: Simulator, platform: Platform, link: AuthorizationLink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    granted = wechat.engine.authorize(OFFICIAL, pre_auth_code=code_in(view(link)))
+    keep = authorization.grants.keep
+
+    def revoked_meanwhile(*args: Any, **how: Any) -> Authorizer:
+        account = keep(*args, **how)
+        assert account.granted_through_id == link.pk
+        authorization.revoke(link)
+        return account
+
+    monkeypatch.setattr(authorization.grants, "keep", revoked_meanwhile)
+    process(platform, granted.push)
+
+    account = Authorizer.objects.get()
+    assert account.granted_through is None and account.reveal("refresh_token")
+    link.refresh_from_db()
+    assert link.revoked_at and not link.completed_at
+
+
+def test_return_through_a_revoked_link_that_cannot_be_exchanged__is_refused_all_the_same(
+    platform: Platform, link: AuthorizationLink
+) -> None:
+    url = view(link)
+    authorization.revoke(link)
+    with pytest.raises(LinkRevoked):
+        authorization.complete_return(authorization.find_attempt(state_in(url), BROWSER), Secret("made up"))
+
+
+def test_owner_who_comes_back_through_a_revoked_link__is_told(
+    wechat: Simulator, platform: Platform, link: AuthorizationLink
+) -> None:
+    owner = Client()
+    shown = owner.get(link.get_absolute_url()).content.decode()
+    url = re.findall(r'id="pc-link" href="([^"]+)"', shown)[0]
+    authorization.revoke(link)
+    granted = wechat.engine.authorize(OFFICIAL, pre_auth_code=code_in(url))
+    for query in ({"auth_code": granted.code}, {}):
+        answer = owner.get(f"/wechat/authorized/{state_in(url)}/", query)
+        assert answer.status_code == 403
+        assert b"This link has been revoked" in answer.content
+    assert Authorizer.objects.get().granted_through is None
+
+
+def test_used_link__refuses_as_before(wechat: Simulator, platform: Platform, link: AuthorizationLink) -> None:
+    process(platform, wechat.engine.authorize(OFFICIAL, pre_auth_code=code_in(view(link))).push)
+    with pytest.raises(AuthorizationRefused, match="has been used"):
+        authorization.open_link(key_of(link))
+
+
+def test_views__are_kept_for_a_month(platform: Platform, link: AuthorizationLink, later: Later) -> None:
+    view(link)
+    later(timedelta(days=29))
+    authorization.prune()
+    assert AuthorizationAttempt.objects.exists()
+    later(timedelta(days=3))
+    authorization.prune()
+    assert not AuthorizationAttempt.objects.exists()
+
+
+def test_staff_connect_page__is_in_the_audit_trail(platform: Platform, maker: Client) -> None:
+    maker.get("/wechat/authorize/")
+    (entry,) = noted(Kind.LINK_MADE)
+    assert (entry.actor, entry.detail) == ("maker", f"#{AuthorizationLink.objects.get().pk}")
+
+
+@pytest.mark.parametrize("language", ["en", "zh-hans"])
+def test_pages__speak_the_readers_language(operator: Client, link: AuthorizationLink, language: str) -> None:
+    operator.cookies.load({site.LANGUAGE_COOKIE_NAME: language})
+    shown = operator.get(ADD).content.decode()
+    assert ("小程序开发管理与数据分析" in shown) is (language == "zh-hans")
+    assert "七号店" in operator.get(page(link)).content.decode()

@@ -1,0 +1,408 @@
+"""Who sees what in the console, who may do what, and is any secret ever on a page?
+
+Every URL of our part of the admin is walked by five people, by GET and by POST. The URLs come from the registry, and
+each must stand in ``DOORS``: a new page fails here until somebody has said who may open it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from html import unescape
+from typing import Any
+from urllib.parse import unquote
+
+import pytest
+from django.apps import apps
+from django.conf import settings as site
+from django.contrib.auth.models import Permission, User
+from django.contrib.sessions.models import Session
+from django.db.models import Model
+from django.http import HttpResponse
+from django.test import Client, RequestFactory
+from django.urls import reverse
+
+from tests.console import pages
+from tests.stage import OFFICIAL
+from wechat_open import authorization, bulk, tokens
+from wechat_open.component import Platform
+from wechat_open.fields import SealedField
+from wechat_open.models import (
+    AuthorizationLink,
+    Authorizer,
+    JournalEntry,
+    Push,
+    VerifyTicket,
+)
+from wechat_open.simulator import Simulator
+
+GONE = "wx00000000000000ff"
+RAW = "raw-profile-marker"
+
+ROLES = ["anonymous", "nobody", "viewer", "operator", "administrator"]
+"""Not signed in; staff without any permission; staff who may look; who may do the daily work; a superuser."""
+
+NOT_DAILY = {"forget_account"}
+
+LOOK = [302, 403, 200, 200, 200]
+ASK = [302, 403, 403, 200, 200]
+NEVER = [302, 403, 403, 403, 403]
+BY_POST = [302, 405, 405, 405, 405]
+MOVED = [302, 302, 302, 302, 302]
+"""To the page of the row, which asks for the permission."""
+
+DOORS = {
+    "authorizer_changelist": LOOK,
+    "authorizer_add": NEVER,
+    "authorizer_history": LOOK,
+    "authorizer_delete": NEVER,  # of an account that is authorized; see below for one that is not
+    "authorizer_change": LOOK,
+    "authorizer_old": MOVED,
+    "bulkjob_progress": [302, 404, 200, 200, 200],
+    "bulkjob_stop": BY_POST,
+    "bulkjob_go_on": BY_POST,
+    "bulkjob_changelist": LOOK,
+    "bulkjob_add": NEVER,
+    "bulkjob_history": [302, 302, 200, 200, 200],  # Django: "doesn't exist. Perhaps it was deleted?"
+    "bulkjob_delete": NEVER,
+    "bulkjob_change": LOOK,
+    "bulkjob_old": MOVED,
+    "journalentry_export": LOOK,
+    "journalentry_changelist": LOOK,
+    "journalentry_add": NEVER,
+    "journalentry_history": LOOK,
+    "journalentry_delete": NEVER,
+    "journalentry_change": LOOK,
+    "journalentry_old": MOVED,
+    "authorizationlink_address": MOVED,
+    "authorizationlink_qr": BY_POST,
+    "authorizationlink_changelist": LOOK,
+    "authorizationlink_add": ASK,
+    "authorizationlink_history": LOOK,
+    "authorizationlink_delete": NEVER,
+    "authorizationlink_change": LOOK,
+    "authorizationlink_old": MOVED,
+    "dashboard": LOOK,
+    "dashboard_data": LOOK,
+    "dashboard_tickets": [302, 403, 405, 405, 405],
+    "dashboard_compare": ASK,
+    "component_changelist": LOOK,
+    "component_add": NEVER,
+    "component_history": LOOK,
+    "component_delete": NEVER,
+    "component_change": LOOK,
+    "component_old": MOVED,
+    "verifyticket_changelist": LOOK,
+    "verifyticket_add": NEVER,
+    "verifyticket_history": LOOK,
+    "verifyticket_delete": NEVER,
+    "verifyticket_change": LOOK,
+    "verifyticket_old": MOVED,
+    "push_payload": [302, 403, 403, 302, 302],
+    "push_changelist": LOOK,
+    "push_add": NEVER,
+    "push_history": LOOK,
+    "push_delete": NEVER,
+    "push_change": LOOK,
+    "push_old": MOVED,
+}
+"""What a GET answers to each of ROLES."""
+
+DEEDS = {
+    "authorizationlink_add": ("authorize_account", {"component": "default", "auth_type": "both", "expires": ""}),
+    "authorizationlink_address": ("share_link", {}),
+    "authorizationlink_qr": ("share_link", {"format": "png"}),
+    "bulkjob_stop": ("refresh_account", {}),
+    "dashboard_tickets": ("request_tickets", {}),
+    "dashboard_compare": ("reconcile_account", {}),
+    "push_payload": ("view_push_payload", {}),
+}
+"""URLs at which a POST does something, and the permission that this takes besides looking."""
+
+ALSO_NEEDS = {"bulkjob_stop": ["change_bulkjob"]}
+"""For another one's job."""
+
+ACTIONS = {
+    ("authorizer", "refresh_now"): "refresh_account",
+    ("authorizer", "sync_profile"): "sync_account",
+    ("authorizer", "reconcile"): "reconcile_account",
+    ("authorizer", "ask_again"): "ask_account",
+    ("authorizer", "forget"): "forget_account",
+    ("authorizationlink", "revoke"): "revoke_link",
+    ("push", "process_again"): "replay_push",
+}
+"""Actions of the lists, and the permission that each takes besides looking."""
+
+
+@dataclass
+class Scene:
+    """One row of each sort, with something secret in every column that can hold it."""
+
+    rows: dict[type[Model], Any]
+    gone: Authorizer
+    """An account whose owner has taken the authorization back."""
+
+    def address(self, door: pages.Door) -> str:
+        return door.address(self.rows[door.model] if door.needs_row else None)
+
+
+@pytest.fixture
+def scene(wechat: Simulator, platform: Platform, grant: Callable[..., Authorizer]) -> Scene:
+    wechat.engine.add_account("Gone Shop", "mini", appid=GONE)
+    tokens.component_token(platform)
+    account, gone = grant(), grant(GONE)
+    profile = {"nick_name": "Corner Shop", "remark": RAW, "authorizer_refresh_token": "canary-in-profile"}
+    previous = account.seal("previous_refresh_token", "canary-previous-refresh-token")
+    Authorizer.objects.filter(pk=account.pk).update(profile=profile, previous_refresh_token=previous)
+    Authorizer.objects.filter(pk=gone.pk).update(state=Authorizer.State.UNAUTHORIZED)
+    maker = User.objects.create_user("maker", is_staff=True)
+    rows = [
+        account,
+        authorization.begin(user=maker, payload={"tenant": "camellia"}, biz_appid=OFFICIAL),
+        Push.objects.filter(authorizer_appid=OFFICIAL)[0],
+        bulk.start(bulk.Action.REFRESH, [account.pk], user=maker),
+        JournalEntry.objects.all()[0],
+        platform.row,
+        VerifyTicket.objects.all()[0],
+    ]
+    return Scene({type(row): row for row in rows}, gone)
+
+
+# -- people ------------------------------------------------------------------------------------------------------------
+
+
+def is_view(codename: str) -> bool:
+    return codename.startswith("view_") and codename != "view_push_payload"
+
+
+def is_deed(codename: str) -> bool:
+    """One of our own permissions, and not one of the four that Django makes for every model."""
+    return not re.match(r"(add|change|delete|view)_(?!push_payload)", codename)
+
+
+def person(name: str, *allowed: str) -> Client:
+    """Staff who may look at everything, and do what is named."""
+    user = User.objects.create_user(name, is_staff=True)
+    ours = Permission.objects.filter(content_type__app_label=pages.APP)
+    user.user_permissions.set(one for one in ours if is_view(one.codename) or one.codename in allowed)
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+def all_deeds() -> set[str]:
+    ours = Permission.objects.filter(content_type__app_label=pages.APP).values_list("codename", flat=True)
+    return {codename for codename in ours if is_deed(codename)}
+
+
+def sign_in(role: str) -> Client:
+    if role == "viewer":
+        return person(role)
+    if role == "operator":
+        return person(role, *(all_deeds() - NOT_DAILY))
+    client = Client()
+    if role != "anonymous":
+        client.force_login(User.objects.create_user(role, is_staff=True, is_superuser=role == "administrator"))
+    return client
+
+
+# -- what is there, and what is said -----------------------------------------------------------------------------------
+
+
+def everything() -> dict[str, list[tuple[Any, ...]]]:
+    """Every row of every table, but for sessions."""
+    return {
+        model._meta.label: list(model._default_manager.order_by("pk").values_list())
+        for model in apps.get_models()
+        if model is not Session
+    }
+
+
+def secrets_now() -> dict[str, str]:
+    """Every secret that there is, by its place: of the settings, and of every sealed column of every row."""
+    found = {f"settings {key}": value for key, value in site.WECHAT_OPEN["COMPONENTS"]["default"].items()}
+    found.pop("settings APPID")
+    found |= {"settings SECRET_KEY": site.SECRET_KEY, "profile": "canary-in-profile"}
+    for model in apps.get_models():
+        for sealed in (one for one in model._meta.concrete_fields if isinstance(one, SealedField)):
+            for row in model._default_manager.all():
+                if text := row.reveal(sealed.name).reveal():
+                    found |= _in_row(f"{model.__name__}.{sealed.name} {row.pk}", text, getattr(row, sealed.name))
+    return found
+
+
+def _in_row(place: str, text: str, sealed: str) -> dict[str, str]:
+    """A push is no secret from end to end; its codes are."""
+    if not place.startswith("Push."):
+        return {place: text, f"{place} as it is stored": sealed}
+    codes = re.findall(r"<(\w*(?:Code|Ticket))>(?:<!\[CDATA\[)?([^<\]]+)", text)
+    return {f"{place} as it is stored": sealed} | {f"{place} {name}": code for name, code in codes}
+
+
+def leaks(response: HttpResponse, *, allowed: str = "\0") -> list[str]:
+    """Which secrets are in an answer, as text or in an address."""
+    body = b"".join(response.streaming_content) if response.streaming else response.content
+    said = unescape(body.decode("utf-8", "replace")) + unquote(str(response.headers)) + str(response.cookies)
+    return [place for place, secret in secrets_now().items() if secret in said and secret != allowed]
+
+
+# -- the walk ----------------------------------------------------------------------------------------------------------
+
+
+def test_every_door_and_every_action__stands_in_the_tables(rf: RequestFactory) -> None:
+    assert {door.name for door in pages.doors()} == set(DOORS)
+    request = rf.get("/")
+    request.user = User(is_active=True, is_staff=True, is_superuser=True)
+    actions = {(ours.opts.model_name, name) for ours in pages.admins().values() for name in ours.get_actions(request)}
+    assert actions == set(ACTIONS)
+
+
+def test_every_permission_of_ours__is_asked_for_somewhere(db: None) -> None:
+    assert all_deeds() == {permission for permission, _ in DEEDS.values()} | set(ACTIONS.values())
+
+
+def test_canaries__are_in_every_sealed_column(scene: Scene) -> None:
+    """Else the walk below would find nothing because there is nothing."""
+    places = {place.split()[0] for place in secrets_now()}
+    sealed = {
+        f"{model.__name__}.{one.name}"
+        for model in apps.get_models()
+        for one in model._meta.concrete_fields
+        if isinstance(one, SealedField)
+    }
+    assert places >= sealed
+    assert any(place.endswith("AuthorizationCode") for place in secrets_now())
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_get__answers_as_the_table_says_and_changes_and_tells_nothing(
+    scene: Scene, role: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    client, place = sign_in(role), ROLES.index(role)
+    before, secrets = everything(), secrets_now()
+    wrong = []
+    for door in pages.doors():
+        response = client.get(scene.address(door))
+        if response.status_code != DOORS[door.name][place]:
+            wrong.append(f"{door.name} answered {response.status_code} and not {DOORS[door.name][place]}")
+        if response.status_code == 302 and role == "anonymous":
+            assert response["Location"].startswith("/admin/login/"), door.name
+        wrong += [f"{door.name} tells {place}" for place in leaks(response)]
+        if everything() != before:
+            wrong.append(f"{door.name} changed something")
+            before = everything()
+    wrong += [f"the log tells {place}" for place, secret in secrets.items() if secret in caplog.text]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("role", ["anonymous", "nobody", "viewer"])
+def test_post__does_nothing_for_who_may_only_look(scene: Scene, role: str) -> None:
+    client, before = sign_in(role), everything()
+    wrong = []
+    for door in pages.doors():
+        data = DEEDS.get(door.name, ("", {}))[1]
+        response = client.post(scene.address(door), {"post": "yes", "confirmed": "1", **data})
+        wrong += [f"{door.name} tells {place}" for place in leaks(response)]
+        if door.name in DEEDS and response.status_code not in (302, 403, 404):
+            wrong.append(f"{door.name} answered {response.status_code}")
+        if everything() != before:
+            wrong.append(f"{door.name} changed something")
+            before = everything()
+    assert wrong == []
+
+
+def test_post__does_nothing_where_no_deed_is_known(scene: Scene) -> None:
+    """Nor for a superuser: a door that does something stands in DEEDS, with its permission."""
+    client, before = sign_in("administrator"), everything()
+    wrong = []
+    for door in (door for door in pages.doors() if door.name not in DEEDS):
+        response = client.post(scene.address(door), {"post": "yes", "confirmed": "1"})
+        wrong += [f"{door.name} tells {place}" for place in leaks(response)]
+        if everything() != before:
+            wrong.append(f"{door.name} changed something")
+            before = everything()
+    assert wrong == []
+
+
+@pytest.mark.parametrize("name", DEEDS)
+def test_deed__takes_its_permission_and_no_other(scene: Scene, name: str) -> None:
+    permission, data = DEEDS[name]
+    door = next(door for door in pages.doors() if door.name == name)
+    key = scene.rows[AuthorizationLink].reveal("key").reveal()
+
+    others, before = person("others", *(all_deeds() - {permission})), everything()
+    refused = others.post(scene.address(door), data)
+    assert refused.status_code == 403
+    assert everything() == before
+    assert leaks(refused) == []
+
+    allowed = person("allowed", permission, *ALSO_NEEDS.get(name, [])).post(scene.address(door), data)
+    assert allowed.status_code in (200, 302, 307)
+    assert everything() != before
+    # The one secret that is shown: the address of a link, to who asks for it and may share it.
+    assert leaks(allowed, allowed=key if name == "authorizationlink_address" else "\0") == []
+
+
+@pytest.mark.parametrize(("model", "action"), ACTIONS)
+def test_action__takes_its_permission_and_no_other(scene: Scene, model: str, action: str, wechat: Simulator) -> None:
+    permission = ACTIONS[model, action]
+    row = scene.gone if action == "forget" else next(row for row in scene.rows.values() if _name(row) == model)
+    address = pages.list_address(type(row))
+    data = {"action": action, "_selected_action": [row.pk], "index": 0, "confirmed": "1"}
+
+    others, before = person("others", *(all_deeds() - {permission})), everything()
+    assert leaks(others.post(address, data, follow=True)) == []
+    assert everything() == before
+    assert f'value="{action}"' not in others.get(address).content.decode()
+
+    allowed = person("allowed", permission)
+    assert f'value="{action}"' in allowed.get(address).content.decode()
+    assert allowed.get(address, data).status_code in (200, 302)
+    assert everything()[JournalEntry._meta.label] == before[JournalEntry._meta.label]
+    assert leaks(allowed.post(address, data, follow=True)) == []
+    told = JournalEntry.objects.exclude(pk__in=[entry[0] for entry in before[JournalEntry._meta.label]])
+    assert [entry.actor for entry in told if entry.actor] == ["allowed"]
+
+
+def _name(row: Any) -> str:
+    return str(row._meta.model_name)
+
+
+def test_account_whose_owner_has_left__is_deleted_by_a_superuser_only(scene: Scene) -> None:
+    door = next(door for door in pages.doors() if door.name == "authorizer_delete")
+    operator, administrator = sign_in("operator"), sign_in("administrator")
+    assert operator.post(door.address(scene.gone), {"post": "yes"}).status_code == 403
+    assert Authorizer.objects.filter(pk=scene.gone.pk).exists()
+    assert administrator.post(door.address(scene.gone), {"post": "yes"}).status_code == 302
+    assert not Authorizer.objects.filter(pk=scene.gone.pk).exists()
+
+
+def test_raw_profile__is_for_who_may_read_profiles_and_without_secrets(scene: Scene) -> None:
+    address = next(door for door in pages.doors() if door.name == "authorizer_change").address(scene.rows[Authorizer])
+    assert RAW not in sign_in("viewer").get(address).content.decode()
+    response = sign_in("operator").get(address)
+    assert RAW in response.content.decode()
+    assert leaks(response) == []
+
+
+def test_link_of_ones_own__is_shown_once_to_its_maker_who_may_not_share(scene: Scene) -> None:
+    """The form leads there by POST; the page that can be asked for again has no address."""
+    maker = person("inviter", "authorize_account")
+    form = reverse("admin:wechat_open_authorizationlink_add")
+    sent_on = maker.post(form, DEEDS["authorizationlink_add"][1])
+    assert sent_on.status_code == 307
+    link = AuthorizationLink.objects.get(user__username="inviter")
+    key = link.reveal("key").reveal()
+    assert key in maker.post(sent_on["Location"]).content.decode()
+    assert key not in maker.get(sent_on["Location"], follow=True).content.decode()
+    assert person("another").post(sent_on["Location"]).status_code == 403
+
+
+def test_csrf__is_asked_for_at_every_door(scene: Scene) -> None:
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(User.objects.create_superuser("administrator"))
+    before = everything()
+    answers = {door.name: client.post(scene.address(door), {"post": "yes"}).status_code for door in pages.doors()}
+    assert set(answers.values()) == {403}
+    assert everything() == before

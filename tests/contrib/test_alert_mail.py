@@ -1,0 +1,85 @@
+"""Does the mail say what is wrong, to whom it should?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timezone
+from typing import Any
+
+import pytest
+from django.core import mail
+
+from wechat_open.contrib import alert_mail
+from wechat_open.models import Alert
+from wechat_open.signals import alert, announce
+
+TOLD = {
+    "code": "ticket_age",
+    "severity": "critical",
+    "platform": "default",
+    "first_seen": datetime(2026, 11, 26, 1, 30, tzinfo=timezone.utc),
+    "count": 12,
+    "context": {"said": "No ticket for 7 hours.", "remedy": "Look at the console.", "value": 25200, "page": "tickets"},
+    "resolved": False,
+}
+
+
+@pytest.fixture(autouse=True)
+def _disconnected(settings: Any) -> Iterator[None]:
+    settings.ADMINS = [("Ops", "admin@example.com")] if not _addresses_only() else ["admin@example.com"]
+    yield
+    alert_mail.disconnect()
+
+
+def _addresses_only() -> bool:
+    """ADMINS has been a list of addresses since Django 6."""
+    import django
+
+    return django.VERSION >= (6, 0)
+
+
+def tell(**changes: Any) -> Any:
+    announce(alert, Alert, **{**TOLD, **changes})
+    (sent,) = mail.outbox
+    return sent
+
+
+def test_admins__are_told_by_default() -> None:
+    alert_mail.connect()
+    sent = tell()
+
+    assert sent.to == ["admin@example.com"]
+    assert sent.subject == "[Django] critical: ticket_age (default)"
+    assert sent.body.startswith("No ticket for 7 hours.\n\nLook at the console.\n\nSeen first on ")
+    assert "12 times" in sent.body
+
+
+def test_recipients__may_be_named() -> None:
+    alert_mail.connect(["ops@example.com"])
+    sent = tell(severity="warning", platform="")
+
+    assert (sent.to, sent.subject) == (["ops@example.com"], "[Django] warning: ticket_age")
+
+
+def test_end__is_told() -> None:
+    alert_mail.connect()
+    sent = tell(resolved=True)
+
+    assert sent.subject == "[Django] resolved: ticket_age (default)"
+    assert sent.body.startswith("It is over.")
+    assert "Look at the console" not in sent.body
+
+
+def test_language__is_the_sites(settings: Any) -> None:
+    settings.LANGUAGE_CODE = "zh-hans"
+    alert_mail.connect()
+
+    assert "ticket_age (default)" in tell().subject
+    assert "2026年11月26日" in mail.outbox[0].body
+
+
+def test_connecting_twice__mails_once() -> None:
+    alert_mail.connect()
+    alert_mail.connect()
+
+    assert tell()

@@ -1,0 +1,280 @@
+"""Is each trouble told when it comes, hourly while it lasts, once when it is over, and by one worker only?"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import connections
+
+from tests import failing_cache
+from tests.failing_cache import Failing
+from wechat_open import alerts, census, signals, tasks, tokens
+from wechat_open.component import Platform
+from wechat_open.health import reach
+from wechat_open.models import Alert, Authorizer, Component
+
+Later = Callable[[timedelta], None]
+Told = list[dict[str, Any]]
+
+
+@pytest.fixture
+def told() -> Iterator[Told]:
+    """What receivers heard."""
+    heard: Told = []
+    lock = threading.Lock()
+
+    def hear(sender: type[Alert], signal: Any, **facts: Any) -> None:
+        assert sender is Alert
+        with lock:
+            heard.append(facts)
+
+    signals.alert.connect(hear)
+    yield heard
+    signals.alert.disconnect(hear)
+
+
+@pytest.fixture
+def healthy(platform: Platform, account: Authorizer) -> Platform:
+    tokens.run_due(platform)
+    tokens.sweep(platform)
+    census.rung(platform)
+    return platform
+
+
+def skew(seconds: float) -> None:
+    """WeChat's clock is that far ahead: amber from 30 on, red from 120."""
+    Component.objects.update(skew_seconds=seconds)
+
+
+def heard(told: Told) -> list[tuple[str, str, bool]]:
+    news = [(facts["code"], facts["severity"], facts["resolved"]) for facts in told]
+    told.clear()
+    return news
+
+
+class Watch:
+    """Looks, as beat would have it."""
+
+    def __init__(self, later: Later) -> None:
+        self.later = later
+
+    def after(self, **time: float) -> int:
+        """Later; what time alone makes worse is told besides."""
+        self.later(timedelta(**time))
+        return self()
+
+    def __call__(self) -> int:
+        reach.forget()
+        return alerts.watch()
+
+
+@pytest.fixture
+def watch(healthy: Platform, later: Later) -> Watch:
+    return Watch(later)
+
+
+def test_healthy__tells_nothing(watch: Watch, told: Told) -> None:
+    assert watch() == 0
+    assert (told, Alert.objects.count()) == ([], 0)
+
+
+def test_trouble__is_told_once_with_all_that_is_known(watch: Watch, told: Told) -> None:
+    skew(40)
+    assert (watch(), watch()) == (1, 0)
+
+    (facts,) = told
+    row = Alert.objects.get()
+    assert (facts["code"], facts["severity"], facts["platform"]) == ("clock_skew", "warning", "default")
+    assert (facts["resolved"], facts["count"], facts["first_seen"]) == (False, 1, row.first_seen_at)
+    assert "40.0 seconds" in facts["context"]["said"]
+    assert "NTP" in facts["context"]["remedy"]
+    assert (row.count, row.resolved_at) == (2, None)
+
+
+def test_worse_and_better__are_told(watch: Watch, told: Told) -> None:
+    for seconds in (40, 130, 140, 50):
+        skew(seconds)
+        watch()
+
+    assert heard(told) == [
+        ("clock_skew", "warning", False),
+        ("clock_skew", "critical", False),
+        ("clock_skew", "warning", False),
+    ]
+
+
+def only(told: Told, code: str) -> list[tuple[str, bool]]:
+    news = [(facts["severity"], facts["resolved"]) for facts in told if facts["code"] == code]
+    told.clear()
+    return news
+
+
+def test_lasting_trouble__is_told_again_after_an_hour(watch: Watch, told: Told) -> None:
+    Component.objects.update(sweep_repairs=1)
+    watch()
+    assert only(told, "sweep_repairs") == [("warning", False)]
+
+    watch.after(minutes=59)
+    assert only(told, "sweep_repairs") == []
+    watch.after(minutes=2)
+    assert [facts["count"] for facts in told if facts["code"] == "sweep_repairs"] == [3]
+    assert only(told, "sweep_repairs") == [("warning", False)]
+    watch()
+    assert only(told, "sweep_repairs") == []
+
+
+def test_end__is_told_when_it_has_been_well_for_a_while(watch: Watch, told: Told) -> None:
+    Component.objects.update(sweep_repairs=1)
+    watch()
+    told.clear()
+    Component.objects.update(sweep_repairs=0)
+
+    watch.after(minutes=1)
+    assert only(told, "sweep_repairs") == []
+    watch.after(minutes=2)
+    assert only(told, "sweep_repairs") == [("warning", True)]
+    watch()
+    assert only(told, "sweep_repairs") == []
+    row = Alert.objects.get(code="sweep_repairs")
+    assert (row.open_key, row.resolved_at is not None) == (None, True)
+
+
+def test_trouble_that_comes_again__is_a_new_one(watch: Watch, told: Told) -> None:
+    for repairs in (1, 0, 1):
+        Component.objects.update(sweep_repairs=repairs)
+        watch.after(minutes=3)
+
+    assert only(told, "sweep_repairs") == [("warning", False), ("warning", True), ("warning", False)]
+    assert Alert.objects.filter(code="sweep_repairs").count() == 2
+
+
+def test_trouble_on_the_brink__is_not_told_each_time(watch: Watch, told: Told) -> None:
+    for repairs in (1, 0, 1, 0, 1):
+        Component.objects.update(sweep_repairs=repairs)
+        watch.after(seconds=30)
+
+    assert only(told, "sweep_repairs") == [("warning", False)]
+
+
+def test_trouble_of_the_site__belongs_to_no_platform(watch: Watch, told: Told, settings: Any) -> None:
+    settings.CACHES = failing_cache.CACHES
+    Failing.down = True
+    try:
+        watch()
+    finally:
+        Failing.down = False
+
+    (facts,) = told
+    assert (facts["code"], facts["platform"]) == ("cache", "")
+    assert Alert.objects.get().component is None
+
+
+def test_platforms__are_told_apart(watch: Watch, told: Told, settings: Any) -> None:
+    good = settings.WECHAT_OPEN["COMPONENTS"]["default"]
+    second = {**good, "APPID": "wxsecond"}
+    settings.WECHAT_OPEN = {**settings.WECHAT_OPEN, "COMPONENTS": {"default": good, "second": second}}
+    watch()
+
+    assert {facts["platform"] for facts in told} == {"second"}
+    assert "ticket_age" in {facts["code"] for facts in told}
+
+
+def test_platform_with_unusable_settings__keeps_no_other_from_being_watched(
+    watch: Watch, told: Told, settings: Any
+) -> None:
+    good = settings.WECHAT_OPEN["COMPONENTS"]["default"]
+    broken = {**good, "APPSECRET": ""}
+    settings.WECHAT_OPEN = {**settings.WECHAT_OPEN, "COMPONENTS": {"broken": broken, "default": good}}
+    skew(40)
+    watch()
+
+    assert {(facts["code"], facts["platform"]) for facts in told} == {("settings", ""), ("clock_skew", "default")}
+
+
+def test_receiver_that_fails__is_no_reason_to_tell_again(watch: Watch, told: Told) -> None:
+    def fail(**_: Any) -> None:
+        raise RuntimeError("no mail server")
+
+    signals.alert.connect(fail)
+    try:
+        skew(40)
+        assert (watch(), watch()) == (1, 0)
+    finally:
+        signals.alert.disconnect(fail)
+    assert len(told) == 1
+
+
+def test_task__watches(watch: Watch, told: Told) -> None:
+    skew(40)
+    tasks.watch_health()
+
+    assert heard(told) == [("clock_skew", "warning", False)]
+
+
+def test_resolved_alerts__are_kept_for_a_season(watch: Watch, later: Later) -> None:
+    Component.objects.update(sweep_repairs=1)
+    watch()
+    Component.objects.update(sweep_repairs=0)
+    watch.after(minutes=3)
+    assert alerts.prune() == 0
+
+    later(timedelta(days=91))
+    assert alerts.prune() == 1
+
+
+class TestManyAtOnce:
+    """Two beats, or a ring that comes twice."""
+
+    @pytest.fixture
+    def together(self, transactional_db: None, healthy: Platform) -> Callable[[], None]:
+        def look() -> None:
+            start = threading.Barrier(4)
+
+            def work() -> None:
+                try:
+                    start.wait()
+                    alerts.watch()
+                finally:
+                    connections.close_all()
+
+            threads = [threading.Thread(target=work) for _ in range(4)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+
+        return look
+
+    def test_four_threads__tell_once_that_it_began_got_worse_and_ended(
+        self, together: Callable[[], None], told: Told
+    ) -> None:
+        skew(40)
+        together()
+        assert heard(told) == [("clock_skew", "warning", False)]
+
+        skew(130)
+        together()
+        assert heard(told) == [("clock_skew", "critical", False)]
+
+        skew(0)
+        Alert.objects.update(last_seen_at="2026-01-01T00:00:00Z")
+        together()
+        assert heard(told) == [("clock_skew", "critical", True)]
+
+    def test_two_processes__tell_once(self, process_environment: dict[str, str]) -> None:
+        """Of the platforms in the settings, which know no WeChat: there is a lot to tell."""
+        code = "import django; django.setup(); from wechat_open import alerts; print(alerts.watch())"
+        command = [sys.executable, "-c", code]
+        processes = [
+            subprocess.Popen(command, env=process_environment, stdout=subprocess.PIPE, text=True) for _ in range(2)
+        ]
+        numbers = [int(process.communicate(timeout=60)[0].splitlines()[-1]) for process in processes]
+
+        assert sum(numbers) == Alert.objects.count() > 0
+        assert all(row.told_at == row.first_seen_at for row in Alert.objects.all())

@@ -1,0 +1,542 @@
+"""Is every row of a bulk job done, once, and does a job end when it should?"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import DataError, OperationalError
+from django.utils import timezone
+from django.utils.translation import get_language, override
+
+from tests.stage import OFFICIAL, deliver
+from wechat_open import bulk, doorbell, signals, tasks
+from wechat_open.bulk import Action
+from wechat_open.component import Platform
+from wechat_open.exceptions import WeChatOpenError
+from wechat_open.journal import Kind
+from wechat_open.management.loop import all_jobs
+from wechat_open.models import AuthorizationLink, Authorizer, BulkJob, JournalEntry, Push
+from wechat_open.simulator import Simulator
+
+REFRESH = "/cgi-bin/component/api_authorizer_token"
+INFO = "/cgi-bin/component/api_get_authorizer_info"
+
+Shops = Callable[[int], list[Authorizer]]
+
+
+@pytest.fixture
+def operator(db: None) -> User:
+    return User.objects.create_user("operator")
+
+
+@pytest.fixture
+def shops(wechat: Simulator, grant: Callable[..., Authorizer]) -> Shops:
+    """Accounts that have authorized the platform."""
+
+    def open_shops(count: int) -> list[Authorizer]:
+        accounts = []
+        for number in range(count):
+            appid = f"wx{secrets.token_hex(8)}"
+            wechat.engine.add_account(f"Shop {number}", "official", appid=appid)
+            accounts.append(grant(appid))
+        wechat.engine.calls.clear()
+        return accounts
+
+    return open_shops
+
+
+@pytest.fixture
+def rings(transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
+    """What was rung for, which happens when a transaction ends."""
+    heard: list[tuple[Any, ...]] = []
+    monkeypatch.setattr(doorbell, "ring", lambda *what, **how: heard.append(what) or True)
+    return heard
+
+
+def keys(rows: list[Any]) -> list[int]:
+    return [row.pk for row in rows]
+
+
+def fresh(job: BulkJob) -> BulkJob:
+    return BulkJob.objects.get(pk=job.pk)
+
+
+# -- one row -----------------------------------------------------------------------------------------------------------
+
+
+def test_refresh__renews_and_is_written_down_with_who_did_it(
+    wechat: Simulator, account: Authorizer, operator: User
+) -> None:
+    bulk.act(Action.REFRESH, account, user=operator)
+
+    assert wechat.engine.calls[REFRESH] == 1
+    entry = JournalEntry.objects.filter(kind=Kind.REFRESHED).get()
+    assert (entry.appid, entry.actor, entry.user, entry.ok) == (OFFICIAL, "operator", operator, True)
+
+
+def test_failure__is_raised_and_written_down(wechat: Simulator, account: Authorizer, operator: User) -> None:
+    wechat.faults.add("api_get_authorizer_info", "errcode", 61003)
+
+    with pytest.raises(WeChatOpenError):
+        bulk.act(Action.SYNC, account, user=operator)
+
+    entry = JournalEntry.objects.filter(kind=Kind.SYNCED).get()
+    assert (entry.ok, entry.errcode, entry.actor) == (False, 61003, "operator")
+
+
+def test_reconcile__asks_wechat_for_its_record_before_it_trusts_ours(wechat: Simulator, account: Authorizer) -> None:
+    account.refresh_token = account.seal("refresh_token", "refreshtoken@@@stale")
+    account.save()
+    calls = wechat.engine.calls[INFO]
+
+    bulk.act(Action.RECONCILE, account)
+
+    account.refresh_from_db()
+    grant = wechat.engine.accounts[OFFICIAL].grant
+    assert wechat.engine.calls[INFO] == calls + 1
+    assert grant is not None and account.reveal("refresh_token").reveal() == grant.refresh_token
+
+
+@pytest.mark.parametrize("state", [Authorizer.State.NEEDS_REAUTHORIZATION, Authorizer.State.UNAUTHORIZED])
+def test_reconcile__takes_back_an_account_that_is_authorized_after_all(
+    wechat: Simulator, account: Authorizer, state: str
+) -> None:
+    lost = {"access_token": "", "refresh_token": "", "previous_refresh_token": "", "announced_state": state}
+    Authorizer.objects.update(state=state, needs_announcing=False, **lost)
+    account.refresh_from_db()
+
+    bulk.act(Action.RECONCILE, account)
+
+    account.refresh_from_db()
+    grant = wechat.engine.accounts[OFFICIAL].grant
+    assert account.state == Authorizer.State.AUTHORIZED
+    assert grant is not None and account.reveal("refresh_token").reveal() == grant.refresh_token
+    assert account.reveal("access_token")
+    assert not account.needs_announcing, "the site has heard of it"
+
+
+def test_reconcile__leaves_gone_what_wechat_calls_gone(wechat: Simulator, account: Authorizer) -> None:
+    wechat.engine.unauthorize(OFFICIAL)
+    Authorizer.objects.update(state=Authorizer.State.UNAUTHORIZED)
+    account.refresh_from_db()
+
+    bulk.act(Action.RECONCILE, account)
+
+    assert Authorizer.objects.get().state == Authorizer.State.UNAUTHORIZED
+    assert JournalEntry.objects.filter(kind=Kind.RECONCILED, ok=True).exists()
+
+
+def test_reconcile__believes_no_token_that_does_not_work(wechat: Simulator, account: Authorizer) -> None:
+    Authorizer.objects.update(state=Authorizer.State.NEEDS_REAUTHORIZATION)
+    account.refresh_from_db()
+    wechat.faults.add("api_authorizer_token", "errcode", 61023)
+
+    with pytest.raises(WeChatOpenError):
+        bulk.act(Action.RECONCILE, account)
+
+    assert Authorizer.objects.get().state == Authorizer.State.NEEDS_REAUTHORIZATION
+
+
+def test_ask__makes_a_link_for_this_account_and_its_tenant_and_tells_the_site(
+    account: Authorizer, platform: Platform, operator: User
+) -> None:
+    first = AuthorizationLink(component=platform.row, key_digest="k", payload={"shop": 7})
+    first.created_at = first.expires_at = timezone.now()
+    first.save()
+    Authorizer.objects.update(granted_through=first)
+    heard: list[Any] = []
+
+    def hear(sender: Any, **facts: Any) -> None:
+        heard.append((facts["authorizer"].pk, facts["reason"], facts["link"].pk))
+
+    signals.authorizer_needs_attention.connect(hear)
+    try:
+        link = bulk.act(Action.ASK, Authorizer.objects.get(), user=operator)
+    finally:
+        signals.authorizer_needs_attention.disconnect(hear)
+
+    assert (link.biz_appid, link.payload, link.user) == (OFFICIAL, {"shop": 7}, operator)
+    assert link.expires_at > timezone.now() + timedelta(days=6)
+    assert heard == [(account.pk, "asked", link.pk)]
+
+
+def test_forget__deletes_who_has_left_and_nobody_else(account: Authorizer, operator: User) -> None:
+    with pytest.raises(WeChatOpenError, match="would list it again"):
+        bulk.act(Action.FORGET, account, user=operator)
+    assert Authorizer.objects.exists()
+
+    Authorizer.objects.update(state=Authorizer.State.UNAUTHORIZED)
+    bulk.act(Action.FORGET, Authorizer.objects.get(), user=operator)
+
+    assert not Authorizer.objects.exists()
+    assert JournalEntry.objects.get(kind=Kind.FORGOTTEN, ok=True).appid == OFFICIAL
+
+
+def test_replay__processes_a_push_again(wechat: Simulator, platform: Platform, operator: User) -> None:
+    push = deliver(platform, wechat.engine.authorize(OFFICIAL).push)  # type: ignore[arg-type]
+
+    bulk.act(Action.REPLAY, Push.objects.select_related("component").get(pk=push.pk), user=operator)
+
+    assert Push.objects.get().state == Push.State.DONE
+    assert JournalEntry.objects.get(kind=Kind.REPLAYED).appid == OFFICIAL
+
+
+# -- a job -------------------------------------------------------------------------------------------------------------
+
+
+def test_job__does_every_row_and_tells_who_started_it(
+    wechat: Simulator, shops: Shops, operator: User, rings: list[Any]
+) -> None:
+    accounts = shops(3)
+    job = bulk.start(Action.REFRESH, keys(accounts), user=operator)
+    assert rings == [("wechat_open.tasks.run_bulk_job", job.pk)]
+
+    tasks.run_bulk_job(job.pk)
+
+    job = fresh(job)
+    assert (job.position, job.done, job.failed, job.total) == (3, 3, 0, 3)
+    assert job.finished_at and not job.claimed_until
+    assert wechat.engine.calls[REFRESH] == 3
+    assert set(JournalEntry.objects.filter(kind=Kind.REFRESHED).values_list("actor", flat=True)) == {"operator"}
+    assert JournalEntry.objects.get(kind=Kind.BULK_STARTED).user == operator
+
+
+def test_slice__ends_in_time_and_the_next_one_goes_on(
+    wechat: Simulator, shops: Shops, operator: User, rings: list[Any]
+) -> None:
+    job = bulk.start(Action.REFRESH, keys(shops(3)), user=operator)
+    rings.clear()
+
+    assert bulk.run(job.pk, seconds=0) is True
+    assert rings == [("wechat_open.tasks.run_bulk_job", job.pk)]
+    assert not fresh(job).claimed_until
+
+    assert bulk.run(job.pk) is False
+    assert fresh(job).done == 3
+    assert bulk.run(job.pk) is False
+    assert wechat.engine.calls[REFRESH] == 3
+
+
+def test_beat__goes_on_with_what_the_broker_lost(wechat: Simulator, shops: Shops, operator: User, rings: Any) -> None:
+    job = bulk.start(Action.REFRESH, keys(shops(2)), user=operator)
+
+    tasks.run_bulk_jobs()
+
+    assert fresh(job).done == 2
+
+
+def test_loop_without_celery__does_it_too(shops: Shops, operator: User) -> None:
+    bulk.start(Action.REFRESH, keys(shops(2)), user=operator)
+    job = next(job for job in all_jobs() if job.name == "run_bulk_jobs")
+
+    assert job.work() == "rows of bulk actions: 2"
+    assert job.work() == ""
+
+
+def test_claimed_job__is_left_to_its_worker_until_the_claim_ends(
+    shops: Shops, operator: User, later: Callable[[timedelta], None]
+) -> None:
+    job = bulk.start(Action.REFRESH, keys(shops(2)), user=operator)
+    assert bulk._claim(job.pk) is not None
+
+    assert bulk.run(job.pk) is False
+    assert fresh(job).position == 0
+
+    later(bulk.LEASE + timedelta(seconds=1))
+    bulk.run_open()
+    assert fresh(job).done == 2
+
+
+def test_worker_that_was_thought_dead__writes_nothing_more(
+    shops: Shops, operator: User, later: Callable[[timedelta], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It sleeps in the first row until its claim has ended and another worker has done everything."""
+    job = bulk.start(Action.REFRESH, keys(shops(3)), user=operator)
+    act, slept = bulk.act, []
+
+    def act_late(*what: Any, **how: Any) -> Any:
+        if not slept:
+            slept.append(True)
+            later(bulk.LEASE + timedelta(seconds=1))
+            bulk.run(job.pk)
+        return act(*what, **how)
+
+    monkeypatch.setattr(bulk, "act", act_late)
+    bulk.run(job.pk)
+
+    assert (fresh(job).position, fresh(job).done) == (3, 3)
+
+
+def test_failures__are_collected_with_errcode_and_name_and_do_not_stop_it(
+    wechat: Simulator, shops: Shops, operator: User
+) -> None:
+    accounts = shops(3)
+    wechat.faults.add("api_get_authorizer_info", "errcode", 61003, appid=accounts[1].appid)
+    job = bulk.start(Action.SYNC, keys(accounts), user=operator)
+
+    bulk.run(job.pk)
+
+    job = fresh(job)
+    assert (job.done, job.failed, job.position) == (2, 1, 3)
+    [failure] = job.failures
+    assert failure["row"] == str(accounts[1])
+    assert (failure["key"], failure["errcode"]) == (accounts[1].pk, 61003)
+
+
+def test_only_the_first_failures__are_kept(shops: Shops, operator: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bulk, "FAILURES_KEPT", 2)
+    job = bulk.start(Action.FORGET, keys(shops(4)), user=operator)
+
+    bulk.run(job.pk)
+
+    assert (fresh(job).failed, len(fresh(job).failures)) == (4, 2)
+
+
+def test_what_is_told__is_in_the_language_of_who_started_it(
+    account: Authorizer, operator: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spoken: list[str | None] = []
+    monkeypatch.setattr(bulk, "act", lambda *what, **how: spoken.append(get_language()))
+    with override("zh-hans"):
+        job = bulk.start(Action.REFRESH, [account.pk], user=operator)
+
+    with override("en"):
+        bulk.run(job.pk)
+        assert get_language() == "en"
+
+    assert spoken == ["zh-hans"]
+
+
+def test_account_that_is_gone_already__counts_as_forgotten(operator: User, platform: Platform) -> None:
+    job = bulk.start(Action.FORGET, [10**6], user=operator)
+
+    bulk.run(job.pk)
+
+    assert (fresh(job).done, fresh(job).failed) == (1, 0)
+
+
+def test_row_that_is_gone__is_told(operator: User, platform: Platform) -> None:
+    job = bulk.start(Action.REFRESH, [10**6], user=operator)
+
+    bulk.run(job.pk)
+
+    assert fresh(job).failures == [{"key": 10**6, "row": "#1000000", "said": "It is no longer there."}]
+
+
+@pytest.mark.parametrize("errcode", [45009, 61004, 40164])
+def test_fault_of_the_platform__stops_it_with_the_reason_and_it_can_go_on(
+    wechat: Simulator, shops: Shops, operator: User, errcode: int, rings: list[Any]
+) -> None:
+    accounts = shops(3)
+    wechat.faults.add("api_get_authorizer_info", "errcode", errcode, appid=accounts[1].appid)
+    job = bulk.start(Action.SYNC, keys(accounts), user=operator)
+    bulk.run(job.pk)
+
+    job = fresh(job)
+    assert (job.position, job.done, job.failed) == (1, 1, 0)
+    assert job.finished_at and job.stopped_at
+    assert job.reason["errcode"] == errcode
+    assert JournalEntry.objects.get(kind=Kind.BULK_STOPPED).errcode == errcode
+
+    rings.clear()
+    assert bulk.go_on(job, operator)
+    assert len(rings) == 1
+    bulk.run(job.pk)
+    assert (fresh(job).done, fresh(job).reason) == (3, {})
+
+
+def test_wechat_out_of_reach__stops_it_after_some_rows(
+    wechat: Simulator, shops: Shops, operator: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bulk, "SAME_TROUBLE", 3)
+    wechat.faults.add("api_get_authorizer_info", "status", 502, times=100)
+    job = bulk.start(Action.SYNC, keys(shops(5)), user=operator)
+
+    bulk.run(job.pk)
+
+    job = fresh(job)
+    assert (job.position, job.failed) == (2, 2)
+    assert "no usable answer" in job.reason["said"]
+
+
+def test_unexpected_error__is_one_failure_and_tells_no_secret(
+    shops: Shops, operator: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*what: Any, **how: Any) -> None:
+        raise ValueError("canary-token")
+
+    monkeypatch.setattr(bulk, "act", fail)
+    job = bulk.start(Action.REFRESH, keys(shops(1)), user=operator)
+
+    bulk.run(job.pk)
+
+    assert [failure["said"] for failure in fresh(job).failures] == ["ValueError: see the log"]
+
+
+@pytest.mark.parametrize(("error", "skipped"), [(OperationalError, False), (DataError, True)])
+def test_database_that_fails__skips_no_row(
+    shops: Shops,
+    operator: User,
+    monkeypatch: pytest.MonkeyPatch,
+    later: Callable[[timedelta], None],
+    error: type[Exception],
+    skipped: bool,
+) -> None:
+    """A database that is away is waited for; a row that it refuses for what it is, is not tried for ever."""
+    act, failed = bulk.act, []
+
+    def fail_once(*what: Any, **how: Any) -> Any:
+        if not failed:
+            failed.append(True)
+            raise error("canary")
+        return act(*what, **how)
+
+    monkeypatch.setattr(bulk, "act", fail_once)
+    job = bulk.start(Action.REFRESH, keys(shops(2)), user=operator)
+    try:
+        bulk.run(job.pk)
+    except OperationalError:
+        assert not skipped
+    later(bulk.LEASE + timedelta(seconds=1))
+    bulk.run_open()
+
+    assert (fresh(job).done, fresh(job).failed) == ((1, 1) if skipped else (2, 0))
+
+
+# -- stopping ----------------------------------------------------------------------------------------------------------
+
+
+def test_stop__before_anybody_began_ends_it(shops: Shops, operator: User) -> None:
+    job = bulk.start(Action.REFRESH, keys(shops(2)), user=operator)
+
+    assert bulk.stop(job, operator)
+
+    assert fresh(job).finished_at
+    assert bulk.run(job.pk) is False
+    assert fresh(job).position == 0
+    assert not bulk.stop(job, operator)
+    assert JournalEntry.objects.get(kind=Kind.BULK_STOPPED).user == operator
+
+
+def test_stop__lets_the_row_in_hand_end(shops: Shops, operator: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = bulk.start(Action.REFRESH, keys(shops(3)), user=operator)
+    act = bulk.act
+
+    def act_and_stop(*what: Any, **how: Any) -> Any:
+        bulk.stop(job, operator)
+        assert fresh(job).finished_at is None
+        return act(*what, **how)
+
+    monkeypatch.setattr(bulk, "act", act_and_stop)
+    bulk.run(job.pk)
+
+    job = fresh(job)
+    assert (job.position, job.done) == (1, 1)
+    assert job.finished_at and not job.claimed_until
+    assert bulk.go_on(job, operator)
+
+
+def test_finished_job__does_not_go_on(shops: Shops, operator: User) -> None:
+    job = bulk.start(Action.REFRESH, keys(shops(1)), user=operator)
+    bulk.run(job.pk)
+
+    assert not bulk.go_on(job, operator)
+    assert not bulk.stop(job, operator)
+
+
+# -- pace --------------------------------------------------------------------------------------------------------------
+
+
+def test_job__leaves_half_of_the_pace_to_renewals(
+    shops: Shops, operator: User, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.WECHAT_OPEN = settings.WECHAT_OPEN | {"RENEWALS_PER_SECOND": 10}
+    asked: list[float] = []
+
+    class Limiter:
+        def __init__(self, per_second: float, world: Any) -> None:
+            asked.append(per_second)
+
+        def wait(self) -> None:
+            asked.append(0)
+
+    monkeypatch.setattr(bulk, "Limiter", Limiter)
+    job = bulk.start(Action.REFRESH, keys(shops(2)), user=operator)
+
+    bulk.run(job.pk)
+
+    assert asked == [5, 0, 0]
+
+
+# -- dying -------------------------------------------------------------------------------------------------------------
+
+KILLED = """
+import json, os, signal, sys
+import django
+from django.conf import settings
+django.setup()
+settings.WECHAT_OPEN = json.loads(os.environ["SITE"])
+from wechat_open import bulk
+act, rows = bulk.act, []
+def act_and_die(*what, **how):
+    rows.append(what)
+    dying = len(rows) == 3
+    if dying and %(when)r == "before the deed":
+        os.kill(os.getpid(), signal.SIGKILL)
+    result = act(*what, **how)
+    if dying:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return result
+bulk.act = act_and_die
+bulk.run(%(job)d)
+"""
+
+
+@pytest.mark.parametrize("when", ["before the deed", "after the deed"])
+def test_worker_killed_in_a_row__leaves_out_none_and_does_at_most_that_one_twice(
+    transactional_db: None,
+    process_environment: dict[str, str],
+    wechat: Simulator,
+    shops: Shops,
+    operator: User,
+    settings: Any,
+    later: Callable[[timedelta], None],
+    when: str,
+) -> None:
+    accounts = shops(5)
+    job = bulk.start(Action.REFRESH, keys(accounts), user=operator)
+    environment = {**process_environment, "SITE": json.dumps(settings.WECHAT_OPEN)}
+    program = KILLED % {"when": when, "job": job.pk}
+
+    victim = subprocess.run(
+        [sys.executable, "-c", program], env=environment, check=False, cwd=Path(__file__).resolve().parent.parent
+    )
+
+    assert victim.returncode == -signal.SIGKILL
+    job = fresh(job)
+    assert (job.position, job.done) == (2, 2)
+    assert job.claimed_until
+    bulk.run_open()
+    assert fresh(job).position == 2, "nobody takes it before the dead worker's claim has ended"
+
+    later(bulk.LEASE + timedelta(seconds=1))
+    bulk.run_open()
+
+    job = fresh(job)
+    assert (job.position, job.done, job.failed) == (5, 5, 0)
+    assert job.finished_at
+    assert wechat.engine.calls[REFRESH] == (5 if when == "before the deed" else 6)
+    for account in accounts:
+        grant = wechat.engine.accounts[account.appid].grant
+        account.refresh_from_db()
+        assert grant is not None and account.reveal("refresh_token").reveal() == grant.refresh_token

@@ -1,0 +1,203 @@
+"""Are the accounts counted right, seldom enough when they are many, and at once when they are few?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.utils import translation
+
+from wechat_open import census, clock, tasks
+from wechat_open.census import Bucket
+from wechat_open.component import Platform
+from wechat_open.models import Authorizer, Component
+from wechat_open.simulator import Simulator
+
+Later = Callable[[timedelta], None]
+State, Kind = Authorizer.State, Authorizer.Kind
+
+
+@pytest.fixture
+def owner(db: None) -> Component:
+    return Component.objects.create(appid="wx1111111111111111")
+
+
+def add(owner: Component, number: int = 1, *, left: timedelta | None = None, **columns: Any) -> None:
+    known = Authorizer.objects.count()
+    Authorizer.objects.bulk_create(
+        Authorizer(component=owner, appid=f"wx{known + place}", **columns) for place in range(number)
+    )
+    if left is not None:
+        new = Authorizer.objects.filter(access_token_expires_at=None, pk__in=_newest(number))
+        new.update(access_token_expires_at=clock.now() + left)
+
+
+def _newest(number: int) -> list[int]:
+    return list(Authorizer.objects.order_by("-pk").values_list("pk", flat=True)[:number])
+
+
+def lives(owner: Component, seconds: float) -> None:
+    """WeChat says that its tokens live so long."""
+    row = Component.objects.filter(pk=owner.pk)
+    row.update(access_token_obtained_at=clock.now(), access_token_expires_at=clock.now() + timedelta(seconds=seconds))
+    owner.refresh_from_db()
+
+
+def left(counted: census.Census) -> dict[str, int]:
+    return {bucket.key: bucket.count for bucket in counted.left if bucket.count}
+
+
+def test_accounts__are_counted_by_sort(owner: Component) -> None:
+    add(owner, 3, kind=Kind.OFFICIAL, verify_type=0, func_info=[1, 2], func_key="1,2")
+    add(owner, 2, kind=Kind.MINI, verify_type=-1, func_key="1,12")
+    add(owner, kind=Kind.MINI, last_errcode=61023, failures=2, func_key="12")
+    add(owner, state=State.UNAUTHORIZED, func_key="1")
+    add(owner, state=State.NEEDS_REAUTHORIZATION, last_errcode=61023)
+    counted = census.read(owner)
+
+    assert counted.states == {"authorized": 6, "unauthorized": 1, "needs_reauthorization": 1}
+    assert (counted.total, counted.authorized, counted.approximate) == (8, 6, False)
+    assert counted.kinds == {"official": 3, "mini": 3, "": 2}
+    assert counted.verified == {"yes": 3, "no": 2, "unknown": 3}
+    assert counted.errcodes == {61023: 2}
+    assert counted.func_keys == {"1,2": 3, "1,12": 2, "12": 1}
+
+
+def test_permission_set__is_found_by_its_whole_number(owner: Component) -> None:
+    add(owner, 3, func_key="1,2")
+    add(owner, 2, func_key="12,21")
+    counted = census.read(owner)
+
+    assert (counted.holding(1), counted.lacking(1)) == (3, 2)
+    assert (counted.holding(2), counted.holding(12), counted.holding(3)) == (3, 2, 0)
+
+
+def test_another_platform__has_its_own_numbers(owner: Component) -> None:
+    other = Component.objects.create(appid="wxother")
+    add(owner, 2)
+    add(other, 3)
+
+    assert (census.read(owner).total, census.read(other).total) == (2, 3)
+    assert census.states(other)["authorized"] == 3
+
+
+class TestTimeLeft:
+    """Sorted by the tenths of a token's life."""
+
+    @pytest.mark.parametrize("life", [7200, 20])
+    def test_tokens__of_any_life_are_spread(self, owner: Component, life: float) -> None:
+        lives(owner, life)
+        for share in (0.05, 0.25, 0.25, 0.999, 1.5, -0.1):
+            add(owner, left=timedelta(seconds=life * share))
+        add(owner)
+        add(owner, left=timedelta(seconds=life * 0.5), state=State.UNAUTHORIZED)
+        counted = census.read(owner)
+
+        assert left(counted) == {"none": 1, "expired": 1, "0": 1, "2": 2, "9": 1, "longer": 1}
+        assert sum(bucket.count for bucket in counted.left) == counted.authorized
+
+    def test_edges__are_in_seconds(self, owner: Component) -> None:
+        lives(owner, 7200)
+        third = census.read(owner).left[4]
+
+        assert (third.key, third.at_least, third.below) == ("2", 1440, 2160)
+
+    def test_unknown_life__is_wechats_two_hours(self, owner: Component) -> None:
+        add(owner, left=timedelta(minutes=119))
+        assert left(census.read(owner)) == {"9": 1}
+
+    def test_labels__are_words(self) -> None:
+        assert Bucket("0", 1, 0, 720).label == "0–12 min"
+        assert Bucket("1", 1, 2, 4).label == "2–4 s"
+        assert [Bucket(key, 1).label for key in ("none", "expired", "longer")] == ["no token", "expired", "longer"]
+        with translation.override("zh-hans"):
+            assert Bucket("0", 1, 0, 720).label
+
+
+class TestMany:
+    @pytest.fixture(autouse=True)
+    def _handful(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Is a lot here: so many that nobody waits for them."""
+        monkeypatch.setattr(census, "FEW", 3)
+
+    def test_numbers__are_those_of_the_last_count(self, owner: Component, django_assert_num_queries: Any) -> None:
+        add(owner, 5, kind=Kind.MINI, last_errcode=-1)
+        taken = census.take(owner)
+        add(owner, 2)
+        row = Component.objects.get(pk=owner.pk)
+        with django_assert_num_queries(0):
+            counted, states = census.read(row), census.states(row)
+
+        assert (counted.total, states["authorized"], counted.approximate) == (5, 5, True)
+        assert (counted.counted_at, counted.errcodes, counted.left) == (taken.counted_at, {-1: 5}, taken.left)
+        assert (counted.kinds, counted.verified) == (taken.kinds, taken.verified)
+        assert row.census_at == taken.counted_at
+
+    def test_what_was_never_counted__is_counted_now(self, owner: Component) -> None:
+        add(owner, 5)
+        assert (census.read(owner).total, census.states(owner)["authorized"]) == (5, 5)
+
+    def test_walk_over_all_rows__is_rare(self, owner: Component, later: Later, django_assert_num_queries: Any) -> None:
+        add(owner, 5, kind=Kind.MINI)
+        census.take(owner)
+        add(owner, kind=Kind.OFFICIAL)
+        later(timedelta(minutes=9))
+        with django_assert_num_queries(7):  # the row, the time, four indexes, and the writing
+            counted = census.take(owner)
+        assert (counted.total, counted.kinds) == (6, {"mini": 5})
+
+        later(timedelta(minutes=2))
+        counted = census.take(owner)
+        assert counted.kinds == {"mini": 5, "official": 1}
+        assert counted.sorts_counted_at == counted.counted_at
+
+    def test_what_another_version_has_counted__is_counted_again(self, owner: Component) -> None:
+        add(owner, 5)
+        Component.objects.update(census={"states": {"authorized": 9}})
+        owner.refresh_from_db()
+
+        assert census.read(owner).total == 5
+        assert census.old_keys(owner) is None
+        assert census.take(owner).total == 5
+
+
+class TestOldKeys:
+    def test_rows__are_counted_by_platform(self, wechat: Simulator, account: Authorizer, settings: Any) -> None:
+        component = account.component
+        assert _rows(census.take(component)) == 0
+
+        settings.WECHAT_OPEN = {**settings.WECHAT_OPEN, "ENCRYPTION_KEYS": ["A" * 43]}
+        assert _rows(census.take(component)) == 4  # the platform, its ticket, the account and the push
+        assert _rows(census.take(Component.objects.create(appid="wxother"))) == 0
+
+    def test_new_key__is_noticed_at_once_and_what_is_left_once_an_hour(
+        self, wechat: Simulator, account: Authorizer, settings: Any, later: Later
+    ) -> None:
+        component = account.component
+        census.take(component)
+        settings.WECHAT_OPEN = {**settings.WECHAT_OPEN, "ENCRYPTION_KEYS": ["A" * 43]}
+        since = census.take(component).counted_at
+        Component.objects.filter(pk=component.pk).update(access_token="")
+
+        later(timedelta(minutes=59))
+        assert _rows(census.take(component)) == 4
+        later(timedelta(minutes=2))
+        found = census.take(component).old_keys
+        assert found is not None
+        assert (found.rows, found.since) == (3, since)
+
+
+def _rows(counted: census.Census) -> int:
+    assert counted.old_keys is not None
+    return counted.old_keys.rows
+
+
+def test_beats_ring__counts_and_is_noted(platform: Platform) -> None:
+    assert platform.row.beat_at is None
+    tasks.count_accounts()
+
+    row = Component.objects.get(pk=platform.row.pk)
+    assert row.beat_at is not None
+    assert row.census["states"] == {"authorized": 0, "unauthorized": 0, "needs_reauthorization": 0}

@@ -1,0 +1,914 @@
+"""Does ``doctor`` name whatever is wrong with a site, with its remedy, and leave a healthy one in peace?"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from io import StringIO
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from celery import current_app
+from django.core.management import call_command
+from django.core.management.base import CommandError
+from django.core.management.color import no_style
+from django.db import OperationalError, connection
+from django.db.migrations.recorder import MigrationRecorder
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import path
+from django.utils import timezone
+from django.utils.translation import override
+from docutils import nodes
+from pytest_django.live_server_helper import LiveServer
+
+from tests import failing_cache, readme
+from tests.readme import words
+from wechat_open import census, component, inbox, tokens
+from wechat_open.component import Platform
+from wechat_open.conf import conf
+from wechat_open.exceptions import APIError, TokenRefused
+from wechat_open.management import doctor, trouble
+from wechat_open.management.diagnosis import Finding, Group, Level, as_json, columns, exit_code, lines, wrapped
+from wechat_open.models import Authorizer, Component, JournalEntry, Push, VerifyTicket
+from wechat_open.schedule import BEAT_SCHEDULE
+from wechat_open.simulator import Simulator, endpoints, refusal
+from wechat_open.simulator.engine import COMPONENT
+
+OFFICIAL = "wx0a1b2c3d4e5f6071"
+CANARY = "canary-password"
+
+urlpatterns: list[Any] = []  # of a site that forgot ours
+
+
+class Told:
+    """One examination: as a person and as a script would have it."""
+
+    def __init__(self, *arguments: str) -> None:
+        self.code, self.out = self._call(*arguments, "--json")
+        self.report = json.loads(self.out)
+
+    @staticmethod
+    def _call(*arguments: str) -> tuple[int, str]:
+        out = StringIO()
+        try:
+            call_command("wechat_open", "doctor", *arguments, stdout=out, no_color=True)
+        except SystemExit as exit:
+            return int(exit.code or 0), out.getvalue()
+        return 0, out.getvalue()
+
+    @property
+    def findings(self) -> list[dict[str, Any]]:
+        return [finding for group in self.report["groups"] for finding in group["findings"]]
+
+    def of(self, code: str, level: str = "red") -> dict[str, Any]:
+        """The one finding with this code and level."""
+        found = [finding for finding in self.findings if (finding["code"], finding["level"]) == (code, level)]
+        assert len(found) == 1, self.problems
+        return found[0]
+
+    @property
+    def problems(self) -> list[tuple[str, str, str]]:
+        return [(f["level"], f["code"], f["said"]) for f in self.findings if f["level"] in ("red", "amber")]
+
+
+@pytest.fixture(autouse=True)
+def _english() -> Iterator[None]:
+    with override("en"):
+        yield
+
+
+def put_in_order(settings: Any, url: str) -> Platform:
+    """A developer's site with nothing to complain of: tickets, accounts, and beat and workers that were just there."""
+    settings.DEBUG = True
+    settings.CELERY_BEAT_SCHEDULE = BEAT_SCHEDULE
+    settings.WECHAT_OPEN = {**settings.WECHAT_OPEN, "SITE_URL": url}
+    owner = component.platform()
+    for account in Authorizer.objects.all():
+        tokens.refresh_now(account)
+    tokens.run_due(owner)
+    tokens.sweep(owner)
+    census.rung(owner)
+    Component.objects.update(sweep_repairs=0)
+    return owner
+
+
+@pytest.fixture
+def site(platform: Platform, account: Authorizer, settings: Any) -> Platform:
+    """A site in good order, whose WeChat is the simulator, over real HTTP."""
+    return put_in_order(settings, "http://127.0.0.1:8000")
+
+
+@pytest.fixture
+def served(transactional_db: None, wechat: Simulator, live_server: LiveServer, settings: Any) -> Platform:
+    """The same on a port, so that its callbacks answer: its ticket and its account were pushed there."""
+    wechat.callback = f"{live_server.url}/wechat/"
+    assert wechat.control("push-ticket")["body"] == "success"
+    wechat.control("authorize", appid=OFFICIAL)
+    inbox.process_due()
+    return put_in_order(settings, live_server.url)
+
+
+@pytest.fixture
+def set_option(settings: Any) -> Callable[..., None]:
+    """Change WECHAT_OPEN, or with a key of the platform its credentials."""
+
+    def change(**options: Any) -> None:
+        given = dict(settings.WECHAT_OPEN)
+        for name, value in options.items():
+            if name in given["COMPONENTS"]["default"]:
+                given["COMPONENTS"] = {"default": {**given["COMPONENTS"]["default"], name: value}}
+            else:
+                given[name] = value
+        settings.WECHAT_OPEN = given
+
+    return change
+
+
+def ago(**time: float) -> Any:
+    return timezone.now() - timedelta(**time)
+
+
+# In good order
+
+
+def test_healthy_site__is_all_green(served: Platform) -> None:
+    told = Told("--probe-site")
+    assert told.problems == []
+    assert (told.code, told.report["ok"], told.report["level"]) == (0, True, "green")
+    codes = {finding["code"] for finding in told.findings}
+    assert codes >= {"settings", "database", "old_keys", "cache", "broker", "address", "callback", "ticket_age", "beat"}
+    assert codes >= {"appsecret", "push_service", "component_token", "token_parameter", "clock_skew", "callback_ips"}
+    assert codes >= {"quota", "records", "records_agree", "records_count", "rotation"}
+    assert "unexamined" not in codes
+
+
+def test_production__is_all_green_too(site: Platform, settings: Any, set_option: Any) -> None:
+    """Without DEBUG, where much more is looked at. What only a test has is silenced."""
+    settings.DEBUG = False
+    settings.SILENCED_SYSTEM_CHECKS = [
+        "wechat_open.W003",  # the cache in memory
+        "wechat_open.W005",  # the simulator
+        "wechat_open.W007",  # http
+    ]
+    key = "bm5ubm5ubm5ubm5ubm5ubm5ubm5ubm5ubm5ubm5ubm4"
+    set_option(ENCRYPTION_KEYS=[key])
+    call_command("wechat_open", "rotate-keys", verbosity=0, stdout=StringIO())
+    told = Told("--offline")
+    assert told.problems == [("amber", "broker", "The broker lives in the memory of one process.")]
+
+
+def test_examination__changes_nothing(served: Platform) -> None:
+    """But that WeChat, being asked whether it pushes, pushes a ticket."""
+
+    def rows() -> Any:
+        return [
+            list(Authorizer.objects.values()),
+            list(Push.objects.values()),
+            list(JournalEntry.objects.values()),
+            list(Component.objects.values("access_token", "fence", "next_action_at", "failures", "paused_until")),
+        ]
+
+    before = rows()
+    Told("--probe-site")
+    assert rows() == before
+
+
+def test_offline__asks_wechat_nothing(site: Platform, wechat: Simulator) -> None:
+    before = dict(wechat.engine.calls)
+    told = Told("--offline")
+    assert dict(wechat.engine.calls) == before
+    assert told.code == 0
+    assert "WeChat was not asked: --offline." in [finding["said"] for finding in told.findings]
+
+
+# Breakages of the ground
+
+
+def test_wrong_aes_key__is_named(site: Platform, set_option: Any) -> None:
+    set_option(ENCODING_AES_KEY="x" * 42)
+    told = Told()
+    found = told.of("wechat_open.E009")
+    assert "ENCODING_AES_KEY" in found["said"] and "消息加解密Key" in found["remedy"]
+    assert told.code == 1
+    assert {group["name"] for group in told.report["groups"] if group["component"]} == {"address", "platform", "wechat"}
+    assert "Not examined, because the settings are wrong" in str(told.report["groups"][-1])
+
+
+def test_settings_that_are_no_dict__are_told_and_not_a_crash(db: None, settings: Any) -> None:
+    settings.WECHAT_OPEN = ["COMPONENTS"]
+    told = Told()
+    assert "must be a dict" in told.of("wechat_open.E001")["said"]
+    assert told.code == 1
+
+
+def test_no_migrations__are_named(db: None) -> None:
+    MigrationRecorder.Migration.objects.filter(app="wechat_open").delete()
+    told = Told()
+    found = told.of("migrations")
+    assert "wechat_open.0001_initial" in found["said"] and "manage.py migrate" in found["remedy"]
+    assert told.code == 1
+    assert told.report["groups"][2]["findings"][0]["said"] == "Not examined, because the database is not in order."
+
+
+def test_dead_database__is_named_and_the_rest_is_examined(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*args: Any) -> None:
+        raise OperationalError("connection to server at 10.0.0.5 failed: refused\n\tIs the server running?")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(connection, "ensure_connection", fail)
+        told = Told()
+    found = told.of("database")
+    assert "connection to server at 10.0.0.5 failed: refused" in found["said"] and "\n" not in found["said"]
+    assert "DATABASES" in found["remedy"]
+    assert told.code == 1
+    assert [group["findings"][0]["code"] for group in told.report["groups"]][3] == "wechat_open.W003"
+
+
+@pytest.fixture
+def dead_cache(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings.CACHES = failing_cache.CACHES
+    monkeypatch.setattr(failing_cache.Failing, "down", True)
+
+
+def test_dead_cache__is_named(site: Platform, dead_cache: None) -> None:
+    told = Told()
+    found = told.of("cache")
+    assert found["said"] == "The cache 'default' fails: RuntimeError"
+    assert "CACHES" in found["remedy"]
+    assert told.code == 1
+    assert CANARY not in told.out
+
+
+def test_cache_that_keeps_nothing__is_named(site: Platform, settings: Any) -> None:
+    settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"}}
+    assert "does not keep what it is told" in Told().of("cache")["said"]
+
+
+def test_cache_of_one_process__is_named_in_production(site: Platform, settings: Any) -> None:
+    settings.DEBUG = False
+    found = Told("--offline").of("wechat_open.W003", "amber")
+    assert "lives in one process" in found["said"] and "RedisCache" in found["remedy"]
+
+
+def test_sealed_under_a_lost_key__is_named(site: Platform, set_option: Any, settings: Any) -> None:
+    settings.SECRET_KEY = "changed, and nobody thought of the tokens"
+    told = Told("--offline")
+    found = told.of("sealed")
+    assert "sealed under keys that are not configured" in found["said"]
+    assert "SECRET_KEY_FALLBACKS" in found["remedy"] and "--empty-unreadable" in found["remedy"]
+    assert told.code == 1
+
+
+def test_sealed_under_an_older_key__is_named(site: Platform, set_option: Any) -> None:
+    set_option(ENCRYPTION_KEYS=["bm5ubm5ubm5ubm5ubm5ubm5ubm5ubm5ubm5ubm5ubm4"])
+    told = Told("--offline")
+    assert "rotate-keys" in told.of("old_keys", "amber")["remedy"]
+    assert told.code == 0  # a look, and no more
+    assert Told("--offline", "--strict").code == 1
+
+
+# Breakages of what works in the background
+
+
+@pytest.fixture
+def broker() -> Iterator[Callable[[str], None]]:
+    before = current_app.conf.broker_url
+    yield lambda url: current_app.conf.update(broker_url=url)
+    current_app.conf.update(broker_url=before)
+
+
+def test_dead_broker__is_named_without_its_password(site: Platform, broker: Any) -> None:
+    broker(f"amqp://guest:{CANARY}@127.0.0.1:1//")
+    told = Told("--offline")
+    found = told.of("broker")
+    assert "amqp://guest:**@127.0.0.1:1//" in found["said"] and "CELERY_BROKER_URL" in found["remedy"]
+    assert told.code == 1
+    assert CANARY not in told.out
+
+
+@pytest.mark.parametrize(
+    ("registered", "level", "words"),
+    [
+        (None, "amber", "No worker answers."),
+        ({"celery@a": ["other.task"]}, "amber", "do not know every task"),
+        ({"celery@a": [entry["task"] for entry in BEAT_SCHEDULE.values()]}, "green", "1 worker answers"),
+    ],
+)
+def test_workers__are_asked_what_they_know(
+    site: Platform,
+    broker: Any,
+    tmp_path: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    registered: Any,
+    level: str,
+    words: str,
+) -> None:
+    broker("filesystem://")
+    folders = {f"data_folder_{way}": str(tmp_path) for way in ("in", "out")}
+    monkeypatch.setitem(current_app.conf.changes, "broker_transport_options", folders)
+    asked = SimpleNamespace(registered=lambda: registered)
+    monkeypatch.setattr(current_app.control, "inspect", lambda timeout: asked)
+    found = Told("--offline").of("workers", level)
+    assert words in found["said"]
+    assert level == "green" or "worker" in found["remedy"] or "Restart" in found["remedy"]
+
+
+def test_no_beat_schedule__is_named(site: Platform, settings: Any) -> None:
+    settings.CELERY_BEAT_SCHEDULE = {}
+    found = Told("--offline").of("wechat_open.W011", "amber")
+    assert "Celery beat does not start" in found["said"] and "BEAT_SCHEDULE" in found["remedy"]
+
+
+def test_no_heartbeat__is_named(site: Platform) -> None:
+    Component.objects.update(beat_at=ago(hours=1), heartbeat_at=ago(hours=1))
+    told = Told("--offline")
+    assert "beat" in told.of("beat")["said"].lower()
+    assert "Start a worker" in told.of("dispatcher")["remedy"]
+    assert told.of("beat")["why"] and told.of("dispatcher")["why"]
+    assert told.code == 1
+
+
+def test_overdue_accounts_with_a_dead_worker__are_named(site: Platform) -> None:
+    Component.objects.update(heartbeat_at=ago(hours=1))
+    Authorizer.objects.update(next_action_at=ago(minutes=50), access_token_expires_at=ago(minutes=20))
+    told = Told("--offline")
+    assert "1 account of 1 waits for its renewal" in told.of("overdue")["said"]
+    assert "expired" in told.of("expired_tokens")["said"]
+    assert told.of("dispatcher")["level"] == "red"
+    assert told.code == 1
+    [group] = [group for group in told.report["groups"] if group["name"] == "platform"]
+    levels = [finding["level"] for finding in group["findings"]]
+    assert levels == sorted(levels, key=["red", "amber", "green"].index)
+
+
+def test_stuck_inbox__is_named(site: Platform) -> None:
+    for number in range(60):
+        push = Push(component=site.row, digest=f"stuck {number}", info_type="authorized")
+        push.created_at = push.received_at = ago(minutes=30)
+        push.save()
+    told = Told("--offline")
+    assert "60 pushes wait" in told.of("inbox")["said"] and "worker" in told.of("inbox")["remedy"]
+    assert told.code == 1
+
+
+# Breakages of the addresses
+
+
+def test_urls_not_included__are_named(site: Platform, settings: Any) -> None:
+    settings.ROOT_URLCONF = __name__
+    told = Told("--offline")
+    found = told.of("urls")
+    assert "not included" in found["said"] and 'include("wechat_open.urls")' in found["remedy"]
+    assert told.code == 1
+
+
+def test_host_that_django_refuses__is_named(site: Platform, settings: Any, set_option: Any) -> None:
+    settings.ALLOWED_HOSTS = ["another.example.com"]
+    set_option(SITE_URL="https://platform.example.com")
+    found = Told("--offline").of("allowed_hosts")
+    assert found["remedy"] == "Add platform.example.com to ALLOWED_HOSTS."
+
+
+@pytest.mark.parametrize(
+    ("url", "level", "words"),
+    [
+        ("https://10.0.0.5", "red", "inside this network"),
+        ("http://localhost:8000", "red", "inside this network"),
+        ("https://intranet", "red", "inside this network"),
+        ("https://platform.example.com:8443", "amber", "ports 80 and 443 only"),
+    ],
+)
+def test_place_where_wechat_does_not_come__is_named(
+    db: None, settings: Any, set_option: Any, url: str, level: str, words: str
+) -> None:
+    settings.ALLOWED_HOSTS = ["*"]
+    set_option(SITE_URL=url)
+    found = Told("--offline", "--component", "default").of("site_url", level)
+    assert words in found["said"] and found["remedy"]
+
+
+def test_callback_nowhere__is_named(site: Platform, set_option: Any) -> None:
+    set_option(SITE_URL="http://127.0.0.1:1")
+    told = Told("--offline", "--probe-site")
+    found = [finding for finding in told.findings if finding["code"] == "callback"]
+    assert [finding["level"] for finding in found] == ["red", "red"]
+    assert "no answer (ConnectionError)" in found[0]["said"] and "firewall" in found[0]["remedy"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "wrong", "remedy"),
+    [
+        (lambda: HttpResponseRedirect("/login/"), "a redirect (HTTP 302)", "WeChat follows none"),
+        (lambda: HttpResponse("<h1>CSRF</h1>", status=403), "HTTP 403", "Something before our callback"),
+        (lambda: HttpResponse("success"), "HTTP 200", "Something before our callback"),
+        (lambda: HttpResponse(status=404), "HTTP 404", "Another site answers"),
+        (lambda: HttpResponse(status=503), "HTTP 503", "no database"),
+        (lambda: HttpResponse(status=502), "HTTP 502", "the proxy"),
+    ],
+)
+def test_something_else_at_the_callback__is_named(
+    served: Platform, monkeypatch: pytest.MonkeyPatch, answer: Any, wrong: str, remedy: str
+) -> None:
+    """Whatever stands before it: the site's own handler plays that part."""
+    from django.core.handlers.wsgi import WSGIHandler
+
+    monkeypatch.setattr(WSGIHandler, "get_response", lambda self, request: answer())
+    told = Told("--offline", "--probe-site")
+    found = [finding for finding in told.findings if finding["code"] == "callback"]
+    assert len(found) == 2
+    assert all(wrong in finding["said"] and remedy in finding["remedy"] for finding in found)
+    assert told.code == 1
+
+
+def test_site_url_unknown__is_said(site: Platform, set_option: Any) -> None:
+    set_option(SITE_URL="")
+    assert 'WECHAT_OPEN["SITE_URL"] is empty' in str(Told("--offline").report)
+
+
+# Breakages that WeChat tells
+
+
+def rested() -> None:
+    """WeChat may be asked about pushing again."""
+    Component.objects.update(push_started_at=None)
+
+
+def test_wrong_appsecret__is_named(site: Platform, set_option: Any) -> None:
+    set_option(APPSECRET="0" * 32)
+    told = Told()
+    found = told.of("appsecret")
+    assert "40125" in found["said"] and 'WECHAT_OPEN["COMPONENTS"]["default"]["APPSECRET"]' in found["remedy"]
+    assert told.code == 1
+    assert "0" * 32 not in told.out
+
+
+def test_wrong_appid__is_named(site: Platform, wechat: Simulator) -> None:
+    wechat.faults.add("api_start_push_ticket", "errcode", 40013)
+    assert '["APPID"]' in Told().of("appid")["remedy"]
+
+
+@pytest.mark.parametrize(
+    ("errcode", "errmsg", "address"),
+    [
+        (61004, "access clientip is not registered requestIP: 203.0.113.7", "203.0.113.7"),
+        (40164, "invalid ip 203.0.113.8 ipv6 ::ffff:203.0.113.8, not in whitelist", "203.0.113.8"),
+        (61004, "access clientip is not registered 2001:db8:0:1:2:3:4:5", "2001:db8:0:1:2:3:4:5"),
+        (61004, "access clientip is not registered", "the public address of this server"),
+    ],
+)
+def test_address_not_on_the_whitelist__is_named_with_the_address(
+    site: Platform, wechat: Simulator, monkeypatch: pytest.MonkeyPatch, errcode: int, errmsg: str, address: str
+) -> None:
+    monkeypatch.setitem(refusal.MESSAGES, errcode, errmsg)
+    wechat.faults.add("api_start_push_ticket", "errcode", errcode)
+    told = Told()
+    assert told.of("ip_whitelist")["remedy"].startswith(f"Add {address} to 白名单IP地址列表")
+    assert told.code == 1
+
+
+def test_tickets_that_do_not_arrive__blame_url_and_keys(served: Platform, wechat: Simulator) -> None:
+    """WeChat pushes, sealed with another token than ours: the callback refuses, and the database never hears of it."""
+    VerifyTicket.objects.all().delete()
+    wechat.engine.settings.token = "another-token-than-the-site-has"
+    assert wechat.control("push-ticket")["status"] == 403
+    told = Told()
+    found = told.of("push_service")
+    assert "none has ever arrived" in found["said"]
+    assert all(
+        word in found["remedy"] for word in ("消息校验Token", "消息加解密Key", "/wechat/events/", "Refused a push")
+    )
+
+
+def test_no_ticket_for_hours__is_named(site: Platform, wechat: Simulator) -> None:
+    VerifyTicket.objects.update(received_at=ago(hours=7), created_at=ago(hours=7))
+    told = Told()
+    assert "7 hours ago" in told.of("ticket_age")["said"].replace("\xa0", " ")
+    assert told.code == 1
+    amber_and_red = {(level, code) for level, code, _said in told.problems}
+    assert ("red", "push_service") in amber_and_red
+
+
+def test_pushing_that_had_stopped__is_started_and_said(served: Platform, wechat: Simulator) -> None:
+    wechat.engine.settings.pushing = False
+    found = Told().of("push_service", "amber")
+    assert "had stopped" in found["said"] and "--probe-site" in found["remedy"]
+    assert wechat.engine.settings.pushing
+    assert JournalEntry.objects.filter(kind=JournalEntry.Kind.TICKETS_REQUESTED, actor="manage.py").count() == 1
+
+
+def test_pushing__is_not_asked_for_twice_in_ten_minutes(site: Platform, wechat: Simulator) -> None:
+    path = "/cgi-bin/component/api_start_push_ticket"
+    Told()
+    assert wechat.engine.calls[path] == 1
+    assert "not asked again so soon" in Told().of("push_service", "unknown")["said"]
+    assert wechat.engine.calls[path] == 1
+
+
+@pytest.mark.parametrize(
+    ("ahead", "level", "words"),
+    [(300, "red", "5 minutes behind"), (-45, "amber", "45 seconds ahead"), (-200, "red", "3 minutes ahead")],
+)
+def test_wrong_clock__is_named(
+    site: Platform, wechat: Simulator, monkeypatch: pytest.MonkeyPatch, ahead: int, level: str, words: str
+) -> None:
+    clock = wechat.clock.now
+    monkeypatch.setattr(wechat.clock, "now", lambda: clock() + ahead)
+    [found] = [
+        finding
+        for group in Told().report["groups"]
+        if group["name"] == "wechat"
+        for finding in group["findings"]
+        if finding["code"] == "clock_skew"
+    ]
+    said = re.sub(r"4[456] seconds", "45 seconds", found["said"])
+    assert found["level"] == level and words in said.replace("4 minutes behind", "5 minutes behind")
+    assert "NTP" in found["remedy"] and "PUSH_WINDOW" in found["why"]
+
+
+def test_quota_used_up__is_named(site: Platform, wechat: Simulator) -> None:
+    wechat.engine.settings.quotas["/cgi-bin/component/api_component_token"] = 1
+    told = Told()
+    found = told.of("quota")
+    assert "api_component_token" in found["said"] and "clear_quota" in found["remedy"]
+    assert told.code == 1
+
+
+def test_quota_of_the_very_question__is_named(site: Platform, wechat: Simulator) -> None:
+    wechat.faults.add("api_get_authorizer_list", "errcode", 45009)
+    told = Told()
+    assert "45009" in told.of("quota")["said"] and "clear_quota" in told.of("quota")["remedy"]
+
+
+def test_quota_that_will_not_last__is_named(site: Platform, wechat: Simulator) -> None:
+    Authorizer.objects.bulk_create(Authorizer(component=site.row, appid=f"wx{number:016}") for number in range(200))
+    wechat.engine.spend("/cgi-bin/component/api_authorizer_token", COMPONENT)
+    found = Told().of("quota", "amber")
+    assert "need about 3216 calls of api_authorizer_token a day, and WeChat allows 2000" in found["said"]
+
+
+def test_quota_that_is_nearly_gone__is_named(site: Platform, wechat: Simulator) -> None:
+    wechat.engine.settings.quotas["/cgi-bin/component/api_component_token"] = 20
+    for _ in range(18):
+        wechat.engine.spend("/cgi-bin/component/api_component_token", COMPONENT)
+    assert "19 of 20 calls are used today" in Told().of("quota", "amber")["said"]
+
+
+@pytest.mark.parametrize(
+    ("configured", "other"),
+    [("component_access_token", "access_token"), ("access_token", "component_access_token")],
+)
+def test_name_of_the_token_that_wechat_does_not_take__is_named(
+    site: Platform, set_option: Any, monkeypatch: pytest.MonkeyPatch, configured: str, other: str
+) -> None:
+    set_option(COMPONENT_TOKEN_PARAMETER=configured)
+    monkeypatch.setattr(endpoints, "_token", lambda query: query.get(other, ""))
+    found = Told().of("token_parameter")
+    assert found["remedy"] == f'Set WECHAT_OPEN["COMPONENT_TOKEN_PARAMETER"] = "{other}".'
+
+
+def test_name_of_the_token_that_only_ours_is__is_no_trouble(site: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+    ours = conf.component_token_parameter
+    real = endpoints._token
+    listing = "/cgi-bin/component/api_get_authorizer_list"
+    monkeypatch.setattr(endpoints, "_token", lambda query: query.get(ours) or ("offset" in query and "") or real(query))
+    assert listing and "right as it is" in Told().of("token_parameter", "green")["said"]
+
+
+def test_unreachable_wechat__is_named(site: Platform, wechat: Simulator) -> None:
+    wechat.stop()
+    told = Told()
+    assert "curl -v http://127.0.0.1:" in told.of("unreachable")["remedy"]
+    assert told.code == 1
+
+
+def test_rival_for_the_component_token__is_named(site: Platform, wechat: Simulator) -> None:
+    """It refuses the token, and the one after it."""
+    wechat.faults.add("api_get_authorizer_list", "errcode", 40001, times=2)
+    assert "another system" in Told().of("component_token")["remedy"]
+
+
+# What is unsure about WeChat
+
+
+def test_neither_list_nor_info_with_refresh_tokens__is_told(site: Platform, wechat: Simulator) -> None:
+    wechat.engine.settings.empty_refresh_in_list = True
+    found = Told().of("records", "green")
+    assert "carries the refresh token of 0, and api_get_authorizer_info of 1" in found["said"]
+    wechat.engine.settings.empty_refresh_in_info = True
+    rested()
+    found = Told().of("records", "amber")
+    assert "could not be had back" in found["why"] and "Back the database up" in found["remedy"]
+
+
+def test_refresh_token_that_differs__is_told(site: Platform) -> None:
+    account = Authorizer.objects.select_related("component").get()
+    account.refresh_token = account.seal("refresh_token", "refreshtoken@@@from-a-backup")
+    account.save(update_fields=["refresh_token"])
+    told = Told()
+    found = told.of("records_differ", "amber")
+    assert OFFICIAL in found["said"] and "wechat_open reconcile" in found["remedy"]
+    assert "from-a-backup" not in told.out
+
+
+def test_account_that_we_do_not_know__is_told(site: Platform, wechat: Simulator) -> None:
+    Authorizer.objects.all().delete()
+    told = Told()
+    assert OFFICIAL in told.of("records_unknown", "amber")["said"]
+    assert "1 accounts, and we hold 0" in told.of("records_count", "amber")["said"]
+
+
+def test_renewal_while_records_are_read__is_no_difference(site: Platform, wechat: Simulator) -> None:
+    """Custody renews between the list and the info; in strict rotation both then name different tokens."""
+    from wechat_open.management import probes
+
+    before = probes._stored
+    looked = iter([True])
+
+    def renews_first(owner: Platform, appid: str) -> Any:
+        row = before(owner, appid)
+        if next(looked, False):
+            tokens.refresh_now(Authorizer.objects.select_related("component").get())
+        return row
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(probes, "_stored", renews_first)
+        told = Told()
+    assert told.of("records_agree", "green")
+
+
+@pytest.mark.parametrize(
+    ("rotation", "words"),
+    [
+        ("strict", "Each renewal brings a new refresh token (seen with 1 accounts)"),
+        ("stable", "Renewals leave the refresh token as it is (seen with 1 accounts)"),
+    ],
+)
+def test_rotation__is_known_from_what_custody_saw(site: Platform, wechat: Simulator, rotation: str, words: str) -> None:
+    wechat.engine.settings.rotation = rotation  # type: ignore[assignment]
+    tokens.refresh_now(Authorizer.objects.select_related("component").get())
+    assert words in Told().of("rotation", "green")["said"]
+
+
+def probed(*arguments: str) -> dict[str, list[dict[str, Any]]]:
+    told = Told("--probe-rotation", OFFICIAL, *arguments)
+    assert told.code == 0, told.problems
+    found: dict[str, list[dict[str, Any]]] = {}
+    for finding in told.findings:
+        found.setdefault(finding["code"], []).append(finding)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("rotation", "words"),
+    [
+        ("strict", "brought two new refresh tokens"),
+        ("grace", "brought two new"),
+        ("stable", "left the refresh token as"),
+    ],
+)
+def test_rotation_probe__tells_and_loses_nothing(site: Platform, wechat: Simulator, rotation: str, words: str) -> None:
+    wechat.engine.settings.rotation = rotation  # type: ignore[assignment]
+    calls = wechat.engine.calls["/cgi-bin/component/api_authorizer_token"]
+    found = probed()
+    assert words in found["rotation_probe"][0]["said"]
+    assert [finding["level"] for finding in found["rotation_records"]] == ["green", "green"]
+    assert wechat.engine.calls["/cgi-bin/component/api_authorizer_token"] == calls + 2
+
+    account = Authorizer.objects.select_related("component").get()
+    grant = wechat.engine.accounts[OFFICIAL].grant
+    assert grant is not None and grant.access is not None
+    assert account.reveal("refresh_token").reveal() == grant.refresh_token
+    assert account.reveal("access_token").reveal() == grant.access.text
+    tokens.refresh_now(account)
+
+
+def test_rotation_probe__sends_no_refresh_token_twice(site: Platform, wechat: Simulator) -> None:
+    """The answer to an old one could be a pair that nobody keeps."""
+    sent: list[str] = []
+    refresh = wechat.engine.refresh
+
+    def listening(appid: str, refresh_token: str) -> Any:
+        sent.append(refresh_token)
+        return refresh(appid, refresh_token)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(wechat.engine, "refresh", listening)
+        probed()
+    assert len(sent) == len(set(sent)) == 2
+
+
+@pytest.mark.parametrize(("overlap", "words"), [(0, "was dead right after it"), (300, "still worked right after it")])
+def test_rotation_probe__tells_whether_the_old_access_token_works(
+    site: Platform, wechat: Simulator, overlap: int, words: str
+) -> None:
+    wechat.engine.settings.access_token_overlap = overlap
+    assert words in probed()["overlap"][0]["said"]
+
+
+def test_rotation_probe__whose_answer_is_lost_is_healed_by_custody(site: Platform, wechat: Simulator) -> None:
+    wechat.faults.add("api_authorizer_token", "lost", True)
+    told = Told("--probe-rotation", OFFICIAL)
+    assert told.code == 1 and told.of("rotation")["level"] == "red"
+    Authorizer.objects.update(next_action_at=ago(seconds=1))
+    assert tokens.run_due(site).renewed == 1
+
+
+def test_rotation_probe__is_in_the_audit_trail(site: Platform) -> None:
+    probed()
+    entries = JournalEntry.objects.filter(kind=JournalEntry.Kind.REFRESHED, appid=OFFICIAL)
+    assert list(entries.values_list("actor", "ok")) == [("manage.py", True)] * 2
+
+
+def test_rotation_probe__of_an_unknown_account(site: Platform) -> None:
+    told = Told("--probe-rotation", "wx9999999999999999")
+    assert "is unknown to platform" in told.of("rotation")["said"]
+
+
+# How it is told
+
+
+def test_unknown_platform__is_code_2(db: None) -> None:
+    with pytest.raises(CommandError, match="no platform 'nope'") as caught:
+        call_command("wechat_open", "doctor", "--component", "nope")
+    assert caught.value.returncode == 2
+
+
+def test_failure_that_nobody_foresaw__is_code_2_and_ends_one_group(
+    site: Platform, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*args: Any, **options: Any) -> None:
+        raise ZeroDivisionError("secret detail")
+
+    monkeypatch.setattr(doctor, "validate_host", fail)
+    told = Told("--offline")
+    assert told.code == 2 and not told.report["ok"]
+    assert "This could not be examined: ZeroDivisionError. The log says where." in told.out
+    assert "secret detail" not in told.out and "secret detail" in caplog.text
+    assert told.of("ticket_age", "green")
+
+
+def test_one_platform__can_be_named(settings: Any, db: None) -> None:
+    told = Told("--offline", "--component", "second")
+    assert {group["component"] for group in told.report["groups"]} == {None, "second"}
+
+
+def test_checks__do_not_keep_the_command_from_running(settings: Any, db: None) -> None:
+    """From a shell, Django runs the checks first and stops at errors, which are what doctor is there to explain."""
+    from wechat_open.management.commands.wechat_open import Command
+
+    parser = Command().create_parser("manage.py", "wechat_open")
+    assert parser.parse_args(["doctor"]).skip_checks is True
+    assert parser.parse_args(["status"]).skip_checks is False
+
+
+def test_terminal__shows_signs_groups_and_remedies(site: Platform, settings: Any) -> None:
+    settings.CELERY_BEAT_SCHEDULE = {}
+    Component.objects.update(beat_at=ago(hours=1), heartbeat_at=ago(hours=1))
+    code, out = Told._call("--offline")
+    assert code == 1
+    shown = out.splitlines()
+    assert shown[1] == "Settings"
+    assert shown[2].startswith("  ! Celery beat does not start")
+    assert shown[3].startswith("      Do: Merge wechat_open.schedule.BEAT_SCHEDULE")
+    assert "Cache" in shown and "  ✓ LocMemCache answers, and keeps what it is told." in shown
+    assert any(line.startswith("  ✗ Nobody has looked for due tokens for 1 hour") for line in shown)
+    assert "      Why: Nobody renews tokens ahead of their end." in shown
+    assert shown[-1].startswith("✗ 2 things are wrong · 1 thing needs a look")
+
+
+def test_quiet__shows_only_what_is_wrong(site: Platform) -> None:
+    assert Told._call("--offline", "-v0")[1].strip() == "✓ Everything that was examined is in order."
+    Component.objects.update(beat_at=ago(hours=1))
+    assert "✓" not in Told._call("--offline", "-v0")[1]
+
+
+def test_no_secret__is_ever_told(served: Platform, wechat: Simulator) -> None:
+    account = Authorizer.objects.select_related("component").get()
+    [ticket] = VerifyTicket.objects.select_related("component")
+    component = Component.objects.get()
+    secrets = [
+        wechat.engine.settings.appsecret,
+        wechat.engine.settings.token,
+        wechat.engine.settings.encoding_aes_key,
+        account.reveal("refresh_token").reveal(),
+        account.reveal("access_token").reveal(),
+        component.reveal("access_token").reveal(),
+        ticket.reveal("ticket").reveal(),
+    ]
+    told = Told("--probe-site", "--probe-rotation", OFFICIAL).out + Told._call("--offline")[1]
+    assert [secret for secret in secrets if secret in told] == []
+
+
+# The parts
+
+
+GREEN, AMBER, RED, UNKNOWN = Level
+
+
+@pytest.mark.parametrize(
+    ("levels", "broken", "strict", "code"),
+    [
+        ([], False, False, 0),
+        ([GREEN, UNKNOWN], False, True, 0),
+        ([GREEN, AMBER], False, False, 0),
+        ([GREEN, AMBER], False, True, 1),
+        ([AMBER, RED], False, False, 1),
+        ([RED], True, False, 2),
+    ],
+)
+def test_exit_code(levels: list[Level], broken: bool, strict: bool, code: int) -> None:
+    groups = [Group("a", "A", findings=[Finding("x", level, "said")], broken=broken) for level in levels]
+    assert exit_code(groups, strict=strict) == code
+    assert as_json(groups, strict=strict)["ok"] is (code == 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "width", "shown"),
+    [
+        ("one two three", 8, ["one two", "three"]),
+        ("one", 8, ["one"]),
+        ("", 8, [""]),
+        ("a-word-that-is-too-long to break", 8, ["a-word-that-is-too-long", "to break"]),
+        ("没有可用的验证票据。", 10, ["没有可用的", "验证票据。"]),
+        ("请检查授权事件接收URL是否正确，", 16, ["请检查授权事件接", "收URL是否正确，"]),
+    ],
+)
+def test_lines__fit_the_terminal(text: str, width: int, shown: list[str]) -> None:
+    assert wrapped(text, width) == shown
+
+
+def test_wide_characters__count_twice() -> None:
+    assert columns("票据 ok") == 7
+
+
+def test_long_finding__is_indented_under_itself() -> None:
+    found = Finding("x", RED, "word " * 20, "reason " * 20, "deed " * 20)
+    shown = list(lines(Group("a", "A", findings=[found]), no_style(), 60))
+    assert shown[:2] == ["", "A"]
+    assert all(len(line) <= 60 for line in shown)
+    assert shown[3].startswith("    word")
+    assert [line[:11] for line in shown if ":" in line] == ["      Why: ", "      Do: d"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0, "0 seconds"),
+        (1, "1 second"),
+        (119, "119 seconds"),
+        (150, "2 minutes"),
+        (7300, "2 hours"),
+        (200_000, "2 days"),
+    ],
+)
+def test_duration(seconds: int, words: str) -> None:
+    assert trouble.duration(timedelta(seconds=seconds)).replace("\xa0", " ") == words
+
+
+def test_error_of_wechat__is_told_in_the_language_of_who_asks() -> None:
+    error = TokenRefused(40001, "invalid credential", rid="6a-1", path="/cgi-bin/component/api_get_authorizer_list")
+    with override("zh-hans"):
+        assert "40001" in trouble.told(error) and "[rid 6a-1]" in trouble.told(error)
+    assert trouble.told(APIError(99999, "odd", path="/x/y")) == "WeChat answered 99999 to y: odd"
+
+
+def test_lost_key__is_also_the_reason_why_wechat_cannot_be_asked(site: Platform, settings: Any) -> None:
+    settings.SECRET_KEY = "changed, and nobody thought of the tokens"
+    found = [finding for finding in Told().findings if finding["code"] == "sealed" and finding["level"] == "red"]
+    assert len(found) == 2 and "stored secrets above" in found[1]["remedy"]
+
+
+# The runbook
+
+HARMLESS = {"address", "callback_ips", "rotation", "rotation_probe", "overlap", "records_agree", "unexamined"}
+"""Codes of findings that ask for nothing."""
+
+
+def told_codes() -> set[str]:
+    """Every code that ``health`` and ``doctor`` can give to a finding."""
+    folder = Path(doctor.__file__).parent
+    texts = [
+        file.read_text(encoding="utf-8") for file in [*folder.glob("*.py"), *(folder.parent / "health").glob("*.py")]
+    ]
+    found = {code for text in texts for code in re.findall(r'Finding\(\s*"([a-z_]+)"', text)}
+    remedies = (folder / "trouble.py").read_text(encoding="utf-8")
+    return (found | set(re.findall(r'return "([a-z_]+)", ', remedies))) - HARMLESS
+
+
+def test_runbook__has_every_code() -> None:
+    codes = told_codes()
+    assert len(codes) > 30
+    terms = {word for term in readme.read("docs/operations.rst").document.findall(nodes.term) for word in words(term)}
+    assert codes - terms == set()
+    assert terms - codes == set()
+
+
+def page(request: HttpRequest) -> HttpResponse:
+    return HttpResponse("somebody else's page")
+
+
+urlpatterns += [path("", page)]

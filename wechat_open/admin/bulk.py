@@ -1,0 +1,229 @@
+"""How far is a bulk action, what failed, and how is it stopped?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect, JsonResponse
+from django.urls import URLPattern, path, reverse
+from django.utils import timezone
+from django.utils.formats import number_format
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
+
+from .. import bulk
+from ..models import BulkJob
+from .base import ReadOnlyAdmin
+from .shown import NOTHING, date, duration, explained, moment, tag
+
+UNSEEN_AFTER = timedelta(seconds=30)
+"""A job that no worker has looked at for so long needs a hint."""
+
+
+@admin.register(BulkJob)
+class BulkJobAdmin(ReadOnlyAdmin):
+    """Who may look at all jobs sees all; who may do something sees what they set going."""
+
+    list_display = ["what", "tagged_state", "progress", "failed", "actor", "started"]
+    list_filter = ["action", "created_at"]
+    ordering = ["-created_at", "-pk"]
+    sortable_by = ["started"]
+    show_facets = admin.ShowFacets.NEVER
+    fieldsets = [(None, {"fields": ["action", "total", "done", "failed", "actor", "created_at", "finished_at"]})]
+    change_form_template = "admin/wechat_open/bulkjob/change_form.html"
+
+    # -- columns -----------------------------------------------------------------------------------------------------
+
+    @admin.display(description=_("action"))
+    def what(self, job: BulkJob) -> str:
+        return job.get_action_display()
+
+    @admin.display(description=_("progress"))
+    def progress(self, job: BulkJob) -> SafeString:
+        return format_html(
+            '<progress class="wechat-open-row-progress" value="{}" max="{}" aria-hidden="true"></progress> {} / {}',
+            job.position,
+            job.total or 1,
+            number_format(job.position, use_l10n=True),
+            number_format(job.total, use_l10n=True),
+        )
+
+    @admin.display(description=_("state"))
+    def tagged_state(self, job: BulkJob) -> SafeString:
+        words, tone = _state(job)
+        return tag(words, tone)
+
+    @admin.display(description=_("started"), ordering="created_at")
+    def started(self, job: BulkJob) -> str | SafeString:
+        return moment(job.created_at)
+
+    # -- who may ----------------------------------------------------------------------------------------------------
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return self.has_view_permission(request)
+
+    def has_view_permission(self, request: HttpRequest, obj: BulkJob | None = None) -> bool:
+        if request.user.has_perm("wechat_open.view_bulkjob"):
+            return True
+        if obj is not None:
+            return _is_own(request, obj)
+        return any(request.user.has_perm(f"wechat_open.{deed.permission}") for deed in bulk.DEEDS.values())
+
+    def may_stop(self, request: HttpRequest, job: BulkJob) -> bool:
+        """Who has set it going, or who may change jobs; and may do what it does."""
+        if not request.user.has_perm(f"wechat_open.{bulk.DEEDS[job.action].permission}"):
+            return False
+        return _is_own(request, job) or request.user.has_perm("wechat_open.change_bulkjob")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[BulkJob]:
+        rows: QuerySet[BulkJob] = super().get_queryset(request).defer("targets", "arguments")
+        return rows if request.user.has_perm("wechat_open.view_bulkjob") else rows.filter(user=request.user.pk)
+
+    # -- the page of one ---------------------------------------------------------------------------------------------
+
+    def get_urls(self) -> list[URLPattern]:
+        wrap: Callable[..., Any] = self.admin_site.admin_view
+        return [
+            path("<int:pk>/progress/", wrap(self.progress_view), name="wechat_open_bulkjob_progress"),
+            path("<int:pk>/stop/", wrap(self.stop_view), name="wechat_open_bulkjob_stop"),
+            path("<int:pk>/go-on/", wrap(self.go_on_view), name="wechat_open_bulkjob_go_on"),
+            *super().get_urls(),
+        ]
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        job: BulkJob | None = kwargs.get("obj")
+        if job is not None:
+            context |= {
+                "title": job.get_action_display(),
+                "subtitle": None,
+                "facts": _facts(job),
+                "door": reverse("admin:wechat_open_bulkjob_progress", args=[job.pk]),
+                "stop": reverse("admin:wechat_open_bulkjob_stop", args=[job.pk]),
+                "go_on": reverse("admin:wechat_open_bulkjob_go_on", args=[job.pk]),
+                "may_stop": self.may_stop(request, job),
+            }
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    def progress_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """How far it is, for the page that is open."""
+        return JsonResponse(_facts(self._job(request, pk)))
+
+    def stop_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        return self._order(request, pk, bulk.stop, _("No further row is done."), _("It had ended already."))
+
+    def go_on_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        return self._order(request, pk, bulk.go_on, _("It goes on with the rest."), _("There is nothing left to do."))
+
+    def _order(
+        self, request: HttpRequest, pk: int, order: Callable[[BulkJob, Any], bool], done: object, else_said: object
+    ) -> HttpResponse:
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        job = self._job(request, pk)
+        if not self.may_stop(request, job):
+            raise PermissionDenied
+        if order(job, request.user):
+            self.log_change(request, job, str(done))
+            self.message_user(request, str(done), messages.SUCCESS)
+        else:
+            self.message_user(request, str(else_said), messages.WARNING)
+        return HttpResponseRedirect(reverse("admin:wechat_open_bulkjob_change", args=[pk]))
+
+    def _job(self, request: HttpRequest, pk: int) -> BulkJob:
+        job = self.get_queryset(request).filter(pk=pk).first()
+        if job is None:
+            raise Http404
+        if not self.has_view_permission(request, job):
+            raise PermissionDenied
+        return job
+
+
+def _is_own(request: HttpRequest, job: BulkJob) -> bool:
+    return job.user_id is not None and job.user_id == request.user.pk
+
+
+def _state(job: BulkJob) -> tuple[str, str]:
+    """In a word, and its tone."""
+    if job.finished_at is None:
+        if job.stopped_at is not None:
+            return gettext("stopping"), "busy"
+        return (gettext("working"), "busy") if job.position or job.claimed_until else (gettext("waiting"), "off")
+    if job.position < job.total:
+        return gettext("stopped"), "bad" if job.reason else "off"
+    return (gettext("finished, with failures"), "bad") if job.failed else (gettext("finished"), "good")
+
+
+def _facts(job: BulkJob) -> dict[str, Any]:
+    """What the page shows, and the script that keeps it up to date: texts in the reader's language, and numbers."""
+    state, tone = _state(job)
+    rows = f"{number_format(job.position, use_l10n=True)} / {number_format(job.total, use_l10n=True)}"
+    hidden = max(0, job.failed - len(job.failures))
+    return {
+        "position": job.position,
+        "total": job.total,
+        "finished": job.finished_at is not None,
+        "stopping": job.finished_at is None and job.stopped_at is not None,
+        "stopped": job.finished_at is not None and job.position < job.total,
+        "state": state,
+        "tone": tone,
+        "rows": rows,
+        "done": number_format(job.done, use_l10n=True),
+        "failed": number_format(job.failed, use_l10n=True),
+        "left": _time_left(job),
+        "reason": gettext("It stopped by itself: %s") % _said(job.reason) if job.reason else "",
+        "hint": _hint(job),
+        "finished_at": date(job.finished_at) if job.finished_at else NOTHING,
+        "failures": [
+            {"row": failure["row"], "said": _said(failure), "page": _page(job, failure)} for failure in job.failures
+        ],
+        "more": ngettext(
+            "One more failed; the audit trail has it.", "%(count)s more failed; the audit trail has them.", hidden
+        )
+        % {"count": hidden}
+        if hidden
+        else "",
+        "spoken": gettext("%(state)s: %(rows)s, failed: %(failed)s")
+        % {"state": state, "rows": rows, "failed": job.failed},
+    }
+
+
+def _said(failure: dict[str, Any]) -> str:
+    """WeChat's errors with their meaning in the reader's language, others as they were told to who started the job."""
+    return explained(failure.get("errcode"), failure.get("rid", "")) or str(failure.get("said", ""))
+
+
+def _page(job: BulkJob, failure: dict[str, Any]) -> str:
+    model = bulk.DEEDS[job.action].model._meta
+    return (
+        reverse(f"admin:{model.app_label}_{model.model_name}_change", args=[failure["key"]])
+        if failure.get("key")
+        else ""
+    )
+
+
+def _time_left(job: BulkJob) -> str:
+    """Told from the pace so far."""
+    if job.finished_at is not None or job.stopped_at is not None or not job.position or _hint(job):
+        return ""
+    pace = (timezone.now() - job.created_at) / job.position
+    return gettext("about %(time)s left") % {"time": duration(pace * (job.total - job.position))}
+
+
+def _hint(job: BulkJob) -> str:
+    """When nothing moves, the usual reason."""
+    if job.finished_at is not None or (job.claimed_until and job.claimed_until > timezone.now()):
+        return ""
+    if timezone.now() - job.created_at < UNSEEN_AFTER:
+        return ""
+    return gettext(
+        "No worker is at it just now. If that lasts: is a Celery worker, or “manage.py wechat_open run”, running?"
+    )

@@ -1,0 +1,306 @@
+"""Is the platform healthy, and what needs a person now?
+
+One page for each platform, at ``admin:wechat_open_dashboard``: what ``health`` finds, how many accounts there are, and
+what happened in the last two days. Looking changes nothing; two deeds are offered, each by POST.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.admin import ModelAdmin
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect, JsonResponse
+from django.template.loader import render_to_string
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils import timezone
+from django.utils.formats import time_format
+from django.utils.text import capfirst
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from .. import census, doorbell, health, journal, tokens
+from ..api import ComponentAPI
+from ..census import Census
+from ..component import Platform
+from ..component import platform as configured
+from ..conf import DEFAULT_ALIAS, conf
+from ..exceptions import ConfigurationError, WeChatOpenError
+from ..health import AMBER, GREEN, RED
+from ..models import Alert, Authorizer, Component, JournalEntry
+from . import plots
+from .base import own_transactions
+from .shown import date, told
+from .tiles import Tile, accounts, grouped, tiles
+
+SECONDS = 30
+"""Between two looks of a page that stays open."""
+
+
+@dataclass(frozen=True)
+class Tab:
+    """A platform to switch to, and how many alerts it has open."""
+
+    alias: str
+    alerts: int
+
+
+@dataclass(frozen=True)
+class Row:
+    """How many accounts of one sort."""
+
+    label: str
+    count: str
+    share: str
+    width: float
+    link: str
+
+
+@dataclass(frozen=True)
+class Group:
+    """The accounts, sorted in one way."""
+
+    title: str
+    rows: list[Row]
+
+
+class Dashboard:
+    """The views. They stand under the platforms' own pages, whose permission they ask for."""
+
+    def __init__(self, platforms: ModelAdmin) -> None:  # type: ignore[type-arg]  # not generic at run time
+        self.platforms = platforms
+
+    def urls(self) -> list[URLPattern]:
+        def door(where: str, view: Callable[..., HttpResponse], name: str = "") -> URLPattern:
+            guarded = self.platforms.admin_site.admin_view(own_transactions(_function(view)))
+            return path(f"dashboard/{where}", guarded, name=f"wechat_open_dashboard{name}")
+
+        return [
+            door("", self.show),
+            door("<slug:alias>/", self.show),
+            door("<slug:alias>/data/", self.data, "_data"),
+            door("<slug:alias>/tickets/", self.tickets, "_tickets"),
+            door("<slug:alias>/compare/", self.compare, "_compare"),
+        ]
+
+    # -- looking -----------------------------------------------------------------------------------------------------
+
+    def show(self, request: HttpRequest, alias: str = "") -> HttpResponse:
+        alias = self._alias(request, alias)
+        alerts = _open_alerts()
+        context: dict[str, Any] = {"alias": alias, "platforms": _tabs(alerts), "seconds": SECONDS}
+        try:
+            context |= self._seen(request, configured(alias), alerts)
+        except ConfigurationError as error:
+            context["error"] = str(error)
+        return self._page(request, "dashboard", _("Dashboard"), context)
+
+    def data(self, request: HttpRequest, alias: str) -> HttpResponse:
+        """What is seen now, for the page that is open: its changing part, and the numbers of its plots."""
+        alias = self._alias(request, alias)
+        alerts = _open_alerts()
+        try:
+            seen = {"platforms": _tabs(alerts), **self._seen(request, configured(alias), alerts)}
+        except ConfigurationError as error:
+            return JsonResponse({"error": str(error)}, status=503)
+        parts = ("dashboard_platforms", "dashboard_live")
+        return JsonResponse(
+            {
+                "as_of": seen["as_of"],
+                "level": seen["level"],
+                "levels": {tile.code: tile.level for tile in seen["tiles"]},
+                "plots": [plot.as_data() for plot in seen["plots"]],
+                "html": "".join(render_to_string(f"admin/wechat_open/{part}.html", seen, request) for part in parts),
+            }
+        )
+
+    def _seen(self, request: HttpRequest, platform: Platform, alerts: list[Alert]) -> dict[str, Any]:
+        component = platform.row
+        counted = census.read(component)
+        since = {alert.code: alert.first_seen_at for alert in alerts if alert.component_id in (component.pk, None)}
+        shown = tiles(health.examine(platform), component, request, since)
+        return {
+            "alias": platform.alias,
+            "component": component,
+            "as_of": time_format(timezone.localtime(), "H:i:s"),
+            "may": {"tickets": _may_request_tickets(request), "compare": _may_compare(request)},
+            "tiles": shown,
+            **_verdict(shown),
+            "counted": _counted(counted),
+            "groups": _groups(counted, component, request),
+            "plots": [plots.time_left(counted), *plots.hourly(component)],
+        }
+
+    # -- doing -------------------------------------------------------------------------------------------------------
+
+    def tickets(self, request: HttpRequest, alias: str) -> HttpResponse:
+        """Ask WeChat to push verify tickets."""
+        alias = self._alias(request, alias)
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        if not _may_request_tickets(request):
+            raise PermissionDenied
+        try:
+            platform = configured(alias)
+            said = ComponentAPI(platform).start_push_ticket()
+        except ConfigurationError as error:
+            self.platforms.message_user(request, str(error), messages.ERROR)
+        except WeChatOpenError as error:
+            self._note(request, platform.row, JournalEntry.Kind.TICKETS_REQUESTED, error=error)
+            self.platforms.message_user(request, told(error), messages.ERROR)
+        else:
+            self._note(request, platform.row, JournalEntry.Kind.TICKETS_REQUESTED, detail=said)
+            words = _("WeChat was asked, and says “%s”. A ticket should come within ten minutes.") % (said or "ok")
+            self.platforms.message_user(request, words, messages.SUCCESS)
+        return _back(alias)
+
+    def compare(self, request: HttpRequest, alias: str) -> HttpResponse:
+        """Have the whole list of accounts compared. A worker does it: a long list takes minutes."""
+        alias = self._alias(request, alias)
+        if not _may_compare(request):
+            raise PermissionDenied
+        try:
+            platform = configured(alias)
+        except ConfigurationError as error:
+            self.platforms.message_user(request, str(error), messages.ERROR)
+            return _back(alias)
+        if request.method != "POST":
+            context = {"alias": alias, "component": platform.row}
+            return self._page(request, "dashboard_compare", _("Compare with WeChat's list now"), context)
+        if tokens.sweep_soon(platform):
+            self._note(request, platform.row, JournalEntry.Kind.RECONCILED, detail=_("the whole list"))
+            words = _("The comparison begins within a minute. What it repairs is shown here when it is done.")
+            self.platforms.message_user(request, words, messages.SUCCESS)
+        else:
+            words = _("A comparison is under way, or begins within minutes by itself.")
+            self.platforms.message_user(request, words, messages.INFO)
+        doorbell.ring("wechat_open.tasks.sweep")
+        return _back(alias)
+
+    def _note(self, request: HttpRequest, component: Component, kind: JournalEntry.Kind, **what: Any) -> None:
+        journal.note(kind, component, user=request.user, **what)
+
+    # -- at the door -------------------------------------------------------------------------------------------------
+
+    def _alias(self, request: HttpRequest, alias: str) -> str:
+        """The platform that is asked for, for who may see platforms."""
+        if not self.platforms.has_view_permission(request):
+            raise PermissionDenied
+        known = list(conf.components)
+        if not known or (alias and alias not in known):
+            raise Http404(_("This platform is not configured."))
+        return alias or (DEFAULT_ALIAS if DEFAULT_ALIAS in known else known[0])
+
+    def _page(self, request: HttpRequest, name: str, title: str, context: dict[str, Any]) -> HttpResponse:
+        site = self.platforms.admin_site
+        request.current_app = site.name  # so that {% url %} finds this site
+        everything = {**site.each_context(request), "title": title, "opts": self.platforms.opts, **context}
+        return TemplateResponse(request, f"admin/wechat_open/{name}.html", everything)
+
+
+def _function(method: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    """A method cannot be marked by decorators; a function can."""
+
+    def view(request: HttpRequest, **where: str) -> HttpResponse:
+        return method(request, **where)
+
+    return view
+
+
+def _back(alias: str) -> HttpResponse:
+    return HttpResponseRedirect(reverse("admin:wechat_open_dashboard", args=[alias]))
+
+
+def _may_request_tickets(request: HttpRequest) -> bool:
+    return request.user.has_perm("wechat_open.request_tickets")
+
+
+def _may_compare(request: HttpRequest) -> bool:
+    return request.user.has_perm("wechat_open.reconcile_account")
+
+
+def _open_alerts() -> list[Alert]:
+    """What is wrong now with any platform, as it was last seen."""
+    return list(Alert.objects.filter(open_key__isnull=False).select_related("component").order_by("pk"))
+
+
+def _tabs(alerts: Iterable[Alert]) -> list[Tab]:
+    """Every platform and how many alerts it has, so that trouble elsewhere is seen from here."""
+    numbers = Counter(alert.component.appid for alert in alerts if alert.component)
+    return [Tab(alias, numbers[str(credentials.get("APPID"))]) for alias, credentials in conf.components.items()]
+
+
+def _verdict(shown: Iterable[Tile]) -> dict[str, Any]:
+    """The tiles by level, and the one sentence above them."""
+    by_level = {level: [tile for tile in shown if tile.level == level.value] for level in (RED, AMBER, GREEN)}
+    urgent, watched = len(by_level[RED]), len(by_level[AMBER])
+    said = []
+    if urgent:
+        said.append(ngettext("%d thing needs a person now.", "%d things need a person now.", urgent) % urgent)
+    if watched:
+        said.append(ngettext("%d thing to keep an eye on.", "%d things to keep an eye on.", watched) % watched)
+    return {
+        "level": str((RED if urgent else AMBER if watched else GREEN).value),
+        "verdict": " ".join(said) or _("Everything is in order."),
+        "urgent": by_level[RED],
+        "watched": by_level[AMBER],
+        "calm": by_level[GREEN],
+    }
+
+
+def _groups(counted: Census, component: Component, request: HttpRequest) -> list[Group]:
+    """The accounts by state, kind and verification, each with the way to their list."""
+
+    def rows(counts: Iterable[tuple[str, int, dict[str, str]]]) -> list[Row]:
+        return [
+            Row(
+                label=capfirst(label),
+                count=grouped(number),
+                share=_share(number, counted.total),
+                width=round(100 * number / counted.total, 2) if counted.total else 0,
+                link=accounts(component, **filters) if may_see else "",
+            )
+            for label, number, filters in counts
+        ]
+
+    may_see = request.user.has_perm("wechat_open.view_authorizer")
+    states = [
+        (str(state.label), counted.states[state.value], {"state__exact": state.value}) for state in Authorizer.State
+    ]
+    kinds = [
+        (str(kind.label), counted.kinds.get(kind.value, 0), {"kind__exact": kind.value})
+        for kind in Authorizer.Kind
+        if counted.kinds.get(kind.value)
+    ]
+    verified = [
+        (_("verified"), counted.verified["yes"], {"verified": "yes"}),
+        (_("not verified"), counted.verified["no"], {"verified": "no"}),
+    ]
+    if counted.verified["unknown"]:
+        verified.append((_("not known yet"), counted.verified["unknown"], {}))
+    return [
+        Group(_("State"), rows(states)),
+        Group(_("Kind"), rows(kinds)),
+        Group(_("Verification"), rows(verified)),
+    ]
+
+
+def _counted(counted: Census) -> str:
+    """How many in all, and how sure that is."""
+    words = ngettext("%(total)s account", "%(total)s accounts", counted.total) % {"total": grouped(counted.total)}
+    if not counted.approximate:
+        return words
+    return _("About %(accounts)s, as of %(time)s") % {"accounts": words, "time": date(counted.counted_at)}
+
+
+def _share(number: int, total: int) -> str:
+    """In percent; what is there but rounds to nothing is not told as nothing."""
+    if not number or not total:
+        return "0 %"
+    share = 100 * number / total
+    return f"{share:.0f} %" if share >= 1 else "< 1 %"

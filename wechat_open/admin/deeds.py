@@ -1,0 +1,116 @@
+"""What is an operator told about an action, before it and after?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext, ngettext_lazy
+
+from ..bulk import Action
+from ..models import Authorizer
+
+_authorized = Q(state=Authorizer.State.AUTHORIZED)
+_gone = Q(state=Authorizer.State.UNAUTHORIZED)
+
+
+@dataclass(frozen=True)
+class Words:
+    """``question`` takes %(count)s. ``fit`` are the rows that the action makes sense for, ``unfit`` what of others."""
+
+    question: Any
+    happens: Any
+    done: Any
+    fit: Q | None = None
+    unfit: Callable[[int], str] | None = None
+    careful: bool = False
+    """Asked before a single row, too."""
+
+
+def _unfit_without_grant(count: int) -> str:
+    return ngettext(
+        "%(count)s of them holds no authorization at the moment: it will be reported as failed.",
+        "%(count)s of them hold no authorization at the moment: they will be reported as failed.",
+        count,
+    ) % {"count": count}
+
+
+def _unfit_to_forget(count: int) -> str:
+    return ngettext(
+        "%(count)s of them is still authorized: it will be left alone and reported as failed.",
+        "%(count)s of them are still authorized: they will be left alone and reported as failed.",
+        count,
+    ) % {"count": count}
+
+
+WORDS: dict[str, Words] = {
+    Action.REFRESH: Words(
+        question=ngettext_lazy(
+            "Refresh the tokens of %(count)s account?", "Refresh the tokens of %(count)s accounts?", "count"
+        ),
+        happens=_(
+            "WeChat is asked for a new access token for each account, due or not. Calls that still use the old one go "
+            "on working for a few minutes. Normally nobody needs to do this: tokens are renewed by themselves."
+        ),
+        done=_("The tokens were refreshed."),
+        fit=_authorized,
+        unfit=_unfit_without_grant,
+    ),
+    Action.SYNC: Words(
+        question=ngettext_lazy(
+            "Read the profile of %(count)s account?", "Read the profiles of %(count)s accounts?", "count"
+        ),
+        happens=_(
+            "Name, avatar, verification and permission sets are read from WeChat and stored. Nothing changes at WeChat."
+        ),
+        done=_("The profile was read."),
+        fit=_authorized,
+        unfit=_unfit_without_grant,
+    ),
+    Action.RECONCILE: Words(
+        question=ngettext_lazy(
+            "Compare %(count)s account with WeChat's records?",
+            "Compare %(count)s accounts with WeChat's records?",
+            "count",
+        ),
+        happens=_(
+            "WeChat is asked which authorization it has on record for each account. The stored tokens are brought to "
+            "that and renewed. An account that is authorized after all is taken back."
+        ),
+        done=_("It was compared with WeChat's records."),
+    ),
+    Action.ASK: Words(
+        question=ngettext_lazy(
+            "Ask the owner of %(count)s account to authorize again?",
+            "Ask the owners of %(count)s accounts to authorize again?",
+            "count",
+        ),
+        happens=_(
+            "A link is made for each account. It is good for seven days, for that account only, and remembers the "
+            "tenant. Send it to the owner; if this site sends such links by itself, it is told to do so. What is "
+            "authorized now stays as it is until the owner confirms."
+        ),
+        done=_("A link was made. It is among the authorization links."),
+    ),
+    Action.FORGET: Words(
+        question=ngettext_lazy("Forget %(count)s account?", "Forget %(count)s accounts?", "count"),
+        happens=_(
+            "The account is deleted here, with its profile and its list of permission sets. Nothing changes at WeChat. "
+            "The audit trail stays. If its owner authorizes again, it comes back as a new account."
+        ),
+        done=_("The account was forgotten."),
+        fit=_gone,
+        unfit=_unfit_to_forget,
+        careful=True,
+    ),
+    Action.REPLAY: Words(
+        question=ngettext_lazy("Process %(count)s push again?", "Process %(count)s pushes again?", "count"),
+        happens=_(
+            "What the push says is done again, as if it had just come. That is harmless: newer events are not undone."
+        ),
+        done=_("It was processed."),
+    ),
+}

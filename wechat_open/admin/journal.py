@@ -1,0 +1,351 @@
+"""Who did what, when, to which account?
+
+The audit trail: everything that happened to accounts and platforms, each entry a sentence. Nobody changes it here. What
+the filters leave can be taken along as a table.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.core.exceptions import PermissionDenied
+from django.db.models import OuterRef, Q, QuerySet, Subquery
+from django.http import HttpRequest, HttpResponseBadRequest, StreamingHttpResponse
+from django.http.response import HttpResponseBase
+from django.urls import URLPattern, path, reverse
+from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.html import conditional_escape, format_html
+from django.utils.safestring import SafeString, mark_safe
+from django.utils.text import Truncator
+from django.utils.translation import get_language, gettext, override
+from django.utils.translation import gettext_lazy as _
+
+from .. import journal
+from ..models import Authorizer, Component, JournalEntry
+from ..protocol import errcodes, permissions
+from .base import ReadOnlyAdmin
+from .lists import BoundedPaginator, PlatformFilter, accounts_called, several_platforms
+from .shown import NOTHING, ago, beside, explained, tag
+
+Kind = JournalEntry.Kind
+
+MOST_EXPORTED = 50_000
+
+SENTENCES = {
+    Kind.AUTHORIZED: _("The owner of %(account)s authorized the platform."),
+    Kind.UPDATED: _("The owner of %(account)s changed its permission sets."),
+    Kind.UNAUTHORIZED: _("The owner of %(account)s took the authorization back."),
+    Kind.NEEDS_REAUTHORIZATION: _("WeChat refuses every token of %(account)s: its owner has to authorize again."),
+    Kind.RENEWAL_FAILED: _("A token of %(account)s could not be renewed."),
+    Kind.RECOVERED: _("The tokens of %(account)s are renewed again."),
+    Kind.REFRESHED: _("%(who)s refreshed the tokens of %(account)s."),
+    Kind.SYNCED: _("%(who)s read the profile of %(account)s from WeChat."),
+    Kind.RECONCILED: _("%(who)s compared %(account)s with WeChat's records."),
+    Kind.ASKED: _("%(who)s asked the owner of %(account)s to authorize again."),
+    Kind.FORGOTTEN: _("%(who)s had %(account)s forgotten."),
+    Kind.LINK_MADE: _("%(who)s made a link for %(account)s."),
+    Kind.LINK_SHOWN: _("%(who)s was shown the address of a link for %(account)s."),
+    Kind.LINK_REVOKED: _("%(who)s revoked a link for %(account)s."),
+    Kind.REPLAYED: _("%(who)s had a push about %(account)s processed again."),
+    Kind.PAYLOAD_SEEN: _("%(who)s looked into a push about %(account)s."),
+    Kind.TICKETS_REQUESTED: _("%(who)s had WeChat push verify tickets to %(account)s."),
+    Kind.BULK_STARTED: _("%(who)s started a bulk action."),
+    Kind.BULK_STOPPED: _("%(who)s stopped a bulk action."),
+}
+
+ABOUT_ANY_ACCOUNT = (Kind.LINK_MADE, Kind.LINK_SHOWN, Kind.LINK_REVOKED)
+"""Without an appid these are about whichever account the owner chooses, and not about the platform."""
+
+
+def sentence(entry: JournalEntry, account: object = None) -> str:
+    """What happened, as a person would say it; ``account`` is how the account is to be called."""
+    pattern = (
+        str(SENTENCES.get(Kind(entry.kind), "%(who)s: " + entry.kind)) if entry.kind in Kind.values else entry.kind
+    )
+    return pattern % {"who": who(entry), "account": account or called(entry)}
+
+
+def who(entry: JournalEntry) -> str:
+    if entry.actor == journal.COMMAND_LINE:
+        return gettext("Somebody at the command line")
+    return entry.actor or gettext("The system")
+
+
+def called(entry: JournalEntry) -> str:
+    """The account by the name that it had then."""
+    if entry.name:
+        return f"{entry.name} ({entry.appid})"
+    if entry.appid:
+        return entry.appid
+    if entry.kind in ABOUT_ANY_ACCOUNT:
+        return gettext("any account")
+    return gettext("the platform %s") % entry.component.appid
+
+
+ROWS = {
+    Kind.LINK_MADE: "authorizationlink",
+    Kind.LINK_SHOWN: "authorizationlink",
+    Kind.LINK_REVOKED: "authorizationlink",
+    Kind.REPLAYED: "push",
+    Kind.PAYLOAD_SEEN: "push",
+    Kind.BULK_STARTED: "bulkjob",
+    Kind.BULK_STOPPED: "bulkjob",
+}
+"""Whose key stands in the detail, as ``#7``."""
+
+
+def told(entry: JournalEntry) -> str:
+    """What else there is to say: an error in the reader's language, permission sets by name."""
+    meaning = explained(entry.errcode, entry.rid)
+    if entry.kind == Kind.UPDATED:
+        return _sets(entry.detail)
+    return meaning or entry.detail
+
+
+def linked(entry: JournalEntry) -> str | SafeString:
+    """The same, where ``#7`` leads to the row's page."""
+    text = Truncator(told(entry)).chars(300)
+    model, key = ROWS.get(Kind(entry.kind)) if entry.kind in Kind.values else None, _KEY.search(text)
+    if model is None or key is None:
+        return text
+    page = reverse(f"admin:wechat_open_{model}_change", args=[key[1]])
+    return format_html('{}<a href="{}">{}</a>{}', text[: key.start()], page, key[0], text[key.end() :])
+
+
+_KEY = re.compile(r"#([0-9]{1,18})\b")
+
+
+def _sets(changes: str) -> str:
+    """``+7 -3``, with their names."""
+    language = get_language() or "en"
+    named = []
+    for change in changes.split():
+        sign, number = change[:1], change[1:]
+        named.append(f"{sign} {number} {permissions.name(int(number), language)}" if number.isdecimal() else change)
+    return ", ".join(named)
+
+
+# -- finding -----------------------------------------------------------------------------------------------------------
+
+
+class WhoFilter(admin.SimpleListFilter):
+    title = _("who")
+    parameter_name = "by"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [
+            ("people", _("people")),
+            ("me", _("me")),
+            ("command", _("the command line")),
+            ("system", _("owners, WeChat and the system")),
+        ]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[JournalEntry]) -> QuerySet[JournalEntry] | None:
+        wanted = {
+            "people": Q(actor__gt="") & ~Q(actor=journal.COMMAND_LINE),
+            "me": Q(actor=request.user.get_username()),
+            "command": Q(actor=journal.COMMAND_LINE),
+            "system": Q(actor=""),
+        }
+        chosen = wanted.get(self.value() or "")
+        return queryset.filter(chosen) if chosen else None
+
+
+class OutcomeFilter(admin.SimpleListFilter):
+    title = _("outcome")
+    parameter_name = "outcome"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [("done", _("succeeded")), ("failed", _("failed"))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[JournalEntry]) -> QuerySet[JournalEntry] | None:
+        return queryset.filter(ok=self.value() == "done") if self.value() in ("done", "failed") else None
+
+
+class AccountFilter(admin.SimpleListFilter):
+    """``?appid=``: how an account's page leads here. There are too many accounts to offer them."""
+
+    title = _("account")
+    parameter_name = "appid"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [(chosen, chosen)] if (chosen := self.value()) else []
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[JournalEntry]) -> QuerySet[JournalEntry] | None:
+        return about(queryset, [chosen]) if (chosen := self.value()) else None
+
+
+def about(entries: QuerySet[JournalEntry], appids: Iterable[str]) -> QuerySet[JournalEntry]:
+    """Those of these accounts. The platforms are named, because the index begins with them."""
+    platforms = list(Component.objects.values_list("pk", flat=True))
+    return entries.filter(component__in=platforms, appid__in=appids)
+
+
+# -- the pages ---------------------------------------------------------------------------------------------------------
+
+
+@admin.register(JournalEntry)
+class JournalEntryAdmin(ReadOnlyAdmin):
+    list_display = ["when", "what", "outcome"]
+    list_display_links = ["when"]
+    list_filter = ["at", WhoFilter, OutcomeFilter, "kind", AccountFilter, PlatformFilter]
+    list_select_related = ["component"]
+    search_fields = ["appid"]  # for the box; get_search_results says what is looked for
+    search_help_text = _("Exactly: an appid or who did it; or the beginning of an account's name")
+    paginator = BoundedPaginator
+    show_facets = admin.ShowFacets.NEVER
+    sortable_by = ["when"]
+    fieldsets = [
+        (None, {"fields": ["sentence", "when", "outcome", "more"]}),
+        (_("Recorded"), {"fields": ["kind", "component", "appid", "name", "actor", "errcode", "rid", "detail"]}),
+    ]
+
+    class Media:
+        css = {"all": ["wechat_open/pushes.css"]}
+
+    # -- columns -----------------------------------------------------------------------------------------------------
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[JournalEntry]:
+        entries: QuerySet[JournalEntry] = super().get_queryset(request)
+        account = Authorizer.objects.filter(component=OuterRef("component"), appid=OuterRef("appid"))
+        return entries.annotate(account_pk=Subquery(account.values("pk")[:1]))
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[JournalEntry], search_term: str
+    ) -> tuple[QuerySet[JournalEntry], bool]:
+        word = search_term.strip()
+        if not word:
+            return queryset, False
+        by_actor = queryset.filter(actor=word)
+        if by_actor.exists():
+            return by_actor, False
+        return about(queryset, {word, *(account.appid for account in accounts_called(word))}), False
+
+    @admin.display(description=_("when"), ordering="at")
+    def when(self, entry: JournalEntry) -> SafeString:
+        at = timezone.localtime(entry.at)
+        exact = date_format(at, "Y-m-d H:i:s")
+        return format_html(
+            '<time datetime="{}">{}</time> <span class="wechat-open-aside">{}</span>', at.isoformat(), exact, ago(at)
+        )
+
+    @admin.display(description=_("what"))
+    def sentence(self, entry: Any) -> SafeString:
+        account = format_html("{}", called(entry))
+        if entry.account_pk is not None:
+            page = reverse("admin:wechat_open_authorizer_change", args=[entry.account_pk])
+            account = format_html('<a href="{}">{}</a>', page, called(entry))
+        pattern = conditional_escape(str(SENTENCES.get(entry.kind, entry.kind)))
+        # Escaped piece by piece: the sentence is ours, the names are anybody's.
+        return mark_safe(pattern % {"who": format_html("<b>{}</b>", who(entry)), "account": account})  # noqa: S308
+
+    @admin.display(description=_("what"))
+    def what(self, entry: JournalEntry) -> SafeString:
+        """The sentence, and what else there is to say."""
+        return beside(self.sentence(entry), linked(entry))
+
+    @admin.display(description=_("outcome"))
+    def outcome(self, entry: JournalEntry) -> SafeString:
+        if entry.ok:
+            return tag(_("succeeded"), "good") if entry.kind not in QUIET else format_html("{}", NOTHING)
+        return tag(_("failed"), "bad")
+
+    @admin.display(description=_("more"))
+    def more(self, entry: JournalEntry) -> str | SafeString:
+        return linked(entry) or NOTHING
+
+    def list_context(self, request: HttpRequest) -> dict[str, Any]:
+        return {"title": gettext("Audit trail")}
+
+    def get_list_display(self, request: HttpRequest) -> list[Any]:
+        return [*self.list_display, *several_platforms()]
+
+    # -- taking along ------------------------------------------------------------------------------------------------
+
+    def get_urls(self) -> list[URLPattern]:
+        wrap = self.admin_site.admin_view  # for staff, and in no cache
+        return [path("export/", wrap(self.export_view), name="wechat_open_journalentry_export"), *super().get_urls()]
+
+    def export_view(self, request: HttpRequest) -> HttpResponseBase:
+        """What the list shows with these filters, as CSV; it is read while it is sent."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        try:
+            entries = self.get_changelist_instance(request).get_queryset(request)
+        except IncorrectLookupParameters:
+            return HttpResponseBadRequest()
+        rows = _rows(entries[: MOST_EXPORTED + 1].iterator(chunk_size=1000), get_language() or "en")
+        response = StreamingHttpResponse(rows, content_type="text/csv; charset=utf-8")
+        name = f"wechat-journal-{timezone.localdate():%Y-%m-%d}.csv"
+        response["Content-Disposition"] = f'attachment; filename="{name}"'
+        return response
+
+
+QUIET = (Kind.AUTHORIZED, Kind.UPDATED, Kind.UNAUTHORIZED, Kind.NEEDS_REAUTHORIZATION)
+"""What is no attempt has no outcome."""
+
+
+class _Echo:
+    """What csv writes to: it hands each line on."""
+
+    def write(self, line: str) -> str:
+        return line
+
+
+def _rows(entries: Iterable[JournalEntry], language: str) -> Iterator[str]:
+    """Lines of CSV in the reader's language, which is no longer active when they are sent."""
+    writer = csv.writer(_Echo())
+    with override(language):
+        columns = [
+            _("when"),
+            _("what"),
+            _("who"),
+            _("sentence"),
+            _("platform"),
+            _("account"),
+            _("name"),
+            _("succeeded"),
+            _("errcode"),
+            _("meaning"),
+            _("request id (rid)"),
+            _("detail"),
+        ]
+        yield "\ufeff" + writer.writerow([str(column) for column in columns])  # the mark by which Excel knows UTF-8
+    for number, entry in enumerate(entries):
+        with override(language):
+            if number == MOST_EXPORTED:
+                cut = gettext("Cut off after %(count)d entries: choose a shorter time.") % {"count": MOST_EXPORTED}
+                yield writer.writerow([cut])
+                return
+            yield writer.writerow([_harmless(value) for value in _cells(entry, language)])
+
+
+def _cells(entry: JournalEntry, language: str) -> list[str]:
+    errcode = entry.errcode
+    return [
+        timezone.localtime(entry.at).isoformat(sep=" ", timespec="seconds"),
+        entry.kind,
+        entry.actor,
+        sentence(entry),
+        entry.component.appid,
+        entry.appid,
+        entry.name,
+        "1" if entry.ok else "0",
+        "" if errcode is None else str(errcode),
+        errcodes.meaning(errcode, language) if errcode is not None else "",
+        entry.rid,
+        entry.detail,
+    ]
+
+
+def _harmless(cell: str) -> str:
+    """No spreadsheet takes it for a formula; numbers stay numbers."""
+    if cell.lstrip("-").isdecimal():
+        return cell
+    return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")) else cell

@@ -1,0 +1,109 @@
+"""What does an account need now?
+
+One sentence and at most one thing to do, decided from its row; the most urgent first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from ..models import Authorizer
+from ..protocol import errcodes
+from ..protocol.errcodes import Reaction
+from .shown import ago, duration, explained
+
+LATE = timedelta(minutes=2)
+"""A renewal may wait so long for its turn before anybody is told."""
+
+
+_NOT_ITS_FAULT = {Reaction.PLATFORM, Reaction.QUOTA, Reaction.TICKET}
+_REFUSED = {Reaction.LADDER, Reaction.REAUTHORIZE}
+
+
+@dataclass(frozen=True)
+class Need:
+    """``actions`` are names of the admin's actions, the fitting one first; ``tone`` as in ``shown.tag``."""
+
+    tone: str
+    said: str
+    actions: tuple[str, ...] = ()
+    of_platform: bool = False
+    """The platform's page says more."""
+
+
+def of(account: Authorizer) -> Need:
+    """What to tell whoever opens the account's page."""
+    now = timezone.now()
+    if account.state == Authorizer.State.UNAUTHORIZED:
+        left = account.unauthorized_at
+        said = (
+            _("The owner took the authorization back %(ago)s. Ask the owner to authorize again, or forget the account.")
+            % {"ago": ago(left)}
+            if left
+            else _(
+                "The owner has taken the authorization back. Ask the owner to authorize again, or forget the account."
+            )
+        )
+        return Need("off", said, ("ask_again", "forget"))
+    if account.state == Authorizer.State.NEEDS_REAUTHORIZATION:
+        return Need(
+            "bad",
+            _("WeChat refuses every token of this account. Only its owner can mend that, by authorizing again."),
+            ("ask_again", "reconcile"),
+        )
+    expires_at, due_at = account.access_token_expires_at, account.next_action_at
+    expired = expires_at is not None and expires_at <= now
+    if account.failures:
+        return _failing(account, expired=expired)
+    if expired or (due_at is not None and due_at < now - LATE):
+        late = duration(now - (expires_at if expired and expires_at else due_at or now))
+        said = (
+            _("The token expired %(time)s ago and nobody has renewed it. Is a worker running? You can refresh it now.")
+            if expired
+            else _("The renewal is overdue by %(time)s. Is a worker running? You can refresh the token now.")
+        )
+        return Need("bad" if expired else "busy", said % {"time": late}, ("refresh_now",))
+    if account.refused_since or account.missing_since or account.needs_reconcile:
+        return Need(
+            "busy",
+            _("There is reason to doubt what is stored. It is compared with WeChat's records soon, or now."),
+            ("reconcile",),
+        )
+    if account.profile_synced_at is None:
+        return Need("busy", _("The profile has not been read from WeChat yet."), ("sync_profile",))
+    if expires_at is None:
+        return Need("off", _("WeChat has given no token: the account may own no API. Nothing to do."))
+    if due_at is None:
+        return Need("good", _("Nothing to do."))
+    return Need(
+        "good",
+        _("Nothing to do. The token is renewed by itself in %(time)s.")
+        % {"time": duration(max(due_at - now, timedelta()))},
+    )
+
+
+def _failing(account: Authorizer, *, expired: bool) -> Need:
+    why = explained(account.last_errcode, account.last_rid) or account.last_error
+    soon = account.next_action_at
+    again = (
+        _("It is tried again in %(time)s.") % {"time": duration(soon - timezone.now())}
+        if soon and soon > timezone.now()
+        else _("It is tried again at once.")
+    )
+    said = (
+        _("The token has expired and cannot be renewed: %(why)s. %(again)s")
+        if expired
+        else _("The token still works, but renewing it fails: %(why)s. %(again)s")
+    )
+    told = said % {"why": why.rstrip("."), "again": again}
+    known = errcodes.lookup(account.last_errcode) if account.last_errcode is not None else None
+    tone = "bad" if expired else "busy"
+    if known is not None and known.reaction in _NOT_ITS_FAULT:
+        whose = _("The platform is at fault and not this account.")
+        return Need(tone, f"{told} {whose}", of_platform=True)
+    refused = known is not None and known.reaction in _REFUSED
+    return Need(tone, told, ("reconcile",) if refused else ("refresh_now",))

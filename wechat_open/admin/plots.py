@@ -1,0 +1,153 @@
+"""Which numbers does the dashboard plot?
+
+Each plot is one or two panels of bars over the same axis, and can be read as a table as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from django.utils import timezone as site_time
+from django.utils.formats import date_format, time_format
+from django.utils.text import capfirst
+from django.utils.translation import gettext as _
+
+from ..census import EXPIRED, LONGER, NO_TOKEN, Census
+from ..models import Component, HourlyCount
+from .tiles import grouped
+
+HOURS = 48
+
+What = HourlyCount.What
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Bars of one meaning. Those in ``hatched`` (by place) are what should not be."""
+
+    label: str
+    values: list[int]
+    hatched: Sequence[int] = ()
+
+
+@dataclass(frozen=True)
+class Plot:
+    """``exact`` names each bar in full where ``labels`` is short; By the hour, the last one still grows."""
+
+    name: str
+    title: str
+    summary: str
+    labels: list[str]
+    exact: list[str]
+    panels: list[Panel]
+    head: str
+    by_hour: bool = False
+
+    def rows(self) -> Iterator[tuple[str, list[str]]]:
+        """The same numbers as a table; hours with the newest first."""
+        rows = [
+            (label, [grouped(panel.values[place]) for panel in self.panels]) for place, label in enumerate(self.exact)
+        ]
+        return reversed(rows) if self.by_hour else iter(rows)
+
+    def as_data(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "title": self.title,
+            "summary": self.summary,
+            "labels": self.labels,
+            "exact": self.exact,
+            "by_hour": self.by_hour,
+            "panels": [
+                {"label": panel.label, "values": panel.values, "hatched": list(panel.hatched)} for panel in self.panels
+            ],
+        }
+
+
+def time_left(census: Census) -> Plot:
+    """How long the tokens of authorized accounts are still good for."""
+    # By the time left; no token at all is no time, and what is beyond the usual is rarely there.
+    by_key = {bucket.key: bucket for bucket in census.left}
+    odd = [by_key[key] for key in (LONGER, NO_TOKEN) if by_key[key].count]
+    buckets = [bucket for bucket in census.left if bucket.key not in (LONGER, NO_TOKEN)] + odd
+    counts = {bucket.key: grouped(bucket.count) for bucket in buckets}
+    labels = [bucket.label for bucket in buckets]
+    return Plot(
+        name="time-left",
+        title=_("Tokens by time left"),
+        summary=_(
+            "Expired: %(expired)s of %(total)s. Tokens are renewed with 20 to 30 %% of their life left, so less should "
+            "be rare."
+        )
+        % {"expired": counts[EXPIRED], "total": grouped(census.authorized)},
+        labels=labels,
+        exact=labels,
+        panels=[
+            Panel(
+                label=_("Authorized accounts"),
+                values=[bucket.count for bucket in buckets],
+                hatched=[place for place, bucket in enumerate(buckets) if bucket.key == EXPIRED],
+            )
+        ],
+        head=capfirst(_("time left")),
+    )
+
+
+def hourly(component: Component) -> list[Plot]:
+    """Renewals and pushes of the last two days, and how many of them failed."""
+    now = datetime.now(timezone.utc).replace(minute=0, second=0, microsecond=0)
+    hours = [now - timedelta(hours=back) for back in reversed(range(HOURS))]
+    rows = HourlyCount.objects.filter(component=component, hour__gte=hours[0])
+    counts = {(hour, what): count for hour, what, count in rows.values_list("hour", "what", "count")}
+
+    def panel(what: What, *, hatched: bool = False) -> Panel:
+        values = [counts.get((hour, what.value), 0) for hour in hours]
+        return Panel(capfirst(str(what.label)), values, range(HOURS) if hatched else ())
+
+    renewals = [panel(What.RENEWED), panel(What.FAILED, hatched=True)]
+    pushes = [panel(What.PUSHES), panel(What.PUSHES_FAILED, hatched=True)]
+    return [
+        _by_hour(
+            "renewals",
+            _("Renewals per hour"),
+            _("In the last 24 hours: %(well)s renewals, and %(failed)s that failed.") % _last_day(renewals),
+            hours,
+            renewals,
+        ),
+        _by_hour(
+            "pushes",
+            _("Pushes per hour"),
+            _("In the last 24 hours: %(well)s pushes; processing failed %(failed)s times.") % _last_day(pushes),
+            hours,
+            pushes,
+        ),
+    ]
+
+
+def _last_day(panels: Sequence[Panel]) -> dict[str, str]:
+    well, failed = (grouped(sum(panel.values[-24:])) for panel in panels)
+    return {"well": well, "failed": failed}
+
+
+def _by_hour(name: str, title: str, summary: str, hours: Sequence[datetime], panels: list[Panel]) -> Plot:
+    local = [site_time.localtime(hour) for hour in hours]
+    return Plot(
+        name=name,
+        title=title,
+        summary=summary,
+        labels=[_tick(hour) for hour in local],
+        exact=[f"{date_format(hour, _('M j'))} {time_format(hour, 'H:i')}" for hour in local],
+        panels=panels,
+        by_hour=True,
+        head=_("Hour from"),
+    )
+
+
+def _tick(hour: datetime) -> str:
+    """Below every sixth bar its hour, and the day where one begins."""
+    if hour.hour % 6:
+        return ""
+    return time_format(hour, "H:i") if hour.hour else date_format(hour, _("M j"))

@@ -1,0 +1,199 @@
+"""How is a finding of ``health`` shown to an operator?
+
+As a tile: what it is about, a sign and a word for its level, one large number, what it means, what to do, and where.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlencode
+
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.formats import get_format, number_format
+from django.utils.safestring import SafeString
+from django.utils.text import capfirst
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from ..health import AMBER, GREEN, RED, Finding
+from ..models import Authorizer, Component, Push
+from .shown import NOTHING, moment
+
+LEVELS = (RED, AMBER, GREEN)
+
+WORDS = {RED: _("act now"), AMBER: _("watch"), GREEN: _("in order")}
+
+SPAN, COUNT = "span", "count"
+ANSWERS = (_("no answer"), _("answers"))
+Sort = str | tuple[Any, Any]
+"""What a value is: seconds, a number, or which of two words."""
+
+TITLES: dict[str, tuple[Any, Sort]] = {
+    "ticket_age": (_("Verify ticket"), SPAN),
+    "component_token": (_("Component token"), SPAN),
+    "push_service": (_("Push service"), SPAN),
+    "inbox": (_("Waiting pushes"), COUNT),
+    "overdue": (_("Overdue renewals"), COUNT),
+    "expired_tokens": (_("Expired tokens"), COUNT),
+    "needs_reauthorization": (_("Needs its owner"), COUNT),
+    "dispatcher": (_("Worker"), SPAN),
+    "beat": (_("Beat"), SPAN),
+    "sweep": (_("Last sweep"), SPAN),
+    "sweep_repairs": (_("Repaired by the sweep"), COUNT),
+    "paused": (_("Renewals"), (_("running"), _("paused"))),
+    "brake": (_("Brake"), (_("off"), _("holds"))),
+    "forced_renewals": (_("Forced renewals"), COUNT),
+    "clock_skew": (_("Clock difference"), SPAN),
+    "old_keys": (_("Old keys"), COUNT),
+    "database": (_("Database"), ANSWERS),
+    "cache": (_("Cache"), ANSWERS),
+    "broker": (_("Broker"), ANSWERS),
+    "settings": (_("Settings"), COUNT),
+}
+"""What each code is about, and what its value is."""
+
+DEEDS = {"ticket_age": "tickets", "sweep": "compare"}
+
+UNITS = (
+    (86400, _("d")),
+    (3600, _("h")),
+    (60, _("min")),
+    (1, _("s")),
+)
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One finding, ready for the template."""
+
+    code: str
+    level: str
+    title: str
+    word: str
+    number: list[tuple[str, str]]
+    said: str
+    remedy: str
+    link: str
+    link_text: str
+    since: str | SafeString
+
+    @property
+    def is_calm(self) -> bool:
+        return self.level == GREEN.value
+
+    @property
+    def deed(self) -> str:
+        """What can be set going from here."""
+        return DEEDS.get(self.code, "")
+
+    @property
+    def news(self) -> str:
+        """For who cannot see that it changed."""
+        return f"{self.title}: {self.word}. {self.said}"
+
+
+def tiles(
+    findings: Iterable[Finding], component: Component, request: HttpRequest, since: Mapping[str, datetime]
+) -> list[Tile]:
+    """The worst first, and otherwise in the order of ``TITLES``, so that each has its place.
+
+    ``since`` tells by code since when there is an alert.
+    """
+    order = list(TITLES)
+    ranked = sorted(
+        findings, key=lambda found: (LEVELS.index(found.level), order.index(found.code) if found.code in order else 99)
+    )
+    return [_tile(found, component, request, since.get(found.code)) for found in ranked]
+
+
+def _tile(found: Finding, component: Component, request: HttpRequest, since: datetime | None) -> Tile:
+    title, sort = TITLES.get(found.code, (found.code.replace("_", " "), COUNT))
+    link, link_text = where(found.page, component, request)
+    return Tile(
+        code=found.code,
+        level=str(found.level.value),
+        title=capfirst(str(title)),
+        word=str(WORDS[found.level]),
+        number=measured(found.value, sort),
+        said=str(found.said),
+        remedy=str(found.remedy),
+        link=link,
+        link_text=link_text,
+        since=moment(since) if since and found.level is not GREEN else "",
+    )
+
+
+def measured(value: float | None, sort: Sort) -> list[tuple[str, str]]:
+    """A value as numbers and their units: ``[("1", "h"), ("25", "min")]``."""
+    if value is None:
+        return [(NOTHING, "")]
+    if isinstance(sort, tuple):
+        return [(str(sort[bool(value)]), "")]
+    if sort == SPAN:
+        return span(value)
+    return [(grouped(value), "")]
+
+
+def span(seconds: float) -> list[tuple[str, str]]:
+    """The two largest units; below ten seconds a decimal, because a clock's difference is that small."""
+    if 0 < abs(seconds) < 10:
+        return [(number_format(round(seconds, 1)), str(UNITS[-1][1]))]
+    sign, rest = ("-" if seconds < 0 else ""), abs(int(seconds))
+    parts = []
+    for size, unit in UNITS:
+        amount, rest = divmod(rest, size)
+        parts.append((amount, str(unit)))
+    while len(parts) > 1 and not parts[0][0]:
+        parts.pop(0)
+    shown = [(f"{amount}", unit) for amount, unit in parts[:2] if amount or len(parts) == 1]
+    return [(f"{sign}{shown[0][0]}", shown[0][1]), *shown[1:]]
+
+
+def grouped(number: float) -> str:
+    """With the thousands set apart, as the reader's language does it. Django knows no sign for Chinese: a comma."""
+    if not get_format("THOUSAND_SEPARATOR"):
+        return f"{number:,}"
+    return number_format(number, use_l10n=True, force_grouping=True)
+
+
+# -- where to look -----------------------------------------------------------------------------------------------------
+
+
+def where(page: str, component: Component, request: HttpRequest) -> tuple[str, str]:
+    """Address and words of the page that a finding names; empty when the reader may not see it."""
+    place, _colon, which = page.partition(":")
+    if place == "accounts" and request.user.has_perm("wechat_open.view_authorizer"):
+        return accounts(component, **_accounts_filter(which)), gettext("Show these accounts")
+    if place == "pushes" and request.user.has_perm("wechat_open.view_push"):
+        return pushes(component, **_pushes_filter(which)), gettext("Show these pushes")
+    if place == "tickets" and request.user.has_perm("wechat_open.view_verifyticket"):
+        return _list("verifyticket", {"component__id__exact": component.pk}), gettext("Show the tickets")
+    if place == "platform":
+        return reverse("admin:wechat_open_component_change", args=[component.pk]), gettext("Show the platform")
+    return "", ""
+
+
+def accounts(component: Component, **filters: Any) -> str:
+    return _list("authorizer", {"component__id__exact": component.pk, **filters})
+
+
+def pushes(component: Component, **filters: Any) -> str:
+    return _list("push", {"component__id__exact": component.pk, **filters})
+
+
+def _accounts_filter(which: str) -> dict[str, str]:
+    if which in Authorizer.State.values:
+        return {"state__exact": which}
+    return {"attention": which} if which else {}
+
+
+def _pushes_filter(which: str) -> dict[str, str]:
+    return {"state__exact": which} if which in Push.State.values else {}
+
+
+def _list(model: str, filters: Mapping[str, Any]) -> str:
+    return f"{reverse(f'admin:wechat_open_{model}_changelist')}?{urlencode(filters)}"

@@ -1,0 +1,330 @@
+"""How is one thing done to thousands of rows?
+
+An operator's action is a ``Deed``: done to one row by ``act``, which writes down who did it and what came of it, or to
+many by a ``BulkJob``. A job is done slice by slice by whoever claims it; after each row it notes how far it came. A
+worker that dies loses its claim after a while and the next one goes on: no row is left out, and at most the row in hand
+is done twice, which every deed bears.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from django.db import DatabaseError, DataError, IntegrityError, ProgrammingError, transaction
+from django.db.models import Q
+from django.utils import translation
+from django.utils.translation import gettext as _
+
+from . import authorization, clock, doorbell, inbox, journal, signals, tokens
+from .component import platform_of
+from .conf import conf
+from .exceptions import (
+    APIError,
+    PlatformFault,
+    QuotaExceeded,
+    TicketMissing,
+    TicketRefused,
+    TokenUnavailable,
+    Unreachable,
+    WeChatOpenError,
+)
+from .models import AuthorizationLink, Authorizer, BulkJob, Component, Push
+from .tokens.dispatch import Limiter
+from .tokens.world import WORLD, World
+
+logger = logging.getLogger(__name__)
+
+Action = BulkJob.Action
+
+SLICE = 10.0
+"""Seconds that a worker spends on a job before it looks for other work: renewals must not wait for long."""
+
+LEASE = timedelta(minutes=2)
+"""How long a job waits for a worker that died. Moved on after each row."""
+
+SHARE = 0.5
+"""A job calls WeChat at most this often, as a share of what renewals may."""
+
+FAILURES_KEPT = 100
+SAME_TROUBLE = 20
+"""After so many rows in a row for which WeChat could not be asked at all, the rest would fare no better."""
+
+ASKED_FOR = timedelta(days=7)
+"""How long an owner who was asked to authorize again can open the link."""
+
+
+# -- deeds -------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Deed:
+    """What is done to one row of ``model``, which permission it takes, and what the journal calls it."""
+
+    model: type[Any]
+    permission: str
+    kind: journal.Kind
+    do: Callable[[Any, Any], Any]
+
+
+def _refresh(account: Authorizer, user: Any) -> None:
+    tokens.refresh_now(account)
+
+
+def _sync(account: Authorizer, user: Any) -> None:
+    authorization.sync_profile(account)
+
+
+def _reconcile(account: Authorizer, user: Any) -> None:
+    if tokens.reconcile_account(account):
+        authorization.announce(account)
+
+
+def _ask(account: Authorizer, user: Any) -> AuthorizationLink:
+    """A link for this account only, for the tenant that brought it; the site hears of it and may send it."""
+    before = account.granted_through
+    link = authorization.begin(
+        user=user,
+        biz_appid=account.appid,
+        auth_type="all",
+        payload=before.payload if before else {},
+        component=platform_of(account.component).alias,
+        expires_in=ASKED_FOR,
+    )
+    signals.announce(signals.authorizer_needs_attention, Authorizer, authorizer=account, reason="asked", link=link)
+    return link
+
+
+def _forget(account: Authorizer, user: Any) -> None:
+    """Only when its owner has left: the next sweep would bring any other one back."""
+    gone = Authorizer.objects.filter(pk=account.pk, state=Authorizer.State.UNAUTHORIZED)
+    if not gone.delete()[0]:
+        raise WeChatOpenError(_("Its owner has not taken the authorization back; WeChat would list it again."))
+
+
+def _replay(push: Push, user: Any) -> None:
+    """Its failure as an exception, for the operator."""
+    inbox.replay(push)
+    push.refresh_from_db()
+    if push.error:
+        raise WeChatOpenError(_("It failed again: %s") % push.error)
+
+
+DEEDS: dict[str, Deed] = {
+    Action.REFRESH: Deed(Authorizer, "refresh_account", journal.Kind.REFRESHED, _refresh),
+    Action.SYNC: Deed(Authorizer, "sync_account", journal.Kind.SYNCED, _sync),
+    Action.RECONCILE: Deed(Authorizer, "reconcile_account", journal.Kind.RECONCILED, _reconcile),
+    Action.ASK: Deed(Authorizer, "ask_account", journal.Kind.ASKED, _ask),
+    Action.FORGET: Deed(Authorizer, "forget_account", journal.Kind.FORGOTTEN, _forget),
+    Action.REPLAY: Deed(Push, "replay_push", journal.Kind.REPLAYED, _replay),
+}
+
+
+def act(action: str, row: Any, *, user: Any = None, actor: str = "") -> Any:
+    """Do it to one row, and write down who did it and what came of it. Returns and raises what the deed does."""
+    deed = DEEDS[action]
+    whose: dict[str, Any] = (
+        {"appid": row.authorizer_appid, "detail": row.info_type} if isinstance(row, Push) else {"account": row}
+    )
+    try:
+        result = deed.do(row, user)
+    except WeChatOpenError as error:
+        said = {**whose, "detail": str(error)}
+        journal.note(deed.kind, row.component, user=user, actor=actor, error=error, **said)
+        raise
+    journal.note(deed.kind, row.component, user=user, actor=actor, **whose)
+    return result
+
+
+# -- jobs --------------------------------------------------------------------------------------------------------------
+
+
+def start(action: str, targets: Iterable[int], *, user: Any, arguments: dict[str, Any] | None = None) -> BulkJob:
+    """Have workers do it to these rows, given by primary keys; the job, which tells how far they are."""
+    keys = list(targets)
+    job = BulkJob.objects.create(
+        action=Action(action),
+        user=user,
+        actor=user.get_username()[:150] if user else journal.COMMAND_LINE,
+        language=translation.get_language() or "",
+        targets=keys,
+        total=len(keys),
+        arguments=arguments or {},
+        created_at=clock.now(),
+    )
+    job.refresh_from_db(fields=["created_at"])
+    _note(journal.Kind.BULK_STARTED, job, user)
+    _ring(job.pk)
+    return job
+
+
+def stop(job: BulkJob, user: Any) -> bool:
+    """Have no further row done; False when nothing was left to stop. The row in hand is finished first."""
+    if not BulkJob.objects.filter(pk=job.pk, finished_at=None, stopped_at=None).update(stopped_at=clock.now()):
+        return False
+    BulkJob.objects.filter(_free(), pk=job.pk, finished_at=None).update(finished_at=clock.now())
+    _note(journal.Kind.BULK_STOPPED, job, user)
+    return True
+
+
+def go_on(job: BulkJob, user: Any) -> bool:
+    """Do the rows that a stopped job has left; False when there are none, or it was not stopped."""
+    stopped = BulkJob.objects.filter(pk=job.pk, finished_at__isnull=False, stopped_at__isnull=False)
+    if not stopped.update(finished_at=None, stopped_at=None, reason={}):
+        return False
+    _note(journal.Kind.BULK_STARTED, job, user)
+    _ring(job.pk)
+    return True
+
+
+def run(job_pk: int, seconds: float = SLICE, world: World = WORLD) -> bool:
+    """Do a slice of a job, unless somebody is at it; True when more is left for the next ring."""
+    job = _claim(job_pk)
+    if job is None:
+        return False
+    with translation.override(job.language or None):
+        left = _Slice(job, world).until(world.monotonic() + seconds)
+    if left:
+        _ring(job.pk)
+    return left
+
+
+def run_open(seconds: float = SLICE, world: World = WORLD) -> int:
+    """Go on with the jobs that nobody is at, the oldest first; how many rows were done."""
+    ends_at = world.monotonic() + seconds
+    rows = 0
+    for job in BulkJob.objects.filter(_free(), finished_at=None).order_by("created_at").values_list("pk", "position"):
+        left = ends_at - world.monotonic()
+        if left <= 0:
+            break
+        run(job[0], left, world)
+        rows += BulkJob.objects.values_list("position", flat=True).get(pk=job[0]) - job[1]
+    return rows
+
+
+def _free() -> Q:
+    return Q(claimed_until__isnull=True) | Q(claimed_until__lte=clock.now())
+
+
+def _claim(job_pk: int) -> BulkJob | None:
+    """The job with its targets, to whoever comes first."""
+    fence = BulkJob.objects.filter(pk=job_pk).values_list("fence", flat=True).first()
+    if fence is None:
+        return None
+    mine = BulkJob.objects.filter(_free(), pk=job_pk, fence=fence, finished_at=None)
+    if not mine.update(claimed_until=clock.now() + LEASE, fence=fence + 1):
+        return None
+    return BulkJob.objects.select_related("user").filter(pk=job_pk, fence=fence + 1).first()
+
+
+def _ring(job_pk: int) -> None:
+    """After the row can be seen; a lost ring is made good by the next one of beat."""
+    transaction.on_commit(lambda: doorbell.ring("wechat_open.tasks.run_bulk_job", job_pk))
+
+
+def _note(kind: journal.Kind, job: BulkJob, user: Any, error: WeChatOpenError | None = None) -> None:
+    """The job in the audit trail, of the platform that its first row belongs to."""
+    component = Component.objects.order_by("pk").first()
+    first = DEEDS[job.action].model.objects.select_related("component").filter(pk__in=job.targets[:1]).first()
+    if first is not None:
+        component = first.component
+    if component is not None:
+        told = f"{job} #{job.pk}" + (f": {error}" if error else "")
+        journal.note(kind, component, user=user, actor=job.actor if error else "", error=error, detail=told)
+
+
+class _Slice:
+    """What one worker does of a job under its claim."""
+
+    def __init__(self, job: BulkJob, world: World) -> None:
+        self.job = job
+        self.world = world
+        self.deed = DEEDS[job.action]
+        self.unasked = 0
+
+    def until(self, ends_at: float) -> bool:
+        """Row after row; True when the time is over and rows are left."""
+        job = self.job
+        limiter = Limiter(conf.renewals_per_second * SHARE, self.world)
+        while job.stopped_at is None and job.position < job.total:
+            if self.world.monotonic() >= ends_at:
+                return self._settle(claimed_until=None)
+            limiter.wait()
+            try:
+                failure = self._do(job.targets[job.position])
+            except WeChatOpenError as error:  # not this row's fault, and the next would fare no better
+                self._settle(
+                    stopped_at=clock.now(), finished_at=clock.now(), claimed_until=None, reason=_described("", error)
+                )
+                _note(journal.Kind.BULK_STOPPED, job, None, error)
+                return False
+            if not self._keep(failure):
+                return False
+        self._settle(finished_at=clock.now(), claimed_until=None)
+        return False
+
+    def _do(self, key: int) -> dict[str, Any] | None:
+        """One row; what went wrong with it, or None. Raises when the whole job has to stop."""
+        row = self.deed.model.objects.select_related("component").filter(pk=key).first()
+        if row is None:
+            gone = self.job.action == Action.FORGET  # by us, before we were killed, or by somebody else
+            return None if gone else {"key": key, "row": f"#{key}", "said": _("It is no longer there.")}
+        name = str(row)
+        try:
+            act(self.job.action, row, user=self.job.user, actor=self.job.actor)
+        except (PlatformFault, QuotaExceeded, TicketMissing, TicketRefused):
+            raise
+        except WeChatOpenError as error:
+            self.unasked = self.unasked + 1 if isinstance(error, (TokenUnavailable, Unreachable)) else 0
+            if self.unasked >= SAME_TROUBLE:
+                raise
+            return {"key": key, **_described(name, error)}
+        except DatabaseError as error:
+            if not isinstance(error, (DataError, IntegrityError, ProgrammingError)):
+                raise  # the database is away: the claim ends, and another worker goes on with this row
+            logger.exception("The database refused what %s did to %s.", self.job.action, name)
+            return {"key": key, "row": name, "said": _unexpected(error)}
+        except Exception as error:
+            logger.exception("%s failed unexpectedly for %s.", self.job.action, name)
+            return {"key": key, "row": name, "said": _unexpected(error)}
+        self.unasked = 0
+        return None
+
+    def _keep(self, failure: dict[str, Any] | None) -> bool:
+        """Note that a row is behind us; False when the job was stopped, or is no longer ours."""
+        job = self.job
+        job.position += 1
+        changes: dict[str, Any] = {"position": job.position, "claimed_until": clock.now() + LEASE}
+        if failure is None:
+            job.done += 1
+            changes["done"] = job.done
+        else:
+            job.failed += 1
+            changes["failed"] = job.failed
+            if len(job.failures) < FAILURES_KEPT:
+                job.failures.append(failure)
+                changes["failures"] = job.failures
+        mine = BulkJob.objects.filter(pk=job.pk, fence=job.fence)
+        if mine.filter(stopped_at=None).update(**changes):
+            return True
+        mine.update(**{**changes, "finished_at": clock.now(), "claimed_until": None})  # asked to stop meanwhile
+        return False
+
+    def _settle(self, **changes: Any) -> bool:
+        """End the claim; True when it was still ours."""
+        mine = BulkJob.objects.filter(pk=self.job.pk, fence=self.job.fence)
+        return bool(mine.update(fence=self.job.fence + 1, **changes))
+
+
+def _unexpected(error: Exception) -> str:
+    """No more than its kind: what an unknown error says may hold anything."""
+    return _("%(error)s: see the log") % {"error": type(error).__name__}
+
+
+def _described(name: str, error: WeChatOpenError) -> dict[str, Any]:
+    """An error as a row's page and a job's page show it: what it means is said in the reader's language."""
+    said = {"row": name, "said": str(error)}
+    return {**said, "errcode": error.errcode, "rid": error.rid} if isinstance(error, APIError) else said

@@ -1,0 +1,64 @@
+"""Who gets a mail when something goes wrong?
+
+Whom the site names, in one line of its AppConfig::
+
+    def ready(self):
+        from wechat_open.contrib import alert_mail
+
+        alert_mail.connect()                        # ADMINS; or connect(["ops@example.com"])
+
+Sent by the worker that noticed, in the site's language, through Django's e-mail settings. An example: copy it, and
+change what it says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+from django.core.mail import mail_admins, send_mail
+from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.translation import gettext as _
+from django.utils.translation import override
+
+from ..models import Alert
+from ..signals import alert
+
+
+def connect(recipients: Sequence[str] = ()) -> None:
+    """Mail every alert to these addresses, or to ADMINS."""
+
+    def mail_it(sender: Any, **told: Any) -> None:
+        mail(recipients, told)
+
+    alert.connect(mail_it, weak=False, dispatch_uid=__name__)
+
+
+def disconnect() -> None:
+    alert.disconnect(dispatch_uid=__name__)
+
+
+def mail(recipients: Sequence[str], told: Mapping[str, Any]) -> None:
+    with override(settings.LANGUAGE_CODE):
+        title, text = subject(**told), body(**told)
+    if recipients:
+        send_mail(f"{settings.EMAIL_SUBJECT_PREFIX}{title}", text, None, list(recipients))
+    else:
+        mail_admins(title, text)
+
+
+def subject(*, code: str, severity: str, platform: str, resolved: bool, **_others: Any) -> str:
+    """One line: how bad, what, whose."""
+    word = _("resolved") if resolved else Alert.Severity(severity).label
+    return f"{word}: {code} ({platform})" if platform else f"{word}: {code}"
+
+
+def body(*, first_seen: datetime, count: int, context: Mapping[str, Any], resolved: bool, **_others: Any) -> str:
+    since = date_format(timezone.localtime(first_seen), "DATETIME_FORMAT")
+    seen = _("Seen first on %(since)s, and %(count)d times so far.") % {"since": since, "count": count}
+    if resolved:
+        return "\n\n".join([_("It is over. What was seen last:"), str(context.get("said", "")), seen])
+    return "\n\n".join(filter(None, [str(context.get("said", "")), str(context.get("remedy", "")), seen]))

@@ -1,0 +1,68 @@
+"""How does django-health-check 4 show the health of our platforms?
+
+A check for each platform, in the site's own view of checks::
+
+    from health_check.views import HealthCheckView
+
+    path("ht/<secret>/", HealthCheckView.as_view(checks=["wechat_open.contrib.health_check.WeChatOpen", ...]))
+
+    # another platform than "default", and amber too
+    ("wechat_open.contrib.health_check.WeChatOpen", {"component": "second", "strict": True})
+
+It needs the extra: ``pip install django-wechat-open[health-check]``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from django.db import connections
+from django.utils.translation import gettext as _
+from health_check.base import HealthCheck
+from health_check.exceptions import ServiceUnavailable, ServiceWarning
+
+from .. import health
+from ..component import platform
+from ..conf import DEFAULT_ALIAS
+from ..exceptions import ConfigurationError
+from ..health import AMBER, RED, Finding, Level
+
+
+@dataclasses.dataclass
+class WeChatOpen(HealthCheck):  # type: ignore[misc]  # django-health-check ships no types
+    """Everything that ``health`` finds about one platform.
+
+    Red makes the check fail. ``strict`` lets amber do so as well; django-health-check answers 500 to both, so that is
+    for a view that wakes nobody. The codes of what is wrong are told; with ``detailed`` the sentences too, which name
+    numbers and WeChat's last error: for a view that only operators can open.
+    """
+
+    component: str = DEFAULT_ALIAS
+    strict: bool = dataclasses.field(default=False, repr=False)
+    detailed: bool = dataclasses.field(default=False, repr=False)
+
+    def run(self) -> None:
+        _close_old_connections()
+        try:
+            found = health.examine(platform(self.component))
+        except ConfigurationError as error:
+            raise ServiceUnavailable(_("The settings of this platform cannot be used.")) from error
+        finally:
+            _close_old_connections()
+        if wrong := self._told(found, RED):
+            raise ServiceUnavailable(wrong)
+        if self.strict and (wrong := self._told(found, AMBER)):
+            raise ServiceWarning(wrong)
+
+    def _told(self, findings: list[Finding], level: Level) -> str:
+        wrong = [finding for finding in findings if finding.level is level]
+        if self.detailed:
+            return " ".join(f"{finding.said} {finding.remedy}".rstrip() for finding in wrong)
+        return ", ".join(finding.code for finding in wrong)
+
+
+def _close_old_connections() -> None:
+    """A check runs in a thread of its own, after which no request tidies up."""
+    for connection in connections.all(initialized_only=True):
+        if not connection.in_atomic_block:
+            connection.close_if_unusable_or_obsolete()

@@ -1,0 +1,484 @@
+"""What is asked of a platform?
+
+One function for each thing that can be wrong: from the facts to a finding. None of them asks anybody anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+
+from django.utils.translation import get_language, ngettext
+from django.utils.translation import gettext as _
+
+from .. import census
+from ..exceptions import PlatformFault
+from ..protocol import errcodes
+from ..tokens.policy import DUE_TO
+from . import thresholds
+from .facts import Facts
+from .finding import AMBER, GREEN, RED, Finding, Level, lasting
+
+
+def examine(facts: Facts) -> list[Finding]:
+    return [check(facts) for check in CHECKS]
+
+
+# -- tickets and the platform's own token ------------------------------------------------------------------------------
+
+
+def ticket_age(facts: Facts) -> Finding:
+    age = facts.age(facts.ticket_at)
+    if age is None:
+        return Finding(
+            "ticket_age",
+            RED,
+            None,
+            _("WeChat has pushed no verify ticket yet; without one there is no token for any account."),
+            _(
+                "Enter the authorization event URL (授权事件接收URL) in the platform's console, and have pushing "
+                "started with “manage.py wechat_open push-ticket”."
+            ),
+            "tickets",
+        )
+    level = _by(age, thresholds.TICKET_AMBER, thresholds.TICKET_RED)
+    words = {
+        GREEN: _("The newest verify ticket came %(age)s ago."),
+        AMBER: _("The newest verify ticket came %(age)s ago; WeChat should push one every ten minutes."),
+        RED: _("The newest verify ticket came %(age)s ago; it lives twelve hours, and then every token runs out."),
+    }
+    remedy = _(
+        "Look whether the authorization event URL (授权事件接收URL) is right and answers “success” within 5 seconds."
+    )
+    return Finding(
+        "ticket_age", level, age, words[level] % {"age": lasting(age)}, "" if level is GREEN else remedy, "tickets"
+    )
+
+
+def push_service(facts: Facts) -> Finding:
+    """Whether WeChat pushes at all; what it says to being asked for tickets is the best clue there is."""
+    row = facts.row
+    pushed = facts.age(row.last_push_at)
+    silent_for = facts.age_here(facts.ticket_at)
+    if facts.ticket_at is not None and silent_for <= thresholds.TICKET_AMBER.total_seconds():
+        said = _("WeChat pushes: the last push came %(age)s ago.") % {
+            "age": lasting(silent_for if pushed is None else pushed)
+        }
+        return Finding("push_service", GREEN, pushed, said, "", "tickets")
+    asked = facts.age(row.push_started_at)
+    if asked is None or (facts.ticket_at and row.push_started_at and facts.ticket_at >= row.push_started_at):
+        return Finding(
+            "push_service",
+            AMBER,
+            pushed,
+            _("No verify ticket comes, and nobody has asked WeChat to push since."),
+            _("A worker asks by itself after half an hour; “manage.py wechat_open push-ticket” asks now."),
+            "tickets",
+        )
+    level = RED if silent_for >= thresholds.PUSHING_RED.total_seconds() else AMBER
+    return Finding(
+        "push_service",
+        level,
+        pushed,
+        _("WeChat was asked %(age)s ago to push verify tickets and said “%(said)s”; none has come since.")
+        % {"age": lasting(asked), "said": row.push_said or "ok"},
+        _(
+            "If it refused, correct APPSECRET or the IP whitelist (白名单IP地址列表). If it says that pushing is on, "
+            "they do not get through: look at the authorization event URL, the firewall, and the web server's log."
+        ),
+        "tickets",
+    )
+
+
+def component_token(facts: Facts) -> Finding:
+    left = facts.token_left
+    if not left:
+        if facts.ticket_at is not None and not _token_is_late(facts):
+            return Finding("component_token", GREEN, 0, _("A component access token is being fetched."), "", "platform")
+        said = _("There is no valid component access token, so no account's token can be renewed.")
+        remedy = (
+            _("It takes a verify ticket: see there.")
+            if facts.ticket_at is None
+            else _(
+                "Look at the last error; mostly it is APPSECRET or the IP whitelist (白名单IP地址列表) in the console."
+            )
+        )
+        return Finding("component_token", RED, 0, _with_failure(said, facts), remedy, "platform")
+    level = GREEN
+    if _token_is_late(facts):
+        life = facts.token_life
+        if left < min(thresholds.TOKEN_RED, life * thresholds.TOKEN_RED_SHARE).total_seconds():
+            level = RED
+        elif left < min(thresholds.TOKEN_AMBER, life * thresholds.TOKEN_AMBER_SHARE).total_seconds():
+            level = AMBER
+    if level is GREEN:
+        said = _("The component access token is valid for another %(left)s.") % {"left": lasting(left)}
+        return Finding("component_token", level, left, said, "", "platform")
+    return Finding(
+        "component_token",
+        level,
+        left,
+        _with_failure(
+            _("The component access token ends in %(left)s and should have been renewed by now.")
+            % {"left": lasting(left)},
+            facts,
+        ),
+        _(
+            "Look whether workers run, and at the last error; mostly it is APPSECRET or the IP whitelist "
+            "(白名单IP地址列表)."
+        ),
+        "platform",
+    )
+
+
+def _token_is_late(facts: Facts) -> bool:
+    """Whether the workers have had the time to renew it: they were to do so at the end of ``DUE_TO`` of its life."""
+    obtained_at = facts.row.access_token_obtained_at
+    if obtained_at is None:
+        return facts.ticket_at is not None and facts.now - facts.ticket_at > thresholds.LATE
+    return facts.now > obtained_at + facts.token_life * DUE_TO + thresholds.LATE
+
+
+def paused(facts: Facts) -> Finding:
+    if not facts.paused:
+        return Finding("paused", GREEN, False, _("Renewals are not paused."), "", "platform")
+    assert facts.row.paused_until is not None
+    left = lasting((facts.row.paused_until - facts.now).total_seconds())
+    errcode = facts.row.last_errcode
+    own = errcode is not None and isinstance(errcodes.error_for(errcode, ""), PlatformFault)
+    return Finding(
+        "paused",
+        RED if own else AMBER,
+        True,
+        _with_failure(
+            _("All renewals are paused for %(left)s after a fault of the platform itself.") % {"left": left}, facts
+        ),
+        _("Correct the platform's set-up in WeChat's console or in the settings; renewals then go on by themselves.")
+        if own
+        else _("They go on by themselves. A daily quota (45009) can be cleared in WeChat's console."),
+        "platform",
+    )
+
+
+def forced_renewals(facts: Facts) -> Finding:
+    forced = facts.forced
+    if not forced:
+        said = _("WeChat has not refused the component token before its time.")
+        return Finding("forced_renewals", GREEN, 0, said, "", "platform")
+    level = _by_number(forced, thresholds.FORCED_AMBER, thresholds.FORCED_RED)
+    said = ngettext(
+        "WeChat refused the component token before its time %(count)d time in this hour and the one before.",
+        "WeChat refused the component token before its time %(count)d times in this hour and the one before.",
+        forced,
+    ) % {"count": forced}
+    remedy = _(
+        "Another system seems to fetch tokens for the same platform: a second environment with the same appid, or a "
+        "script. Let only one of them do so."
+    )
+    return Finding("forced_renewals", level, forced, said, "" if level is GREEN else remedy, "platform")
+
+
+def clock_skew(facts: Facts) -> Finding:
+    """WeChat's clock against the database's, and against this host's, by which the age of a push is judged."""
+    measured = facts.row.skew_seconds
+    against_host = (measured or 0.0) - facts.host_ahead
+    worst = against_host if measured is None or abs(against_host) > abs(measured) else measured
+    level = _by(abs(worst), thresholds.SKEW_AMBER, thresholds.SKEW_RED)
+    if measured is None:
+        words = _("The database's clock and this host's differ by %(seconds).1f seconds; WeChat's is not known yet.")
+    elif worst == measured:
+        words = _("WeChat's clock and the database's differ by %(seconds).1f seconds.")
+    else:
+        words = _("WeChat's clock and this host's differ by %(seconds).1f seconds.")
+    remedy = _(
+        "Set the clock of the host by NTP (chrony, systemd-timesyncd). A push whose time is too far off is refused."
+    )
+    return Finding(
+        "clock_skew", level, round(worst, 1), words % {"seconds": abs(worst)}, "" if level is GREEN else remedy
+    )
+
+
+# -- beat and workers --------------------------------------------------------------------------------------------------
+
+
+def beat(facts: Facts) -> Finding:
+    age = facts.age(facts.row.beat_at)
+    level = _by(facts.age_here(facts.row.beat_at), thresholds.BEAT_AMBER, thresholds.BEAT_RED)
+    start_beat = _("Start Celery beat with wechat_open.schedule.BEAT_SCHEDULE merged into its schedule.")
+    start_both = _("Start a worker and beat, or “manage.py wechat_open run”, which needs neither.")
+    if level is GREEN:
+        said = _("Beat has had no time to ring yet.") if age is None else _("Beat rang %(age)s ago.")
+        said, remedy = said % {"age": lasting(age or 0.0)}, ""
+    elif _worker_lives(facts):
+        worked = lasting(facts.age(facts.row.heartbeat_at) or 0.0)
+        if age is None:
+            said = _("Beat has never rung, but a worker lives: it looked for due tokens %(worked)s ago.")
+        else:
+            said = _("Beat has not rung for %(age)s, but a worker lives: it looked for due tokens %(worked)s ago.")
+        said, remedy = said % {"age": lasting(age or 0.0), "worked": worked}, start_beat
+    elif age is None:
+        said, remedy = _("Nothing has ever been heard of beat or of a worker."), start_both
+    else:
+        said = _("Nothing has been heard of beat or of a worker for %(age)s.") % {"age": lasting(age)}
+        remedy = start_both
+    return Finding("beat", level, age, said, remedy, "platform")
+
+
+def dispatcher(facts: Facts) -> Finding:
+    """Whether somebody looks for due tokens. A ticket that came rings for a worker too, beat or no beat."""
+    row = facts.row
+    age = facts.age(row.heartbeat_at)
+    level = _by(facts.age_here(row.heartbeat_at), thresholds.DISPATCHER_AMBER, thresholds.DISPATCHER_RED)
+    if level is GREEN:
+        said = (
+            _("No worker has had the time to look for due tokens yet.")
+            if age is None
+            else _("A worker looked for due tokens %(age)s ago.") % {"age": lasting(age)}
+        )
+        return Finding("dispatcher", level, age, said, "", "platform")
+    nobody = (
+        _("Nobody has ever looked for due tokens.")
+        if age is None
+        else _("Nobody has looked for due tokens for %(age)s.") % {"age": lasting(age)}
+    )
+    if _beat_lives(facts):
+        said = _("%(nobody)s A worker does other tasks of ours, so this one does not reach it, or takes that long.")
+        remedy = _("Look whether beat rings renew_due_tokens, to which queue it goes, and at the worker's log.")
+    elif _ticket_was_not_heard(facts):
+        said = _("%(nobody)s The last ticket rang for a worker too, and none came: no worker runs.")
+        remedy = _("Start a worker, or “manage.py wechat_open run”. Then see whether beat lives.")
+    elif _worker_lives(facts):
+        said = _("%(nobody)s A worker lives, but beat does not ring.")
+        remedy = _("Start Celery beat with wechat_open.schedule.BEAT_SCHEDULE merged into its schedule.")
+    else:
+        said = _("%(nobody)s No worker runs, or beat does not ring.")
+        remedy = _("Start a worker and beat, or “manage.py wechat_open run”, which needs neither.")
+    return Finding("dispatcher", level, age, said % {"nobody": nobody}, remedy, "platform")
+
+
+def _beat_lives(facts: Facts) -> bool:
+    age = facts.age(facts.row.beat_at)
+    return age is not None and age <= thresholds.BEAT_AMBER.total_seconds()
+
+
+def _worker_lives(facts: Facts) -> bool:
+    """Whether a worker was seen after beat was last heard: by a ticket's ring, or by its own work."""
+    seen, rang = facts.row.heartbeat_at, facts.row.beat_at
+    return seen is not None and (rang is None or seen - rang > thresholds.OUTLIVED) and not _ticket_was_not_heard(facts)
+
+
+def _ticket_was_not_heard(facts: Facts) -> bool:
+    """Whether a ticket has come that no worker followed."""
+    if facts.ticket_at is None or facts.now - facts.ticket_at < thresholds.LATE:
+        return False
+    return facts.row.heartbeat_at is None or facts.row.heartbeat_at < facts.ticket_at
+
+
+# -- accounts ----------------------------------------------------------------------------------------------------------
+
+
+def overdue(facts: Facts) -> Finding:
+    oldest = facts.age(facts.overdue_since)
+    if oldest is None:
+        return Finding("overdue", GREEN, 0, _("No renewal is overdue."), "", "accounts:overdue")
+    level = _by(oldest, thresholds.OLDEST_OVERDUE_AMBER, thresholds.OLDEST_OVERDUE_RED)
+    if level is not RED and _many(facts.overdue, facts.authorized, thresholds.OVERDUE_RED_SHARE):
+        level = RED
+    elif level is GREEN and facts.overdue >= thresholds.OVERDUE_AMBER_SHARE * facts.authorized:
+        level = AMBER
+    said = ngettext(
+        "%(count)s account of %(total)s waits for its renewal, for %(oldest)s.",
+        "%(count)s accounts of %(total)s wait for their renewal, the first for %(oldest)s.",
+        facts.overdue,
+    ) % {"count": _counted(facts.overdue), "total": facts.authorized, "oldest": lasting(oldest)}
+    remedy = _("Look whether beat and enough workers run; a pause of the platform stops renewals as well.")
+    return Finding("overdue", level, facts.overdue, said, "" if level is GREEN else remedy, "accounts:overdue")
+
+
+def expired_tokens(facts: Facts) -> Finding:
+    if not facts.expired:
+        return Finding("expired_tokens", GREEN, 0, _("No token in use has expired."), "", "accounts:expired")
+    level = RED if _many(facts.expired, facts.authorized, thresholds.EXPIRED_RED_SHARE) else AMBER
+    said = ngettext(
+        "The token of %(count)s account of %(total)s has expired: nothing can be done in its name.",
+        "The tokens of %(count)s accounts of %(total)s have expired: nothing can be done in their names.",
+        facts.expired,
+    ) % {"count": _counted(facts.expired), "total": facts.authorized}
+    remedy = _(
+        "Look at the last error of these accounts. If workers run and WeChat answers, each is tried again by itself."
+    )
+    return Finding("expired_tokens", level, facts.expired, said, remedy, "accounts:expired")
+
+
+def needs_reauthorization(facts: Facts) -> Finding:
+    lost, lately = facts.lost, facts.newly_lost
+    place = "accounts:needs_reauthorization"
+    send = _("Send each owner the link that was made, or a new one: they authorize again, and all goes on.")
+    if _braked(facts):
+        said = _("So many accounts turned bad at once that the brake holds: none was given up.")
+        return Finding("needs_reauthorization", RED, lost, said, _("See the brake, before an owner is asked."), place)
+    if not lost:
+        return Finding("needs_reauthorization", GREEN, 0, _("No account needs its owner."), "", place)
+    said = ngettext(
+        "%(count)d account needs its owner to authorize again.",
+        "%(count)d accounts need their owners to authorize again.",
+        lost,
+    ) % {"count": lost}
+    if lately:
+        said = _("%(said)s In the last hour: %(count)d.") % {"said": said, "count": lately}
+    return Finding("needs_reauthorization", AMBER if lately else GREEN, lost, said, send, place)
+
+
+def brake(facts: Facts) -> Finding:
+    if not _braked(facts):
+        return Finding("brake", GREEN, False, _("The brake has nothing to hold."), "", "accounts:doubt")
+    age = facts.age(facts.row.braked_at) or 0.0
+    return Finding(
+        "brake",
+        RED,
+        True,
+        _("Many accounts turned bad at once, last %(age)s ago. No account's state was changed: WeChat may be at fault.")
+        % {"age": lasting(age)},
+        _(
+            "Look at some of these accounts in WeChat's console. If they are really gone, raise BRAKE_ACCOUNTS and "
+            "BRAKE_SHARE for a while; if not, wait, and they recover by themselves."
+        ),
+        "accounts:doubt",
+    )
+
+
+def _braked(facts: Facts) -> bool:
+    age = facts.age(facts.row.braked_at)
+    return age is not None and age <= thresholds.LATELY.total_seconds()
+
+
+# -- pushes, the sweep, keys -------------------------------------------------------------------------------------------
+
+
+def inbox(facts: Facts) -> Finding:
+    place = "pushes:failed" if facts.failing else "pushes:received"
+    oldest = facts.age(facts.waiting_since)
+    if oldest is None:
+        return Finding("inbox", GREEN, 0, _("No push waits to be processed."), "", place)
+    said = ngettext(
+        "%(count)d push waits to be processed, for %(oldest)s.",
+        "%(count)d pushes wait to be processed, the oldest for %(oldest)s.",
+        facts.waiting,
+    ) % {"count": facts.waiting, "oldest": lasting(oldest)}
+    remedy = (
+        _("Look at the errors of the pushes; they are repeated by themselves, or with “manage.py wechat_open replay”.")
+        if facts.failing
+        else _("Look whether a worker runs. Nothing is lost: they are processed as soon as one does.")
+    )
+    return Finding("inbox", _by_number(facts.waiting, 1, thresholds.INBOX_RED), facts.waiting, said, remedy, place)
+
+
+def sweep(facts: Facts) -> Finding:
+    """A platform that is new has as long for its first sweep."""
+    swept = facts.age(facts.row.swept_at)
+    age = facts.age_here(facts.row.swept_at)
+    level = _by(age, thresholds.SWEEP_AMBER, thresholds.SWEEP_RED)
+    if swept is None:
+        said = _("The accounts have not been compared with WeChat's own list yet.")
+    else:
+        said = _("The accounts were compared with WeChat's own list %(age)s ago.") % {"age": lasting(age)}
+    remedy = _(
+        "It happens hourly by itself where workers run; “manage.py wechat_open reconcile” does it now and says what is "
+        "wrong."
+    )
+    return Finding("sweep", level, swept, said, "" if level is GREEN else remedy, "platform")
+
+
+def sweep_repairs(facts: Facts) -> Finding:
+    repairs = facts.row.sweep_repairs
+    if not repairs:
+        return Finding("sweep_repairs", GREEN, 0, _("The last comparison found no difference."), "", "platform")
+    swept_at, created_at = facts.row.swept_at, facts.row.created_at
+    first = swept_at is not None and swept_at - created_at < thresholds.NEW_HERE
+    many = _many(repairs, facts.authorized, thresholds.REPAIRS_RED_SHARE)
+    said = ngettext(
+        "The last comparison with WeChat's list put %(count)d account right.",
+        "The last comparison with WeChat's list put %(count)d accounts right.",
+        repairs,
+    ) % {"count": repairs}
+    remedy = _(
+        "They are right now. Look for why they were not: pushes that were not received, a restored database, or "
+        "another system that refreshes the same tokens."
+    )
+    return Finding("sweep_repairs", RED if many and not first else AMBER, repairs, said, remedy, "platform")
+
+
+def old_keys(facts: Facts) -> Finding:
+    found = census.old_keys(facts.row)
+    if found is None or not found.rows:
+        said = _("Everything is sealed under the newest key.") if found else _("No old key has been looked for yet.")
+        return Finding("old_keys", GREEN, found.rows if found else None, said)
+    since = (facts.now - found.since).total_seconds()
+    return Finding(
+        "old_keys",
+        RED if since > thresholds.OLD_KEYS_RED.total_seconds() else AMBER,
+        found.rows,
+        ngettext(
+            "%(count)d row has been sealed under an older key for %(age)s.",
+            "%(count)d rows have been sealed under older keys for %(age)s.",
+            found.rows,
+        )
+        % {"count": found.rows, "age": lasting(since)},
+        _("Run “manage.py wechat_open rotate-keys”, and keep the old keys in the settings until it is done."),
+    )
+
+
+CHECKS: tuple[Callable[[Facts], Finding], ...] = (
+    ticket_age,
+    push_service,
+    component_token,
+    dispatcher,
+    beat,
+    overdue,
+    expired_tokens,
+    needs_reauthorization,
+    brake,
+    paused,
+    inbox,
+    sweep,
+    sweep_repairs,
+    forced_renewals,
+    clock_skew,
+    old_keys,
+)
+
+
+# -- judging -----------------------------------------------------------------------------------------------------------
+
+
+def _by(seconds: float, amber: timedelta, red: timedelta) -> Level:
+    return _by_number(seconds, amber.total_seconds(), red.total_seconds(), beyond=True)
+
+
+def _by_number(number: float, amber: float, red: float, *, beyond: bool = False) -> Level:
+    """Amber or red from there on, or beyond it."""
+    for level, from_here in ((RED, red), (AMBER, amber)):
+        if number > from_here or (number == from_here and not beyond):
+            return level
+    return GREEN
+
+
+def _many(count: int, total: int, share: float) -> bool:
+    """A share of all accounts, and not just one or two of a handful."""
+    return count >= share * total and (count >= thresholds.A_FEW or 2 * count >= total)
+
+
+def _counted(count: int) -> str:
+    return _("at least %(count)d") % {"count": count} if count >= thresholds.COUNTED else str(count)
+
+
+def _with_failure(said: str, facts: Facts) -> str:
+    """The sentence, and what WeChat said last, in the reader's language where its number is known."""
+    row = facts.row
+    if not (row.last_error and (row.failures or facts.paused)):
+        return said
+    meaning = errcodes.meaning(row.last_errcode, get_language() or "en") if row.last_errcode is not None else ""
+    error = f"{row.last_errcode} {meaning}" if meaning else row.last_error
+    if row.last_rid and meaning:
+        error += f" (rid {row.last_rid})"
+    return _("%(said)s The last attempt failed: %(error)s") % {"said": said, "error": error}

@@ -1,0 +1,66 @@
+"""What does a check say?
+
+A finding: green, amber or red; a value; a sentence that says what it means, and one that says what to do. Sentences
+are in the language that was active when the check was made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import Enum
+from typing import Any
+
+from django.utils import timezone
+from django.utils.timesince import timesince
+from django.utils.translation import ngettext
+
+
+class Level(str, Enum):
+    """How bad it is. Amber wants a look today, red wants somebody now."""
+
+    GREEN = "green"
+    AMBER = "amber"
+    RED = "red"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+GREEN, AMBER, RED = Level
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one check found. ``page`` is a word for where in the admin to look, such as ``accounts:overdue``."""
+
+    code: str
+    level: Level
+    value: float | int | bool | None
+    said: str
+    remedy: str = ""
+    page: str = ""
+
+    def as_data(self) -> dict[str, Any]:
+        return {
+            "code": self.code,
+            "level": self.level.value,
+            "value": self.value,
+            "said": self.said,
+            "remedy": self.remedy,
+        }
+
+
+def worst(levels: Iterable[Level]) -> Level:
+    """Green, when there is none."""
+    return max(levels, key=list(Level).index, default=GREEN)
+
+
+def lasting(seconds: float) -> str:
+    """A span in words: to the second below two minutes, then by its two largest units."""
+    if seconds < 120:
+        whole = max(0, round(seconds))
+        return ngettext("%(count)d second", "%(count)d seconds", whole) % {"count": whole}
+    now = timezone.now()
+    return timesince(now - timedelta(seconds=seconds), now).replace("\xa0", " ")

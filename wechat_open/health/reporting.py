@@ -1,0 +1,103 @@
+"""Who asks for everything at once?
+
+``examine`` for one platform, ``report`` for all of them as data. Neither raises: a database that does not answer and
+settings that cannot be used are findings too.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from django.db import DatabaseError
+
+from ..component import Platform
+from ..component import platform as configured
+from ..conf import conf
+from ..exceptions import ConfigurationError
+from . import checks, facts, site
+from .facts import Facts
+from .finding import GREEN, RED, Finding, Level, worst
+
+logger = logging.getLogger(__name__)
+
+
+def examine(platform: Platform, common: Sequence[Finding] | None = None) -> list[Finding]:
+    """Every finding about a platform, and about the site it lives in: those are made now, or given as ``common``."""
+    return _examine(platform, site.examine() if common is None else common)[0]
+
+
+def report() -> dict[str, Any]:
+    """The state of every configured platform, to be sent as JSON. ``ok`` is False when anything is red.
+
+    ``components`` holds for each platform what ``examine`` finds, and some facts; ``checks`` and ``problems`` at the
+    top are about the site alone, which has them even without a platform.
+    """
+    common = site.examine()
+    components = [_component(alias, common) for alias in _aliases()]
+    level = worst([*(found.level for found in common), *(Level(found["level"]) for found in components)])
+    return {"ok": level is not RED, "level": level.value, **_told(common), "components": components}
+
+
+def _aliases() -> list[str]:
+    try:
+        return list(conf.components)
+    except (ConfigurationError, TypeError):  # no dict: the finding about the settings says so
+        return []
+
+
+def _component(alias: str, common: list[Finding]) -> dict[str, Any]:
+    try:
+        platform = configured(alias)
+    except (ConfigurationError, TypeError, AttributeError) as error:
+        unusable = [site.bad_settings(error) if found.code == "settings" else found for found in common]
+        return {"alias": alias, "appid": "", "level": RED.value, **_told(unusable)}
+    findings, known = _examine(platform, common)
+    level = worst(found.level for found in findings)
+    told = {"alias": alias, "appid": platform.appid, "level": level.value, **_told(findings)}
+    return told if known is None else {**told, **_facts(known)}
+
+
+def _examine(platform: Platform, common: Sequence[Finding]) -> tuple[list[Finding], Facts | None]:
+    """The findings, and the facts behind them unless there is no database."""
+    if any(found.code == "database" and found.level is RED for found in common):
+        return [*common], None
+    try:
+        known = facts.read(platform)
+    except DatabaseError as error:
+        logger.exception("The health check could not read platform %r.", platform.alias)
+        return [site.without_database(error) if found.code == "database" else found for found in common], None
+    return [*checks.examine(known), *common], known
+
+
+def _told(findings: Sequence[Finding]) -> dict[str, Any]:
+    return {
+        "problems": [found.code for found in findings if found.level is not GREEN],
+        "checks": [found.as_data() for found in findings],
+    }
+
+
+def _facts(known: Facts) -> dict[str, Any]:
+    """Numbers and times for who draws curves."""
+    row = known.row
+    return {
+        "ticket_age_seconds": known.age(known.ticket_at),
+        "component_token_expires_in": known.token_left,
+        "accounts": known.states,
+        "overdue": known.overdue,
+        "expired": known.expired,
+        "refused": known.refused,
+        "pushes_waiting": known.waiting,
+        "last_push_at": _iso(row.last_push_at),
+        "dispatched_at": _iso(row.heartbeat_at),
+        "beat_at": _iso(row.beat_at),
+        "swept_at": _iso(row.swept_at),
+        "paused_until": _iso(row.paused_until) if known.paused else None,
+        "last_error": row.last_error if row.failures or known.paused else "",
+    }
+
+
+def _iso(at: datetime | None) -> str | None:
+    return at.isoformat() if at else None

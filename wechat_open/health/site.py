@@ -1,0 +1,122 @@
+"""What is asked of the site, whichever platform it looks after?
+
+Its database, its cache, its broker and its settings. None of these checks waits long for a server that hangs.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from django.core import checks
+from django.core.cache import caches
+from django.db import DatabaseError, connections, router
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from .. import doorbell
+from ..conf import conf
+from ..exceptions import ConfigurationError
+from ..models import Component
+from . import reach, thresholds
+from .finding import AMBER, GREEN, RED, Finding
+
+logger = logging.getLogger(__name__)
+
+TAG = "wechat_open"
+"""Of our system checks."""
+
+CODES = ("database", "cache", "broker", "settings")
+
+
+def examine() -> list[Finding]:
+    return [database(), cache(), broker(), settings()]
+
+
+def database() -> Finding:
+    try:
+        with connections[router.db_for_read(Component)].cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except DatabaseError as error:
+        logger.exception("The health check found no database.")
+        return without_database(error)
+    return Finding("database", GREEN, True, _("The database answers."))
+
+
+def without_database(error: DatabaseError) -> Finding:
+    return Finding(
+        "database",
+        RED,
+        False,
+        _("The database does not answer as it should (%(error)s): pushes are refused and no token is renewed.")
+        % {"error": type(error).__name__},
+        _("Start the database, and run “manage.py migrate” if tables are missing. WeChat repeats its pushes."),
+    )
+
+
+def cache() -> Finding:
+    try:
+        alias = conf.cache
+    except ConfigurationError:
+        alias = "default"  # the settings have a finding of their own
+    trouble = reach.trouble(("cache", alias), lambda: _write_and_read(alias))
+    if not trouble:
+        return Finding("cache", GREEN, True, _("The cache answers."))
+    return Finding(
+        "cache",
+        AMBER,
+        False,
+        _("Cache “%(alias)s” does not answer (%(error)s): every token is read from the database.")
+        % {"alias": alias, "error": trouble},
+        _("Start the cache, or correct CACHES. Nothing is lost meanwhile; it is only slower."),
+    )
+
+
+def _write_and_read(alias: str) -> None:
+    caches[alias].set("wechat_open:health", 1, 10)
+    caches[alias].get("wechat_open:health")
+
+
+def broker() -> Finding:
+    connect = doorbell.connector(thresholds.ANSWER_WITHIN)
+    if connect is None:
+        return Finding("broker", GREEN, True, _("No broker is needed: “manage.py wechat_open run” does the work."))
+    trouble = reach.trouble("broker", connect)
+    if not trouble:
+        return Finding("broker", GREEN, True, _("The broker answers."))
+    return Finding(
+        "broker",
+        RED,
+        False,
+        _("Celery's broker does not answer (%(error)s): no worker hears of anything.") % {"error": trouble},
+        _("Start the broker, or correct CELERY_BROKER_URL. Until then “manage.py wechat_open run” can stand in."),
+    )
+
+
+def settings() -> Finding:
+    """Our system checks: an error stops ``manage.py``, but not a server that was started before, or past them."""
+    errors = [found for found in checks.run_checks(tags=[TAG]) if found.is_serious() and not found.is_silenced()]
+    if not errors:
+        return Finding("settings", GREEN, 0, _("The settings have no error."))
+    return Finding(
+        "settings",
+        RED,
+        len(errors),
+        ngettext(
+            "The settings have %(count)d error: %(first)s",
+            "The settings have %(count)d errors. The first: %(first)s",
+            len(errors),
+        )
+        % {"count": len(errors), "first": errors[0].msg},
+        str(errors[0].hint or _("“manage.py check” lists them.")),
+    )
+
+
+def bad_settings(error: Exception) -> Finding:
+    """A platform that cannot even be put together."""
+    return Finding(
+        "settings",
+        RED,
+        1,
+        _("The settings of this platform cannot be used: %(error)s") % {"error": error},
+        _("“manage.py check” says what is missing."),
+    )

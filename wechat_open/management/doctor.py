@@ -1,0 +1,518 @@
+"""What is wrong with this site, from its settings up to WeChat, and what is to be done?
+
+``manage.py wechat_open doctor``. It looks at one thing after the other, from the ground up: settings, database, stored
+secrets, cache, workers, addresses, then each platform, from here and as WeChat sees it. What stands on something broken
+is not examined, and that is said. A failure that nobody has foreseen ends one group, not the examination.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import secrets
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cached_property
+from urllib.parse import urlsplit
+
+import requests
+from celery import current_app
+from django.conf import settings
+from django.core import checks as django_checks
+from django.core.cache import caches
+from django.db import Error as DatabaseTrouble
+from django.db import connections, router
+from django.db.migrations.executor import MigrationExecutor
+from django.http.request import validate_host
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+
+from .. import checks, clock, doorbell, health
+from ..component import Platform, platform
+from ..conf import WECHAT_API, conf
+from ..exceptions import ConfigurationError
+from ..models import Authorizer, Component
+from ..schedule import BEAT_SCHEDULE
+from ..sealing import key_ids
+from . import rotation
+from .diagnosis import Finding, Group, Level
+from .probes import probe
+from .rehearsal import Addresses, addresses
+from .trouble import duration
+
+logger = logging.getLogger(__name__)
+
+PATIENCE = 5.0
+"""Seconds for a broker, a worker or our own callback to answer."""
+
+_TOLD_BELOW = {"wechat_open.W003", "wechat_open.W008"}
+"""Checks whose warning is repeated where the thing itself is looked at, and so not told among the settings."""
+
+_LOOKED_AT = {"database", "cache", "broker", "settings", "old_keys"}
+"""Findings of ``health`` about what is examined here more closely."""
+
+WHY = {
+    "ticket_age": gettext_lazy(
+        "Without a ticket that is younger than 12 hours there is no new component token, and two hours later no token "
+        "of any account."
+    ),
+    "component_token": gettext_lazy("Every renewal of an account's tokens needs it."),
+    "overdue": gettext_lazy("A token that nobody renews ends after two hours, and then calls for the account fail."),
+    "expired_tokens": gettext_lazy("Calls for these accounts wait for a renewal, or fail."),
+    "dispatcher": gettext_lazy("Nobody renews tokens ahead of their end."),
+    "beat": gettext_lazy("Workers are woken by ticket pushes only: every ten minutes, as long as those come."),
+    "inbox": gettext_lazy("Grants, cancellations and whatever else WeChat has told are not acted upon."),
+    "needs_reauthorization": gettext_lazy("Nothing can be done for these accounts until their owners act."),
+    "brake": gettext_lazy(
+        "Many accounts turned bad at once, so the cause is rather WeChat's or the platform's than theirs: their state "
+        "is held."
+    ),
+    "sweep": gettext_lazy("Differences to WeChat's list, such as a grant whose push was lost, are not found."),
+    "sweep_repairs": gettext_lazy("Something was missed: a push, an answer, or a part of the database."),
+    "clock_skew": gettext_lazy("Pushes and messages that seem too old or too new are refused, tickets excepted."),
+    "forced_renewals": gettext_lazy("Another system with the same credentials ends our tokens, and we end its."),
+    "paused": gettext_lazy("No account's tokens are renewed while the platform rests."),
+    "push_service": gettext_lazy("Without tickets there is no component token after 12 hours."),
+}
+"""Why each finding of ``health`` matters."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """How far an examination may go."""
+
+    offline: bool = False
+    probe_site: bool = False
+    probe_rotation: str = ""
+
+
+def examine(aliases: Sequence[str] = (), wish: Wish = Wish()) -> Iterator[Group]:
+    """One group after the other; all configured platforms if none is named. ConfigurationError for an unknown one."""
+    for alias in aliases:
+        conf.component(alias)
+    return Examination(list(aliases) or _aliases(), wish).groups()
+
+
+def _aliases() -> list[str]:
+    """The configured platforms, as far as the settings can be read at all."""
+    try:
+        return [str(alias) for alias in conf.components]
+    except (ConfigurationError, TypeError):
+        return []
+
+
+def _name(alias: str) -> str:
+    """The alias with the appid, if the settings tell one."""
+    try:
+        return f"{alias} ({conf.component(alias)['APPID']})"
+    except (ConfigurationError, TypeError, AttributeError):
+        return alias
+
+
+def _of(alias: str, look: Callable[[Platform], Iterator[Finding]]) -> Callable[[], Iterator[Finding]]:
+    return lambda: look(platform(alias))
+
+
+class Examination:
+    def __init__(self, aliases: Sequence[str], wish: Wish) -> None:
+        self.aliases = aliases
+        self.wish = wish
+        self.database_is_well = False
+
+    def groups(self) -> Iterator[Group]:
+        yield self._looked_at(Group("settings", _("Settings")), self._settings)
+        yield self._looked_at(Group("database", _("Database")), self._database)
+        yield self._looked_at(Group("secrets", _("Stored secrets")), self._on_database(self._secrets))
+        yield self._looked_at(Group("cache", _("Cache")), self._cache)
+        yield self._looked_at(Group("workers", _("Broker and workers")), self._workers)
+        for alias in self.aliases:
+            about = {"platform": _name(alias)}
+            addresses = Group("address", _("Addresses of platform %(platform)s") % about, alias)
+            yield self._looked_at(addresses, _of(alias, self._address))
+            found = Group("platform", _("Platform %(platform)s") % about, alias)
+            yield self._looked_at(found, self._on_database(_of(alias, self._platform)))
+            wechat = Group("wechat", _("WeChat, asked from here for platform %(platform)s") % about, alias)
+            yield self._looked_at(wechat, self._on_database(_of(alias, self._wechat)))
+
+    def _looked_at(self, group: Group, look: Callable[[], Iterator[Finding]]) -> Group:
+        try:
+            for finding in look():
+                group.findings.append(finding)
+        except ConfigurationError as error:
+            group.findings.append(_not_examined(_("Not examined, because the settings are wrong: %s") % error))
+        except DatabaseTrouble as error:
+            self.database_is_well = False
+            group.findings.append(_database_failed(error))
+        except Exception as error:
+            logger.exception("The examination of %s failed.", group.name)
+            group.broken = True
+            said = _("This could not be examined: %(error)s. The log says where.") % {"error": type(error).__name__}
+            group.findings.append(Finding("unexamined", Level.UNKNOWN, said))
+        return group
+
+    def _on_database(self, look: Callable[[], Iterator[Finding]]) -> Callable[[], Iterator[Finding]]:
+        def only_if_well() -> Iterator[Finding]:
+            if self.database_is_well:
+                yield from look()
+            else:
+                yield _not_examined(_("Not examined, because the database is not in order."))
+
+        return only_if_well
+
+    # -- the ground --------------------------------------------------------------------------------------------------
+
+    def _settings(self) -> Iterator[Finding]:
+        messages = django_checks.run_checks(tags=[checks.TAG], include_deployment_checks=not settings.DEBUG)
+        told = [message for message in messages if message.id not in _TOLD_BELOW and not message.is_silenced()]
+        yield from (_of_check(message) for message in sorted(told, key=lambda message: -message.level))
+        if not any(message.level >= django_checks.WARNING for message in told):
+            yield Finding("settings", Level.GREEN, _("The settings pass every check."))
+
+    def _database(self) -> Iterator[Finding]:
+        connection = connections[router.db_for_write(Component)]
+        started = time.perf_counter()
+        connection.ensure_connection()
+        took = (time.perf_counter() - started) * 1000
+        executor = MigrationExecutor(connection)
+        missing = executor.migration_plan(executor.loader.graph.leaf_nodes("wechat_open"))
+        if missing:
+            yield Finding(
+                "migrations",
+                Level.RED,
+                _("Migrations of wechat_open are not applied: %s")
+                % ", ".join(str(step) for step, _backwards in missing),
+                _("Tables or columns are missing, so neither tokens nor pushes can be stored."),
+                _("Run `manage.py migrate`."),
+            )
+            return
+        self.database_is_well = True
+        words = {"database": connection.display_name, "ms": int(took)}
+        said = _("%(database)s was reached in %(ms)d ms, and every migration is applied.")
+        yield Finding("database", Level.GREEN, said % words)
+        yield from self._database_time()
+
+    def _database_time(self) -> Iterator[Finding]:
+        now: datetime | None = (
+            Component.objects.annotate(read_at=clock.read()).values_list("read_at", flat=True).first()
+        )
+        if now is None:
+            return
+        ahead = now - timezone.now()
+        if abs(ahead) >= timedelta(seconds=30):
+            yield Finding(
+                "database_clock",
+                Level.AMBER,
+                _("The clocks of this server and of the database differ by %s.") % duration(abs(ahead)),
+                _("The database's decides what is due, this server's which pushes are taken, and people read both."),
+                _("Let NTP set both clocks."),
+            )
+
+    def _secrets(self) -> Iterator[Finding]:
+        sealed = rotation.sealed_under()
+        ring = key_ids()
+        advice = " ".join(rotation.advice(rotation.Report(ring[0], left=rotation.left(sealed, ring[0]))))
+        unknown = {key_id: count for key_id, count in sealed.items() if key_id not in ring}
+        older = {key_id: count for key_id, count in sealed.items() if key_id in ring[1:]}
+        if unknown:
+            yield Finding(
+                "sealed",
+                Level.RED,
+                _("%(count)d stored secrets are sealed under keys that are not configured: %(keys)s")
+                % {"count": sum(unknown.values()), "keys": ", ".join(sorted(unknown))},
+                _("Nobody can open them: these accounts cannot be called, these pushes not be processed."),
+                advice,
+            )
+        if older:
+            yield Finding(
+                "old_keys",
+                Level.AMBER,
+                _("%(count)d stored secrets are sealed under older keys: %(keys)s")
+                % {"count": sum(older.values()), "keys": ", ".join(sorted(older))},
+                _("Those keys have to stay configured, and whoever got hold of one can open these secrets."),
+                _("`manage.py wechat_open rotate-keys` seals them anew while the site runs."),
+            )
+        if not unknown and not older:
+            words = {"count": sum(sealed.values()), "key": ring[0]}
+            said = _("%(count)d secrets are stored, all sealed under the newest key (%(key)s).")
+            yield Finding("old_keys", Level.GREEN, said % words)
+
+    def _cache(self) -> Iterator[Finding]:
+        alias = conf.cache
+        failed = self._try_cache(alias)
+        if failed:
+            yield Finding(
+                "cache",
+                Level.RED,
+                failed,
+                _(
+                    "Every token costs a query, and a message that WeChat repeats may be handled twice. No token is "
+                    "lost."
+                ),
+                _("Start it, and compare CACHES[%(alias)r] in the settings with where it is.") % {"alias": alias},
+            )
+            return
+        local = [message for message in checks.cache_is_shared() if not message.is_silenced()]
+        if local:
+            yield from (_of_check(message) for message in local)
+            return
+        backend = type(caches[alias]).__name__
+        yield Finding("cache", Level.GREEN, _("%(backend)s answers, and keeps what it is told.") % {"backend": backend})
+
+    @staticmethod
+    def _try_cache(alias: str) -> str:
+        """What is wrong with it, or nothing. Asked without `shared_cache`, which forgives."""
+        key, value = f"wechat_open:doctor:{secrets.token_hex(8)}", secrets.token_hex(8)
+        try:
+            cache = caches[alias]
+            first, second = cache.add(key, value, 30), cache.add(key, "another", 30)
+            found = cache.get(key)
+            cache.delete(key)
+        except Exception as error:  # noqa: BLE001  # backends raise what their drivers raise: no common root exists
+            return _("The cache %(alias)r fails: %(error)s") % {"alias": alias, "error": type(error).__name__}
+        kept = found == value and first and not second
+        return "" if kept else _("The cache %(alias)r does not keep what it is told.") % {"alias": alias}
+
+    # -- broker and workers ------------------------------------------------------------------------------------------
+
+    def _workers(self) -> Iterator[Finding]:
+        connect = doorbell.connector(PATIENCE)
+        if connect is None:
+            said = _("No broker is needed: this site has no Celery app, or its tasks run where they are rung.")
+            yield Finding("broker", Level.GREEN, said)
+            return
+        connection = current_app.connection_for_write()
+        if connection.transport.driver_type == "memory":
+            yield self._memory_broker()
+            return
+        where = {"url": connection.as_uri()}  # without its password
+        try:
+            connect()
+        except Exception as error:  # noqa: BLE001  # transports raise what their drivers raise
+            yield Finding(
+                "broker",
+                Level.RED,
+                _("The broker at %(url)s cannot be reached: %(error)s")
+                % {**where, "error": type(error.__cause__ or error).__name__},
+                _("No ring reaches a worker: nothing is renewed ahead of its end, and pushes wait."),
+                _("Start it, and compare CELERY_BROKER_URL in the settings with where it is."),
+            )
+            return
+        yield Finding("broker", Level.GREEN, _("The broker at %(url)s takes messages.") % where)
+        yield self._who_listens()
+
+    @staticmethod
+    def _memory_broker() -> Finding:
+        if settings.DEBUG:
+            said = _("The broker lives in the memory of one process, which will do for development.")
+            return Finding("broker", Level.GREEN, said)
+        return Finding(
+            "broker",
+            Level.AMBER,
+            _("The broker lives in the memory of one process."),
+            _("Workers in other processes hear nothing of pushes, and nothing of beat."),
+            _("Set CELERY_BROKER_URL to a Redis or RabbitMQ server."),
+        )
+
+    @staticmethod
+    def _who_listens() -> Finding:
+        """Workers are asked by remote control, for the tasks that they know."""
+        known: dict[str, list[str]] = current_app.control.inspect(timeout=1.0).registered() or {}
+        wanted = {entry["task"] for entry in BEAT_SCHEDULE.values()}
+        able = [name for name, tasks in known.items() if wanted <= {task.split(" ")[0] for task in tasks}]
+        if able:
+            said = ngettext(
+                "%(count)d worker answers and knows our tasks.",
+                "%(count)d workers answer and know our tasks.",
+                len(able),
+            )
+            return Finding("workers", Level.GREEN, said % {"count": len(able)})
+        remedy = _(
+            "Start one: `celery -A yoursite worker`, and one `celery -A yoursite beat`. Or `manage.py wechat_open run`."
+        )
+        why = _("Nobody hears the rings: tokens are renewed only when somebody needs them, and pushes wait.")
+        if not known:
+            said = _("No worker answers.")
+        else:
+            said = _("Workers answer, but they do not know every task of ours.")
+            remedy = _("Restart them: they run with an older version, or with an app that does not autodiscover tasks.")
+        return Finding("workers", Level.AMBER, said, why, remedy)
+
+    # -- addresses ---------------------------------------------------------------------------------------------------
+
+    def _address(self, owner: Platform) -> Iterator[Finding]:
+        missing = [message for message in checks.urls_are_included() if not message.is_silenced()]
+        if missing:
+            why = _("No ticket can come, so there is no token, and no account can be authorized.")
+            yield from (Finding("urls", Level.RED, message.msg, why, str(message.hint)) for message in missing)
+            return
+        if not conf.site_url:
+            yield _not_examined(_('Where this site stands is not known: WECHAT_OPEN["SITE_URL"] is empty.'))
+            return
+        where = addresses(owner.alias)
+        host = Host(conf.site_url)
+        for name, value in (
+            ("授权发起页域名", host.name),
+            ("授权事件接收URL", where.events),
+            ("消息与事件接收URL", where.messages),
+        ):
+            said = _("%(name)s, as the console must have it: %(value)s") % {"name": name, "value": value}
+            yield Finding("address", Level.GREEN, said)
+        yield from host.findings()
+        if self.wish.probe_site:
+            yield from _callbacks(where)
+        else:
+            yield _not_examined(_("Whether the callbacks answer at these addresses was not tried: --probe-site does."))
+
+    # -- platforms ---------------------------------------------------------------------------------------------------
+
+    def _platform(self, owner: Platform) -> Iterator[Finding]:
+        """What is red comes first: some of the rest may follow from it."""
+        found = [finding for finding in health.examine(owner) if finding.code not in _LOOKED_AT]
+        for finding in sorted(found, key=lambda finding: list(health.Level).index(finding.level), reverse=True):
+            why = str(WHY.get(finding.code, ""))
+            yield Finding(finding.code, Level(finding.level.value), str(finding.said), why, str(finding.remedy))
+
+    def _wechat(self, owner: Platform) -> Iterator[Finding]:
+        if self.wish.offline:
+            return iter([_not_examined(_("WeChat was not asked: --offline."))])
+        try:
+            events_url = addresses(owner.alias).events
+        except ConfigurationError:
+            events_url = ""
+        return probe(owner, events_url=events_url, rotation_of=self.wish.probe_rotation)
+
+
+# Where the site stands
+
+
+class Host:
+    """The host of SITE_URL, as WeChat and Django will see it."""
+
+    def __init__(self, site_url: str) -> None:
+        self._parts = urlsplit(site_url)
+        self.name = self._parts.hostname or ""
+
+    def findings(self) -> Iterator[Finding]:
+        if not validate_host(self.name, self._allowed):
+            yield Finding(
+                "allowed_hosts",
+                Level.RED,
+                _("ALLOWED_HOSTS does not have %(host)s, the host of SITE_URL.") % {"host": self.name},
+                _("Django answers 400 to whatever comes to that host, WeChat's pushes included."),
+                _("Add %(host)s to ALLOWED_HOSTS.") % {"host": self.name},
+            )
+        if self._is_private and conf.api_base_url == WECHAT_API:
+            yield Finding(
+                "site_url",
+                Level.RED,
+                _("%(host)s is an address inside this network; WeChat cannot push to it.") % {"host": self.name},
+                _("No ticket can come, so there is no token, and no account can be authorized."),
+                _('Set WECHAT_OPEN["SITE_URL"] to the public name of the site.'),
+            )
+        elif self._parts.port not in (None, 80, 443) and not self._is_private:
+            yield Finding(
+                "site_url",
+                Level.AMBER,
+                _("SITE_URL names port %(port)d; WeChat pushes to ports 80 and 443 only.") % {"port": self._parts.port},
+                _("The console does not take such an address."),
+                _("Put the site behind a proxy on port 443."),
+            )
+
+    @property
+    def _allowed(self) -> list[str]:
+        if settings.DEBUG and not settings.ALLOWED_HOSTS:
+            return [".localhost", "127.0.0.1", "[::1]"]
+        return list(settings.ALLOWED_HOSTS)
+
+    @cached_property
+    def _is_private(self) -> bool:
+        try:
+            return not ipaddress.ip_address(self.name).is_global
+        except ValueError:
+            return self.name == "localhost" or "." not in self.name
+
+
+def _callbacks(where: Addresses) -> Iterator[Finding]:
+    """To who is not WeChat, each callback must say a uniform refusal, and nothing on the way anything else."""
+    with requests.Session() as session:
+        for name, url in (("授权事件接收URL", where.events), ("消息与事件接收URL", where.messages.replace("$", ""))):
+            wrong = _refusal_is_ours(session, url)
+            if not wrong:
+                said = _("%(name)s answers at %(url)s, and refuses what is not WeChat's.")
+                yield Finding("callback", Level.GREEN, said % {"name": name, "url": url})
+                continue
+            yield Finding(
+                "callback",
+                Level.RED,
+                _("%(name)s does not answer as it should at %(url)s: %(wrong)s")
+                % {"name": name, "url": url, "wrong": wrong[0]},
+                _("What WeChat pushes there gets the same answer, and is lost."),
+                wrong[1],
+            )
+
+
+def _refusal_is_ours(session: requests.Session, url: str) -> tuple[str, str] | None:
+    """What is wrong, and what to do; None when a forged push meets our refusal, and a GET its 405."""
+    try:
+        pushed = session.post(url, data=b"<xml/>", timeout=PATIENCE, allow_redirects=False)
+        looked = session.get(url, timeout=PATIENCE, allow_redirects=False)
+    except requests.exceptions.SSLError:
+        return _("its certificate is not valid"), _("Install a certificate that browsers accept, with its whole chain.")
+    except requests.RequestException as error:
+        return (
+            _("no answer (%s)") % type(error).__name__,
+            _(
+                "Look at DNS, the web server and the firewall. Or the server may not reach its own public address: "
+                "then examine from another one."
+            ),
+        )
+    status = pushed.status_code
+    if status == 403 and pushed.text == "refused" and looked.status_code == 405:
+        return None
+    if 300 <= status < 400:
+        return _("a redirect (HTTP %d)") % status, _(
+            "WeChat follows none. Mend SITE_URL (https, the host, the slash at the end), or take the callbacks out of "
+            "the rule that redirects: a login, a language, another host."
+        )
+    if status == 404:
+        return "HTTP 404", _(
+            "Another site answers there, or another path leads to wechat_open.urls: mend proxy or SITE_URL."
+        )
+    if status == 503:
+        return "HTTP 503", _("Look at the log of the site: it has no database, or settings that it cannot use.")
+    if status >= 500:
+        return f"HTTP {status}", _("Look at the logs of the site and of the proxy before it.")
+    return f"HTTP {status}", _(
+        "Something before our callback has answered: a firewall, a login, a CSRF check or the front end of the site. "
+        "Let the callbacks through."
+    )
+
+
+# How it is said
+
+
+def _of_check(message: django_checks.CheckMessage) -> Finding:
+    if message.level >= django_checks.ERROR:
+        level = Level.RED
+    else:
+        level = Level.AMBER if message.level >= django_checks.WARNING else Level.GREEN
+    return Finding(str(message.id), level, str(message.msg), remedy=str(message.hint or ""))
+
+
+def _not_examined(said: str) -> Finding:
+    return Finding("unexamined", Level.UNKNOWN, said)
+
+
+def _database_failed(error: DatabaseTrouble) -> Finding:
+    alias = router.db_for_write(Authorizer)
+    reason = (str(error).strip().splitlines() or [""])[0][:200]
+    return Finding(
+        "database",
+        Level.RED,
+        _("The database %(alias)r fails: %(error)s") % {"alias": alias, "error": reason or type(error).__name__},
+        _("Pushes are answered with 503, nothing is renewed, and the tokens that there are end within two hours."),
+        _("Start it, and compare DATABASES[%(alias)r] in the settings with where it is.") % {"alias": alias},
+    )

@@ -1,0 +1,95 @@
+/* How far is a bulk action, while the page is open? Asks the job's door and changes only what has changed: nobody loses
+   their place, and a screen reader is told each tenth and the end. */
+"use strict";
+{
+  const page = document.querySelector("[data-progress]");
+  const spoken = page.querySelector("[role=status]");
+  const bar = page.querySelector("progress");
+  const EVERY = 1500;
+  const AFTER_TROUBLE = 5000;
+  let tenth = -1;
+
+  page.querySelector(".wechat-open-again").hidden = true;
+
+  const say = (text) => {
+    if (text && spoken.textContent !== text) {
+      spoken.textContent = text;
+    }
+  };
+
+  const show = (name, text) => {
+    for (const place of page.querySelectorAll(`[data-show="${name}"]`)) {
+      if (place.textContent !== text) {
+        place.textContent = text;
+      }
+      if (place.hasAttribute("data-tone") === false && place.tagName === "P") {
+        place.hidden = !text;
+      }
+    }
+  };
+
+  const cell = (text, address) => {
+    const made = document.createElement("td");
+    if (address) {
+      const link = document.createElement("a");
+      link.href = address;
+      link.textContent = text;
+      made.append(link);
+    } else {
+      made.textContent = text;
+    }
+    return made;
+  };
+
+  const showFailures = (failures) => {
+    const body = page.querySelector("[data-part=failures] tbody");
+    for (const failure of failures.slice(body.rows.length)) {
+      const row = document.createElement("tr");
+      row.append(cell(failure.row, failure.page), cell(failure.said, ""));
+      body.append(row);
+    }
+    page.querySelector("[data-part=failures]").hidden = failures.length === 0;
+  };
+
+  const draw = (facts) => {
+    bar.max = facts.total || 1;
+    bar.value = facts.position;
+    for (const name of ["state", "left", "rows", "done", "failed", "reason", "hint", "more", "finished_at"]) {
+      show(name, facts[name]);
+    }
+    const state = page.querySelector("[data-tone]");
+    state.className = `wechat-open-tag wechat-open-${facts.tone}`;
+    showFailures(facts.failures);
+    for (const part of page.querySelectorAll("[data-while]")) {
+      part.hidden = part.dataset.while === "open" ? facts.finished || facts.stopping : !facts.stopped;
+    }
+    const now = Math.floor((10 * facts.position) / (facts.total || 1));
+    if (now !== tenth || facts.finished) {
+      tenth = now;
+      say(facts.spoken);
+    }
+  };
+
+  const look = async () => {
+    let pause = EVERY;
+    try {
+      const answer = await fetch(page.dataset.progress, { headers: { Accept: "application/json" }, cache: "no-store" });
+      if (!answer.ok || answer.redirected) {
+        throw new Error(answer.statusText);
+      }
+      const facts = await answer.json();
+      draw(facts);
+      if (facts.finished) {
+        return;
+      }
+    } catch {
+      say(page.dataset.lost);
+      pause = AFTER_TROUBLE;
+    }
+    setTimeout(look, pause);
+  };
+
+  if (page.dataset.finished === "no") {
+    setTimeout(look, EVERY);
+  }
+}
