@@ -14,7 +14,7 @@ _RINGS = {
     "process_inbox": 15,
     "run_bulk_jobs": 15,
     "watch_health": 30,
-    "census": 60,
+    "count_accounts": 60,
     "watch_tickets": 60,
     "sync_profiles": 60,
     "announce": 60,

@@ -81,7 +81,7 @@ def sweep() -> None:
     _for_each_platform(tokens.sweep_if_due)
 
 
-@shared_task(ignore_result=True, name="wechat_open.tasks.census")
+@shared_task(ignore_result=True)
 def count_accounts() -> None:
     """Count the accounts, and note that beat rings: nobody else rings for this."""
     _for_each_platform(census.rung)

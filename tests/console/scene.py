@@ -388,16 +388,18 @@ class Scene:
             )
 
     def hours(self) -> Iterator[HourlyCount]:
-        usual = {"renewed": self.size.accounts // 2, "failed": 40, "forced": 0, "pushes": 300, "pushes_failed": 2}
+        total = self.size.accounts * self.size.times
+        usual = {"renewed": total // 2, "failed": 1 + total // 1000, "forced": 0, "pushes": 5 + total // 50}
         hour = self.now.replace(minute=0, second=0)
         for owner in self.components:
             for back in range(48):
                 for what in HourlyCount.What.values:
-                    most = usual.get(what, 10)
-                    count = round(most * (0.7 + 0.3 * self.chance.random())) * (
-                        6 if what == "failed" and back == 5 else 1
-                    )
-                    if count:
+                    share = self.chance.random()
+                    if "failed" not in what:
+                        share = 0.7 + 0.3 * share
+                    elif back == 5:
+                        share *= 6
+                    if count := round(usual.get(what, 1) * share):
                         at = hour - timedelta(hours=back)
                         yield HourlyCount(component=owner, hour=at, what=what, count=count)
 

@@ -62,7 +62,7 @@ def all_jobs(renew_for: float = ROUND) -> list[Job]:
         Job("sweep", lambda owner: _swept(tokens.sweep_if_due(owner))),
         Job("sync_profiles", lambda owner: _count(_("profiles read: %d"), authorization.sync_missing_profiles(owner))),
         Job("announce", lambda owner: _count(_("changes announced: %d"), authorization.announce_all(owner))),
-        Job("census", _counted),
+        Job("count_accounts", _counted),
         Job("watch_health", _watched, for_all=True),
         Job("prune", lambda: _count(_("old rows deleted: %d"), _prune()), for_all=True),
     ]
