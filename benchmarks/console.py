@@ -2,7 +2,7 @@
 
 Queries and milliseconds of every page, as a signed-in superuser gets them from Django's test client on PostgreSQL,
 beside the floor of the same run: the admin's index as somebody sees it who may see nothing. Warm, the pages taking
-turns. ``BENCHMARK_POSTGRES_URL`` names a server on which a database ``console_benchmark`` may be made.
+turns. ``DATABASE_URL`` names a server on which a database ``console_benchmark`` may be made.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import statistics
 import time
 from urllib.parse import urlsplit
 
-SERVER = os.environ.get("BENCHMARK_POSTGRES_URL", "postgres://postgres@127.0.0.1:5432/postgres")
+SERVER = os.environ.get("DATABASE_URL", "postgres://postgres@127.0.0.1:5432/postgres")
 DATABASE = "console_benchmark"
 ROUNDS = 7
 FLOOR = "the index, empty"

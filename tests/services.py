@@ -22,15 +22,22 @@ from tests import database_url
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 PURE = [
+    "tests/console",
     "tests/example",
+    "tests/messaging/test_processes.py",
     "tests/protocol",
     "tests/simulator",
     "tests/test_architecture.py",
     "tests/test_docs.py",
+    "tests/test_doctor.py",
+    "tests/test_host_cache.py",
+    "tests/test_middleware.py",
     "tests/test_package.py",
+    "tests/test_rehearsal.py",
     "tests/test_translations.py",
 ]
-"""They touch no database and no cache, or bring their own: SQLite's run has told all there is to tell."""
+"""They touch no database and no cache, bring their own, or ask nothing of it that others do not ask: SQLite's run has
+told all there is to tell."""
 
 
 STORY = "tests/integration/test_story_services.py"

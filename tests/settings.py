@@ -86,6 +86,9 @@ if os.environ.get("HOST_CACHE"):  # a directory; said to the processes of a test
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # quick; no test is about passwords
 
+# Since Django 6.1 a site says how it mails; pytest-django puts the letters into a list.
+MAILERS = {"default": {"BACKEND": "django.core.mail.backends.locmem.EmailBackend"}}
+
 # Tasks are sent, not run on the spot: who wants to see one run calls it. The memory broker asks for no server.
 CELERY_BROKER_URL = "memory://"
 CELERY_TASK_ALWAYS_EAGER = False

@@ -38,6 +38,8 @@ from wechat_open.schedule import BEAT_SCHEDULE
 from wechat_open.simulator import Simulator, endpoints, refusal
 from wechat_open.simulator.engine import COMPONENT
 
+pytestmark = pytest.mark.slow
+
 OFFICIAL = "wx0a1b2c3d4e5f6071"
 CANARY = "canary-password"
 

@@ -37,6 +37,8 @@ from wechat_open.models import (
 )
 from wechat_open.simulator import Simulator
 
+pytestmark = pytest.mark.slow
+
 GONE = "wx00000000000000ff"
 RAW = "raw-profile-marker"
 
