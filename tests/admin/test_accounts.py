@@ -177,7 +177,7 @@ def many_sorts(component: Component) -> Component:
         ("verified=no", "mini"),
         ("component__id__exact=2nd", ""),
         ("attention=nonsense&holds=x&lacks=&errcode=one", None),
-        ("q=wELL", ""),
+        ("q=wel", ""),
         ("q=shop%20wel", "well"),
         ("q=ＳＨＯＰ%20well", "well"),
         ("q=hop", ""),

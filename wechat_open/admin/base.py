@@ -14,6 +14,7 @@ from django.contrib import admin, messages
 from django.contrib.admin import ModelAdmin
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.utils import flatten_fieldsets
+from django.core.exceptions import BadRequest
 from django.db import connections, transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -75,6 +76,8 @@ class ReadOnlyAdmin(ModelAdmin):  # type: ignore[type-arg]  # not generic at run
 
     @own_transactions
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        if any("\x00" in value for _name, values in request.GET.lists() for value in values):
+            raise BadRequest("A filter holds a NUL character, for which PostgreSQL cannot look.")
         return super().changelist_view(request, {**self.list_context(request), **(extra_context or {})})
 
     def list_context(self, request: HttpRequest) -> dict[str, Any]:

@@ -60,6 +60,8 @@ def several_platforms() -> list[str]:
 
 def accounts_with(appid: str) -> QuerySet[Authorizer]:
     """One for each platform at most. The platforms are named, because the index begins with them."""
+    if not appid.isprintable():  # PostgreSQL takes no NUL, not even to find nothing
+        return Authorizer.objects.none()
     return Authorizer.objects.filter(component__in=list(Component.objects.values_list("pk", flat=True)), appid=appid)
 
 
