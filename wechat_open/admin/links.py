@@ -167,16 +167,7 @@ class LinkForm(forms.Form):
         chosen = {str(number) for number in self["category_ids"].value() or ()}
         groups = []
         for kind, label in KINDS:
-            sets = [
-                {
-                    "id": known.id,
-                    "name": permissions.name(known.id, language),
-                    "exclusive": known.exclusive,
-                    "chosen": str(known.id) in chosen,
-                }
-                for known in permissions.NAMES.values()
-                if known.kind == kind
-            ]
+            sets = permissions.offered(kind, chosen, language)
             count = sum(bool(set_["chosen"]) for set_ in sets)
             groups.append({"label": label, "sets": sets, "count": count})
         return groups

@@ -7,7 +7,7 @@ says nothing about whether the account owns the API.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -255,3 +255,17 @@ _KNOWN = (
 
 NAMES: dict[int, PermissionSet] = {known.id: known for known in _KNOWN}
 """Every set that has a name, by id."""
+
+
+def offered(kind: str, chosen: Container[str], language: str) -> list[dict[str, Any]]:
+    """The sets of one kind, for a form: ``id``, ``name``, ``exclusive``, and whether it is ``chosen`` (ids as text)."""
+    return [
+        {
+            "id": known.id,
+            "name": name(known.id, language),
+            "exclusive": known.exclusive,
+            "chosen": str(known.id) in chosen,
+        }
+        for known in NAMES.values()
+        if known.kind == kind
+    ]

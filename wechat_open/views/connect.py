@@ -81,16 +81,7 @@ class Choice(forms.Form):
         chosen = set(self["category_ids"].value() or ())
         groups = []
         for kind, label in KINDS:
-            sets = [
-                {
-                    "id": known.id,
-                    "name": permissions.name(known.id, language),
-                    "exclusive": known.exclusive,
-                    "chosen": str(known.id) in chosen,
-                }
-                for known in permissions.NAMES.values()
-                if known.kind == kind
-            ]
+            sets = permissions.offered(kind, chosen, language)
             groups.append({"label": label, "sets": sets, "any_chosen": any(set_["chosen"] for set_ in sets)})
         return groups
 
