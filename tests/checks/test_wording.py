@@ -1,0 +1,83 @@
+"""Does each message name the setting and its remedy, in the language of whoever runs the checks, and no secret?"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from django.core.checks import CheckMessage
+from django.utils import translation
+
+from tests.checks.mistakes import AES_KEY, ELSEWHERE, PLATFORM, RED, SOUND, STRONG, WISHES, messages, the
+
+
+@pytest.mark.parametrize(("id", "change"), [case for case in RED if not case[0].startswith("W")])
+def test_message_and_hint__name_setting_and_remedy_but_no_secret(site: Any, id: str, change: dict[str, Any]) -> None:
+    site.WECHAT_OPEN = {**SOUND, **change}
+    message = the(id)
+    assert message.msg.startswith('WECHAT_OPEN["')
+    assert message.hint
+    for secret in (AES_KEY[:-1], PLATFORM["APPSECRET"], STRONG, "A" * 42, "password"):
+        assert secret not in str(message)
+
+
+@pytest.mark.parametrize(
+    ("given", "hint"),
+    [("TIMEOUTS", "Did you mean 'TIMEOUT'?"), ("cache", "Did you mean 'CACHE'?"), ("zzz", "Remove it; known are COMP")],
+)
+def test_unknown_setting__is_told_the_known_one(site: Any, given: str, hint: str) -> None:
+    site.WECHAT_OPEN = {**SOUND, given: 1}
+    assert str(the("E002").hint).startswith(hint)
+
+
+# In Chinese
+
+CODE = re.compile(
+    r"""
+      python\ -c\ "[^"]*" | `[^`]*` | "[^"]*" | '[^']*' | https?://\S+   # commands, quoted words, addresses
+    | \w+ (\.\w+)* \( .*? \)+ | @\w+ | \w+ ([.<>]+\w+)+ >?             # calls, decorators, names with dots
+    | \b (True | False | None | nan | urlpatterns) \b
+    """,
+    re.VERBOSE | re.ASCII,
+)
+SAME_IN_CHINESE = {"Celery", "Host", "Key", "Token", "beat", "https", "safe", "worker"}
+
+
+def untranslated(english: str, chinese: str) -> list[str]:
+    """What a Chinese reader finds in English: the whole, or words that are no code."""
+    # The console's own words stand in both.
+    if not set(re.findall(r"[\u4e00-\u9fff]+", chinese)) - set(re.findall(r"[\u4e00-\u9fff]+", english)):
+        return [english]
+    words = re.findall(r"\w+", CODE.sub(" ", chinese), re.ASCII)
+    return [word for word in words if re.fullmatch("[A-Za-z][a-z]+", word) and word not in SAME_IN_CHINESE]
+
+
+def in_chinese() -> list[CheckMessage]:
+    with translation.override("zh-hans"):
+        return messages()
+
+
+@pytest.mark.parametrize(
+    ("id", "change"), [*((id, {"WECHAT_OPEN": {**SOUND, **change}}) for id, change in RED), *ELSEWHERE]
+)
+def test_mistake__is_explained_in_chinese(site: Any, id: str, change: dict[str, Any]) -> None:
+    for name, value in change.items():
+        setattr(site, name, value)
+    assert_explained_in_chinese(id)
+
+
+@pytest.mark.parametrize("wish", [wish for wish, _told, _hint in WISHES])
+def test_handler_for_what_nobody_knows__is_told_in_chinese(site: Any, wish: Any) -> None:
+    wish(lambda message: None)
+    assert_explained_in_chinese("W014")
+
+
+def assert_explained_in_chinese(id: str) -> None:
+    assert f"wechat_open.{id}" in [message.id for message in messages()]
+    left = []
+    for english, chinese in zip(messages(), in_chinese(), strict=True):
+        assert english.id == chinese.id
+        left += untranslated(str(english.hint), str(chinese.hint))
+        left += untranslated(english.msg, chinese.msg)
+    assert left == []

@@ -1,0 +1,170 @@
+"""Are the addresses those of WeChat and of this site, and does each lead somewhere?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from urllib.parse import SplitResult, urlsplit
+
+from django.apps import apps
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Warning, register
+from django.urls import NoReverseMatch, reverse
+from django.utils.translation import gettext as _
+
+from ..conf import DEFAULTS
+from .given import value
+from .wellformed import is_subclass
+from .wording import TAG, of
+
+BASE_URLS = ("API_BASE_URL", "AUTHORIZE_BASE_URL", "OPEN_BASE_URL")
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+WECHAT_HOSTS = ".weixin.qq.com"
+
+
+# WeChat's
+
+
+@register(TAG)
+def base_urls_are_urls(**kwargs: object) -> Iterator[CheckMessage]:
+    for name in BASE_URLS:
+        if not _split(value(name)):
+            yield Error(
+                _("%(setting)s must be an address such as %(example)s, without user, query or fragment.")
+                % {"setting": of(name), "example": DEFAULTS[name]},
+                hint=_("Remove the setting to speak to WeChat itself."),
+                id="wechat_open.E015",
+            )
+
+
+@register(TAG)
+def base_urls_are_https(**kwargs: object) -> Iterator[CheckMessage]:
+    for name in BASE_URLS:
+        url = _split(value(name))
+        # On the loopback nothing travels. A site's tests, for which Django turns DEBUG off, meet the simulator there.
+        if url and url.scheme != "https" and not settings.DEBUG and url.hostname not in LOOPBACK:
+            yield Error(
+                _(
+                    "%(setting)s is not https while DEBUG is off: tokens and the platform's secret would travel in "
+                    "clear."
+                )
+                % {"setting": of(name)},
+                hint=_("Remove the setting to speak to WeChat itself, or put https before the proxy that it names."),
+                id="wechat_open.E016",
+            )
+
+
+@register(TAG)
+def base_urls_are_wechats(**kwargs: object) -> Iterator[CheckMessage]:
+    for name in BASE_URLS:
+        url = _split(value(name))
+        if url and not settings.DEBUG and not str(url.hostname).endswith(WECHAT_HOSTS):
+            yield Warning(
+                _(
+                    "%(setting)s names %(host)s, which is not WeChat's, while DEBUG is off. It would be told every "
+                    "secret of the platform."
+                )
+                % {"setting": of(name), "host": url.hostname},
+                hint=_("Remove the setting, or silence this if the host is a proxy of your own."),
+                id="wechat_open.W005",
+            )
+
+
+# This site's
+
+
+@register(TAG)
+def site_url_is_an_origin(**kwargs: object) -> Iterator[CheckMessage]:
+    written = value("SITE_URL")
+    url = _split(written)
+    if written and (not url or url.path not in ("", "/")):
+        yield Error(
+            _("%(setting)s must be scheme and host, such as https://platform.example.com.")
+            % {"setting": of("SITE_URL")},
+            hint=_("Leave out the path; the host is the one registered as 授权发起页域名 in the console."),
+            id="wechat_open.E017",
+        )
+
+
+@register(TAG)
+def site_url_is_given(**kwargs: object) -> Iterator[CheckMessage]:
+    if not value("SITE_URL") and not settings.DEBUG:
+        yield Warning(
+            _("%(setting)s is empty: return addresses are built from the Host header of each request.")
+            % {"setting": of("SITE_URL")},
+            hint=_("Set it to the scheme and host that are registered as 授权发起页域名 in the console."),
+            id="wechat_open.W006",
+        )
+
+
+@register(TAG)
+def site_url_is_https(**kwargs: object) -> Iterator[CheckMessage]:
+    url = _split(value("SITE_URL"))
+    if url and url.scheme != "https" and not settings.DEBUG:
+        yield Warning(
+            _("%(setting)s is not https while DEBUG is off: authorization codes would come back in clear.")
+            % {"setting": of("SITE_URL")},
+            hint=_("Serve the site over https and write https here."),
+            id="wechat_open.W007",
+        )
+
+
+@register(TAG)
+def after_authorize_leads_somewhere(**kwargs: object) -> Iterator[CheckMessage]:
+    if not _is_destination(value("AFTER_AUTHORIZE")):
+        yield Error(
+            _("%(setting)s is neither a path nor the name of a URL without arguments.")
+            % {"setting": of("AFTER_AUTHORIZE")},
+            hint=_('Write a name such as "shop:accounts", or a path of this site that begins with one slash.'),
+            id="wechat_open.E018",
+        )
+
+
+@register(TAG)
+def urls_are_included(**kwargs: object) -> Iterator[CheckMessage]:
+    if not _resolves("wechat_open:events"):
+        yield Warning(
+            _("The URLs of wechat_open are not included: WeChat cannot reach this site."),
+            hint=_("Add %(example)s to urlpatterns.") % {"example": 'path("wechat/", include("wechat_open.urls"))'},
+            id="wechat_open.W008",
+        )
+
+
+@register(TAG)
+def people_can_log_in(**kwargs: object) -> Iterator[CheckMessage]:
+    middleware = "django.contrib.auth.middleware.AuthenticationMiddleware"
+    if not apps.is_installed("django.contrib.auth") or not any(
+        is_subclass(path, (middleware,)) for path in settings.MIDDLEWARE
+    ):
+        yield Warning(
+            _("Nobody can log in: the connect page for staff, the health page and the admin stay closed."),
+            hint=_("Add django.contrib.auth to INSTALLED_APPS, and %(middleware)s (with the session's) to MIDDLEWARE.")
+            % {"middleware": middleware},
+            id="wechat_open.W009",
+        )
+
+
+def _split(url: object) -> SplitResult | None:
+    """A web address of scheme, host, port and path, and nothing else; else None."""
+    try:
+        parts = urlsplit(url) if isinstance(url, str) else None
+        well_formed = parts and parts.hostname and parts.scheme in ("http", "https") and parts.port != 0
+    except ValueError:
+        return None
+    if not parts or not well_formed or "@" in parts.netloc or parts.query or parts.fragment:
+        return None
+    return parts
+
+
+def _is_destination(written: object) -> bool:
+    if not isinstance(written, str):
+        return False
+    if written.startswith("/"):
+        return not written.startswith(("//", "/\\"))
+    return not written or _resolves(written)
+
+
+def _resolves(name: str) -> bool:
+    try:
+        return bool(reverse(name))
+    except NoReverseMatch:
+        return False

@@ -1,0 +1,233 @@
+"""Is ``WECHAT_OPEN`` a dict of what we know, and are its platforms complete?"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
+from typing import Any
+
+from django.core.checks import CheckMessage, Error, Warning, register
+from django.utils.translation import gettext as _
+
+from ..conf import COMPONENT_KEYS, DEFAULT_ALIAS, DEFAULTS, NAME
+from ..exceptions import ConfigurationError
+from ..protocol.crypto import decode_aes_key
+from ..telling import told
+from .given import components, given, trouble, value
+from .wellformed import STRONG_BITS, STRONG_LENGTH, is_list, is_plain_text, is_weak
+from .wording import TAG, command_for, either, of
+
+PREVIOUS_KEYS = "PREVIOUS_KEYS"
+RESERVED_ALIASES = {"link"}
+"""Words that stand in our URLs where an alias could stand."""
+
+
+# The dict itself
+
+
+@register(TAG)
+def is_a_dict(**kwargs: object) -> Iterator[CheckMessage]:
+    if said := trouble():
+        yield Error(
+            said,
+            hint=_("Write %(example)s.") % {"example": f'{NAME} = {{"COMPONENTS": {{"default": {{...}}}}}}'},
+            id="wechat_open.E001",
+        )
+
+
+@register(TAG)
+def settings_are_known(**kwargs: object) -> Iterator[CheckMessage]:
+    for name in given():
+        if name not in DEFAULTS:
+            yield Error(
+                _("%(setting)s is not a setting.") % {"setting": of(name)},
+                hint=_instead(name, DEFAULTS),
+                id="wechat_open.E002",
+            )
+
+
+# Platforms
+
+
+@register(TAG)
+def there_is_a_platform(**kwargs: object) -> Iterator[CheckMessage]:
+    if not trouble() and value("COMPONENTS") == {}:
+        yield Error(
+            _("%(setting)s names no third-party platform.") % {"setting": of("COMPONENTS")},
+            hint=_(
+                "Add one: %(example)s, with the values of the platform's console (管理中心 > 第三方平台 > 开发配置)."
+            )
+            % {"example": f'"default": {{{", ".join(f"{key!r}: ..." for key in COMPONENT_KEYS)}}}'},
+            id="wechat_open.E003",
+        )
+
+
+@register(TAG)
+def platforms_are_dicts(**kwargs: object) -> Iterator[CheckMessage]:
+    written = value("COMPONENTS")
+    if isinstance(written, Mapping):
+        wrong = [of("COMPONENTS", alias) for alias in written if not isinstance(written[alias], Mapping)]
+    else:
+        wrong = [of("COMPONENTS")]
+    for setting in wrong:
+        yield Error(
+            _("%(setting)s must be a dict.") % {"setting": setting},
+            hint=_("COMPONENTS maps an alias to the credentials of one platform, which are a dict too."),
+            id="wechat_open.E004",
+        )
+
+
+@register(TAG)
+def aliases_fit_into_urls(**kwargs: object) -> Iterator[CheckMessage]:
+    for alias, _credentials in components():
+        if not isinstance(alias, str) or not re.fullmatch(r"[A-Za-z0-9_-]+", alias) or alias in RESERVED_ALIASES:
+            yield Error(
+                _("%(setting)s has a platform called %(alias)r, which cannot stand in a URL.")
+                % {"setting": of("COMPONENTS"), "alias": alias},
+                hint=_("Use letters, digits, hyphens and underscores, and another word than %(reserved)s.")
+                % {"reserved": either(sorted(RESERVED_ALIASES))},
+                id="wechat_open.E005",
+            )
+
+
+@register(TAG)
+def credentials_are_known(**kwargs: object) -> Iterator[CheckMessage]:
+    known = (*COMPONENT_KEYS, PREVIOUS_KEYS)
+    for alias, credentials in components():
+        for key in credentials:
+            if key not in known:
+                yield Error(
+                    _("%(setting)s is not a setting.") % {"setting": of("COMPONENTS", alias, key)},
+                    hint=_instead(key, known),
+                    id="wechat_open.E006",
+                )
+
+
+@register(TAG)
+def credentials_are_complete(**kwargs: object) -> Iterator[CheckMessage]:
+    for alias, credentials in components():
+        for key in COMPONENT_KEYS:
+            if not credentials.get(key):
+                yield Error(
+                    _("%(setting)s is missing.") % {"setting": of("COMPONENTS", alias, key)},
+                    hint=_(
+                        "Copy it from the platform's console (管理中心 > 第三方平台 > 开发配置). If it comes from the "
+                        "environment, this process did not get it."
+                    ),
+                    id="wechat_open.E007",
+                )
+
+
+@register(TAG)
+def credentials_are_clean_text(**kwargs: object) -> Iterator[CheckMessage]:
+    for alias, credentials in components():
+        for key in COMPONENT_KEYS:
+            if credentials.get(key) and not is_plain_text(credentials[key]):
+                yield Error(
+                    _("%(setting)s must be text of plain characters, without spaces or line ends.")
+                    % {"setting": of("COMPONENTS", alias, key)},
+                    hint=_("Copy it again; a line end or a quotation mark often comes along."),
+                    id="wechat_open.E008",
+                )
+
+
+@register(TAG)
+def encoding_aes_key_decodes(**kwargs: object) -> Iterator[CheckMessage]:
+    for alias, credentials in components():
+        key = credentials.get("ENCODING_AES_KEY")
+        if isinstance(key, str) and key and (problem := _aes_key_problem(key)):
+            yield Error(
+                _("%(setting)s: %(problem)s")
+                % {"setting": of("COMPONENTS", alias, "ENCODING_AES_KEY"), "problem": problem},
+                hint=_("Copy 消息加解密Key from the console, all of it and nothing more."),
+                id="wechat_open.E009",
+            )
+
+
+@register(TAG)
+def previous_keys_are_pairs(**kwargs: object) -> Iterator[CheckMessage]:
+    for alias, credentials in components():
+        pairs = credentials.get(PREVIOUS_KEYS, [])
+        if not is_list(pairs) or not all(map(_is_pair, pairs)):
+            yield Error(
+                _("%(setting)s must be a list of older pairs of TOKEN and ENCODING_AES_KEY (43 characters).")
+                % {"setting": of("COMPONENTS", alias, PREVIOUS_KEYS)},
+                hint=_("Write %(example)s, the newest first.")
+                % {"example": f'"{PREVIOUS_KEYS}": [{{"TOKEN": "...", "ENCODING_AES_KEY": "..."}}]'},
+                id="wechat_open.E010",
+            )
+
+
+@register(TAG)
+def appids_differ(**kwargs: object) -> Iterator[CheckMessage]:
+    appids = Counter(str(credentials["APPID"]) for _alias, credentials in components() if credentials.get("APPID"))
+    for appid, times in appids.items():
+        if times > 1:
+            aliases = [alias for alias, credentials in components() if credentials.get("APPID") == appid]
+            yield Error(
+                _("%(setting)s: %(aliases)s have the same APPID %(appid)s.")
+                % {"setting": of("COMPONENTS"), "aliases": ", ".join(map(repr, aliases)), "appid": appid},
+                hint=_("Keep one of them: a platform has one row, and one owner of its tokens."),
+                id="wechat_open.E011",
+            )
+
+
+@register(TAG)
+def there_is_a_default_platform(**kwargs: object) -> Iterator[CheckMessage]:
+    aliases = [alias for alias, _credentials in components()]
+    if aliases and DEFAULT_ALIAS not in aliases:
+        yield Warning(
+            _("%(setting)s has no platform called %(alias)r.") % {"setting": of("COMPONENTS"), "alias": DEFAULT_ALIAS},
+            hint=_("Code and URLs that name no platform mean that one. Rename the platform that is used most."),
+            id="wechat_open.W001",
+        )
+
+
+@register(TAG)
+def tokens_are_strong(**kwargs: object) -> Iterator[CheckMessage]:
+    for alias, credentials in components():
+        if any(map(is_weak, _tokens(credentials))):
+            yield Warning(
+                _(
+                    "%(setting)s can be guessed: it has less than %(length)d characters or less than %(bits)d bits. "
+                    "Who guesses it can forge pushes."
+                )
+                % {"setting": of("COMPONENTS", alias, "TOKEN"), "length": STRONG_LENGTH, "bits": STRONG_BITS},
+                hint=_(
+                    "%(command)s makes one for the console (消息校验Token). Keep the old pair in PREVIOUS_KEYS until "
+                    "pushes come with the new one."
+                )
+                % {"command": command_for("token_hex(16)")},
+                id="wechat_open.W002",
+            )
+
+
+def _tokens(credentials: Mapping[str, Any]) -> list[str]:
+    """The token and the older ones that still count."""
+    older = credentials.get(PREVIOUS_KEYS, [])
+    pairs = [credentials, *(older if is_list(older) else [])]
+    return [str(pair["TOKEN"]) for pair in pairs if isinstance(pair, Mapping) and pair.get("TOKEN")]
+
+
+def _is_pair(pair: object) -> bool:
+    if not isinstance(pair, Mapping) or set(pair) != {"TOKEN", "ENCODING_AES_KEY"}:
+        return False
+    token, key = pair["TOKEN"], pair["ENCODING_AES_KEY"]
+    return bool(token) and isinstance(token, str) and isinstance(key, str) and not _aes_key_problem(key)
+
+
+def _aes_key_problem(key: str) -> str:
+    try:
+        decode_aes_key(key)
+    except ConfigurationError as error:
+        return told(error)
+    return ""
+
+
+def _instead(name: object, known: Sequence[str] | Mapping[str, Any]) -> str:
+    close = get_close_matches(str(name).upper(), list(known), n=1)
+    if close:
+        return _("Did you mean %(words)s?") % {"words": either(close)}
+    return _("Remove it; known are %(known)s.") % {"known": ", ".join(known)}

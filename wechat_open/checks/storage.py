@@ -1,0 +1,102 @@
+"""Where are tokens, accounts and times kept, and is it safe there?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Info, Tags, Warning, register
+from django.db import connections, router
+from django.utils.translation import gettext as _
+
+from ..exceptions import ConfigurationError
+from ..models import Authorizer
+from ..sealing import decode_key
+from .given import value
+from .wellformed import is_list, is_subclass
+from .wording import TAG, command_for, of
+
+PER_PROCESS_CACHES = ("django.core.cache.backends.locmem.LocMemCache", "django.core.cache.backends.dummy.DummyCache")
+NEW_KEY = "token_urlsafe(32)"
+
+
+@register(TAG)
+def cache_exists(**kwargs: object) -> Iterator[CheckMessage]:
+    if value("CACHE") not in list(settings.CACHES):
+        yield Error(
+            _("%(setting)s must be an alias of CACHES, not %(given)r.")
+            % {"setting": of("CACHE"), "given": value("CACHE")},
+            hint=_("CACHES has %(aliases)s.") % {"aliases": ", ".join(map(repr, settings.CACHES))},
+            id="wechat_open.E012",
+        )
+
+
+@register(TAG)
+def cache_is_shared(**kwargs: object) -> Iterator[CheckMessage]:
+    backends = [str(cache.get("BACKEND")) for alias, cache in settings.CACHES.items() if alias == value("CACHE")]
+    if not settings.DEBUG and any(is_subclass(backend, PER_PROCESS_CACHES) for backend in backends):
+        yield Warning(
+            _(
+                "The cache that %(setting)s names lives in one process. Others will not see that a token was replaced, "
+                "or that a message was handled already."
+            )
+            % {"setting": of("CACHE")},
+            hint=_(
+                "Use a cache that all processes share: django_redis.cache.RedisCache, or "
+                "wechat_open.host_cache.HostCache when all of them are on one host."
+            ),
+            id="wechat_open.W003",
+        )
+
+
+@register(TAG)
+def encryption_keys_decode(**kwargs: object) -> Iterator[CheckMessage]:
+    keys = value("ENCRYPTION_KEYS")
+    if not is_list(keys) or not all(map(_is_sealing_key, keys)):
+        yield Error(
+            _("%(setting)s must be a list of keys, the newest first, each 32 random bytes in URL-safe base64.")
+            % {"setting": of("ENCRYPTION_KEYS")},
+            hint=_("%(command)s makes one.") % {"command": command_for(NEW_KEY)},
+            id="wechat_open.E013",
+        )
+
+
+@register(Tags.security, TAG, deploy=True)
+def encryption_keys_are_given(**kwargs: object) -> Iterator[CheckMessage]:
+    if not value("ENCRYPTION_KEYS"):
+        yield Warning(
+            _(
+                "%(setting)s is empty: stored tokens are encrypted under a key derived from SECRET_KEY, and are lost "
+                "with it."
+            )
+            % {"setting": of("ENCRYPTION_KEYS")},
+            hint=_("%(command)s makes a key of their own.") % {"command": command_for(NEW_KEY)},
+            id="wechat_open.W004",
+        )
+
+
+@register(TAG)
+def times_are_aware(**kwargs: object) -> Iterator[CheckMessage]:
+    if not settings.USE_TZ:
+        yield Error(
+            _("USE_TZ must be True: WeChat's times and the expiry of tokens are points in time."),
+            hint=_("Remove USE_TZ = False; TIME_ZONE still decides what people see."),
+            id="wechat_open.E014",
+        )
+
+
+@register(TAG)
+def database_takes_many_writers(**kwargs: object) -> Iterator[CheckMessage]:
+    if not settings.DEBUG and connections[router.db_for_write(Authorizer)].vendor == "sqlite":
+        yield Info(
+            _("Accounts are kept in SQLite: safe, but one writer at a time."),
+            hint=_("For several workers or more than a few hundred accounts, use PostgreSQL or MariaDB."),
+            id="wechat_open.I001",
+        )
+
+
+def _is_sealing_key(key: object) -> bool:
+    try:
+        return isinstance(key, str) and bool(decode_key(key))
+    except ConfigurationError:
+        return False

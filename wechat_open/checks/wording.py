@@ -1,0 +1,30 @@
+"""How is a finding named and said?
+
+Texts are translated when a check runs, not when it is imported: ``manage.py check`` speaks the project's language, a
+page the reader's. Code stands in them as a value, so that no translation can change it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import reduce
+
+from django.utils.translation import gettext as _
+
+from ..conf import NAME
+
+TAG = "wechat_open"
+
+
+def of(*keys: object) -> str:
+    """A setting, or what is in it, as one writes it in Python."""
+    return NAME + "".join(f'["{key}"]' for key in keys)
+
+
+def either(words: Iterable[object]) -> str:
+    return reduce(lambda one, other: _("%(one)s or %(other)s") % {"one": one, "other": other}, map(repr, words))
+
+
+def command_for(secret: str) -> str:
+    """The command that prints a new secret, made by a function of Python's ``secrets``."""
+    return f'python -c "import secrets; print(secrets.{secret})"'
