@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import signal
 import subprocess
 import sys
 import threading
@@ -175,26 +177,67 @@ def test_trouble_of_the_site__belongs_to_no_platform(watch: Watch, told: Told, s
     assert Alert.objects.get().component is None
 
 
-def test_platforms__are_told_apart(watch: Watch, told: Told, settings: Any) -> None:
+@pytest.fixture
+def platforms(settings: Any) -> Callable[..., None]:
+    """Other platforms in the settings beside "default", by their aliases: what differs, or whatever stands there."""
     good = settings.WECHAT_OPEN["COMPONENTS"]["default"]
-    second = {**good, "APPID": "wxsecond"}
-    settings.WECHAT_OPEN = {**settings.WECHAT_OPEN, "COMPONENTS": {"default": good, "second": second}}
+
+    def configure(**others: Any) -> None:
+        given = {alias: {**good, **other} if isinstance(other, dict) else other for alias, other in others.items()}
+        settings.WECHAT_OPEN = {**settings.WECHAT_OPEN, "COMPONENTS": {**given, "default": good}}
+
+    return configure
+
+
+def test_platforms__are_told_apart(watch: Watch, told: Told, platforms: Callable[..., None]) -> None:
+    platforms(second={"APPID": "wxsecond"})
     watch()
 
     assert {facts["platform"] for facts in told} == {"second"}
     assert "ticket_age" in {facts["code"] for facts in told}
 
 
+@pytest.mark.parametrize("broken", [{"APPSECRET": ""}, None])
 def test_platform_with_unusable_settings__keeps_no_other_from_being_watched(
-    watch: Watch, told: Told, settings: Any
+    watch: Watch, told: Told, platforms: Callable[..., None], broken: Any
 ) -> None:
-    good = settings.WECHAT_OPEN["COMPONENTS"]["default"]
-    broken = {**good, "APPSECRET": ""}
-    settings.WECHAT_OPEN = {**settings.WECHAT_OPEN, "COMPONENTS": {"broken": broken, "default": good}}
+    platforms(broken=broken)
     skew(40)
     watch()
 
     assert {(facts["code"], facts["platform"]) for facts in told} == {("settings", ""), ("clock_skew", "default")}
+
+
+def test_platform_that_is_removed__is_over_with_what_was_wrong_with_it(
+    watch: Watch, told: Told, platforms: Callable[..., None]
+) -> None:
+    platforms(second={"APPID": "wxsecond"})
+    watch()
+    open_before = {(facts["code"], facts["severity"]) for facts in told}
+    told.clear()
+
+    platforms()
+    watch.after(minutes=1)
+    assert [facts for facts in told if facts["platform"] == "second"] == [], "a process may not know it yet, or still"
+    watch.after(minutes=2)
+    closed = [facts for facts in told if facts["platform"] == "second"]
+    assert {(facts["code"], facts["severity"]) for facts in closed} == open_before
+    assert all(facts["resolved"] for facts in closed)
+    assert not Alert.objects.filter(component__appid="wxsecond", open_key__isnull=False).exists()
+    assert watch() == 0
+
+
+def test_platform_that_may_only_have_unusable_settings__is_not_over(
+    watch: Watch, told: Told, platforms: Callable[..., None]
+) -> None:
+    platforms(second={"APPID": "wxsecond"})
+    watch()
+    told.clear()
+
+    platforms(second={"APPID": ""})
+    watch.after(minutes=3)
+    assert "second" not in {facts["platform"] for facts in told}
+    assert Alert.objects.filter(component__appid="wxsecond", open_key__isnull=False).exists()
 
 
 def test_receiver_that_fails__is_no_reason_to_tell_again(watch: Watch, told: Told) -> None:
@@ -277,4 +320,65 @@ class TestManyAtOnce:
         numbers = [int(process.communicate(timeout=60)[0].splitlines()[-1]) for process in processes]
 
         assert sum(numbers) == Alert.objects.count() > 0
-        assert all(row.told_at == row.first_seen_at for row in Alert.objects.all())
+
+
+class TestWhoDiesWhileTelling:
+    """A receiver may hang, and its worker be killed."""
+
+    CODE = """
+import json, os, signal
+from datetime import timedelta
+import django
+django.setup()
+from django.conf import settings
+from wechat_open import alerts, clock, signals
+settings.WECHAT_OPEN = json.loads(os.environ["WECHAT_OPEN"])
+now = clock.now
+clock.now = lambda: now() + timedelta(minutes=%d)
+def die(code, resolved, **facts):
+    if code == "sweep_repairs" and resolved == %r:
+        os.kill(os.getpid(), signal.SIGKILL)
+signals.alert.connect(die)
+alerts.watch()
+"""
+
+    @pytest.fixture
+    def dying(self, process_environment: dict[str, str], settings: Any) -> Callable[..., None]:
+        """Look in another process, which dies of telling that it began, or is over."""
+
+        def look(*, resolved: bool, after: int = 0) -> None:
+            environment = {**process_environment, "WECHAT_OPEN": json.dumps(settings.WECHAT_OPEN)}
+            victim = subprocess.run([sys.executable, "-c", self.CODE % (after, resolved)], env=environment, check=False)
+            assert victim.returncode == -signal.SIGKILL
+
+        return look
+
+    def test_beginning__is_told_by_the_next(self, watch: Watch, told: Told, dying: Callable[..., None]) -> None:
+        Component.objects.update(sweep_repairs=1)
+        dying(resolved=False)
+        watch()
+        assert only(told, "sweep_repairs") == [], "the other one may still be at it"
+        watch.after(minutes=3)
+        assert only(told, "sweep_repairs") == [("warning", False)]
+
+    def test_end__is_told_by_the_next(self, watch: Watch, told: Told, dying: Callable[..., None]) -> None:
+        Component.objects.update(sweep_repairs=1)
+        watch()
+        told.clear()
+        Component.objects.update(sweep_repairs=0)
+        dying(resolved=True, after=3)
+        watch.after(minutes=6)
+        assert only(told, "sweep_repairs") == [("warning", True)]
+        watch.after(minutes=6)
+        assert only(told, "sweep_repairs") == []
+
+    def test_end_that_was_none__is_taken_back(self, watch: Watch, told: Told, dying: Callable[..., None]) -> None:
+        Component.objects.update(sweep_repairs=1)
+        watch()
+        told.clear()
+        Component.objects.update(sweep_repairs=0)
+        dying(resolved=True, after=3)
+        Component.objects.update(sweep_repairs=1)
+        watch.after(minutes=3)
+        assert only(told, "sweep_repairs") == [("warning", False)]
+        assert Alert.objects.filter(code="sweep_repairs", open_key__isnull=False, resolved_at=None).count() == 1

@@ -24,8 +24,9 @@ from wechat_open.bulk import Action
 from wechat_open.component import Platform
 from wechat_open.exceptions import WeChatOpenError
 from wechat_open.journal import Kind
-from wechat_open.management.loop import all_jobs
+from wechat_open.management.loop import Loop, all_jobs
 from wechat_open.models import AuthorizationLink, Authorizer, BulkJob, JournalEntry, Push
+from wechat_open.sentence import loads
 from wechat_open.simulator import Simulator
 
 REFRESH = "/cgi-bin/component/api_authorizer_token"
@@ -243,6 +244,17 @@ def test_loop_without_celery__does_it_too(shops: Shops, operator: User) -> None:
     assert job.work() == ""
 
 
+def test_loop_without_celery__goes_on_at_once_while_rows_are_left(shops: Shops, operator: User) -> None:
+    job = bulk.start(Action.REFRESH, keys(shops(3)), user=operator)
+    jobs = [job for job in all_jobs(bulk_for=0.01) if job.name == "run_bulk_jobs"]
+    loop = Loop([], jobs, say=len, complain=pytest.fail)
+    rows = []
+    for _turn in range(5):
+        assert loop.once()
+        rows.append(fresh(job).done)
+    assert rows == [1, 2, 3, 3, 3]
+
+
 def test_claimed_job__is_left_to_its_worker_until_the_claim_ends(
     shops: Shops, operator: User, later: Callable[[timedelta], None]
 ) -> None:
@@ -330,7 +342,8 @@ def test_row_that_is_gone__is_told(operator: User, platform: Platform) -> None:
 
     bulk.run(job.pk)
 
-    assert fresh(job).failures == [{"key": 10**6, "row": "#1000000", "said": "It is no longer there."}]
+    (failure,) = fresh(job).failures
+    assert (failure["key"], failure["row"], loads(failure["said"])) == (10**6, "#1000000", "It is no longer there.")
 
 
 @pytest.mark.parametrize("errcode", [45009, 61004, 40164])
@@ -380,7 +393,7 @@ def test_unexpected_error__is_one_failure_and_tells_no_secret(
 
     bulk.run(job.pk)
 
-    assert [failure["said"] for failure in fresh(job).failures] == ["ValueError: see the log"]
+    assert [loads(failure["said"]) for failure in fresh(job).failures] == ["ValueError: see the log"]
 
 
 @pytest.mark.parametrize(("error", "skipped"), [(OperationalError, False), (DataError, True)])

@@ -9,9 +9,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from io import StringIO
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -25,7 +26,7 @@ from django.utils import timezone
 from django.utils.translation import override
 
 from wechat_open import endpoints, health
-from wechat_open.management.loop import Job, Loop, all_jobs, stopped_by_signals
+from wechat_open.management.loop import ROUND, TURN, Job, Loop, all_jobs, stopped_by_signals
 from wechat_open.models import AuthorizationLink, Authorizer, Component, Push, VerifyTicket
 from wechat_open.schedule import BEAT_SCHEDULE
 
@@ -444,6 +445,81 @@ def test_job__waits_for_its_interval(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not job.take_turn()
     now += 2
     assert job.take_turn()
+
+
+class TestBulkActionsInTheLoop:
+    """Two minutes on a clock that only work and waiting move. ``done`` is what happened when."""
+
+    class Stopped(threading.Event):
+        def __init__(self, day: TestBulkActionsInTheLoop) -> None:
+            super().__init__()
+            self.day = day
+
+        def is_set(self) -> bool:
+            return self.day.now >= 120
+
+        def wait(self, timeout: float | None = None) -> bool:
+            self.day.now += max(timeout or 0, 0.01)
+            return self.is_set()
+
+    @pytest.fixture(autouse=True)
+    def _day(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 0.0
+        self.done: list[tuple[str, float]] = []
+        monkeypatch.setattr(time, "monotonic", lambda: 1000 + self.now)
+
+    def work(self, name: str, seconds: float, times: int = 10**6) -> Callable[[], str]:
+        """Work that takes so long, as long as there is something to do."""
+        left = iter(range(times))
+
+        def do() -> str:
+            if next(left, None) is None:
+                self.done.append((f"no {name}", self.now))
+                return ""
+            self.done.append((name, self.now))
+            self.now += seconds
+            return name
+
+        return do
+
+    def run(self, *, turns: int, renewing: float = 0.1) -> None:
+        works = {"run_bulk_jobs": self.work("bulk", TURN, turns), "renew_due_tokens": self.work("renewals", renewing)}
+        jobs = all_jobs()
+        for job in jobs:
+            job.for_all, job.work = True, works.get(job.name) or self.work(job.name, 0.01)
+        Loop([], jobs, say=len, complain=pytest.fail).until(self.Stopped(self))
+
+    def times(self, name: str) -> list[float]:
+        return [at for what, at in self.done if what == name]
+
+    def test_go_on__while_rows_are_left(self) -> None:
+        self.run(turns=40)
+        assert len(self.times("bulk")) == 40
+        assert self.times("bulk")[-1] < 40 * TURN * 1.15, "they have nearly all of the time"
+
+    def test_renewals__come_before_each_turn(self) -> None:
+        self.run(turns=1000)
+        order = [what for what, _at in self.done if what in ("bulk", "renewals")]
+        assert order == ["renewals", "bulk"] * (len(order) // 2)
+        assert len(order) > 80
+
+    def test_renewals_without_end__leave_them_a_turn(self) -> None:
+        self.run(turns=1000, renewing=ROUND)
+        assert len(self.times("bulk")) >= 120 // (ROUND + TURN + 1)
+
+    @pytest.mark.parametrize("name", [job.name for job in all_jobs() if not job.goes_on])
+    def test_whatever_else_beat_rings__is_late_by_a_turn_at_most(self, name: str) -> None:
+        self.run(turns=1000)
+        times = self.times({"renew_due_tokens": "renewals"}.get(name, name))
+        every = BEAT_SCHEDULE[f"wechat_open.{name}"]["schedule"]
+        assert times[0] < TURN + 1 and len(times) >= 120 // (every + TURN)
+        assert all(later - earlier < every + TURN + 1 for earlier, later in pairwise(times))
+
+    def test_without_rows__they_are_looked_for_at_beats_interval(self) -> None:
+        self.run(turns=2)
+        looked = self.times("no bulk")
+        assert 7 <= len(looked) <= 8
+        assert all(later - earlier > 14 for earlier, later in pairwise(looked))
 
 
 def test_lasting_trouble__is_told_once_and_again_after_it_ended() -> None:

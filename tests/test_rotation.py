@@ -10,12 +10,14 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from functools import partial
 from io import StringIO
 from typing import Any
 
 import pytest
 from django.core.management import call_command
-from django.db import connections
+from django.db import connection, connections, transaction
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from django.utils.translation import override
 
@@ -192,10 +194,10 @@ def test_batches__leave_nothing_out(stored: Component, keys: Callable[..., None]
     for number in range(2, 7):
         make_account(stored, number)
     keys(NEW, OLD)
-    heard: list[int] = []
-    report = rotation.rotate(batch=batch, progress=heard.append)
+    heard: list[tuple[int, int]] = []
+    report = rotation.rotate(batch=batch, progress=lambda done, of: heard.append((done, of)))
     assert report.ok and report.resealed == 16
-    assert heard == sorted(heard) and heard[-1] == 16
+    assert heard == sorted(heard) and heard[-1] == (16, 16)
     assert seals() == {key_ids()[0]}
 
 
@@ -204,6 +206,17 @@ def test_second_run__has_nothing_to_do(stored: Component) -> None:
     before = Authorizer.objects.get().refresh_token
     assert rotation.rotate().resealed == 0
     assert Authorizer.objects.get().refresh_token == before
+
+
+def test_statements__do_not_grow_with_the_rows(stored: Component, keys: Callable[..., None]) -> None:
+    with CaptureQueriesContext(connection) as few:
+        rotation.rotate()
+    for number in range(2, 40):
+        make_account(stored, number)
+    keys(OLD, NEW)
+    with CaptureQueriesContext(connection) as many:
+        assert rotation.rotate().resealed == 82
+    assert len(many) == len(few)
 
 
 # While others write
@@ -252,6 +265,29 @@ def test_renewal_by_a_process_with_the_old_settings__wins_and_is_sealed_anew(
     meanwhile(renew)
     assert rotation.rotate().ok
     assert opened(account) == ("access 1", "new")
+
+
+def test_renewal_in_between__keeps_no_other_row_of_the_batch_back(
+    stored: Component, keys: Callable[..., None], meanwhile: Any
+) -> None:
+    keys(OLD)
+    others = [make_account(stored, number) for number in (2, 3)]
+    keys(NEW, OLD)
+    account = Authorizer.objects.earliest("pk")
+
+    def renew() -> None:
+        keys(OLD)
+        Authorizer.objects.filter(pk=account.pk).update(refresh_token=account.seal("refresh_token", "new"))
+        keys(NEW, OLD)
+
+    meanwhile(renew)
+    report = rotation.rotate()
+    assert report.ok and report.resealed == 10
+    assert [opened(row) for row in [account, *others]] == [
+        ("access 1", "new"),
+        ("access 2", "refresh 2"),
+        ("access 3", "refresh 3"),
+    ]
 
 
 def test_row_deleted_in_between__is_no_trouble(stored: Component, meanwhile: Any) -> None:
@@ -317,6 +353,35 @@ def test_renewals_all_the_time__lose_no_token(stored: Component) -> None:
             assert opened(account)[1] == written[account.pk]
 
 
+if connection.vendor != "sqlite":  # it has one writer at a time, and no locked rows
+
+    @pytest.mark.django_db(transaction=True)
+    def test_row_that_somebody_has_locked__is_not_waited_for(stored: Component, keys: Callable[..., None]) -> None:
+        keys(OLD)
+        locked = make_account(stored, 2)
+        keys(NEW, OLD)
+        holds, release = threading.Event(), threading.Event()
+
+        def hold() -> None:
+            with transaction.atomic():
+                Authorizer.objects.select_for_update().get(pk=locked.pk)
+                holds.set()
+                release.wait(60)
+            connections.close_all()
+
+        holder = threading.Thread(target=hold)
+        holder.start()
+        try:
+            assert holds.wait(60)
+            report = rotation.rotate()
+        finally:
+            release.set()
+            holder.join()
+        assert (report.resealed, sum(report.left.values())) == (6, 2)
+        assert rotation.rotate().ok
+        assert opened(locked) == ("access 2", "refresh 2")
+
+
 # Stopped in the middle
 
 
@@ -339,20 +404,36 @@ import os, signal
 import django
 django.setup()
 from django.conf import settings
+from django.db.backends.signals import connection_created
 settings.WECHAT_OPEN = {**settings.WECHAT_OPEN, "ENCRYPTION_KEYS": %r}
 from wechat_open.management import rotation
-rotation.rotate(batch=4, progress=lambda done: done < 10 or os.kill(os.getpid(), signal.SIGKILL))
+
+def die(): os.kill(os.getpid(), signal.SIGKILL)
+
+def after_third_update(execute, sql, *rest):
+    global updates
+    answer = execute(sql, *rest)
+    updates += sql.startswith("UPDATE")
+    return die() if updates == 3 else answer
+
+updates = 0
+if %r == "before the commit":
+    watch = lambda connection, **_: connection.execute_wrappers.append(after_third_update)
+    connection_created.connect(watch, weak=False)
+rotation.rotate(batch=4, progress=lambda done, of: done < 10 or die())
 """
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("moment", ["between batches", "before the commit"])
 def test_killed__has_lost_nothing(
-    stored: Component, keys: Callable[..., None], process_environment: dict[str, str]
+    stored: Component, keys: Callable[..., None], process_environment: dict[str, str], moment: str
 ) -> None:
     keys(OLD)
     accounts = [Authorizer.objects.get(), *(make_account(stored, number) for number in range(2, 12))]
     keys(NEW, OLD)
-    victim = subprocess.run([sys.executable, "-c", KILLED % [NEW, OLD]], env=process_environment, check=False)
+    code = KILLED % ([NEW, OLD], moment)
+    victim = subprocess.run([sys.executable, "-c", code], env=process_environment, check=False)
     assert victim.returncode == -signal.SIGKILL
     left = rotation.left_under_older_keys()
     assert 0 < sum(left.values()) < 26
@@ -455,12 +536,19 @@ def test_rotation__says_what_it_did_and_what_may_go(stored: Component, keys: Cal
 
 
 def test_long_rotation__is_told_now_and_then() -> None:
-    heard: list[int] = []
+    heard: list[tuple[int, int]] = []
     clock = iter([0.0, 1.0, 2.5, 3.0, 4.5])
-    tell = rotation.now_and_then(heard.append, seconds=2, clock=lambda: next(clock))
+    tell = rotation.now_and_then(lambda *far: heard.append(far), seconds=2, clock=lambda: next(clock))
     for done in (50, 100, 150, 200):
-        tell(done)
-    assert heard == [100, 200]
+        tell(done, 220)
+    assert heard == [(100, 220), (200, 220)]
+
+
+def test_long_rotation__tells_how_far_it_is(stored: Component, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = iter(range(0, 1000, 3))
+    monkeypatch.setattr(rotation, "now_and_then", partial(rotation.now_and_then, clock=lambda: next(now)))
+    assert Told().out.splitlines()[:5] == [f"values sealed anew: {done} of 6" for done in (1, 2, 4, 5, 6)]
+    assert "values sealed anew" not in Told("--json").out
 
 
 def test_check__counts_and_changes_nothing(stored: Component, keys: Callable[..., None]) -> None:

@@ -16,7 +16,7 @@ from pytest_django import DjangoAssertNumQueries
 
 from wechat_open import census, journal, tokens
 from wechat_open.component import Platform
-from wechat_open.contrib import prometheus
+from wechat_open.contrib import measures
 from wechat_open.contrib.prometheus import Collector, metrics
 from wechat_open.models import Authorizer, Component, HourlyCount
 
@@ -136,7 +136,7 @@ def test_database_that_is_down__is_a_metric(client: Client, site: Platform, monk
     from wechat_open.health import site as looked_at
 
     monkeypatch.setattr(looked_at, "database", lambda: looked_at.without_database(OperationalError("down")))
-    monkeypatch.setattr(prometheus, "_counted", fail)
+    monkeypatch.setattr(measures, "_counted", fail)
     told = samples(client)
     assert told["wechat_open_check", "", "database", "red"] == 1
     assert ("wechat_open_accounts", "default", "authorized") not in told

@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from tests.integration import CACHES, DATABASE_URL
-from tests.integration.worker import Outcome, Site
+from tests.integration.worker import Site, results
 from tests.stage import OFFICIAL, deliver
 from wechat_open import authorization, tokens
 from wechat_open.component import Platform
@@ -28,11 +28,6 @@ A_WHILE = 0.5
 MANY = 200 if DATABASE_URL else 50
 
 pytestmark = pytest.mark.parametrize("cache_kind", CACHES)
-
-
-def results(outcomes: list[Outcome]) -> list[Any]:
-    assert [outcome.error for outcome in outcomes if outcome.error] == []
-    return [outcome.result for outcome in outcomes]
 
 
 def expire(*holders: Any) -> None:

@@ -198,6 +198,7 @@ def test_newcomer__authorizes_an_account(site: Site) -> None:
     browser.open(f"{site.url}/wechat/authorize/")
     browser.send(username="admin", password=PASSWORD)
     assert browser.url == f"{site.url}/wechat/authorize/"
+    browser.send()
 
     # A click brings the Referer along, and only if the page's policy lets it.
     assert browser.policy == "strict-origin-when-cross-origin"

@@ -34,6 +34,12 @@ class Outcome:
     killed: bool = False
 
 
+def results(outcomes: list[Outcome]) -> list[Any]:
+    """What came of it, when nothing failed."""
+    assert [outcome.error for outcome in outcomes if outcome.error] == []
+    return [outcome.result for outcome in outcomes]
+
+
 class Site:
     """The test's end. ``environment`` is that of ``process_environment``; ``wechat_open`` the setting of that name."""
 

@@ -1,10 +1,12 @@
-"""Is each message handled once by the processes of one host, which share HostCache and no server?
+"""Is each message handled once and answered alike, whichever process it comes to and whatever dies meanwhile?
 
-``tests/integration/test_messages.py`` asks the same of processes that share Redis.
+Asked of processes that share one host's ``HostCache`` and no server, and of those that share Redis.
 """
 
 from __future__ import annotations
 
+import socket
+import subprocess
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -12,20 +14,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 
-from tests.integration.worker import Outcome, Site
+from tests.integration.worker import Site, results
 from tests.messaging.followers import SHOP, TEXT, shown
 from tests.pushes import seal
 from tests.stage import OFFICIAL
 from wechat_open.component import Platform
 from wechat_open.messaging import duplicates
 from wechat_open.models import Authorizer
+from wechat_open.simulator import Simulator
 
 pytestmark = pytest.mark.slow
 
 MANY = 20
-REPLY_WITHIN = 0.5
-LEASE = REPLY_WITHIN + duplicates.MARGIN
 
 
 @pytest.fixture(autouse=True)
@@ -33,25 +35,31 @@ def _shop(platform: Platform, transactional_db: None) -> None:
     Authorizer.objects.create(component=platform.row, appid=OFFICIAL, user_name=SHOP)
 
 
-def site_of(environment: dict[str, str], wechat_open: dict[str, Any], folder: Path) -> Site:
-    return Site({**environment, "REDIS_URL": "", "HOST_CACHE": str(folder / "cache")}, wechat_open, folder)
+@pytest.fixture(params=["HostCache", pytest.param("Redis", marks=pytest.mark.services)])
+def cache(request: pytest.FixtureRequest, service_urls: dict[str, str], tmp_path: Path) -> dict[str, str]:
+    """What the environment says of the cache that the processes share."""
+    if request.param == "Redis":
+        return {"REDIS_URL": service_urls["Redis"]}
+    return {"REDIS_URL": "", "HOST_CACHE": str(tmp_path / "cache")}
 
 
 @pytest.fixture
-def site(process_environment: dict[str, str], platform: Platform, settings: Any, tmp_path: Path) -> Iterator[Site]:
-    site = site_of(process_environment, settings.WECHAT_OPEN, tmp_path)
-    yield site
-    site.close()
+def quick(wechat: Simulator, settings: Any) -> float:
+    """Seconds after which a message is free again whose first taker has died, on a site that cuts off soon."""
+    settings.WECHAT_OPEN = settings.WECHAT_OPEN | {"REPLY_WITHIN": 0.5}
+    return 0.5 + duplicates.MARGIN
 
 
 @pytest.fixture
-def quick_site(
-    process_environment: dict[str, str], platform: Platform, settings: Any, tmp_path: Path
+def site(
+    process_environment: dict[str, str], platform: Platform, settings: Any, cache: dict[str, str], tmp_path: Path
 ) -> Iterator[Site]:
-    """One that cuts off soon."""
-    site = site_of(process_environment, settings.WECHAT_OPEN | {"REPLY_WITHIN": REPLY_WITHIN}, tmp_path)
-    yield site
-    site.close()
+    site = Site(process_environment | cache, settings.WECHAT_OPEN, tmp_path)
+    try:
+        site.do("empty_cache")
+        yield site
+    finally:
+        site.close()
 
 
 def pushed(number: int) -> dict[str, str]:
@@ -59,11 +67,6 @@ def pushed(number: int) -> dict[str, str]:
     fields = {**TEXT, "Content": f"message {number}", "MsgId": str(6054768590064713728 + number)}
     sealed = seal({name: str(value) for name, value in fields.items()})
     return {"path": f"/wechat/messages/{OFFICIAL}/", "query": sealed.query, "body": sealed.body.decode()}
-
-
-def results(outcomes: list[Outcome]) -> list[Any]:
-    assert [outcome.error for outcome in outcomes if outcome.error] == []
-    return [outcome.result for outcome in outcomes]
 
 
 def said(platform: Platform, told: list[Any]) -> str:
@@ -87,19 +90,67 @@ def test_messages_and_repeats_at_one_moment__are_handled_once_and_answered_alike
 
 
 def test_process_that_is_killed_in_a_handler__leaves_the_message_to_wechats_next_try(
-    platform: Platform, quick_site: Site
+    quick: float, platform: Platform, site: Site
 ) -> None:
     messages = [pushed(1)]
-    [killed] = quick_site.do("receive_messages", messages=messages, dies=True)
+    [killed] = site.do("receive_messages", messages=messages, dies=True)
     assert killed.killed
 
     died_at = time.monotonic()
-    [[[at_once, body]]] = results(quick_site.do("receive_messages", messages=messages))
+    [[[at_once, body]]] = results(site.do("receive_messages", messages=messages))
     assert (at_once, body) == (503, "unavailable")
-    assert quick_site.diary("handled") == ["message 1"]
+    assert site.diary("handled") == ["message 1"]
 
-    time.sleep(max(0.0, died_at + LEASE - time.monotonic()))
-    [[second], [third]] = results(quick_site.do("receive_messages", processes=2, messages=messages))
+    time.sleep(max(0.0, died_at + quick - time.monotonic()))
+    [[second], [third]] = results(site.do("receive_messages", processes=2, messages=messages))
     assert second == third
     assert said(platform, second) == "you said message 1"
-    assert quick_site.diary("handled") == ["message 1"] * 2
+    assert site.diary("handled") == ["message 1"] * 2
+
+
+@pytest.fixture
+def own_redis(tmp_path: Path) -> Iterator[tuple[str, int]]:
+    """One that may be killed: its address, and its process."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = ["redis-server", "--bind", "127.0.0.1", "--port", str(port), "--save", "", "--dir", str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as server:
+        with redis.Redis(port=port) as client:
+            ends_at = time.monotonic() + 10
+            while not _answers(client):
+                assert time.monotonic() < ends_at, "redis-server does not start"
+                time.sleep(0.05)
+        yield f"redis://127.0.0.1:{port}/0", server.pid
+        server.kill()
+
+
+def _answers(client: redis.Redis) -> bool:
+    try:
+        return bool(client.ping())
+    except redis.ConnectionError:
+        return False
+
+
+@pytest.mark.services
+def test_redis_that_dies__costs_no_answer_and_this_process_still_knows_its_repeats(
+    own_redis: tuple[str, int], process_environment: dict[str, str], platform: Platform, settings: Any, tmp_path: Path
+) -> None:
+    url, pid = own_redis
+    messages, more = [pushed(1), pushed(2)], [pushed(3), pushed(4)]
+    site = Site({**process_environment, "REDIS_URL": url}, settings.WECHAT_OPEN, tmp_path)
+    try:
+        order = {"messages": messages, "more": more, "redis": pid}
+        [[before, after, new, repeated]] = results(site.do("receive_messages_while_the_cache_dies", **order))
+        handled = site.diary("handled")
+        [elsewhere] = results(site.do("receive_messages", messages=[*messages, *more]))
+    finally:
+        site.close()
+
+    assert before == after
+    assert new == repeated
+    told = [*before, *new]
+    assert [said(platform, answer) for answer in told] == [f"you said message {number}" for number in (1, 2, 3, 4)]
+    assert handled == [f"message {number}" for number in (1, 2, 3, 4)]
+    # What another process saw is known to nobody else without the cache; but everybody gets an answer.
+    assert [said(platform, answer) for answer in elsewhere] == [said(platform, answer) for answer in told]

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import dataclasses
 
-from django.db import connections
 from django.utils.translation import gettext as _
 from health_check.base import HealthCheck
 from health_check.exceptions import ServiceUnavailable, ServiceWarning
@@ -26,6 +25,7 @@ from ..component import platform
 from ..conf import DEFAULT_ALIAS
 from ..exceptions import ConfigurationError
 from ..health import AMBER, RED, Finding, Level
+from .measures import close_old_connections
 
 
 @dataclasses.dataclass
@@ -42,13 +42,14 @@ class WeChatOpen(HealthCheck):  # type: ignore[misc]  # django-health-check ship
     detailed: bool = dataclasses.field(default=False, repr=False)
 
     def run(self) -> None:
-        _close_old_connections()
+        """In a thread of its own."""
+        close_old_connections()
         try:
             found = health.examine(platform(self.component))
         except ConfigurationError as error:
             raise ServiceUnavailable(_("The settings of this platform cannot be used.")) from error
         finally:
-            _close_old_connections()
+            close_old_connections()
         if wrong := self._told(found, RED):
             raise ServiceUnavailable(wrong)
         if self.strict and (wrong := self._told(found, AMBER)):
@@ -59,10 +60,3 @@ class WeChatOpen(HealthCheck):  # type: ignore[misc]  # django-health-check ship
         if self.detailed:
             return " ".join(f"{finding.said} {finding.remedy}".rstrip() for finding in wrong)
         return ", ".join(finding.code for finding in wrong)
-
-
-def _close_old_connections() -> None:
-    """A check runs in a thread of its own, after which no request tidies up."""
-    for connection in connections.all(initialized_only=True):
-        if not connection.in_atomic_block:
-            connection.close_if_unusable_or_obsolete()

@@ -21,12 +21,10 @@ It needs the extra: ``pip install django-wechat-open[prometheus]``. Each scrape 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime, timezone
-from typing import Any
+from collections.abc import Iterable, Iterator
+from datetime import datetime
 
 from django.db import DatabaseError
-from django.db.models import Sum
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
@@ -35,31 +33,14 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector as BaseCollector
 
-from .. import __version__, census, health
+from .. import __version__
 from ..exceptions import ConfigurationError
-from ..health import Level
-from ..models import Component, HourlyCount
 from ..views.doors import without_login
 from ..views.health import refusal_of
+from . import measures
+from .measures import Measure, Sample
 
 logger = logging.getLogger(__name__)
-
-NUMBERS = {
-    "ticket_age_seconds": "Seconds since the newest verify ticket came",
-    "component_token_expires_in": "Seconds that the component access token has left",
-    "overdue": "Accounts whose renewal is overdue",
-    "expired": "Accounts whose access token has expired",
-    "refused": "Accounts whose refresh token WeChat refuses at present",
-    "pushes_waiting": "Pushes that wait to be processed",
-}
-"""Facts of the report, and what Prometheus says about them."""
-
-NAMES = {
-    "component_token_expires_in": "component_token_left_seconds",
-    "overdue": "accounts_overdue",
-    "expired": "accounts_expired",
-    "refused": "accounts_refused",
-}
 
 
 @without_login
@@ -89,104 +70,23 @@ class Collector(BaseCollector):
         return []
 
     def collect(self) -> Iterator[Metric]:
-        report = health.report()
-        yield _family("wechat_open_info", "The version of wechat_open", ["version"], [([__version__], 1)])
-        yield _checks(report)
-        platforms = [found for found in report["components"] if "accounts" in found]
-        yield _accounts(platforms)
-        yield from (_number(name, words, platforms) for name, words in NUMBERS.items())
-        try:
-            yield from _counted(_rows(platforms))
-        except DatabaseError:  # the check of the database says so as well
-            logger.exception("The counts for Prometheus could not be read.")
+        info = GaugeMetricFamily("wechat_open_info", "The version of wechat_open", labels=["version"])
+        info.add_metric([__version__], 1)
+        yield info
+        since = measures.today()
+        for measure, samples in measures.read(since).items():
+            yield _family(measure, samples, since)
 
 
-def _checks(report: Mapping[str, Any]) -> Metric:
-    """One series for each level, so that an alert reads ``wechat_open_check{level="red"} == 1``."""
-    site = [("", check) for check in report["checks"]]
-    common = {check["code"] for _platform, check in site}
-    own = [
-        (found["alias"], check)
-        for found in report["components"]
-        for check in found["checks"]
-        if check["code"] not in common or "accounts" not in found
-    ]
-    return _family(
-        "wechat_open_check",
-        "1 for the level that a check of health has, with the platform it is about, or none",
-        ["platform", "code", "level"],
-        [
-            ([platform, check["code"], level.value], int(check["level"] == level.value))
-            for platform, check in [*site, *own]
-            for level in Level
-        ],
-    )
-
-
-def _accounts(platforms: Sequence[Mapping[str, Any]]) -> Metric:
-    return _family(
-        "wechat_open_accounts",
-        "Accounts by state",
-        ["platform", "state"],
-        [([found["alias"], state], count) for found in platforms for state, count in found["accounts"].items()],
-    )
-
-
-def _number(name: str, words: str, platforms: Sequence[Mapping[str, Any]]) -> Metric:
-    """One of the report's numbers; a platform for which nothing is known yet has no sample."""
-    known = [([found["alias"]], float(found[name])) for found in platforms if found.get(name) is not None]
-    return _family(f"wechat_open_{NAMES.get(name, name)}", words, ["platform"], known)
-
-
-def _rows(platforms: Sequence[Mapping[str, Any]]) -> dict[str, Component]:
-    """The platforms' rows by alias."""
-    rows = {row.appid: row for row in Component.objects.filter(appid__in=[found["appid"] for found in platforms])}
-    return {found["alias"]: rows[found["appid"]] for found in platforms if found["appid"] in rows}
-
-
-def _counted(rows: Mapping[str, Component]) -> Iterator[Metric]:
-    counts = {alias: census.read(row) for alias, row in rows.items()}
-    yield _family(
-        "wechat_open_accounts_by_errcode",
-        "Accounts whose last renewal failed, by WeChat's errcode",
-        ["platform", "errcode"],
-        [([alias, str(code)], number) for alias, found in counts.items() for code, number in found.errcodes.items()],
-    )
-    yield _family(
-        "wechat_open_access_tokens",
-        "Access tokens by the tenth of their life that is left (0 to 9), or longer, expired, none",
-        ["platform", "left"],
-        [([alias, bucket.key], bucket.count) for alias, found in counts.items() for bucket in found.left],
-    )
-    yield _events(rows)
-
-
-def _events(rows: Mapping[str, Component]) -> Metric:
-    """Counters that start anew at midnight (UTC), which Prometheus takes for a restart and counts on.
-
-    The sum of all hours that are kept would shrink whenever an old one is pruned, and that would look like a restart at
-    a large number.
-    """
-    today = datetime.now(timezone.utc).replace(hour=0, minute=0, second=0, microsecond=0)
-    hours = HourlyCount.objects.filter(component__in=list(rows.values()), hour__gte=today).order_by()
-    counted = {
-        (component, what): count
-        for component, what, count in hours.values_list("component", "what").annotate(Sum("count"))
-    }
-    family = CounterMetricFamily(
-        "wechat_open_events",
-        "What happened since midnight (UTC): renewals, failed ones, forced ones, pushes, failed pushes",
-        labels=["platform", "what"],
-        created=None,
-    )
-    for alias, row in rows.items():
-        for what in HourlyCount.What:
-            family.add_metric([alias, what.value], counted.get((row.pk, what.value), 0), created=today.timestamp())
-    return family
-
-
-def _family(name: str, words: str, labels: Sequence[str], samples: Iterable[tuple[Sequence[str], float]]) -> Metric:
-    family = GaugeMetricFamily(name, words, labels=labels)
-    for values, number in samples:
-        family.add_metric(values, number)
-    return family
+def _family(measure: Measure, samples: Iterable[Sample], since: datetime) -> Metric:
+    """Counters start anew at midnight, which Prometheus takes for a restart and counts on."""
+    name = f"wechat_open_{measure.name}" + ("_seconds" if measure.unit == "s" else "")
+    if not measure.grows:
+        gauge = GaugeMetricFamily(name, measure.words, labels=measure.labels)
+        for labels, number in samples:
+            gauge.add_metric(labels, number)
+        return gauge
+    counter = CounterMetricFamily(name, measure.words, labels=measure.labels, created=None)
+    for labels, number in samples:
+        counter.add_metric(labels, number, created=since.timestamp())
+    return counter

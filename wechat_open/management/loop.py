@@ -1,7 +1,8 @@
 """What does a site run that has no Celery?
 
 ``manage.py wechat_open run``: the jobs that beat would ring, at beat's intervals, one after the other in this process.
-Several such processes may run at once, also beside Celery; they take turns as workers do.
+Bulk actions go on without a pause while rows are left, a short turn at a time: before each, whatever else is due comes
+first. Several such processes may run at once, also beside Celery; they take turns as workers do.
 """
 
 from __future__ import annotations
@@ -22,18 +23,26 @@ from .. import alerts, authorization, bulk, census, inbox, journal, tokens
 from ..component import Platform
 from ..exceptions import TokenUnavailable, WeChatOpenError
 from ..schedule import BEAT_SCHEDULE
+from ..telling import told
 
 ROUND = 5.0
 """Seconds that one round of renewals may take in the loop, so that other jobs and a stop come in time."""
 
+TURN = 2.0
+"""Seconds that bulk actions take at a time: as long as renewals wait anyway."""
+
 
 @dataclass
 class Job:
-    """One of beat's tasks. ``work`` does it, for each platform or ``for_all``, and says what happened, or nothing."""
+    """One of beat's tasks. ``work`` does it, for each platform or ``for_all``, and says what happened, or nothing.
+
+    One that ``goes_on`` takes its next turn at once, until nothing happens.
+    """
 
     name: str
     work: Callable[..., str]
     for_all: bool = False
+    goes_on: bool = False
     due_at: float = 0.0
     troubles: dict[str, str] = field(default_factory=dict)
 
@@ -52,13 +61,13 @@ class Job:
         return [(owner.alias, partial(self.work, owner)) for owner in owners]
 
 
-def all_jobs(renew_for: float = ROUND) -> list[Job]:
+def all_jobs(renew_for: float = ROUND, bulk_for: float = TURN) -> list[Job]:
     """All that beat rings, in the order in which one helps the next."""
     return [
         Job("watch_tickets", lambda owner: _("asked WeChat to push tickets") if tokens.ensure_tickets(owner) else ""),
         Job("process_inbox", lambda: _count(_("pushes processed: %d"), inbox.process_due()), for_all=True),
         Job("renew_due_tokens", lambda owner: renew(owner, renew_for)),
-        Job("run_bulk_jobs", lambda: _count(_("rows of bulk actions: %d"), bulk.run_open(renew_for)), for_all=True),
+        Job("run_bulk_jobs", lambda: _acted(bulk.run_open(bulk_for)), for_all=True, goes_on=True),
         Job("sweep", lambda owner: _swept(tokens.sweep_if_due(owner))),
         Job("sync_profiles", lambda owner: _count(_("profiles read: %d"), authorization.sync_missing_profiles(owner))),
         Job("announce", lambda owner: _count(_("changes announced: %d"), authorization.announce_all(owner))),
@@ -81,6 +90,10 @@ def renew(owner: Platform, seconds: float) -> str:
 
 def _prune() -> int:
     return inbox.prune() + authorization.prune() + journal.prune() + alerts.prune()
+
+
+def _acted(rows: int) -> str:
+    return _count(_("rows of bulk actions: %d"), rows)
 
 
 def _counted(owner: Platform) -> str:
@@ -129,10 +142,12 @@ class Loop:
                     said = work()
                 except (WeChatOpenError, DatabaseError) as error:
                     well = False
-                    self._complain_once(job, whose, str(error))
+                    self._complain_once(job, whose, told(error))
                 else:
                     job.troubles.pop(whose, None)
-                    done += [f"{whose} {said}"] if said else []
+                    if said:
+                        done.append(f"{whose} {said}")
+                        job.due_at = 0.0 if job.goes_on else job.due_at
         if done:
             self.say("; ".join(done))
         return well
@@ -141,7 +156,7 @@ class Loop:
         while not stopped.is_set():
             close_old_connections()  # the database may have gone away since
             self.once()
-            stopped.wait(tick)
+            stopped.wait(min([tick, *(max(0.0, job.due_at - time.monotonic()) for job in self.jobs)]))
 
     def _complain_once(self, job: Job, whose: str, trouble: str) -> None:
         """A trouble that lasts is told when it begins or changes, and not every second."""

@@ -1,10 +1,10 @@
 """How does everything that is sealed come under the newest key?
 
-``manage.py wechat_open rotate-keys``, while the site runs. Each row is sealed anew by an UPDATE of its own, which holds
-only as long as the row still has the values that were read: whoever renews a token meanwhile wins, and the row is read
-again. No other column changes. Where the database can skip rows that somebody else has locked, a few rows at a time are
-locked and committed together; as nothing is ever waited for, there is no deadlock. There is nothing to remember: who
-goes on after a stop finds what is left by its key id.
+``manage.py wechat_open rotate-keys``, while the site runs. Rows are read, opened and sealed anew a batch at a time, and
+then written in one short transaction. Each has an UPDATE of its own, which holds only as long as the row still has the
+values that were read: whoever renews a token meanwhile wins, and the row is read again. No other column changes. Where
+the database can, rows that somebody else has locked are skipped until the next round; as nothing is ever waited for,
+there is no deadlock. There is nothing to remember: who goes on after a stop finds what is left by its key id.
 
 A value that no key opens is left as it is, and reported. When the key is really lost, such values can be emptied:
 WeChat pushes new tickets by itself, and tells the refresh token of every account that has authorized the platform.
@@ -15,15 +15,14 @@ from __future__ import annotations
 import operator
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 from typing import Any
 
 from django.apps import apps
 from django.db import connections, router, transaction
-from django.db.models import Count, Q, QuerySet, prefetch_related_objects
+from django.db.models import Count, JSONField, Q, QuerySet, TextField, prefetch_related_objects
 from django.db.models.functions import Substr
 from django.utils.translation import gettext as _
 
@@ -34,11 +33,11 @@ from ..fields import SealedField, SealedRow
 from ..models import TokenHolder, VerifyTicket
 from ..sealing import VERSION, key_ids
 
-BATCH = 50
+BATCH = 200
 """Rows that are committed together: enough to be quick, and so few that nobody waits long for one of them."""
 
 ATTEMPTS = 20
-"""How often a row is read again that others keep changing under our hands."""
+"""How often rows are read again that others keep changing under our hands."""
 
 _ID_LENGTH = 8
 _ID_STARTS = len(VERSION) + 2  # databases count from 1
@@ -116,10 +115,13 @@ def rotate(
     empty_unreadable: bool = False,
     batch: int = BATCH,
     stopped: Callable[[], bool] = lambda: False,
-    progress: Callable[[int], Any] = lambda done: None,
+    progress: Callable[[int, int], Any] = lambda done, of: None,
 ) -> Report:
-    """Seal everything under the newest key. ``progress`` hears after each batch how many values that were so far."""
+    """Seal everything under the newest key. ``progress`` hears after each batch how many values that were, and of how
+    many there were at the beginning.
+    """
     report = Report(key_ids()[0])
+    to_do = sum(left_under_older_keys().values())
     done = -1
     while not report.stopped and report.resealed > done:  # rows that were skipped wait for another round
         done = report.resealed
@@ -132,7 +134,7 @@ def rotate(
                 empty_unreadable=empty_unreadable,
                 batch=batch,
                 stopped=stopped,
-                progress=progress,
+                progress=lambda: progress(report.resealed, to_do),
             )
     report.left = left_under_older_keys()
     return report
@@ -146,39 +148,28 @@ def _walk(
     empty_unreadable: bool,
     batch: int,
     stopped: Callable[[], bool],
-    progress: Callable[[int], Any],
+    progress: Callable[[], Any],
 ) -> None:
     """Once through the rows that hold anything under another key, in the order of their primary keys."""
     under_newest = f"{VERSION}.{report.newest}."
     old = reduce(operator.or_, (~Q(**{name: ""}) & ~Q(**{f"{name}__startswith": under_newest}) for name in columns))
-    rows = _rows(model).filter(old).order_by("pk")
+    rows = _light(model).filter(old).order_by("pk")
+    rotation = _Rotation(model, columns, report, empty_unreadable)
     after: Any = None
     while True:
         if stopped():
             report.stopped = True
             return
-        with _held(rows if after is None else rows.filter(pk__gt=after), batch) as found:
-            for row in found:
-                _Row(row, columns, report, empty_unreadable).reseal()
+        found = _with_owners(list((rows if after is None else rows.filter(pk__gt=after))[:batch]))
         if not found:
             return
+        rotation.reseal(found)
         after = found[-1].pk
-        progress(report.resealed)
-
-
-@contextmanager
-def _held(rows: QuerySet[Any], number: int) -> Iterator[list[Any]]:
-    """The next rows: locked, without those that somebody else has locked; or as they are, for a compare-and-set."""
-    database = connections[rows.db]
-    if not database.features.has_select_for_update_skip_locked:
-        yield _with_owners(list(rows[:number]))
-        return
-    with transaction.atomic(using=database.alias):
-        yield _with_owners(list(rows.select_for_update(skip_locked=True)[:number]))
+        progress()
 
 
 def _with_owners(found: list[Any]) -> list[Any]:
-    """With the rows that they point at: what a row is called may stand there. Not joined, or those were locked too."""
+    """With the rows that they point at, few as they are: what a row is called may stand there."""
     if found:
         points = [column.name for column in found[0]._meta.concrete_fields if column.many_to_one and not column.null]
         prefetch_related_objects(found, *points)
@@ -209,17 +200,17 @@ def advice(report: Report) -> Iterator[str]:
 
 
 def now_and_then(
-    tell: Callable[[int], Any], seconds: float = 2.0, clock: Callable[[], float] = time.monotonic
-) -> Callable[[int], None]:
+    tell: Callable[[int, int], Any], seconds: float = 2.0, clock: Callable[[], float] = time.monotonic
+) -> Callable[[int, int], None]:
     """For a person who watches: told once in a while, and not of every batch."""
     due_at = clock() + seconds
 
-    def maybe(done: int) -> None:
+    def maybe(done: int, of: int) -> None:
         nonlocal due_at
         now = clock()
         if now >= due_at:
             due_at = now + seconds
-            tell(done)
+            tell(done, of)
 
     return maybe
 
@@ -228,48 +219,102 @@ def _rows(model: type[SealedRow]) -> QuerySet[Any]:
     return model._base_manager.using(router.db_for_write(model))
 
 
-class _Row:
-    """One row on its way."""
+def _light(model: type[SealedRow]) -> QuerySet[Any]:
+    """Without the long columns that are not sealed; what a row is called hardly stands there."""
+    columns = model._meta.local_concrete_fields
+    long = [column for column in columns if isinstance(column, (JSONField, TextField))]
+    return _rows(model).defer(*(column.name for column in long if not isinstance(column, SealedField)))
 
-    def __init__(self, row: SealedRow, columns: Sequence[str], report: Report, empty_unreadable: bool) -> None:
-        self.row = row
-        self.columns = columns
+
+@dataclass
+class _Opened:
+    """A row as it was read: its old seals, the same under the newest key, and the columns that no key opens."""
+
+    row: SealedRow
+    before: dict[str, str]
+    after: dict[str, str]
+    unreadable: list[str]
+
+    @property
+    def anew(self) -> int:
+        return sum(self.after[name] != sealed for name, sealed in self.before.items())
+
+
+class _Rotation:
+    """The rows of one model on their way."""
+
+    def __init__(self, model: type[SealedRow], names: Sequence[str], report: Report, empty_unreadable: bool) -> None:
+        self.model = model
+        self.names = names
         self.report = report
         self.empty_unreadable = empty_unreadable
+        self.database = connections[router.db_for_write(model)]
 
-    def reseal(self) -> None:
-        row: SealedRow | None = self.row
+    def reseal(self, rows: Sequence[SealedRow]) -> None:
         for _attempt in range(ATTEMPTS):
-            if row is None or not self._old(row):  # deleted, or sealed by somebody else meanwhile
+            opened = {row.pk: self._open(row) for row in rows if self._old(row)}  # others have sealed the rest
+            skipped, changed = self._write({pk: each for pk, each in opened.items() if each.anew})
+            for pk, each in opened.items():
+                if pk not in skipped | changed:
+                    self.report.resealed += each.anew
+                    self._leave_or_empty(each)
+            if not changed:
                 return
-            anew, unreadable = self._opened(row)
-            if self._write(row, anew):
-                self.report.resealed += len(anew)
-                self._leave_or_empty(row, unreadable)
-                return
-            row = next(iter(_with_owners(list(_rows(type(row)).filter(pk=row.pk)))), None)
+            rows = _with_owners(list(_light(self.model).filter(pk__in=changed)))
 
-    def _old(self, row: SealedRow) -> dict[str, str]:
-        sealed = {name: getattr(row, name) for name in self.columns}
-        return {name: value for name, value in sealed.items() if value and _key_id(value) != self.report.newest}
+    def _old(self, row: SealedRow) -> list[str]:
+        """The columns that are under another key."""
+        sealed = {name: getattr(row, name) for name in self.names}
+        return [name for name, value in sealed.items() if value and _key_id(value) != self.report.newest]
 
-    def _opened(self, row: SealedRow) -> tuple[dict[str, str], list[str]]:
-        """The columns under the newest key, and those that do not open."""
-        anew: dict[str, str] = {}
-        unreadable: list[str] = []
+    def _open(self, row: SealedRow) -> _Opened:
+        before = {name: getattr(row, name) for name in self.names}
+        opened = _Opened(row, before, dict(before), [])
         for name in self._old(row):
             try:
-                anew[name] = row.seal(name, row.reveal(name).reveal())
+                opened.after[name] = row.seal(name, row.reveal(name).reveal())
             except SealError:
-                unreadable.append(name)
-        return anew, unreadable
+                opened.unreadable.append(name)
+        return opened
 
-    def _write(self, row: SealedRow, changes: dict[str, Any], **others: Any) -> bool:
-        """Whether the row still had what was read, and now has this."""
-        before = {name: getattr(row, name) for name in changes}
-        return not changes or bool(_rows(type(row)).filter(pk=row.pk, **before).update(**changes, **others))
+    def _write(self, opened: Mapping[Any, _Opened]) -> tuple[set[Any], set[Any]]:
+        """The keys of the rows that were skipped, and of those that no longer had what was read."""
+        with transaction.atomic(using=self.database.alias):
+            free = self._free(opened)
+            if self._update([each for pk, each in opened.items() if pk in free]) == len(free):
+                return opened.keys() - free, set()
+        now = {row.pop("pk"): row for row in _rows(self.model).filter(pk__in=free).values("pk", *self.names)}
+        return opened.keys() - free, {pk for pk in free if now.get(pk) != opened[pk].after}
 
-    def _leave_or_empty(self, row: SealedRow, unreadable: Sequence[str]) -> None:
+    def _free(self, keys: Collection[Any]) -> set[Any]:
+        """Those that nobody else has locked; from now on we have."""
+        if not keys or not self.database.features.has_select_for_update_skip_locked:
+            return set(keys)
+        rows = _rows(self.model).select_for_update(skip_locked=True).filter(pk__in=keys)
+        return set(rows.values_list("pk", flat=True))
+
+    def _update(self, opened: Sequence[_Opened]) -> int:
+        """A compare-and-set for each row, sent without waiting for the answers where the driver can; how many held."""
+        fields = {field.name: field for field in self.model._meta.local_concrete_fields}
+        pk = self.model._meta.pk
+
+        def equal(name: str) -> str:
+            return f"{self.database.ops.quote_name(str(fields[name].column))} = %s"
+
+        def prepared(values: Mapping[str, Any]) -> list[Any]:
+            return [fields[name].get_db_prep_save(value, self.database) for name, value in values.items()]
+
+        table = self.database.ops.quote_name(self.model._meta.db_table)
+        values, same = ", ".join(map(equal, self.names)), " AND ".join(map(equal, [pk.name, *self.names]))
+        statement = f"UPDATE {table} SET {values} WHERE {same}"  # noqa: S608  # nothing but our own names
+        rows = [[*prepared(each.after), *prepared({pk.name: each.row.pk, **each.before})] for each in opened]
+        with self.database.cursor() as cursor:
+            if rows:
+                cursor.executemany(statement, rows)
+            return cursor.rowcount if rows else 0
+
+    def _leave_or_empty(self, opened: _Opened) -> None:
+        row, unreadable = opened.row, opened.unreadable
         if unreadable and self.empty_unreadable:
             self.report.emptied += self._empty(row, unreadable)
             return
@@ -279,12 +324,13 @@ class _Row:
 
     def _empty(self, row: SealedRow, unreadable: Sequence[str]) -> int:
         """Without the values that nobody can open, a token is simply missing, and custody gets another one."""
+        unchanged = _rows(self.model).filter(pk=row.pk, **{name: getattr(row, name) for name in unreadable})
         if isinstance(row, VerifyTicket):
-            return _rows(VerifyTicket).filter(pk=row.pk, ticket=row.ticket).delete()[0]
-        due = {}
+            return unchanged.delete()[0]
+        changes: dict[str, Any] = dict.fromkeys(unreadable, "")
         if isinstance(row, TokenHolder) and row.next_action_at is not None:
-            due["next_action_at"] = clock.now()
-        return len(unreadable) if self._write(row, dict.fromkeys(unreadable, ""), **due) else 0
+            changes["next_action_at"] = clock.now()
+        return len(unreadable) if unchanged.update(**changes) else 0
 
 
 def _key_id(sealed: str) -> str:

@@ -1,0 +1,93 @@
+"""What does OpenTelemetry collect?
+
+What ``prometheus`` serves, as observable gauges and a counter, on the site's own MeterProvider::
+
+    from wechat_open.contrib import opentelemetry
+
+    opentelemetry.observe()          # on the global provider; or observe(provider)
+
+In one process of the site: each that does so reports the same numbers. Celery's beat is one, and there is one of it::
+
+    from celery.signals import beat_init
+
+    @beat_init.connect
+    def measure(**_):
+        opentelemetry.observe()
+
+It needs the extra, ``pip install django-wechat-open[opentelemetry]``, and an SDK with an exporter of the site's choice.
+Everything is read once for each collection, in a few queries, in the thread that collects.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from datetime import datetime
+from functools import partial
+
+from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation, get_meter
+
+from .. import __version__
+from . import measures
+from .measures import MEASURES, Measure, Sample
+
+FRESH = 5.0
+"""Seconds for which what was read serves: a collection asks for each measure by itself."""
+
+
+def observe(meter_provider: MeterProvider | None = None) -> None:
+    """Have everything observed, from now on and in this process."""
+    meter = get_meter("wechat_open", __version__, meter_provider)
+    reading = _Reading()
+    for measure in MEASURES:
+        create = meter.create_observable_counter if measure.grows else meter.create_observable_gauge
+        callback = partial(reading.observations, measure)
+        create(f"wechat_open.{measure.name}", [callback], unit=measure.unit, description=measure.words)
+
+
+class _Reading:
+    """What was read last. Collections may overlap."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._stale_at = float("-inf")
+        self._samples: dict[Measure, list[Sample]] = {}
+        self._growth = {measure: _Growth() for measure in MEASURES if measure.grows}
+
+    def observations(self, measure: Measure, options: CallbackOptions) -> Iterator[Observation]:
+        with self._lock:
+            if time.monotonic() >= self._stale_at:
+                self._samples = {}
+                try:
+                    self._samples = self._read()
+                finally:  # what fails would fail for the next measure too
+                    self._stale_at = time.monotonic() + FRESH
+            samples = self._samples.get(measure, [])
+        for labels, number in samples:
+            yield Observation(number, dict(zip(measure.labels, labels, strict=True)))
+
+    def _read(self) -> dict[Measure, list[Sample]]:
+        since = measures.today()
+        measures.close_old_connections()
+        try:
+            found = measures.read(since)
+        finally:
+            measures.close_old_connections()
+        for measure, growth in self._growth.items():
+            found[measure] = [(labels, growth.add(since, labels, count)) for labels, count in found.get(measure, [])]
+        return found
+
+
+class _Growth:
+    """Counts that start anew each day, as one that never shrinks: what was added since this process began to look."""
+
+    def __init__(self) -> None:
+        self._last: dict[tuple[str, ...], tuple[datetime, float]] = {}
+        self._total: dict[tuple[str, ...], float] = {}
+
+    def add(self, since: datetime, labels: tuple[str, ...], count: float) -> float:
+        day, before = self._last.get(labels, (since, count))
+        self._last[labels] = since, count
+        self._total[labels] = self._total.get(labels, 0) + (count - before if day == since else count)
+        return self._total[labels]
