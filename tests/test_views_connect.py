@@ -18,7 +18,7 @@ from django.urls import include, path, reverse
 
 from wechat_open import authorization, qr
 from wechat_open.component import Platform
-from wechat_open.models import AuthorizationAttempt, AuthorizationLink
+from wechat_open.models import AuthorizationAttempt, AuthorizationLink, JournalEntry
 from wechat_open.simulator import Simulator
 from wechat_open.views import browser
 
@@ -89,11 +89,50 @@ def test_alias_named_link__does_not_clash() -> None:
     assert reverse("wechat_open:authorize_link", kwargs={"key": "k"}) == "/wechat/authorize/link/k/"
 
 
+# What makes a link
+
+
+def test_get__asks_wechat_for_nothing_and_makes_nothing(wechat: Simulator, platform: Platform, staff: Client) -> None:
+    """A browser that fetches a page ahead would burn a pre-auth code each time."""
+    before = wechat.state()["calls"]
+    response = staff.get(AUTHORIZE, {"auth_type": "mini"})
+
+    assert response.status_code == 200
+    assert 'id="make-links"' in response.content.decode()
+    assert links(response) == {}
+    assert browser.COOKIE not in response.cookies
+    assert wechat.state()["calls"] == before
+    assert not AuthorizationLink.objects.exists()
+    assert not JournalEntry.objects.exists()
+
+
+def test_post_without_a_token__makes_nothing(platform: Platform, settings: Any) -> None:
+    """Not even where the site has left out the middleware that looks for one."""
+    settings.MIDDLEWARE = [one for one in site.MIDDLEWARE if "Csrf" not in one]
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(User.objects.create_superuser("anna"))
+
+    assert client.post(AUTHORIZE).status_code == 403
+    assert not AuthorizationLink.objects.exists()
+    token = client.get(AUTHORIZE).context["csrf_token"]
+    assert links(client.post(AUTHORIZE, {"csrfmiddlewaretoken": token}))
+
+
+@pytest.mark.parametrize("query", ["", "?auth_type=official&moved=1"])
+def test_page_of_a_link__makes_another_one_by_the_same_form(platform: Platform, staff: Client, query: str) -> None:
+    """What was sent counts, and not what the address proposed before."""
+    page = staff.post(AUTHORIZE + query, {"auth_type": "mini"}).content.decode()
+
+    assert '<button class="link" form="choice">' in page
+    assert '<form method="post" id="choice">' in page
+    assert AuthorizationLink.objects.get().auth_type == 2
+
+
 # What is on the page
 
 
 def test_page__offers_both_links_with_one_fresh_code(platform: Platform, staff: Client) -> None:
-    first, second = links(staff.get(AUTHORIZE)), links(staff.get(AUTHORIZE))
+    first, second = links(staff.post(AUTHORIZE)), links(staff.post(AUTHORIZE))
 
     assert first["pc-link"]["pre_auth_code"] == first["phone-link"]["pre_auth_code"]
     assert first["pc-link"]["pre_auth_code"] != second["pc-link"]["pre_auth_code"]
@@ -103,26 +142,31 @@ def test_page__offers_both_links_with_one_fresh_code(platform: Platform, staff: 
 
 def test_wechat__hears_what_was_chosen(platform: Platform, staff: Client) -> None:
     choice = {"auth_type": "mini", "biz_appid": "wx4c9e2f70d81b35a6", "category_ids": ["30", "18"]}
-    asked = links(staff.get(AUTHORIZE, choice))["pc-link"]
+    asked = links(staff.post(AUTHORIZE, choice))["pc-link"]
 
     assert asked["auth_type"] == ["2"]
     assert asked["biz_appid"] == ["wx4c9e2f70d81b35a6"]
     assert asked["category_id_list"] == ["18|30"]
 
 
-def test_choice__stays_visible(platform: Platform, staff: Client) -> None:
-    page = staff.get(AUTHORIZE, {"auth_type": "mini", "category_ids": ["18"]}).content.decode()
+@pytest.mark.parametrize("method", ["get", "post"])
+def test_choice__stays_visible(platform: Platform, staff: Client, method: str) -> None:
+    page = getattr(staff, method)(AUTHORIZE, {"auth_type": "mini", "category_ids": ["18"]}).content.decode()
 
     assert '<option value="mini" selected>' in page
     assert 'name="category_ids" value="18" checked' in page
     assert page.count(" checked") == 1
+    assert '<details class="card choice" open>' in page
 
 
+@pytest.mark.parametrize("method", ["get", "post"])
 @pytest.mark.parametrize(
     "nonsense", [{"auth_type": "everything"}, {"biz_appid": "wx <script>"}, {"category_ids": ["18", "x"]}]
 )
-def test_nonsense__is_explained_and_starts_nothing(platform: Platform, staff: Client, nonsense: dict[str, Any]) -> None:
-    response = staff.get(AUTHORIZE, nonsense)
+def test_nonsense__is_explained_and_starts_nothing(
+    platform: Platform, staff: Client, nonsense: dict[str, Any], method: str
+) -> None:
+    response = getattr(staff, method)(AUTHORIZE, nonsense)
 
     assert response.status_code == 400
     assert b'class="errorlist"' in response.content
@@ -136,7 +180,7 @@ def test_every_auth_type_of_wechat__can_be_chosen(platform: Platform, staff: Cli
 
 
 def test_qr_code__opens_this_links_own_page(platform: Platform, staff: Client) -> None:
-    response = staff.get(AUTHORIZE)
+    response = staff.post(AUTHORIZE)
     link = AuthorizationLink.objects.get()
     address = f"http://testserver{link.with_key().get_absolute_url()}"
 
@@ -161,7 +205,7 @@ def test_phone_in_wechat__gets_its_own_button_first(platform: Platform, client: 
 
 def test_no_page__has_script_or_style_of_its_own(platform: Platform, staff: Client) -> None:
     """A Content-Security-Policy without 'unsafe-inline' lets all of it through."""
-    page = staff.get(AUTHORIZE).content.decode()
+    page = staff.get(AUTHORIZE).content.decode() + staff.post(AUTHORIZE).content.decode()
     assert not re.search(r"<script|<style|\sstyle=|\son\w+=|javascript:|data:", page)
 
 
@@ -179,9 +223,11 @@ def test_page__speaks_the_readers_language(platform: Platform, staff: Client, la
 
 def test_referrer_policy__lets_wechat_see_the_host(platform: Platform, staff: Client) -> None:
     """SecurityMiddleware would otherwise say same-origin, and WeChat's page would see no Referer."""
-    assert staff.get(AUTHORIZE)["Referrer-Policy"] == "strict-origin-when-cross-origin"
+    response = staff.post(AUTHORIZE)
+    assert response["Referrer-Policy"] == "strict-origin-when-cross-origin"
+    assert "no-store" in response["Cache-Control"]
+    assert b"noreferrer" not in response.content
     assert "no-store" in staff.get(AUTHORIZE)["Cache-Control"]
-    assert b"noreferrer" not in staff.get(AUTHORIZE).content
 
 
 def test_browser__gets_a_secret_that_scripts_and_other_sites_cannot_use(platform: Platform, client: Client) -> None:
@@ -256,7 +302,7 @@ def test_without_a_ticket__staff_learn_what_to_do(wechat: Simulator, staff: Clie
     settings.WECHAT_OPEN = settings.WECHAT_OPEN | {"COMPONENTS": components | {"second": second}}
 
     for _ in range(2):  # the second time custody remembers why it failed
-        response = staff.get(AUTHORIZE + alias)
+        response = staff.post(AUTHORIZE + alias)
         assert (response.status_code, response["Retry-After"]) == (503, "60")
         assert b"manage.py wechat_open push-ticket" in response.content
         assert f"http://testserver/wechat/events/{alias}</p>".encode() in response.content
@@ -265,7 +311,7 @@ def test_without_a_ticket__staff_learn_what_to_do(wechat: Simulator, staff: Clie
 def test_busy_wechat__is_not_taken_for_a_missing_ticket(wechat: Simulator, platform: Platform, staff: Client) -> None:
     wechat.control("faults", path="/cgi-bin/component/api_component_token", errcode=-1, times=9)
     for _ in range(2):
-        response = staff.get(AUTHORIZE)
+        response = staff.post(AUTHORIZE)
         assert response.status_code == 503
         assert b"push-ticket" not in response.content
 
@@ -282,7 +328,7 @@ def test_refusal_by_wechat__reaches_staff_with_its_number_and_nobody_else(
     wechat: Simulator, platform: Platform, staff: Client, client: Client
 ) -> None:
     wechat.control("faults", path="/cgi-bin/component/api_create_preauthcode", errcode=61004, times=2)
-    told, hidden = staff.get(AUTHORIZE), client.get(authorization.begin().get_absolute_url())
+    told, hidden = staff.post(AUTHORIZE), client.get(authorization.begin().get_absolute_url())
 
     assert (told.status_code, hidden.status_code) == (503, 503)
     assert b"61004" in told.content
@@ -291,7 +337,7 @@ def test_refusal_by_wechat__reaches_staff_with_its_number_and_nobody_else(
 
 def test_missing_setting__is_named_to_staff(staff: Client, settings: Any) -> None:
     settings.WECHAT_OPEN = {"COMPONENTS": {"default": {"APPID": "wx1"}}}
-    response = staff.get(AUTHORIZE)
+    response = staff.post(AUTHORIZE)
 
     assert response.status_code == 503
     assert b"APPSECRET" in response.content
@@ -313,9 +359,9 @@ def test_expired_link__is_explained(platform: Platform, client: Client, later: C
     assert b"expired" in response.content
 
 
-def test_nothing_but_get__opens_a_page(platform: Platform, staff: Client) -> None:
+def test_nothing_but_get__opens_a_link(platform: Platform, staff: Client) -> None:
     path = authorization.begin().get_absolute_url()
-    assert staff.post(AUTHORIZE).status_code == 405
+    assert staff.put(AUTHORIZE).status_code == 405
     assert staff.post(path).status_code == 405
     assert staff.head(path).status_code == 405
 

@@ -8,6 +8,9 @@ from django.contrib.auth.models import Permission, User
 from django.test import Client
 from django.urls import reverse
 
+TEA = "wxaaaaaaaaaaaaaaaa"
+"""The appid of the account ``tea``."""
+
 
 def person(name: str, *permissions: str) -> Client:
     """A browser in which a member of staff with just these permissions is signed in."""

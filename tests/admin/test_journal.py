@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -18,7 +18,7 @@ from django.test import Client
 from django.utils import timezone
 from django.utils.translation import override
 
-from tests.admin.staff import found, page, person, rows
+from tests.admin.staff import TEA, found, page, person, rows
 from wechat_open import journal
 from wechat_open.admin import journal as pages
 from wechat_open.component import Platform
@@ -26,26 +26,11 @@ from wechat_open.exceptions import RefreshTokenRefused, WeChatOpenError
 from wechat_open.models import Authorizer, Component, HourlyCount, JournalEntry, Push
 from wechat_open.simulator import Simulator
 
-TEA = "wxaaaaaaaaaaaaaaaa"
+pytestmark = pytest.mark.usefixtures("english")
+
 EXPORT = "/admin/wechat_open/journalentry/export/"
 Kind = JournalEntry.Kind
 Later = Callable[[timedelta], None]
-
-
-@pytest.fixture(autouse=True)
-def _english() -> Iterator[None]:
-    with override("en"):
-        yield
-
-
-@pytest.fixture
-def component(db: None) -> Component:
-    return Component.objects.create(appid=site.WECHAT_OPEN["COMPONENTS"]["default"]["APPID"])
-
-
-@pytest.fixture
-def account(component: Component) -> Authorizer:
-    return Authorizer.objects.create(component=component, appid=TEA, nick_name="<b>Tea</b>", name_key="<b>tea</b>")
 
 
 @pytest.fixture
@@ -75,64 +60,62 @@ def test_every_kind__has_a_sentence() -> None:
 @pytest.mark.parametrize("language", ["en", "zh-hans"])
 @pytest.mark.parametrize("kind", Kind)
 def test_every_entry__is_a_sentence_with_who_and_what(
-    viewer: Client, component: Component, account: Authorizer, zhang: User, kind: Kind, language: str
+    viewer: Client, component: Component, tea: Authorizer, zhang: User, kind: Kind, language: str
 ) -> None:
     viewer.cookies.load({site.LANGUAGE_COOKIE_NAME: language})
-    journal.note(kind, component, account=account, user=zhang)
+    journal.note(kind, component, account=tea, user=zhang)
     shown = viewer.get(rows(JournalEntry)).content.decode()
     (told,) = re.findall(r'<td class="field-what">(.*?)</td>', shown)
     assert "%" not in told
     if "account" in str(pages.SENTENCES[kind]):
-        assert f'<a href="{page(account)}">&lt;b&gt;Tea&lt;/b&gt; ({TEA})</a>' in told
+        assert f'<a href="{page(tea)}">Tea &amp; Co ({TEA})</a>' in told
     if "who" in str(pages.SENTENCES[kind]):
         assert "<b>zhang</b>" in told
 
 
-def test_what_nobody_did__is_told_as_such(component: Component, account: Authorizer) -> None:
-    journal.note(Kind.REFRESHED, component, account=account, actor=journal.COMMAND_LINE)
+def test_what_nobody_did__is_told_as_such(component: Component, tea: Authorizer) -> None:
+    journal.note(Kind.REFRESHED, component, account=tea, actor=journal.COMMAND_LINE)
     journal.note(Kind.LINK_MADE, component)
     journal.note(Kind.RENEWAL_FAILED, component)
     told = [pages.sentence(entry) for entry in JournalEntry.objects.order_by("pk")]
     assert told == [
-        f"Somebody at the command line refreshed the tokens of <b>Tea</b> ({TEA}).",
+        f"Somebody at the command line refreshed the tokens of Tea & Co ({TEA}).",
         "The system made a link for any account.",
         f"A token of the platform {component.appid} could not be renewed.",
     ]
 
 
 def test_failure__says_what_the_errcode_means(
-    viewer: Client, component: Component, account: Authorizer, zhang: User
+    viewer: Client, component: Component, tea: Authorizer, zhang: User
 ) -> None:
     error = RefreshTokenRefused(61023, "refresh_token is invalid", rid="1-2-3")
-    journal.note(Kind.REFRESHED, component, account=account, user=zhang, error=error)
+    journal.note(Kind.REFRESHED, component, account=tea, user=zhang, error=error)
     shown = viewer.get(rows(JournalEntry)).content.decode()
     assert ">failed</span>" in shown
     assert "61023 The refresh token is not the account&#x27;s current one (rid 1-2-3)" in shown
 
 
-def test_changed_permission_sets__are_named(viewer: Client, component: Component, account: Authorizer) -> None:
-    journal.note(Kind.UPDATED, component, account=account, detail="+7 -1")
+def test_changed_permission_sets__are_named(viewer: Client, component: Component, tea: Authorizer) -> None:
+    journal.note(Kind.UPDATED, component, account=tea, detail="+7 -1")
     shown = viewer.get(rows(JournalEntry)).content.decode()
     assert "+ 7 Mass sending and notices, - 1 Messages" in shown
 
 
-def test_entry__outlives_account_and_person(
-    viewer: Client, component: Component, account: Authorizer, zhang: User
-) -> None:
-    journal.note(Kind.FORGOTTEN, component, account=account, user=zhang)
-    account.delete()
+def test_entry__outlives_account_and_person(viewer: Client, component: Component, tea: Authorizer, zhang: User) -> None:
+    journal.note(Kind.FORGOTTEN, component, account=tea, user=zhang)
+    tea.delete()
     zhang.delete()
     shown = viewer.get(rows(JournalEntry)).content.decode()
-    assert f"<b>zhang</b> had &lt;b&gt;Tea&lt;/b&gt; ({TEA}) forgotten." in shown
+    assert f"<b>zhang</b> had Tea &amp; Co ({TEA}) forgotten." in shown
 
 
 # -- finding -----------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
-def several(component: Component, account: Authorizer, zhang: User, viewer: Client) -> list[int]:
-    journal.note(Kind.AUTHORIZED, component, account=account)
-    journal.note(Kind.REFRESHED, component, account=account, user=zhang)
+def several(component: Component, tea: Authorizer, zhang: User, viewer: Client) -> list[int]:
+    journal.note(Kind.AUTHORIZED, component, account=tea)
+    journal.note(Kind.REFRESHED, component, account=tea, user=zhang)
     journal.note(Kind.REFRESHED, component, appid="wxother", actor=journal.COMMAND_LINE, error=WeChatOpenError("no"))
     journal.note(Kind.LINK_MADE, component, user=User.objects.get(username="viewer"))
     return list(JournalEntry.objects.order_by("pk").values_list("pk", flat=True))
@@ -153,7 +136,7 @@ def several(component: Component, account: Authorizer, zhang: User, viewer: Clie
         ("?appid=wxnobody", []),
         (f"?q={TEA}", [0, 1]),
         ("?q=zhang", [1]),
-        ("?q=<b>t", [0, 1]),
+        ("?q=tea", [0, 1]),
         ("?q=wxother", [2]),
         ("?q=wxot", []),
         ("?by=nonsense", [0, 1, 2, 3]),

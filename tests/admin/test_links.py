@@ -12,17 +12,19 @@ from django.conf import settings as site
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from tests.admin.staff import act, found, page, person, rows
+from tests.admin.staff import TEA, act, found, page, person, rows
 from tests.stage import OFFICIAL, process
 from wechat_open import authorization, qr
 from wechat_open.admin.links import MAKERS_TIME, read_payload
 from wechat_open.component import Platform
 from wechat_open.exceptions import AuthorizationRefused, LinkRevoked
-from wechat_open.models import AuthorizationAttempt, AuthorizationLink, Authorizer, JournalEntry
+from wechat_open.models import AuthorizationAttempt, AuthorizationLink, Authorizer, Component, JournalEntry
 from wechat_open.protocol import permissions
 from wechat_open.secret import Secret
 from wechat_open.simulator import Simulator
@@ -70,6 +72,15 @@ def make(browser: Client, **fields: Any) -> Any:
 
 def noted(kind: Kind) -> list[JournalEntry]:
     return list(JournalEntry.objects.filter(kind=kind).order_by("pk"))
+
+
+def some(like: AuthorizationLink, number: int) -> None:
+    """More links such as this one, which nobody can open."""
+    told = {name: getattr(like, name) for name in ("component_id", "biz_appid", "created_at", "expires_at")}
+    first = AuthorizationLink.objects.count()
+    AuthorizationLink.objects.bulk_create(
+        AuthorizationLink(**told, key_digest=str(digest)) for digest in range(first, first + number)
+    )
 
 
 def view(link: AuthorizationLink, **who: Any) -> str:
@@ -380,9 +391,28 @@ def test_list__costs_as_many_queries_for_many_as_for_one(
     viewer: Client, platform: Platform, django_assert_max_num_queries: Any
 ) -> None:
     for number in range(30):
+        Authorizer.objects.create(component=platform.row, appid=f"wx{number}", nick_name=f"Shop {number}")
         view(authorization.begin(biz_appid=f"wx{number}", user=User.objects.get(username="viewer")))
     with django_assert_max_num_queries(8):
-        assert viewer.get(rows(AuthorizationLink)).status_code == 200
+        shown = viewer.get(rows(AuthorizationLink)).content.decode()
+    assert shown.count('class="wechat-open-avatar') == 30
+
+
+def test_link_for_an_account__names_it(platform: Platform, viewer: Client, tea: Authorizer) -> None:
+    """As those are that an owner is asked with to authorize again."""
+    asked = authorization.begin(biz_appid=tea.appid)
+    named = f'<a href="{page(tea)}">Tea &amp; Co</a>'
+    assert named in viewer.get(rows(AuthorizationLink)).content.decode()
+    assert named in viewer.get(page(asked)).content.decode()
+
+
+def test_link_for_another_platforms_account__does_not_name_it(platform: Platform, viewer: Client) -> None:
+    other = Component.objects.create(appid="wxother")
+    Authorizer.objects.create(component=other, appid=OFFICIAL, nick_name="Somebody Else")
+    link = authorization.begin(biz_appid=OFFICIAL)
+    for address in (rows(AuthorizationLink), page(link)):
+        shown = viewer.get(address).content.decode()
+        assert "Somebody Else" not in shown and OFFICIAL in shown
 
 
 # -- finding -----------------------------------------------------------------------------------------------------------
@@ -437,6 +467,44 @@ def test_revoking__is_asked_about_done_and_noted(operator: Client, link: Authori
     assert "operator revoked it on" in answer.content.decode()
     (entry,) = noted(Kind.LINK_REVOKED)
     assert (entry.actor, entry.appid, entry.detail) == ("operator", OFFICIAL, f"#{link.pk}")
+
+
+def test_question__takes_as_long_for_a_thousand_as_for_twenty(
+    operator: Client, platform: Platform, tea: Authorizer, django_assert_num_queries: Any
+) -> None:
+    """It reads and names the first few, and sends no more than it was sent."""
+    link = authorization.begin(biz_appid=TEA)
+    some(link, 19)
+    across = {"action": "revoke", "index": 0, "_selected_action": [0], "select_across": 1}
+    with CaptureQueriesContext(connection) as before:
+        few = operator.post(rows(AuthorizationLink), across)
+    some(link, 985)
+    with django_assert_num_queries(len(before)):
+        many = operator.post(rows(AuthorizationLink), across)
+
+    assert "Revoke 20 links?" in few.content.decode() and "Revoke 1000 links?" in many.content.decode()
+    assert "and 990 more" in many.content.decode() and "Only 1000 are revoked at once" in many.content.decode()
+    assert many.content.decode().count("Tea &amp; Co") == 10
+    assert len(many.content) - len(few.content) < 500
+    assert AuthorizationLink.objects.filter(revoked_at__isnull=False).count() == 0
+
+
+def test_all_that_a_filter_leaves__are_revoked_by_the_answer_to_the_question(
+    operator: Client, platform: Platform, settings: Any
+) -> None:
+    """Each as a field of its own would be more fields than Django takes."""
+    settings.DATA_UPLOAD_MAX_NUMBER_FIELDS = 50
+    some(authorization.begin(), 59)
+    used = authorization.begin()
+    AuthorizationLink.objects.filter(pk=used.pk).update(completed_at=timezone.now())
+    across = {"action": "revoke", "index": 0, "_selected_action": [0], "select_across": 1}
+    door = rows(AuthorizationLink, "?state=open")
+    shown = operator.post(door, across).content.decode()
+    answer = re.findall(r'<input type="hidden" name="(?!csrf)(\w+)" value="([^"]*)">', shown)
+
+    assert operator.post(door, dict(answer)).status_code == 302
+    assert AuthorizationLink.objects.filter(revoked_at__isnull=False).count() == 60
+    assert not AuthorizationLink.objects.filter(pk=used.pk, revoked_at__isnull=False).exists()
 
 
 def test_revoking__needs_its_permission(maker: Client, link: AuthorizationLink) -> None:
@@ -565,6 +633,8 @@ def test_views__are_kept_for_a_month(platform: Platform, link: AuthorizationLink
 
 def test_staff_connect_page__is_in_the_audit_trail(platform: Platform, maker: Client) -> None:
     maker.get("/wechat/authorize/")
+    assert not noted(Kind.LINK_MADE)
+    maker.post("/wechat/authorize/")
     (entry,) = noted(Kind.LINK_MADE)
     assert (entry.actor, entry.detail) == ("maker", f"#{AuthorizationLink.objects.get().pk}")
 

@@ -1,4 +1,4 @@
-"""Do all lists bear whatever stands in the address bar?"""
+"""Do all lists say what they show, and bear whatever stands in the address bar?"""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import pytest
 from django.contrib import admin
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
+from tests.admin.staff import rows
 from wechat_open.component import Platform
-from wechat_open.models import Component
+from wechat_open.models import Authorizer, Component, JournalEntry
 
 FILTERS = [
     "q",
@@ -43,3 +45,31 @@ def test_nul_in_a_filter__is_refused(admin_client: Client, platform: Platform, n
 def test_nonsense_in_a_filter__is_borne(admin_client: Client, platform: Platform, name: str) -> None:
     statuses = {admin_client.get(path, {name: "\u202e';--"}).status_code for path in lists()}
     assert statuses <= {200, 302, 400}
+
+
+def test_filter__is_named_above_the_list(admin_client: Client, tea: Authorizer) -> None:
+    whole = admin_client.get(rows(Authorizer)).content.decode()
+    assert "wechat-open-chosen" not in whole
+    assert "Show all" not in whole
+
+    part = admin_client.get(rows(Authorizer, "?state__exact=authorized&attention=doubt")).content.decode()
+    assert '<span class="wechat-open-chosen">state <b>authorized</b></span>' in part
+    assert '<span class="wechat-open-chosen">attention <b>tokens in doubt</b></span>' in part
+    assert "Show all" in part
+
+
+def test_title_and_number__are_in_plain_words(admin_client: Client, component: Component) -> None:
+    for _ in range(2):
+        JournalEntry.objects.create(component=component, kind="tickets_requested", at=timezone.now())
+    page = admin_client.get(rows(JournalEntry)).content.decode()
+    assert "<h1>Audit trail</h1>" in page
+    assert "2 audit trail entries" in page
+
+
+def test_several_platforms__are_told_apart_by_their_names(admin_client: Client, tea: Authorizer) -> None:
+    assert "field-platform" not in admin_client.get(rows(Authorizer)).content.decode()
+    other = Component.objects.create(appid="wx-forgotten")
+    Authorizer.objects.create(component=other, appid="wxb")
+    page = admin_client.get(rows(Authorizer)).content.decode()
+    assert '<td class="field-platform">default</td>' in page
+    assert '<td class="field-platform">wx-forgotten</td>' in page

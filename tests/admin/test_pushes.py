@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -14,34 +14,18 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.translation import override
 
-from tests.admin.staff import act, found, page, person, rows
+from tests.admin.staff import TEA, act, found, page, person, rows
 from wechat_open.admin import lists, payload
 from wechat_open.admin.pushes import TYPES
 from wechat_open.models import Authorizer, BulkJob, Component, JournalEntry, Push
 from wechat_open.protocol import events, xml
 from wechat_open.protocol.envelope import read_plain
 
+pytestmark = pytest.mark.usefixtures("english")
+
 VIEW, LOOK, REPLAY = "view_push", "view_push_payload", "replay_push"
-TEA = "wxaaaaaaaaaaaaaaaa"
 TOKEN = "canary_5F3xq9Zk2LmN8pRt-0a1b2c3d4e5f60718293a4b5c6d7e8f9"
-
-
-@pytest.fixture(autouse=True)
-def _english() -> Iterator[None]:
-    with override("en"):
-        yield
-
-
-@pytest.fixture
-def component(db: None) -> Component:
-    return Component.objects.create(appid=site.WECHAT_OPEN["COMPONENTS"]["default"]["APPID"])
-
-
-@pytest.fixture
-def account(component: Component) -> Authorizer:
-    return Authorizer.objects.create(component=component, appid=TEA, nick_name="Tea House", name_key="tea house")
 
 
 @pytest.fixture
@@ -86,13 +70,13 @@ def looked_into(browser: Client, push: Push) -> str:
 # -- the list ----------------------------------------------------------------------------------------------------------
 
 
-def test_list__shows_type_account_state_and_error(viewer: Client, make: Any, account: Authorizer) -> None:
+def test_list__shows_type_account_state_and_error(viewer: Client, make: Any, tea: Authorizer) -> None:
     push = make(AuthorizerAppid=TEA)
     Push.objects.update(state=Push.State.FAILED, attempts=3, error="WeChat answered -1")
     shown = viewer.get(rows(Push)).content.decode()
     for words in ("an owner took the authorization back", "unauthorized", "failed, will be repeated", "answered -1"):
         assert words in shown
-    assert f'<a href="{page(account)}">Tea House</a>' in shown
+    assert f'<a href="{page(tea)}">Tea &amp; Co</a>' in shown
     assert page(push) in shown
 
 
@@ -119,7 +103,7 @@ def test_every_type_that_is_parsed__has_a_meaning() -> None:
         ("?state__in=failed,abandoned", [1, 2]),
     ],
 )
-def test_pushes__are_found(viewer: Client, make: Any, account: Authorizer, query: str, which: list[int]) -> None:
+def test_pushes__are_found(viewer: Client, make: Any, tea: Authorizer, query: str, which: list[int]) -> None:
     pushes = [make(AuthorizerAppid=TEA), make(AuthorizerAppid="wxother"), make("something_new")]
     Push.objects.filter(pk=pushes[1].pk).update(state=Push.State.FAILED)
     Push.objects.filter(pk=pushes[2].pk).update(state=Push.State.ABANDONED)
@@ -148,7 +132,7 @@ def test_list__costs_as_many_queries_for_many_as_for_one(
 # -- processing again --------------------------------------------------------------------------------------------------
 
 
-def test_one_push__is_processed_at_once_and_noted(operator: Client, make: Any, account: Authorizer) -> None:
+def test_one_push__is_processed_at_once_and_noted(operator: Client, make: Any, tea: Authorizer) -> None:
     push = make(AuthorizerAppid=TEA)
     shown = act(operator, "process_again", push, back_to=push.pk).content.decode()
     assert "It was processed." in shown
@@ -214,7 +198,7 @@ def test_payload__is_for_who_may_and_by_post_only(viewer: Client, operator: Clie
     assert not JournalEntry.objects.exists()
 
 
-def test_looking__shows_the_fields_and_is_noted(looker: Client, make: Any, account: Authorizer) -> None:
+def test_looking__shows_the_fields_and_is_noted(looker: Client, make: Any, tea: Authorizer) -> None:
     push = make(AuthorizerAppid=TEA)
     answer = looker.post(page(push, "payload"))
     shown = answer.content.decode()

@@ -21,6 +21,12 @@ PHONE = {
 }
 
 
+def make_links(page: Page, site: Site) -> None:
+    """The operator's connect page, with links."""
+    page.goto(f"{site.url}/wechat/authorize/")
+    page.locator("#make-links").click()
+
+
 def confirm(page: Page) -> None:
     """The owner's part on WeChat's page."""
     page.get_by_role("radio", name="Corner Shop").check()
@@ -38,7 +44,7 @@ def test_on_a_computer__the_whole_way(open_site: OpenSite, open_page: OpenPage) 
     site = open_site()
     page = open_page(site, operator=True)
 
-    page.goto(f"{site.url}/wechat/authorize/")
+    make_links(page, site)
     page.get_by_role("link", name="Authorize on this computer").click()
     assert page.url.startswith(f"{site.wechat.url}/cgi-bin/componentloginpage")
     confirm(page)
@@ -53,7 +59,7 @@ def test_djangos_default_referrer_policy__ends_on_wechats_refusal(open_site: Ope
     site = open_site(MIDDLEWARE + "django_default_referrer_policy")
     page = open_page(site, operator=True)
 
-    page.goto(f"{site.url}/wechat/authorize/")
+    make_links(page, site)
     with page.expect_navigation() as answer:
         page.get_by_role("link", name="Authorize on this computer").click()
 
@@ -67,7 +73,7 @@ def test_pasted_address__ends_on_wechats_refusal(open_site: OpenSite, open_page:
     """Which is why the QR code leads to our page, and not to WeChat's."""
     site = open_site()
     page = open_page(site, operator=True)
-    page.goto(f"{site.url}/wechat/authorize/")
+    make_links(page, site)
     address = page.locator("#phone-link").get_attribute("href")
     assert address
 
@@ -79,7 +85,7 @@ def test_on_the_owners_phone__by_the_link_that_the_operator_sends(open_site: Ope
     """And by the QR code, which holds the same address."""
     site = open_site()
     computer, phone = open_page(site, operator=True), open_page(site, **PHONE)
-    computer.goto(f"{site.url}/wechat/authorize/")
+    make_links(computer, site)
     invitation = computer.locator("#invitation-url").inner_text()
 
     phone.goto(invitation)
@@ -95,7 +101,7 @@ def test_on_the_owners_phone__by_the_link_that_the_operator_sends(open_site: Ope
 def test_return_in_another_browser__is_refused(open_site: OpenSite, open_page: OpenPage) -> None:
     site = open_site()
     page, stranger = open_page(site, operator=True), open_page(site)
-    page.goto(f"{site.url}/wechat/authorize/")
+    make_links(page, site)
     page.locator("#pc-link").click()
     page.route(f"{site.url}/wechat/authorized/**", lambda route: route.abort())
     with page.expect_request(f"{site.url}/wechat/authorized/**") as back:
@@ -116,7 +122,7 @@ def test_pages__need_nothing_that_a_strict_csp_forbids(open_site: OpenSite, open
         complaints.append(message.text)
 
     page.on("console", listen)
-    page.goto(f"{site.url}/wechat/authorize/")
+    make_links(page, site)
     page.locator(".choice > summary").click()
     expect(page.locator("#pc-link")).to_be_visible()
     assert page.locator(".qr").bounding_box()
@@ -134,12 +140,16 @@ def test_pages__fit_a_phone(open_site: OpenSite, open_page: OpenPage, path: str,
     page = open_page(site, operator=True, locale=locale, viewport={"width": 320, "height": 640})
     page.goto(site.url + path)
     assert page.evaluate("document.documentElement.scrollWidth") <= 320
+    if "authorize/" in path:
+        page.locator("#make-links").click()
+        expect(page.locator(".qr")).to_be_visible()
+        assert page.evaluate("document.documentElement.scrollWidth") <= 320
 
 
 def test_choice__is_made_without_a_script(open_site: OpenSite, open_page: OpenPage) -> None:
     site = open_site()
     page = open_page(site, operator=True, java_script_enabled=False)
-    page.goto(f"{site.url}/wechat/authorize/")
+    make_links(page, site)
 
     page.locator(".choice > summary").click()
     page.get_by_label("Kinds of account").select_option("official")

@@ -10,7 +10,7 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import OuterRef, Q, QuerySet, Subquery
+from django.db.models import Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -24,11 +24,13 @@ from django.views.decorators.debug import sensitive_variables
 
 from .. import bulk, journal
 from ..exceptions import SealError, WeChatOpenError
-from ..models import Authorizer, Push
+from ..models import Push
 from ..protocol.envelope import read_plain
+from ..telling import translated
 from . import payload
 from .base import ReadOnlyAdmin, own_transactions
 from .lists import BoundedPaginator, PlatformFilter, appids_called, several_platforms
+from .named import account_cell, account_of, with_account
 from .shown import NOTHING, beside, moment, tag
 
 TYPES = {
@@ -84,16 +86,12 @@ class PushAdmin(ReadOnlyAdmin):
     ]
 
     class Media:
-        css = {"all": ["wechat_open/pushes.css"]}
+        css = {"all": ["wechat_open/accounts.css", "wechat_open/pushes.css"]}
 
     # -- columns -----------------------------------------------------------------------------------------------------
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Push]:
-        pushes: QuerySet[Push] = super().get_queryset(request)
-        account = Authorizer.objects.filter(component=OuterRef("component"), appid=OuterRef("authorizer_appid"))
-        return pushes.annotate(
-            account_pk=Subquery(account.values("pk")[:1]), account_name=Subquery(account.values("nick_name")[:1])
-        )
+        return with_account(super().get_queryset(request), "authorizer_appid")
 
     def get_list_display(self, request: HttpRequest) -> list[Any]:
         return [*self.list_display, *several_platforms()]
@@ -118,16 +116,9 @@ class PushAdmin(ReadOnlyAdmin):
         return beside(str(known), push.info_type)
 
     @admin.display(description=_("account"))
-    def account(self, push: Any) -> str | SafeString:
-        if push.account_pk is None:
-            return push.authorizer_appid or NOTHING
-        page = reverse("admin:wechat_open_authorizer_change", args=[push.account_pk])
-        return format_html(
-            '<a href="{}">{}</a> <span class="wechat-open-aside">{}</span>',
-            page,
-            push.account_name or push.authorizer_appid,
-            push.authorizer_appid if push.account_name else "",
-        )
+    def account(self, push: Push) -> str | SafeString:
+        account = account_of(push, push.authorizer_appid)
+        return account_cell(account) if account else push.authorizer_appid or NOTHING
 
     @admin.display(description=_("state"))
     def tagged_state(self, push: Push) -> SafeString:
@@ -145,7 +136,7 @@ class PushAdmin(ReadOnlyAdmin):
         """The type, and what stands in the way."""
         if not push.error or push.state == Push.State.DONE:
             return self.event(push)
-        error = Truncator(push.error).chars(120)
+        error = Truncator(translated(push.error)).chars(120)
         return format_html('{} <span class="wechat-open-error">{}</span>', self.event(push), error)
 
     # -- again -------------------------------------------------------------------------------------------------------
@@ -160,7 +151,7 @@ class PushAdmin(ReadOnlyAdmin):
     def list_context(self, request: HttpRequest) -> dict[str, Any]:
         """Whether to offer to process again all that failed."""
         offer = self.has_replay_permission(request) and Push.objects.filter(state__in=UNSOLVED).exists()
-        return {"title": gettext("Pushes"), "unsolved": ",".join(UNSOLVED) if offer else ""}
+        return {"unsolved": ",".join(UNSOLVED) if offer else ""}
 
     # -- looking into one --------------------------------------------------------------------------------------------
 

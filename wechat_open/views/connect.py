@@ -1,8 +1,9 @@
 """What does an owner see before going to WeChat?
 
 The connect page: a link for this computer, a link for WeChat on a phone and a QR code, made anew for each view, because
-a pre-auth code is good for one authorization. Staff with the permission open it at will and choose what to ask for;
-anybody else needs a link that ``authorization.begin`` made.
+a pre-auth code is good for one authorization. Staff with the permission choose what to ask for and have it made by
+POST: a browser that looks ahead makes no link and uses up no code. Anybody else needs a link that
+``authorization.begin`` made; it is sent by mail and scanned, so opening it is a GET.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from django.urls import NoReverseMatch, reverse
 from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_GET
+from django.views.decorators.csrf import csrf_protect
+from django.views.decorators.http import require_GET, require_http_methods
 
 from .. import authorization, journal, qr
 from ..component import platform_of
@@ -28,6 +30,7 @@ from ..conf import DEFAULT_ALIAS, conf
 from ..exceptions import AuthorizationRefused, ConfigurationError, TicketMissing, TokenUnavailable, WeChatOpenError
 from ..models import AuthorizationLink
 from ..protocol import permissions
+from ..telling import told
 from . import browser
 from .doors import own_transactions, secret_address, without_login
 
@@ -47,7 +50,7 @@ KINDS: tuple[tuple[permissions.Kind, Any], ...] = (
 
 
 class Choice(forms.Form):
-    """What the owner is asked for. Sent by GET: it changes nothing, and staff can keep the address."""
+    """What the owner is asked for. A GET with these fields proposes them: staff can keep such an address."""
 
     auth_type = forms.ChoiceField(label=_("Kinds of account"), choices=AUTH_TYPES, required=False)
     biz_appid = forms.RegexField(
@@ -65,6 +68,11 @@ class Choice(forms.Form):
         required=False,
         help_text=_("None chosen: all that the platform has released."),
     )
+
+    @property
+    def is_made(self) -> bool:
+        """Whether less is asked for than usual."""
+        return self.is_valid() and self.to_begin() != {"auth_type": "both", "biz_appid": "", "category_ids": ()}
 
     def to_begin(self) -> dict[str, Any]:
         """The arguments of ``authorization.begin``."""
@@ -88,7 +96,8 @@ class Choice(forms.Form):
 
 @own_transactions
 @never_cache
-@require_GET
+@csrf_protect
+@require_http_methods(["GET", "POST"])
 def authorize(request: HttpRequest, alias: str = DEFAULT_ALIAS) -> HttpResponse:
     """For staff: choose what to ask for, and authorize or invite."""
     if refused := _staff_only(request):
@@ -97,9 +106,9 @@ def authorize(request: HttpRequest, alias: str = DEFAULT_ALIAS) -> HttpResponse:
         raise Http404
     if elsewhere := browser.redirect_home(request):
         return elsewhere
-    choice = Choice(request.GET, label_suffix="")
-    if not choice.is_valid():
-        return render(request, "wechat_open/connect.html", {"choice": choice}, status=400)
+    choice = Choice(request.POST if request.method == "POST" else request.GET, label_suffix="")
+    if request.method == "GET" or not choice.is_valid():
+        return render(request, "wechat_open/connect.html", {"choice": choice}, status=200 if choice.is_valid() else 400)
     try:
         link = authorization.begin(user=request.user, component=alias, **choice.to_begin())
     except ConfigurationError as error:
@@ -120,7 +129,7 @@ def authorize_link(request: HttpRequest, key: str) -> HttpResponse:
     try:
         link = authorization.open_link(key)
     except AuthorizationRefused as refusal:
-        return render(request, "wechat_open/link_refused.html", {"reason": refusal}, status=403)
+        return render(request, "wechat_open/link_refused.html", {"reason": told(refusal)}, status=403)
     return _connect_page(request, link)
 
 
@@ -159,7 +168,7 @@ def _connect_page(request: HttpRequest, link: AuthorizationLink, choice: Choice 
 def _not_now(request: HttpRequest, error: WeChatOpenError, *, awaiting_ticket_at: str = "") -> HttpResponse:
     """No pre-auth code to be had. Staff hear why and what to do; an owner hears to come back."""
     logger.warning("No connect page can be shown: %s", error)
-    context = {"error": error if may_authorize(request) else None, "awaiting_ticket_at": awaiting_ticket_at}
+    context = {"error": told(error) if may_authorize(request) else None, "awaiting_ticket_at": awaiting_ticket_at}
     response = render(request, "wechat_open/connect_unavailable.html", context, status=503)
     response["Retry-After"] = "60"
     return response

@@ -1,0 +1,212 @@
+"""Whom does an operator invite, and to what?"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import Any, cast
+
+from django import forms
+from django.http import HttpRequest
+from django.utils.translation import get_language, gettext, ngettext
+from django.utils.translation import gettext_lazy as _
+
+from ... import authorization
+from ...component import platform_of
+from ...conf import DEFAULT_ALIAS, conf
+from ...models import AuthorizationLink, Authorizer
+from ...protocol import permissions
+from ..lists import accounts_with
+from ..shown import duration
+
+LONGEST = timedelta(days=30)
+
+KINDS: tuple[tuple[permissions.Kind, Any], ...] = (
+    ("official", _("For official accounts")),
+    ("mini", _("For mini programs")),
+    ("channels", _("For channels accounts")),
+)
+
+
+class LinkForm(forms.Form):
+    """Whom to invite, and for what."""
+
+    component = forms.ChoiceField(label=_("Platform"))
+    biz_appid = forms.RegexField(
+        label=_("Expected account"),
+        regex=r"\A[A-Za-z0-9_-]{1,64}\Z",
+        required=False,
+        help_text=_("Its appid, if only this account may authorize. Empty: whichever the owner chooses."),
+        error_messages={"invalid": _("An appid is letters and digits, such as wx4c9e2f70d81b35a6.")},
+        widget=forms.TextInput(
+            attrs={"class": "vTextField", "placeholder": "wx…", "autocomplete": "off", "spellcheck": "false"}
+        ),
+    )
+    auth_type = forms.ChoiceField(
+        label=_("Kinds of account"),
+        choices=[(kind.name.lower(), kind.label) for kind in AuthorizationLink.AuthType],
+        help_text=_("WeChat lets the owner choose among accounts of these kinds."),
+    )
+    category_ids = forms.TypedMultipleChoiceField(
+        label=_("Permission sets"),
+        coerce=int,
+        choices=lambda: [(known.id, known.id) for known in permissions.NAMES.values()],
+        required=False,
+        help_text=_("None chosen: all that the platform has released."),
+    )
+    payload = forms.CharField(
+        label=_("Tenant"),
+        required=False,
+        max_length=4000,
+        help_text=_(
+            "Whose account it will be, for your own code: it comes with the signal when the owner has authorized. "
+            "One “name = value” a line, such as “shop = 7”, or a JSON object. No passwords: it is shown in the list."
+        ),
+        widget=forms.Textarea(attrs={"class": "vLargeTextField", "rows": 3, "spellcheck": "false"}),
+    )
+    expires = forms.ChoiceField(label=_("Can be opened for"), required=False)
+    hours = forms.FloatField(
+        label=_("Hours"),
+        required=False,
+        min_value=0.1,
+        max_value=LONGEST / timedelta(hours=1),
+        help_text=_("If you chose “another time” above: 0.1 to 720."),
+        widget=forms.NumberInput(attrs={"class": "vIntegerField", "step": "any"}),
+    )
+    next_url = forms.CharField(
+        label=_("Where the owner goes next"),
+        required=False,
+        max_length=2000,
+        help_text=_("A path of this site, or the name of a URL. Empty: as the settings say, or our own page."),
+        widget=forms.TextInput(attrs={"class": "vTextField", "spellcheck": "false"}),
+    )
+
+    def __init__(self, *args: Any, hosts: Iterable[str], https: bool, **kwargs: Any) -> None:
+        super().__init__(*args, **{"label_suffix": "", **kwargs})
+        self.hosts, self.https = hosts, https
+        cast(forms.ChoiceField, self.fields["component"]).choices = [
+            (alias, _named(alias)) for alias in conf.components
+        ]
+        cast(forms.ChoiceField, self.fields["expires"]).choices = _lives()
+
+    def clean_payload(self) -> dict[str, Any]:
+        return read_payload(self.cleaned_data["payload"])
+
+    def clean_next_url(self) -> str:
+        wanted: str = self.cleaned_data["next_url"]
+        if wanted:
+            try:
+                authorization.destination(wanted, hosts=self.hosts, https=self.https)
+            except ValueError as error:
+                raise forms.ValidationError(str(error), code="elsewhere") from error
+        return wanted
+
+    def clean(self) -> dict[str, Any]:
+        chosen: dict[str, Any] = super().clean() or self.cleaned_data
+        if chosen.get("expires") == "other" and "hours" in chosen and not chosen["hours"]:
+            self.add_error("hours", forms.ValidationError(_("Say for how many hours."), code="required"))
+        return chosen
+
+    def to_begin(self) -> dict[str, Any]:
+        """The arguments of ``authorization.begin``."""
+        chosen = self.cleaned_data
+        hours = chosen["hours"] if chosen["expires"] == "other" else float(chosen["expires"] or 0)
+        return {
+            "component": chosen["component"],
+            "auth_type": chosen["auth_type"],
+            "biz_appid": chosen["biz_appid"],
+            "category_ids": tuple(chosen["category_ids"]),
+            "payload": chosen["payload"],
+            "next_url": chosen["next_url"],
+            "expires_in": timedelta(hours=hours) if hours else None,
+        }
+
+    def permission_groups(self) -> list[dict[str, Any]]:
+        """The permission sets by kind, for the template: names in the reader's language, and which are chosen."""
+        language = get_language() or "en"
+        chosen = {str(number) for number in self["category_ids"].value() or ()}
+        groups = []
+        for kind, label in KINDS:
+            sets = permissions.offered(kind, chosen, language)
+            count = sum(bool(set_["chosen"]) for set_ in sets)
+            groups.append({"label": label, "sets": sets, "count": count})
+        return groups
+
+
+def read_payload(text: str) -> dict[str, Any]:
+    """A tenant as an operator writes it: a JSON object, or a line for each value. ValidationError says what is wrong.
+
+    ``shop = 7`` is a number, ``shop = "7"`` and ``shop = seven`` are texts.
+    """
+    text = text.strip()
+    if text.startswith(("{", "[")):
+        try:
+            value = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise forms.ValidationError(
+                _("This is no JSON: in line %(line)d, column %(column)d something else was expected."),
+                code="json",
+                params={"line": error.lineno, "column": error.colno},
+            ) from error
+        if not isinstance(value, dict):
+            raise forms.ValidationError(
+                _("A JSON object is needed, such as {“shop”: 7}; this is a list."), code="object"
+            )
+        return value
+    payload: dict[str, Any] = {}
+    for number, line in enumerate(text.splitlines(), start=1):
+        name, equals, value = (part.strip() for part in line.partition("="))
+        if not line.strip():
+            continue
+        if not equals or not name:
+            raise forms.ValidationError(_("Line %(line)d is not “name = value”."), code="line", params={"line": number})
+        payload[name] = _value(value)
+    return payload
+
+
+def _value(text: str) -> Any:
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError:
+        return text
+    return value if isinstance(value, (str, int, float)) else text
+
+
+def _named(alias: str) -> str:
+    return f"{alias} ({conf.components[alias].get('APPID', '')})"
+
+
+def _lives() -> list[tuple[str, Any]]:
+    days = [(str(24 * days), ngettext("%d day", "%d days", days) % days) for days in (1, 3, 7, 30)]
+    default = gettext("%(time)s (as the settings say)") % {"time": duration(conf.link_life)}
+    return [("", default), ("1", gettext("1 hour")), *days, ("other", gettext("another time"))]
+
+
+# -- what it proposes --------------------------------------------------------------------------------------------------
+
+
+def account_asked_for(request: HttpRequest) -> Authorizer | None:
+    """``?account=`` (a key) or ``?appid=`` as the page of an account sends it."""
+    key, appid = request.GET.get("account", ""), request.GET.get("appid", "").strip()
+    if key.isdecimal():
+        return Authorizer.objects.select_related("component", "granted_through").filter(pk=int(key)).first()
+    return accounts_with(appid).select_related("component", "granted_through").first() if appid else None
+
+
+def initial(request: HttpRequest, account: Authorizer | None) -> dict[str, Any]:
+    """What the form proposes: for a known account its platform, and the tenant that it belongs to."""
+    asked = [number for number in request.GET.getlist("category_ids") if number.isdecimal()]
+    appid = request.GET.get("appid", "").strip()
+    proposed: dict[str, Any] = {
+        "component": request.GET.get("component", DEFAULT_ALIAS),
+        "auth_type": "all" if appid else "both",
+        "biz_appid": appid,
+        "category_ids": asked,
+    }
+    if account is not None:
+        before = account.granted_through
+        payload = json.dumps(before.payload, ensure_ascii=False) if before and before.payload else ""
+        alias = platform_of(account.component).alias
+        proposed |= {"component": alias, "auth_type": "all", "biz_appid": account.appid, "payload": payload}
+    return proposed

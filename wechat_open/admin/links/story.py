@@ -1,0 +1,138 @@
+"""What became of a link: has anybody opened it, on what, and which account came of it?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext, ngettext, pgettext_lazy
+from django.utils.translation import gettext_lazy as _
+
+from ...models import AuthorizationAttempt, AuthorizationLink, Authorizer, CodeExchange, JournalEntry
+from ..named import account_link
+from ..shown import NOTHING, duration, moment, tag
+
+VIEWS_SHOWN = 50
+
+STATES: dict[str, tuple[Any, str]] = {
+    "open": (pgettext_lazy("link", "waiting"), "busy"),
+    "used": (_("used"), "good"),
+    "expired": (_("expired"), "off"),
+    "revoked": (_("revoked"), "bad"),
+}
+"""Each with its word and its tone."""
+
+DEVICES = {
+    "pc": _("on a computer"),
+    "phone": _("on a phone"),
+    "wechat": _("on a phone, in WeChat"),
+}
+
+
+def state_of(link: AuthorizationLink) -> str:
+    """One of STATES."""
+    if link.completed_at:
+        return "used"
+    if link.revoked_at:
+        return "revoked"
+    return "expired" if link.expires_at <= timezone.now() else "open"
+
+
+def tagged_state(link: AuthorizationLink) -> SafeString:
+    return tag(*STATES[state_of(link)])
+
+
+@dataclass(frozen=True)
+class View:
+    """One look at the connect page. ``account`` came of it; ``came_back``: somebody returned from WeChat."""
+
+    at: str | SafeString
+    device: Any
+    who: Any
+    account: str | SafeString
+    came_back: bool
+
+
+@dataclass(frozen=True)
+class Story:
+    """``said`` is the whole in a sentence; ``astray`` are accounts that came although the link had been revoked."""
+
+    state: str
+    tag: SafeString
+    said: str
+    account: str | SafeString
+    astray: list[Authorizer]
+    opened: int
+    views: list[View]
+    """The last VIEWS_SHOWN."""
+
+
+def of(link: Any) -> Story:
+    """``link`` as the list reads it: ``opened`` is how often it was."""
+    state = state_of(link)
+    attempts = list(link.attempts.select_related("user").order_by("-created_at", "-pk")[:VIEWS_SHOWN])
+    granted = _granted(attempts)
+    came = {account.pk: account for account in granted.values()}.values()
+    return Story(
+        state=state,
+        tag=tagged_state(link),
+        said=_said(link, state),
+        account=account_link(link.authorizer) if link.authorizer else "",
+        astray=list(came) if state == "revoked" else [],
+        opened=link.opened,
+        views=[_view(attempt, granted.get(attempt.pk)) for attempt in attempts],
+    )
+
+
+def _granted(attempts: list[AuthorizationAttempt]) -> dict[int, Authorizer]:
+    """Which account came of a view, by the view's key."""
+    exchanges = CodeExchange.objects.filter(attempt__in=attempts, authorizer__isnull=False).order_by("pk")
+    grants = dict(exchanges.values_list("attempt_id", "authorizer_id"))
+    accounts = Authorizer.objects.in_bulk(set(grants.values()))
+    return {attempt: accounts[account] for attempt, account in grants.items() if account in accounts}
+
+
+def _view(attempt: AuthorizationAttempt, account: Authorizer | None) -> View:
+    return View(
+        at=moment(attempt.created_at),
+        device=DEVICES.get(attempt.device, NOTHING),
+        who=attempt.user or gettext("not signed in"),
+        account=account_link(account) if account else "",
+        came_back=attempt.used_at is not None,
+    )
+
+
+def _said(link: Any, state: str) -> str:
+    times = ngettext("It was opened once.", "It was opened %(count)d times.", link.opened) % {"count": link.opened}
+    opened = times if link.opened else gettext("Nobody has opened it.")
+    if state == "used":
+        return gettext("An account was connected through it on %(when)s.") % {"when": _exactly(link.completed_at)}
+    if state == "revoked":
+        who = _revoked_by(link)
+        words = gettext("%(who)s revoked it on %(when)s.") if who else gettext("It was revoked on %(when)s.")
+        return " ".join([words % {"who": who, "when": _exactly(link.revoked_at)}, opened])
+    if state == "expired":
+        words = gettext("It expired on %(when)s, unused.")
+        return " ".join([words % {"when": _exactly(link.expires_at)}, opened])
+    words = gettext("Nobody has authorized through it yet; it can be opened for %(time)s.")
+    return " ".join([opened, words % {"time": duration(link.expires_at - timezone.now())}])
+
+
+def _exactly(at: datetime) -> str:
+    """Within a sentence, whose full stop is not to meet that of "p.m."."""
+    return date_format(timezone.localtime(at), "Y-m-d H:i")
+
+
+def _revoked_by(link: AuthorizationLink) -> str:
+    """Who took it back, if the journal goes back so far."""
+    entries = JournalEntry.objects.filter(
+        kind=JournalEntry.Kind.LINK_REVOKED,
+        at__gte=link.revoked_at - timedelta(minutes=1) if link.revoked_at else timezone.now(),
+        component=link.component_id,
+        detail=f"#{link.pk}",
+    )
+    return entries.values_list("actor", flat=True).first() or ""

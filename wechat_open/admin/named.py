@@ -1,0 +1,50 @@
+"""Which account does a row name, and how is it shown?
+
+Links and pushes know an account by its appid, which may be nobody's yet, or nobody's any more.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import OuterRef, QuerySet, Subquery
+from django.db.models.functions import JSONObject
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from ..models import Authorizer
+from .shown import avatar
+
+
+def with_account(rows: QuerySet[Any], appid_column: str) -> QuerySet[Any]:
+    """With what ``account_of`` needs, in the same query. An index finds each account."""
+    account = Authorizer.objects.filter(component=OuterRef("component"), appid=OuterRef(appid_column))
+    columns = JSONObject(pk="pk", nick_name="nick_name", head_img="head_img")  # once, and not a subquery for each
+    known: QuerySet[Any] = rows.annotate(account_known=Subquery(account.values_list(columns)[:1]))
+    return known
+
+
+def account_of(row: Any, appid: str) -> Authorizer | None:
+    """The account with its name and picture, and nothing else; None for one that is not here."""
+    return Authorizer(appid=appid, **row.account_known) if row.account_known else None
+
+
+def account_link(account: Authorizer) -> SafeString:
+    """An account's name and appid, and the way to its page."""
+    page = reverse("admin:wechat_open_authorizer_change", args=[account.pk])
+    return format_html(
+        '<a href="{}">{}</a> <span class="wechat-open-aside">{}</span>',
+        page,
+        account.nick_name or account.appid,
+        account.appid if account.nick_name else "",
+    )
+
+
+def account_cell(account: Authorizer) -> SafeString:
+    """The same in a list, where a picture finds it sooner."""
+    return format_html(
+        '<span class="wechat-open-account">{}<span class="wechat-open-name">{}</span></span>',
+        avatar(account),
+        account_link(account),
+    )
