@@ -42,8 +42,18 @@ def fill(accounts: int) -> None:
     print(f"{accounts:,} accounts and what belongs to them were made in {time.perf_counter() - started:.0f} s")
 
 
+def asked_for() -> dict[str, tuple[str, dict[str, str]]]:
+    """The pages that an operator opens every day, by what they are called here, and what is sent there."""
+    select_all = {"action": "refresh_now", "select_across": "1", "index": "0", "_selected_action": "1"}
+    pages = {name: (address, dict[str, str]()) for name, address in addresses().items()}
+    accounts = pages["accounts"][0]
+    return pages | {
+        "refresh all accounts?": (accounts, select_all),
+        "refresh all accounts": (accounts, select_all | {"confirmed": "1"}),
+    }
+
+
 def addresses() -> dict[str, str]:
-    """The pages that an operator opens every day, by what they are called here."""
     from django.urls import reverse
 
     from tests.console import scene
@@ -73,6 +83,7 @@ def addresses() -> dict[str, str]:
         "push": page(Push.objects.earliest("pk")),
         "audit trail": list_address(JournalEntry),
         "audit trail of a person": list_address(JournalEntry, "?q=lina"),
+        "audit trail, taken along": reverse("admin:wechat_open_journalentry_export"),
         "bulk actions": list_address(BulkJob),
         "bulk action": page(BulkJob.objects.earliest("pk")),
     }
@@ -97,17 +108,21 @@ def main() -> None:
     administrator, nobody = Client(), Client()
     administrator.force_login(User.objects.get(username="admin"))
     nobody.force_login(User.objects.create_user("nobody", is_staff=True))
-    wanted = {FLOOR: (nobody, "/admin/")} | {name: (administrator, path) for name, path in addresses().items()}
+    wanted = {FLOOR: (nobody, "/admin/", {})} | {name: (administrator, *asked) for name, asked in asked_for().items()}
     took: dict[str, list[float]] = {name: [] for name in wanted}
     queries: dict[str, int] = {}
     for _ in range(ROUNDS + 1):  # the first is to warm up
-        for name, (client, address) in wanted.items():
+        for name, (client, address, sent) in wanted.items():
             with CaptureQueriesContext(connection) as captured:
                 started = time.perf_counter()
-                response = client.get(address, headers={"host": "127.0.0.1"})
+                ask = client.post if sent else client.get
+                response = ask(address, sent, headers={"host": "127.0.0.1"})
+                if response.streaming:
+                    for _piece in response.streaming_content:
+                        pass
                 took[name].append(time.perf_counter() - started)
             queries[name] = len(captured)
-            if response.status_code != 200:
+            if response.status_code not in (200, 302):
                 raise SystemExit(f"{address} answered {response.status_code}.")
     print(f"Medians of {ROUNDS} rounds, Python {platform.python_version()}, Django {django.get_version()}")
     print(f"  {'':<32} queries      ms   of the floor")

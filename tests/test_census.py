@@ -12,7 +12,7 @@ from django.utils import translation
 from wechat_open import census, clock, tasks
 from wechat_open.census import Bucket
 from wechat_open.component import Platform
-from wechat_open.models import Authorizer, Component
+from wechat_open.models import Authorizer, Component, func_key
 from wechat_open.simulator import Simulator
 
 Later = Callable[[timedelta], None]
@@ -63,6 +63,16 @@ def test_accounts__are_counted_by_sort(owner: Component) -> None:
     assert counted.verified == {"yes": 3, "no": 2, "unknown": 3}
     assert counted.errcodes == {61023: 2}
     assert counted.func_keys == {"1,2": 3, "1,12": 2, "12": 1}
+
+
+def test_permission_sets_of_an_account_with_very_many__are_counted(owner: Component) -> None:
+    many = range(1, 251)
+    add(owner, 3, func_key=func_key(many))
+    add(owner, 2, func_key=func_key(many[:-1]))
+    counted = census.read(owner)
+
+    assert (counted.holding(1), counted.holding(249), counted.holding(250), counted.holding(25)) == (5, 5, 3, 5)
+    assert counted.lacking(250) == 2
 
 
 def test_permission_set__is_found_by_its_whole_number(owner: Component) -> None:

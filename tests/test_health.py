@@ -728,8 +728,35 @@ def test_report__is_json_without_a_secret(scene: Scene) -> None:
 def test_many_accounts__cost_no_more_queries(scene: Scene, django_assert_num_queries: Any) -> None:
     scene.accounts(300)
 
-    with django_assert_num_queries(4):  # three, and one to see whether the database answers
+    with django_assert_num_queries(3):  # two, and one to see whether the database answers
         health.examine(component.platform())
+
+
+def test_very_many_accounts_in_good_order__cost_one_query(
+    scene: Scene, django_assert_num_queries: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    census.take(scene.platform.row)
+    monkeypatch.setattr(census, "FEW", 0)
+
+    with django_assert_num_queries(2):  # that one, and one to see whether the database answers
+        found = health.examine(component.platform())
+    assert health.worst(one.level for one in found) is GREEN
+
+
+def test_two_platforms__are_told_apart(scene: Scene) -> None:
+    """The one that was made just now has none of the other's troubles."""
+    wechat_refused_the_component_token_3_times(scene)
+    an_account_needs_its_owner(scene)
+    scene.pushes(3)
+    scene.later(minutes=2)
+    good = scene.settings.WECHAT_OPEN["COMPONENTS"]["default"]
+    scene.configure(COMPONENTS={"default": good, "second": {**good, "APPID": "wxsecond"}})
+
+    first, second = (health.examine(component.platform(alias)) for alias in ("default", "second"))
+    codes = ["needs_reauthorization", "inbox", "forced_renewals"]
+    assert [one.value for one in first if one.code in codes] == [1, 3, 3]
+    assert [one.value for one in second if one.code in codes] == [0, 0, 0]
+    assert {one.code for one in second if one.level is RED} >= {"ticket_age"}
 
 
 def test_very_many_accounts__are_judged_alike(
@@ -747,7 +774,7 @@ def test_very_many_accounts__are_judged_alike(
     few = health.examine(component.platform())
 
     monkeypatch.setattr(census, "FEW", 3)
-    with django_assert_num_queries(6):  # five, and one to see whether the database answers
+    with django_assert_num_queries(4):  # one, two that count what is late, and one to see whether the database answers
         many = health.examine(component.platform())
     judged = {"overdue", "expired_tokens", "needs_reauthorization", "forced_renewals"}
     assert [found for found in many if found.code in judged] == [found for found in few if found.code in judged]

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -23,7 +22,7 @@ from django.utils.translation import gettext as _
 from . import clock
 from .component import Platform
 from .fields import SealedField, SealedRow
-from .models import Authorizer, Component
+from .models import Authorizer, Component, func_ids
 from .sealing import VERSION, key_ids
 
 logger = logging.getLogger(__name__)
@@ -109,7 +108,7 @@ class Census:
 
     def holding(self, func_id: int) -> int:
         """How many authorized accounts hold a permission set."""
-        return sum(count for key, count in self.func_keys.items() if str(func_id) in key.split(","))
+        return sum(count for key, count in self.func_keys.items() if func_id in func_ids(key))
 
     def lacking(self, func_id: int) -> int:
         """How many authorized accounts do not hold it."""
@@ -169,20 +168,13 @@ def _now(component: Component) -> datetime:
 
 
 def _count(component: Component, now: datetime, before: Census | None, old_keys: OldKeys | None) -> Census:
-    counted = {
-        "counted_at": now,
-        "approximate": False,
-        "states": _states(component),
-        "refused": _refused(component),
-        "errcodes": _errcodes(component),
-        "left": _left(component, now),
-        "old_keys": old_keys,
-    }
+    counted: dict[str, Any] = {"counted_at": now, "approximate": False, "old_keys": old_keys}
     if before is not None and before.total > FEW and timedelta() <= now - before.sorts_counted_at < SORTS_EVERY:
-        sorts = {name: getattr(before, name) for name in ("sorts_counted_at", "kinds", "verified", "func_keys")}
+        counted |= {name: getattr(before, name) for name in ("sorts_counted_at", "kinds", "verified", "func_keys")}
+        counted |= {"states": _states(component), "refused": _refused(component), "errcodes": _errcodes(component)}
     else:
-        sorts = {"sorts_counted_at": now, **_sorts(component)}
-    return Census(**counted, **sorts)  # type: ignore[arg-type]  # each under its own name
+        counted |= {"sorts_counted_at": now, **_walked(component)}
+    return Census(**counted, left=_left(component, now))
 
 
 def _accounts(component: Component) -> QuerySet[Authorizer]:
@@ -232,16 +224,31 @@ def _life(component: Component) -> timedelta:
     return timedelta(seconds=round((expires_at - obtained_at).total_seconds()) or 1)
 
 
-def _sorts(component: Component) -> dict[str, Mapping[str, int]]:
-    """Kinds, verification and permission sets, in one walk over the rows."""
-    kinds, verified, func_keys = Counter[str](), Counter(dict.fromkeys(["yes", "no", "unknown"], 0)), Counter[str]()
-    groups = _accounts(component).values_list("kind", "verify_type", "state", "func_key").annotate(number=Count("*"))
-    for kind, verify_type, state, func_key, count in groups:
-        kinds[kind] += count
-        verified["unknown" if verify_type is None else "yes" if verify_type >= 0 else "no"] += count
+def _walked(component: Component) -> dict[str, Any]:
+    """All but the time left, in one walk over the rows."""
+    states = Counter({state.value: 0 for state in Authorizer.State})
+    kinds, verified = Counter[str](), Counter({"yes": 0, "no": 0, "unknown": 0})
+    func_keys, errcodes, refused = Counter[str](), Counter[int](), 0
+    groups = _accounts(component).values_list("state", "kind", "verify_type", "func_key", "last_errcode")
+    for state, kind, verify_type, func_key, errcode, number, of_these_refused in groups.annotate(
+        number=Count("*"), refused=Count("refused_since")
+    ):
+        states[state] += number
+        kinds[kind] += number
+        verified["unknown" if verify_type is None else "yes" if verify_type >= 0 else "no"] += number
+        if errcode is not None:
+            errcodes[errcode] += number
         if state == Authorizer.State.AUTHORIZED:
-            func_keys[func_key] += count
-    return {"kinds": dict(kinds), "verified": dict(verified), "func_keys": dict(func_keys)}
+            func_keys[func_key] += number
+            refused += of_these_refused
+    counts: dict[str, Counter[Any]] = {
+        "states": states,
+        "kinds": kinds,
+        "verified": verified,
+        "func_keys": func_keys,
+        "errcodes": errcodes,
+    }
+    return {"refused": refused, **{name: dict(count) for name, count in counts.items()}}
 
 
 def _old_keys(component: Component, now: datetime, before: OldKeys | None) -> OldKeys:

@@ -34,12 +34,14 @@ from django.db import connection, models
 
 from wechat_open import census
 from wechat_open.conf import conf
+from wechat_open.exceptions import Unreachable
 from wechat_open.models import (
     Alert,
     AuthorizationAttempt,
     AuthorizationLink,
     Authorizer,
     BulkJob,
+    CodeExchange,
     Component,
     HourlyCount,
     JournalEntry,
@@ -49,6 +51,7 @@ from wechat_open.models import (
     search_key,
 )
 from wechat_open.protocol import permissions
+from wechat_open.protocol.errcodes import error_for
 from wechat_open.sealing import digest
 
 CITIES = ["杭州", "成都", "苏州", "广州", "武汉", "西安", "青岛", "厦门", "长沙", "昆明", "南京", "大理"]
@@ -66,6 +69,8 @@ ERRORS = {
     45009: "reach max api daily quota limit",
     -1: "system error",
 }
+REFRESH = "/cgi-bin/component/api_authorizer_token"
+EXCHANGE = "/cgi-bin/component/api_query_auth"
 EVENTS = ["authorized", "updateauthorized", "unauthorized", "component_verify_ticket", "notify_third_fasteregister"]
 
 
@@ -132,9 +137,7 @@ def without_indexes(cursor: Any, table: str) -> Iterator[None]:
 
 # What makes another row of one, in PostgreSQL's words. An account and what is told of it get the same other appid.
 OTHER_APPID = "CASE WHEN {0} = '' THEN '' ELSE 'wx' || substr(md5({0} || n), 1, 16) END"
-OTHER_ACCOUNT = (
-    "authorizer_id - authorizer_id + (SELECT min(id) FROM wechat_open_authorizer) + (id * 31 + n * 1999) % {}"
-)
+OTHER_ROW = "{0} - {0} + (SELECT min(id) FROM {1}) + (id * 31 + n * 1999) % (SELECT count(*) FROM {1})"
 OTHER_DIGEST = "md5({0} || n) || md5(n || {0})"
 EARLIER = "{0} - interval '1 hour' * n * random()"
 
@@ -287,7 +290,7 @@ class Scene:
     def fail(self, row: Authorizer, errcode: int) -> None:
         row.failures = self.chance.randint(1, 9)
         row.last_errcode = errcode
-        row.last_error = ERRORS[errcode]
+        row.last_error = error_for(errcode, ERRORS[errcode], path=REFRESH).said
         row.last_rid = f"6a5b{hexes(row.appid, length=4)}-{hexes(row.appid, 'r', length=8)}"
         row.last_failed_at = self.before(hours=5)
 
@@ -308,7 +311,7 @@ class Scene:
                 attempts=self.chance.randint(3, 9) if failed else 1,
                 processed_at=None if state in ("received", "failed") else at + timedelta(seconds=2),
                 next_attempt_at=self.now + timedelta(minutes=9) if state in ("received", "failed") else None,
-                error="WeChatOpenError: WeChat does not answer" if failed else "",
+                error=Unreachable(EXCHANGE, "HTTP 502").said if failed else "",
             )
             row.payload = row.seal("payload", self.plain(row, number))
             yield row
@@ -363,6 +366,21 @@ class Scene:
                     device=self.chance.choice(["pc", "phone", "wechat", ""]),
                 )
 
+    def exchanges(self) -> Iterator[CodeExchange]:
+        """Of attempts that an owner came back from."""
+        used = AuthorizationAttempt.objects.filter(used_at__isnull=False).select_related("link").order_by("pk")
+        for attempt in used[: self.size.links]:
+            yield CodeExchange(
+                component_id=attempt.link.component_id,
+                digest=hexes("code", attempt.pk, length=64),
+                attempt=attempt,
+                authorizer_id=attempt.link.authorizer_id,
+                grant_epoch=1,
+                fence=2,
+                created_at=attempt.used_at,
+                completed_at=attempt.used_at,
+            )
+
     def entries(self) -> Iterator[JournalEntry]:
         kinds = [
             (kind, 20 if kind in ("authorized", "updated", "recovered") else 5) for kind in JournalEntry.Kind.values
@@ -384,7 +402,7 @@ class Scene:
                 ok=not failed,
                 errcode=-1 if failed else None,
                 rid=f"6a5b-{hexes(number, length=8)}" if failed else "",
-                detail=ERRORS[-1] if failed else "",
+                detail=error_for(-1, ERRORS[-1], path=REFRESH).said if failed else "",
             )
 
     def hours(self) -> Iterator[HourlyCount]:
@@ -465,10 +483,15 @@ class Scene:
         accounts = Authorizer.objects.order_by("pk").values_list("pk", "component_id")
         links = self.links(list(accounts[: max(1, self.size.links)]))
         others = {"key_digest": OTHER_DIGEST.format("key_digest"), "biz_appid": OTHER_APPID.format("biz_appid")}
-        others["authorizer_id"] = OTHER_ACCOUNT.format(self.size.accounts * times)
+        others["authorizer_id"] = OTHER_ROW.format("authorizer_id", Authorizer._meta.db_table)
         write(AuthorizationLink, links, times, **others)
         made = AuthorizationLink.objects.order_by("pk").values_list("pk", "created_at", "completed_at")
-        write(AuthorizationAttempt, self.attempts(list(made[: self.size.links * 3])))
+        others = {"state_digest": OTHER_DIGEST.format("state_digest")}
+        others["link_id"] = OTHER_ROW.format("link_id", AuthorizationLink._meta.db_table)
+        write(AuthorizationAttempt, self.attempts(list(made[: self.size.links])), times, **others)
+        others = {"digest": OTHER_DIGEST.format("digest")}
+        others["attempt_id"] = OTHER_ROW.format("attempt_id", AuthorizationAttempt._meta.db_table)
+        write(CodeExchange, self.exchanges(), times, **others)
         write(JournalEntry, self.entries(), times, appid=appid, at=EARLIER.format("at"))
         write(HourlyCount, self.hours())
         self.rest()

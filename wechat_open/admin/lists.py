@@ -9,13 +9,16 @@ from __future__ import annotations
 from typing import Any, cast
 
 from django.contrib import admin
+from django.contrib.admin.views.main import ChangeList
 from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.functional import cached_property
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from ..models import Authorizer, Component, search_key
+from .shown import platform
 
 MOST = 10_000
 """So many rows can be turned over; a filter or a search finds the others."""
@@ -24,15 +27,54 @@ NAMESAKES = 200
 """A name that more accounts begin with is no name to search for."""
 
 
+class Listing(ChangeList):
+    """Django's, which knows besides what was chosen in its filters."""
+
+    def apply_select_related(self, qs: QuerySet[Any]) -> QuerySet[Any]:
+        """Each row brings its platform, but not how many accounts of each sort that has: it is long, and JSON."""
+        rows: QuerySet[Any] = super().apply_select_related(qs)
+        along = self.list_select_related
+        return rows if isinstance(along, bool) or "component" not in along else rows.defer("component__census")
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        if not self.query and not self.has_active_filters:
+            self.full_result_count = self.result_count  # these are all: nothing to say about it above the list
+
+    def chosen(self) -> list[tuple[str, str]]:
+        """Each filter that leaves something out, and the value it is at. The first choice leaves nothing out."""
+        return [
+            (str(spec.title), str(choice["display"]))
+            for spec in self.filter_specs
+            for place, choice in enumerate(spec.choices(self))
+            if choice["selected"] and place
+        ]
+
+
+class AtLeast(int):
+    """Where counting stopped, as it is said to a person."""
+
+    def __str__(self) -> str:
+        return gettext("at least %(count)d") % {"count": int(self)}
+
+
+def counted(rows: QuerySet[Any]) -> int:
+    """How many these are, told exactly up to MOST.
+
+    In the order of their list: its indexes have them in that order, and without one a table is read through.
+    """
+    found = rows.values("pk")[: MOST + 1].count()
+    return AtLeast(MOST) if found > MOST else found
+
+
 class BoundedPaginator(Paginator):  # type: ignore[type-arg]  # not generic at run time
     """Counts up to MOST, so that a list costs the same however long it is."""
 
     @cached_property
     def count(self) -> int:
-        rows = cast("QuerySet[Any]", self.object_list)
-        found = rows.order_by().values("pk")[: MOST + 1].count()
-        self.is_cut = found > MOST
-        return min(found, MOST)
+        found = counted(cast("QuerySet[Any]", self.object_list))
+        self.is_cut = isinstance(found, AtLeast)
+        return int(found)
 
     is_cut = False
     """Whether there are more rows than were counted."""
@@ -45,7 +87,8 @@ class PlatformFilter(admin.SimpleListFilter):
     parameter_name = "component__id__exact"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        platforms = [(str(pk), appid) for pk, appid in Component.objects.order_by("pk").values_list("pk", "appid")]
+        components = Component.objects.only("appid").order_by("pk")
+        platforms = [(str(component.pk), platform(component)) for component in components]
         return platforms if len(platforms) > 1 else []
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any] | None:
@@ -55,7 +98,7 @@ class PlatformFilter(admin.SimpleListFilter):
 
 def several_platforms() -> list[str]:
     """The column that tells them apart, where there is more than one."""
-    return ["component"] if Component.objects.count() > 1 else []
+    return ["platform"] if Component.objects.count() > 1 else []
 
 
 def accounts_with(appid: str) -> QuerySet[Authorizer]:

@@ -10,10 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 from django.contrib import admin
-from django.contrib.admin.views.main import ChangeList
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils.translation import get_language
@@ -21,9 +20,9 @@ from django.utils.translation import gettext_lazy as _
 
 from .. import census, clock
 from ..census import Census
-from ..models import Authorizer, Component
+from ..models import Authorizer, Component, func_ids
 from ..protocol import errcodes, permissions
-from .lists import MOST, BoundedPaginator, PlatformFilter
+from .lists import MOST, AtLeast, BoundedPaginator, Listing, PlatformFilter, counted
 
 NOT_FILTERS = {"p", "o", "e", "all", "_facets"}
 """What Django's list puts into an address besides filters."""
@@ -39,10 +38,10 @@ class Known:
     errcodes: frozenset[int] = frozenset()
 
     def func_ids(self) -> list[int]:
-        return sorted({number for key in self.func_keys for number in _numbers(key)})
+        return sorted({number for key in self.func_keys for number in func_ids(key)})
 
     def keys(self, func_id: int, *, held: bool) -> list[str]:
-        return sorted(key for key in self.func_keys if (func_id in _numbers(key)) is held)
+        return sorted(key for key in self.func_keys if (func_id in func_ids(key)) is held)
 
     def count(self, chosen: Mapping[str, str]) -> tuple[int | None, datetime | None]:
         """How many accounts these filters leave, as of when; None when the census does not know."""
@@ -86,11 +85,13 @@ def _read() -> Known:
 
 def _kinds(key: str) -> set[str]:
     """What sort of account holds these sets."""
-    return {known.kind for number in _numbers(key) if (known := permissions.NAMES.get(number))}
+    return {known.kind for number in func_ids(key) if (known := permissions.NAMES.get(number))}
 
 
-def _numbers(key: str) -> set[int]:
-    return {int(number) for number in key.split(",") if number}
+def _could_hold(key: str, func_id: int) -> bool:
+    """Whether accounts with these sets lack one that others of their kind have."""
+    of = permissions.NAMES.get(func_id)
+    return func_id not in func_ids(key) and (of is None or of.kind in _kinds(key))
 
 
 def _counted(kept: Census, chosen: Mapping[str, str]) -> int | None:
@@ -106,24 +107,28 @@ def _counted(kept: Census, chosen: Mapping[str, str]) -> int | None:
             return {str(code): count for code, count in kept.errcodes.items()}.get(value, 0)
         if name == HoldsFilter.parameter_name and value.isdigit():
             return kept.holding(int(value))
+        if name == LacksFilter.parameter_name and value.isdigit():
+            return sum(count for key, count in kept.func_keys.items() if _could_hold(key, int(value)))
         return None
     return kept.total
 
 
 class AccountPaginator(BoundedPaginator):
-    """Beyond what a page counts, the number is the census's; ``as_of`` says when it was taken."""
+    """Where the census knows of more than a page counts, its number stands; ``as_of`` says when it was taken."""
 
     about: int | None = None
     as_of: datetime | None = None
+    along: str = "pk"
+    """The column in whose order the rows are counted."""
 
     @cached_property
     def count(self) -> int:
-        rows: Any = self.object_list
-        counted: int = rows.order_by("pk").values("pk")[: MOST + 1].count()
-        if counted <= MOST:
-            return counted
-        self.is_cut = True
-        return max(MOST, self.about or 0)
+        if self.about is not None and self.about > MOST:
+            self.is_cut = True
+            return self.about
+        found = counted(cast("QuerySet[Any]", self.object_list).order_by(self.along))
+        self.is_cut = isinstance(found, AtLeast)
+        return int(found)
 
     @cached_property
     def num_pages(self) -> int:
@@ -140,7 +145,7 @@ class AccountPaginator(BoundedPaginator):
         return self.is_cut and self.count > MOST
 
 
-class AccountList(ChangeList):
+class AccountList(Listing):
     """Says even for a short list how long it can get, or the database would prepare to read the whole table."""
 
     def get_results(self, request: HttpRequest) -> None:
@@ -243,7 +248,7 @@ class LacksFilter(_SetFilter):
             keys = [key for key in keys if not key or of.kind in _kinds(key)]
         held = _number(request.GET.get(HoldsFilter.parameter_name))
         if held is not None:
-            keys = [key for key in keys if held in _numbers(key)]
+            keys = [key for key in keys if held in func_ids(key)]
         rows = queryset.filter(func_key__in=keys, state=Authorizer.State.AUTHORIZED)
         if of and request.GET.get("kind__exact") not in (None, of.kind):
             return queryset.none()

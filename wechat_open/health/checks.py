@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 
-from django.utils.translation import get_language, ngettext
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from .. import census
 from ..exceptions import PlatformFault
 from ..protocol import errcodes
+from ..telling import explained, translated
 from ..tokens.policy import DUE_TO
 from . import thresholds
 from .facts import Facts
@@ -81,7 +82,7 @@ def push_service(facts: Facts) -> Finding:
         level,
         pushed,
         _("WeChat was asked %(age)s ago to push verify tickets and said “%(said)s”; none has come since.")
-        % {"age": lasting(asked), "said": row.push_said or "ok"},
+        % {"age": lasting(asked), "said": translated(row.push_said) or "ok"},
         _(
             "If it refused, correct APPSECRET or the IP whitelist (白名单IP地址列表). If it says that pushing is on, "
             "they do not get through: look at the authorization event URL, the firewall, and the web server's log."
@@ -477,8 +478,5 @@ def _with_failure(said: str, facts: Facts) -> str:
     row = facts.row
     if not (row.last_error and (row.failures or facts.paused)):
         return said
-    meaning = errcodes.meaning(row.last_errcode, get_language() or "en") if row.last_errcode is not None else ""
-    error = f"{row.last_errcode} {meaning}" if meaning else row.last_error
-    if row.last_rid and meaning:
-        error += f" (rid {row.last_rid})"
+    error = explained(row.last_errcode, row.last_rid) or translated(row.last_error)
     return _("%(said)s The last attempt failed: %(error)s") % {"said": said, "error": error}

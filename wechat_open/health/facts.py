@@ -1,15 +1,29 @@
 """What does the database know about a platform right now?
 
-At most five queries, each answered by an index. A few thousand accounts are walked through; more are not.
+One query, answered by indexes alone; then what is wrong is counted. A few thousand accounts are walked through; more
+are not.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
+from functools import lru_cache
 from typing import Any
 
-from django.db.models import Count, Min, OuterRef, Q, QuerySet, Subquery, Sum
+from django.db.models import (
+    Count,
+    DateTimeField,
+    Expression,
+    ExpressionWrapper,
+    Min,
+    OuterRef,
+    Q,
+    QuerySet,
+    Subquery,
+    Sum,
+)
+from django.db.models.functions import Now
 
 from .. import census, clock
 from ..component import Platform
@@ -80,29 +94,71 @@ def read(platform: Platform) -> Facts:
     host_ahead = (datetime.now(timezone.utc) - row.read_at).total_seconds()
     counted = census.kept(row)
     accounts = _few(row) if counted is None else _many(row, counted)
-    waiting = Push.objects.filter(
-        state__in=[Push.State.RECEIVED, Push.State.FAILED], received_at__lt=clock.now() - INBOX_WAITING, component=row
-    ).aggregate(count=Count("pk"), since=Min("received_at"), failing=Count("pk", filter=Q(state=Push.State.FAILED)))
     return Facts(
         row=row,
         now=row.read_at,
         host_ahead=host_ahead,
         ticket_at=row.ticket_at,
-        waiting=waiting["count"],
-        waiting_since=waiting["since"],
-        failing=waiting["failing"],
+        forced=row.forced or 0,
+        newly_lost=row.newly_lost or 0,
         **accounts,
-        **_lately(row, accounts["states"]),
+        **_waiting(row),
     )
 
 
 def _row(platform: Platform) -> Any:
-    """The platform's row, made when it is not there, with the time and the newest ticket."""
-    tickets = VerifyTicket.objects.filter(component=OuterRef("pk")).order_by("-created_at", "-pk")
-    rows: QuerySet[Any] = Component.objects.annotate(
-        read_at=clock.read(), ticket_at=Subquery(tickets.values("received_at")[:1])
-    )
+    """The platform's row, made when it is not there, with what indexes know beside it."""
+    rows = _rows(clock.now())
     return rows.filter(appid=platform.appid).first() or rows.get(pk=platform.row.pk)
+
+
+@lru_cache(maxsize=2)
+def _rows(now: Expression) -> QuerySet[Any]:
+    """Platforms, each with the time, and with what is at the beginning of an index.
+
+    It is one query, and is put together once in a process: that takes longer than all of the answers.
+    """
+    authorized = Authorizer.objects.filter(component=OuterRef("pk"), state=Authorizer.State.AUTHORIZED)
+    pushes = Push.objects.filter(component=OuterRef("pk"))
+    lost = JournalEntry.objects.filter(
+        component=OuterRef("pk"), kind=JournalEntry.Kind.NEEDS_REAUTHORIZATION, at__gt=now - LATELY
+    )
+    forced = HourlyCount.objects.filter(  # in this hour and the one before
+        component=OuterRef("pk"), what=HourlyCount.What.FORCED, hour__gt=Now() - timedelta(hours=2)
+    )
+    return Component.objects.order_by("pk").annotate(
+        read_at=ExpressionWrapper(now, output_field=DateTimeField()),
+        ticket_at=_first(VerifyTicket.objects.filter(component=OuterRef("pk")), "-created_at", "-pk", of="received_at"),
+        due_at=_first(authorized.filter(next_action_at__isnull=False), "next_action_at"),
+        expires_at=_first(authorized.filter(access_token_expires_at__isnull=False), "access_token_expires_at"),
+        received_at=_first(pushes.filter(state=Push.State.RECEIVED), "received_at"),
+        failed_at=_first(pushes.filter(state=Push.State.FAILED), "received_at"),
+        newly_lost=_number(lost, Count("pk")),
+        forced=_number(forced, Sum("count")),
+    )
+
+
+class _Kept(Subquery):
+    """Its SQL is made once, too. It never changes: whose rows it is about is said by the query around it."""
+
+    def __init__(self, queryset: QuerySet[Any]) -> None:
+        super().__init__(queryset)
+        self.made: dict[str, Any] = {}
+
+    def as_sql(self, compiler: Any, connection: Any, *args: Any, **kwargs: Any) -> Any:
+        if connection.alias not in self.made:
+            self.made[connection.alias] = super().as_sql(compiler, connection, *args, **kwargs)
+        return self.made[connection.alias]
+
+
+def _first(rows: QuerySet[Any], *order: str, of: str = "") -> Subquery:
+    """A column of the first row in this order."""
+    return _Kept(rows.order_by(*order).values(of or order[0])[:1])
+
+
+def _number(rows: QuerySet[Any], number: Any) -> Subquery:
+    """A number about the rows of this component."""
+    return _Kept(rows.order_by().values("component").annotate(number=number).values("number"))
 
 
 def _few(row: Component) -> dict[str, Any]:
@@ -129,48 +185,27 @@ def _few(row: Component) -> dict[str, Any]:
     return facts
 
 
-def _many(row: Component, counted: census.Census) -> dict[str, Any]:
-    """As they were counted; what is wrong with them is read from the beginning of an index."""
+def _many(row: Any, counted: census.Census) -> dict[str, Any]:
+    """As they were counted; what is wrong with them is counted from the beginning of an index, if there is any."""
     authorized = Authorizer.objects.filter(component=row, state=Authorizer.State.AUTHORIZED)
-    overdue = _first(authorized.filter(next_action_at__lt=clock.now() - OVERDUE), "next_action_at")
-    expired = _first(authorized.filter(access_token_expires_at__lt=clock.now() - LATE), "access_token_expires_at")
-    return {
-        "states": counted.states,
-        "refused": counted.refused,
-        "overdue": overdue["count"],
-        "overdue_since": overdue["since"],
-        "expired": expired["count"],
-    }
-
-
-def _first(accounts: QuerySet[Authorizer], column: str) -> dict[str, Any]:
-    """How many, as far as they are counted, and the earliest."""
-    earliest = accounts.order_by(column).values(column)[:COUNTED]
-    found: dict[str, Any] = earliest.aggregate(count=Count("*"), since=Min(column))
-    return found
-
-
-def _lately(row: Component, states: dict[str, int]) -> dict[str, Any]:
-    """What happened in the last hour: asked only where something has."""
-    facts = {"forced": 0, "newly_lost": 0}
-    asked = {}
-    if row.forced_at is not None:
-        hour = datetime.now(timezone.utc).replace(minute=0, second=0, microsecond=0)
-        forced = HourlyCount.objects.filter(
-            component=OuterRef("pk"), what=HourlyCount.What.FORCED, hour__in=[hour - timedelta(hours=1), hour]
-        )
-        asked["forced"] = _one(forced, Sum("count"))
-    if states[Authorizer.State.NEEDS_REAUTHORIZATION]:
-        lost = JournalEntry.objects.filter(
-            component=OuterRef("pk"), kind=JournalEntry.Kind.NEEDS_REAUTHORIZATION, at__gt=clock.now() - LATELY
-        )
-        asked["newly_lost"] = _one(lost, Count("pk"))
-    if asked:
-        answers = Component.objects.annotate(**asked).values(*asked).get(pk=row.pk)
-        facts |= {name: number or 0 for name, number in answers.items()}
+    facts: dict[str, Any] = {"states": counted.states, "refused": counted.refused}
+    facts |= {"overdue": 0, "overdue_since": None, "expired": 0}
+    if row.due_at and row.due_at < row.read_at - OVERDUE:
+        late = authorized.filter(next_action_at__lt=row.read_at - OVERDUE).order_by("next_action_at")
+        facts |= {"overdue": late[:COUNTED].count(), "overdue_since": row.due_at}
+    if row.expires_at and row.expires_at < row.read_at - LATE:
+        gone = authorized.filter(access_token_expires_at__lt=row.read_at - LATE).order_by("access_token_expires_at")
+        facts["expired"] = gone[:COUNTED].count()
     return facts
 
 
-def _one(rows: QuerySet[Any], number: Any) -> Subquery:
-    """A number about the rows of this component."""
-    return Subquery(rows.order_by().values("component").annotate(number=number).values("number"))
+def _waiting(row: Any) -> dict[str, Any]:
+    """The pushes that wait too long; they are counted if there is any."""
+    oldest = min((at for at in (row.received_at, row.failed_at) if at), default=None)
+    if oldest is None or oldest >= row.read_at - INBOX_WAITING:
+        return {"waiting": 0, "waiting_since": None, "failing": 0}
+    waiting = Push.objects.filter(
+        state__in=[Push.State.RECEIVED, Push.State.FAILED], received_at__lt=row.read_at - INBOX_WAITING, component=row
+    )
+    numbers = waiting.aggregate(waiting=Count("pk"), failing=Count("pk", filter=Q(state=Push.State.FAILED)))
+    return {**numbers, "waiting_since": oldest}

@@ -17,6 +17,7 @@ from ..component import Platform
 from ..component import platform as configured
 from ..conf import conf
 from ..exceptions import ConfigurationError
+from ..telling import translated
 from . import checks, facts, site
 from .facts import Facts
 from .finding import GREEN, RED, Finding, Level, worst
@@ -95,7 +96,7 @@ def _facts(known: Facts) -> dict[str, Any]:
         "beat_at": _iso(row.beat_at),
         "swept_at": _iso(row.swept_at),
         "paused_until": _iso(row.paused_until) if known.paused else None,
-        "last_error": row.last_error if row.failures or known.paused else "",
+        "last_error": translated(row.last_error) if row.failures or known.paused else "",
     }
 
 

@@ -6,10 +6,13 @@ Its database, its cache, its broker and its settings. None of these checks waits
 from __future__ import annotations
 
 import logging
+from functools import lru_cache
 
 from django.core import checks
 from django.core.cache import caches
+from django.core.signals import setting_changed
 from django.db import DatabaseError, connections, router
+from django.dispatch import receiver
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -94,7 +97,7 @@ def broker() -> Finding:
 
 def settings() -> Finding:
     """Our system checks: an error stops ``manage.py``, but not a server that was started before, or past them."""
-    errors = [found for found in checks.run_checks(tags=[TAG]) if found.is_serious() and not found.is_silenced()]
+    errors = [] if _were_right() else _errors()
     if not errors:
         return Finding("settings", GREEN, 0, _("The settings have no error."))
     return Finding(
@@ -109,6 +112,21 @@ def settings() -> Finding:
         % {"count": len(errors), "first": errors[0].msg},
         str(errors[0].hint or _("“manage.py check” lists them.")),
     )
+
+
+def _errors() -> list[checks.CheckMessage]:
+    return [found for found in checks.run_checks(tags=[TAG]) if found.is_serious() and not found.is_silenced()]
+
+
+@lru_cache(maxsize=1)
+def _were_right() -> bool:
+    """Settings change with a new process, or in a test, which says so. Only that they are right is kept: no words."""
+    return not _errors()
+
+
+@receiver(setting_changed)
+def _asked_anew(**kwargs: object) -> None:
+    _were_right.cache_clear()
 
 
 def bad_settings(error: Exception) -> Finding:
