@@ -22,15 +22,20 @@ from tests import database_url
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 PURE = [
+    "tests/checks",
     "tests/console",
     "tests/example",
     "tests/integration/test_canary.py",
     "tests/messaging/test_processes.py",
     "tests/protocol",
     "tests/simulator",
+    "tests/testing",
     "tests/test_architecture.py",
+    "tests/test_client.py",
+    "tests/test_conf.py",
     "tests/test_docs.py",
     "tests/test_doctor.py",
+    "tests/test_endpoints.py",
     "tests/test_host_cache.py",
     "tests/test_middleware.py",
     "tests/test_package.py",
@@ -39,7 +44,6 @@ PURE = [
 ]
 """They touch no database and no cache, bring their own, or ask nothing of it that others do not ask: SQLite's run has
 told all there is to tell."""
-
 
 QUICK = "not services and not browser and not wheel and not slow"
 """For MariaDB: what dies where is the same on both servers, and PostgreSQL's run has told it."""

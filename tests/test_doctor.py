@@ -30,7 +30,6 @@ from tests.readme import words
 from wechat_open import census, component, inbox, tokens
 from wechat_open.component import Platform
 from wechat_open.conf import conf
-from wechat_open.exceptions import APIError, TokenRefused
 from wechat_open.management import doctor, trouble
 from wechat_open.management.diagnosis import Finding, Group, Level, as_json, columns, exit_code, lines, wrapped
 from wechat_open.models import Authorizer, Component, JournalEntry, Push, VerifyTicket
@@ -869,13 +868,6 @@ def test_long_finding__is_indented_under_itself() -> None:
 )
 def test_duration(seconds: int, words: str) -> None:
     assert trouble.duration(timedelta(seconds=seconds)).replace("\xa0", " ") == words
-
-
-def test_error_of_wechat__is_told_in_the_language_of_who_asks() -> None:
-    error = TokenRefused(40001, "invalid credential", rid="6a-1", path="/cgi-bin/component/api_get_authorizer_list")
-    with override("zh-hans"):
-        assert "40001" in trouble.told(error) and "[rid 6a-1]" in trouble.told(error)
-    assert trouble.told(APIError(99999, "odd", path="/x/y")) == "WeChat answered 99999 to y: odd"
 
 
 def test_lost_key__is_also_the_reason_why_wechat_cannot_be_asked(site: Platform, settings: Any) -> None:

@@ -12,6 +12,8 @@ from django.core.exceptions import PermissionDenied
 from django.core.management import call_command
 from django.db import IntegrityError, transaction
 from django.urls import reverse
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.stage import OFFICIAL
 from wechat_open import models
@@ -23,6 +25,8 @@ from wechat_open.models import (
     Component,
     Push,
     VerifyTicket,
+    func_ids,
+    func_key,
     to_announce,
     update_row,
 )
@@ -174,3 +178,27 @@ def test_every_model__has_a_name_that_can_be_translated() -> None:
     for model in vars(models).values():
         if isinstance(model, type) and issubclass(model, models.models.Model) and not model._meta.abstract:
             assert type(model._meta.verbose_name).__name__ == "__proxy__", model
+
+
+# Permission sets as an index holds them
+
+
+@given(st.frozensets(st.integers(1, 1015)))
+def test_func_key__has_room_for_all_sets_that_an_account_can_hold(func_info: frozenset[int]) -> None:
+    key = func_key(func_info)
+    assert len(key) <= 255
+    assert func_ids(key) == func_info
+
+
+def test_func_key__is_made_of_numbers_while_they_fit() -> None:
+    assert func_key([7, 1, 2, 2]) == "1,2,7"
+    assert func_key(range(1, 80)) == ",".join(map(str, range(1, 80)))
+    assert func_key(range(1, 1016)) == "x" + "f" * 253 + "e"
+
+
+@pytest.mark.parametrize("strange", [range(2000, 2250), range(-5, 250)])
+def test_func_key_of_sets_that_no_bits_are_for__tells_them_apart(strange: range) -> None:
+    assert func_key(strange) == func_key(reversed(strange))
+    assert func_key(strange) != func_key(strange[1:])
+    assert len(func_key(strange)) <= 255
+    assert func_ids(func_key(strange)) == set()

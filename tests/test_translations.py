@@ -25,8 +25,9 @@ from django.utils.translation.template import templatize
 
 import wechat_open
 from tests.console import pages, scene
+from wechat_open import exceptions
 from wechat_open.component import Platform
-from wechat_open.models import Authorizer, BulkJob, Push
+from wechat_open.models import Authorizer, BulkJob
 
 PACKAGE = Path(wechat_open.__file__).parent
 
@@ -105,6 +106,8 @@ FUNCTIONS = {
     "npgettext": (0, 1, 2),
 }
 FUNCTIONS |= {f"{name}_lazy": places for name, places in FUNCTIONS.items()} | {"gettext_noop": FUNCTIONS["gettext"]}
+SENTENCE = "Sentence as _"
+"""How a module that knows no Django gets its ``_``, see sentence.py."""
 
 _STRING = r"""u?(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")"""
 _IN_TEMPLATE = re.compile(rf" (n?p?gettext|_)\(({_STRING}(?:, {_STRING})*)")
@@ -128,6 +131,8 @@ def texts_of_module(path: Path) -> Iterator[Text]:
         for alias in node.names
         if alias.name in FUNCTIONS
     }
+    if any(isinstance(node, ast.ImportFrom) and SENTENCE in ast.unparse(node) for node in ast.walk(tree)):
+        names["_"] = "gettext"
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in names:
             # A text that is put together at run time has no entry anywhere; literal_eval refuses it.
@@ -155,6 +160,27 @@ def texts() -> set[Text]:
 
 def test_catalogue__has_the_texts_of_the_sources_and_no_others(catalogue: Catalogue) -> None:
     assert {entry.text for entry in catalogue.entries} ^ texts() == set(), UPDATE
+
+
+def errors_in_plain_text(path: Path) -> Iterator[str]:
+    """Errors of ours that are given a text which nobody could say in another language."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in OUR_ERRORS:
+            for argument in [*node.args, *(keyword.value for keyword in node.keywords)]:
+                text = argument.left if isinstance(argument, ast.BinOp) else argument
+                if isinstance(text, ast.JoinedStr) or (isinstance(text, ast.Constant) and " " in str(text.value)):
+                    yield f"{path.relative_to(PACKAGE)}:{node.lineno}: {ast.unparse(node)}"
+
+
+OUR_ERRORS = {
+    *(name for name, kind in vars(exceptions).items() if isinstance(kind, type) and issubclass(kind, Exception)),
+    "StillRunning",
+}
+
+
+def test_errors__are_sentences_of_the_catalogue() -> None:
+    modules = [path for path in PACKAGE.rglob("*.py") if "simulator" not in path.parts]
+    assert [said for path in modules for said in errors_in_plain_text(path)] == []
 
 
 # What is no text: translations, names and commands, words of the style sheet, and the language of templates and HTML.
@@ -234,7 +260,7 @@ def test_chinese__is_punctuated_in_the_chinese_way(chinese: Catalogue) -> None:
 def connect_page(reader: str) -> str:
     client = Client(headers={"accept-language": reader})
     client.force_login(User.objects.get_or_create(username="operator", is_staff=True, is_superuser=True)[0])
-    return client.get("/wechat/authorize/").content.decode()
+    return client.post("/wechat/authorize/").content.decode()
 
 
 @pytest.fixture
@@ -284,9 +310,9 @@ _SAME_IN_CHINESE = """
     """
 _AS_IT_IS = re.compile(
     r"""
-      \b(?:wx|gh_)(?:[0-9a-z]+|…) | \b6a5b[0-9a-f-]+ | https?://\S+   # ids and addresses
+      /cgi-bin/[a-z_/]+ | \b(?:wx|gh_)(?:[0-9a-z]+|…) | \b6a5b[0-9a-f-]+ | https?://\S+   # ids and addresses
     | manage\.py\ wechat_open(?:\ [a-z-]+)* | wechat_open\.\S+   # commands
-    | “[^”]*” | name\ =\ value                                   # quoted words
+    | （errmsg：[^）]*） | “[^”]*” | name\ =\ value                                   # quoted words
     """,
     re.VERBOSE,
 )
@@ -346,7 +372,7 @@ def english_on(page: str, data: set[str]) -> list[str]:
 def data_of_the_scene() -> set[str]:
     """Names of accounts, people and tenants, and what WeChat has said."""
     data = {"tenant", "plan", "standard", *scene.EVENTS, *scene.ERRORS.values()}
-    for model, columns in ((Authorizer, ["nick_name", "alias"]), (User, ["username"]), (Push, ["error"])):
+    for model, columns in ((Authorizer, ["nick_name", "alias"]), (User, ["username"])):
         for column in columns:
             data |= set(model._default_manager.values_list(column, flat=True))
     return data - {""}

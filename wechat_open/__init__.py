@@ -18,11 +18,12 @@
     doorbell   schedule                       how workers are woken: at once, and by the clock
     fields                                    columns that hold sealed text
     sealing   shared_cache   host_cache       how it is sealed; how the cache is asked that may be down; one for a host
-    conf    clock   qr                        the settings; the database's time; a text as a QR code
+    conf    clock   qr      telling           the settings; the database's time; a text as a QR code; an error in words
     ----------------------------------------
     client   simulator                        one HTTP call; a WeChat that fits in one process
     protocol                                  the wire format
     secret   exceptions
+    sentence                                  a text that can be said again in another language
 
 Arrows point down only; names on one line do not import each other. Below the last rule, and in ``endpoints``, there is
 no Django and no Celery. Nothing but ``testing`` and ``management`` imports the simulator. ``tox -e imports`` checks it.

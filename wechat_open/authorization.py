@@ -21,7 +21,7 @@ from django.db.models import F, Q
 from django.shortcuts import resolve_url
 from django.urls import NoReverseMatch, reverse
 from django.utils.http import url_has_allowed_host_and_scheme
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext
 
 from . import clock, journal, signals
 from .api import ComponentAPI
@@ -47,6 +47,7 @@ from .models import (
 )
 from .sealing import digest
 from .secret import Secret
+from .sentence import Sentence as _
 from .tokens import grants, sweep
 from .tokens.sweep import SweepReport
 from .tokens.world import outside_transactions
@@ -208,9 +209,9 @@ def destination(wanted: str, *, hosts: Iterable[str], https: bool) -> str:
     try:
         url = resolve_url(wanted)
     except NoReverseMatch:
-        raise ValueError(_("This site has no page “%s”.") % wanted) from None
+        raise ValueError(gettext("This site has no page “%s”.") % wanted) from None
     if not url_has_allowed_host_and_scheme(url, allowed_hosts=set(hosts), require_https=https):
-        raise ValueError(_("“%s” is not a page of this site.") % wanted)
+        raise ValueError(gettext("“%s” is not a page of this site.") % wanted)
     return url
 
 
@@ -315,7 +316,7 @@ def _claim_exchange(owner: Platform, code: Secret, attempt: AuthorizationAttempt
         if claimed or exchange.completed_at is not None:
             return exchange
         if time.monotonic() > ends_at:
-            raise TokenUnavailable("This authorization code is being exchanged, and that takes unusually long.")
+            raise TokenUnavailable(_("This authorization code is being exchanged, and that takes unusually long."))
         time.sleep(0.1)
 
 

@@ -17,7 +17,6 @@ from typing import Any
 from django.db import DatabaseError, DataError, IntegrityError, ProgrammingError, transaction
 from django.db.models import Q
 from django.utils import translation
-from django.utils.translation import gettext as _
 
 from . import authorization, clock, doorbell, inbox, journal, signals, tokens
 from .component import platform_of
@@ -33,6 +32,8 @@ from .exceptions import (
     WeChatOpenError,
 )
 from .models import AuthorizationLink, Authorizer, BulkJob, Component, Push
+from .sentence import Sentence, dumps
+from .sentence import Sentence as _
 from .tokens.dispatch import Limiter
 from .tokens.world import WORLD, World
 
@@ -110,7 +111,7 @@ def _replay(push: Push, user: Any) -> None:
     inbox.replay(push)
     push.refresh_from_db()
     if push.error:
-        raise WeChatOpenError(_("It failed again: %s") % push.error)
+        raise WeChatOpenError(_("It failed again: %(error)s", error=push.error))
 
 
 DEEDS: dict[str, Deed] = {
@@ -132,7 +133,7 @@ def act(action: str, row: Any, *, user: Any = None, actor: str = "") -> Any:
     try:
         result = deed.do(row, user)
     except WeChatOpenError as error:
-        said = {**whose, "detail": str(error)}
+        said = {**whose, "detail": error.said}
         journal.note(deed.kind, row.component, user=user, actor=actor, error=error, **said)
         raise
     journal.note(deed.kind, row.component, user=user, actor=actor, **whose)
@@ -232,7 +233,11 @@ def _note(kind: journal.Kind, job: BulkJob, user: Any, error: WeChatOpenError | 
     if first is not None:
         component = first.component
     if component is not None:
-        told = f"{job} #{job.pk}" + (f": {error}" if error else "")
+        with translation.override("en"):
+            action = str(job.get_action_display())
+        told = _("%(action)s (%(total)d) #%(job)d", action=Sentence(action), total=job.total, job=job.pk)
+        if error:
+            told = _("%(what)s: %(error)s", what=told, error=error.said)
         journal.note(kind, component, user=user, actor=job.actor if error else "", error=error, detail=told)
 
 
@@ -271,7 +276,7 @@ class _Slice:
         row = self.deed.model.objects.select_related("component").filter(pk=key).first()
         if row is None:
             gone = self.job.action == Action.FORGET  # by us, before we were killed, or by somebody else
-            return None if gone else {"key": key, "row": f"#{key}", "said": _("It is no longer there.")}
+            return None if gone else {"key": key, "row": f"#{key}", "said": dumps(_("It is no longer there."))}
         name = str(row)
         try:
             act(self.job.action, row, user=self.job.user, actor=self.job.actor)
@@ -321,10 +326,10 @@ class _Slice:
 
 def _unexpected(error: Exception) -> str:
     """No more than its kind: what an unknown error says may hold anything."""
-    return _("%(error)s: see the log") % {"error": type(error).__name__}
+    return dumps(_("%(error)s: see the log", error=type(error).__name__))
 
 
 def _described(name: str, error: WeChatOpenError) -> dict[str, Any]:
     """An error as a row's page and a job's page show it: what it means is said in the reader's language."""
-    said = {"row": name, "said": str(error)}
+    said = {"row": name, "said": dumps(error.said)}
     return {**said, "errcode": error.errcode, "rid": error.rid} if isinstance(error, APIError) else said

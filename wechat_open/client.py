@@ -31,6 +31,7 @@ from requests.adapters import HTTPAdapter
 from .exceptions import APIError, Unreachable
 from .protocol.errcodes import error_for
 from .secret import Secret
+from .sentence import Sentence as _
 
 MAX_JSON = 1024 * 1024
 MAX_MEDIA = 32 * 1024 * 1024
@@ -127,7 +128,7 @@ class Client:
         except (requests.RequestException, OSError) as error:
             return Unreachable(name, type(error).__name__)
         if content is None:
-            return Unreachable(name, f"an answer of more than {max_bytes} bytes")
+            return Unreachable(name, _("an answer of more than %(bytes)d bytes", bytes=max_bytes))
         return _judge(response, content, name)
 
 
@@ -144,7 +145,7 @@ def _read(response: requests.Response, max_bytes: int) -> bytes | None:
 def _judge(response: requests.Response, content: bytes, path: str) -> Answer | APIError | Unreachable:
     """Turn status, type and errcode into an answer or an exception."""
     if response.status_code != 200:
-        return Unreachable(path, f"HTTP {response.status_code}")
+        return Unreachable(path, _("HTTP %(status)d", status=response.status_code))
     content_type = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
     answered_at = _date(response.headers.get("Date", ""))
     looks_like_json = content.lstrip()[:1] in (b"{", b"[")
@@ -153,12 +154,12 @@ def _judge(response: requests.Response, content: bytes, path: str) -> Answer | A
     try:
         data = _parse(content)
     except (ValueError, RecursionError):
-        return Unreachable(path, "an answer that is not JSON")
+        return Unreachable(path, _("an answer that is not JSON"))
     if not isinstance(data, dict):
-        return Unreachable(path, "JSON that is not an object")
+        return Unreachable(path, _("JSON that is not an object"))
     errcode = _errcode(data)
     if errcode is None:
-        return Unreachable(path, "an errcode that is not a number")
+        return Unreachable(path, _("an errcode that is not a number"))
     if errcode:
         return error_for(errcode, str(data.get("errmsg", "")), path=path)
     return Answer(data, content, content_type, answered_at)

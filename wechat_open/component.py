@@ -16,6 +16,7 @@ from .exceptions import ConfigurationError
 from .models import Component
 from .protocol.crypto import KeyPair
 from .secret import Secret
+from .sentence import Sentence as _
 
 
 @dataclass(frozen=True)
@@ -67,4 +68,6 @@ def platform_of(row: Component) -> Platform:
     for alias, credentials in conf.components.items():
         if credentials.get("APPID") == row.appid:
             return platform(alias)
-    raise ConfigurationError(f'Platform {row.appid} is stored, but not in WECHAT_OPEN["COMPONENTS"]: add it again.')
+    raise ConfigurationError(
+        _('Platform %(appid)s is stored, but not in WECHAT_OPEN["COMPONENTS"]: add it again.', appid=row.appid)
+    )

@@ -14,6 +14,7 @@ from typing import Any
 from django.conf import settings as django_settings
 
 from .exceptions import ConfigurationError
+from .sentence import Sentence as _
 
 NAME = "WECHAT_OPEN"
 DEFAULT_ALIAS = "default"
@@ -59,7 +60,7 @@ class Conf:
         """What the project wrote, untouched."""
         value = getattr(django_settings, NAME, {})
         if not isinstance(value, (dict, Mapping)):  # a dict is told apart quicker than any Mapping
-            raise ConfigurationError(f"{NAME} must be a dict, not {type(value).__name__}.")
+            raise ConfigurationError(_("%(name)s must be a dict, not %(type)s.", name=NAME, type=type(value).__name__))
         return value
 
     def _get(self, name: str) -> Any:
@@ -76,16 +77,19 @@ class Conf:
         try:
             credentials = self.components[alias]
         except KeyError:
-            known = ", ".join(sorted(self.components)) or "none"
             raise ConfigurationError(
-                f'{NAME}["COMPONENTS"] has no platform {alias!r} (configured: {known}). Add it with APPID, APPSECRET, '
-                "TOKEN and ENCODING_AES_KEY from the platform's console."
+                _(
+                    "%(setting)s has no platform %(alias)r (configured: %(known)s). Add it with APPID, APPSECRET, "
+                    "TOKEN and ENCODING_AES_KEY from the platform's console.",
+                    setting=f'{NAME}["COMPONENTS"]',
+                    alias=alias,
+                    known=", ".join(sorted(self.components)) or _("none"),
+                )
             ) from None
         for key in COMPONENT_KEYS:
             if not credentials.get(key):
-                raise ConfigurationError(
-                    f'{NAME}["COMPONENTS"][{alias!r}]["{key}"] is missing: copy it from the console.'
-                )
+                setting = f'{NAME}["COMPONENTS"][{alias!r}]["{key}"]'
+                raise ConfigurationError(_("%(setting)s is missing: copy it from the console.", setting=setting))
         return credentials
 
     @property

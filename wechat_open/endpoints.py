@@ -18,6 +18,7 @@ from .client import Answer, Client
 from .exceptions import Unreachable
 from .protocol.permissions import parse_func_info
 from .secret import Secret
+from .sentence import Sentence as _
 
 LIST_PAGE = 500
 """The most that api_get_authorizer_list gives at once (40170 above)."""
@@ -193,7 +194,7 @@ class Endpoints:
         data = json_object(answer, GET_AUTHORIZER_LIST)
         total_count = _number(data.get("total_count"))
         if total_count is None:
-            raise Unreachable(GET_AUTHORIZER_LIST, "a list without total_count")
+            raise Unreachable(GET_AUTHORIZER_LIST, _("a list without total_count"))
         return ListPage(total_count, tuple(_listed(entry) for entry in _entries(data)))
 
     def get_option(self, token: Secret, appid: str, name: str) -> str:
@@ -233,25 +234,25 @@ class _Fields(dict[str, Any]):
 def json_object(answer: Answer, path: str) -> Mapping[str, Any]:
     """The JSON object that WeChat answered. Unreachable for anything else, such as a picture."""
     if answer.data is None:
-        raise Unreachable(path.partition("?")[0], "an answer that is not JSON")
+        raise Unreachable(path.partition("?")[0], _("an answer that is not JSON"))
     return _Fields(answer.data)
 
 
 def _nested(data: Mapping[str, Any], name: str, path: str) -> Mapping[str, Any]:
     if not isinstance(data.get(name), dict):
-        raise Unreachable(path, f"an answer without {name}")
+        raise Unreachable(path, _("an answer without %(name)s", name=name))
     return _Fields(data[name])
 
 
 def _about(data: Mapping[str, Any], appid: str, path: str) -> None:
     """The answer names the account that was asked about, or none."""
     if _optional_text(data, "authorizer_appid", path) not in ("", appid):
-        raise Unreachable(path, "an answer about another account")
+        raise Unreachable(path, _("an answer about another account"))
 
 
 def _entries(data: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     if not isinstance(data.get("list"), list) or not all(isinstance(entry, dict) for entry in data["list"]):
-        raise Unreachable(GET_AUTHORIZER_LIST, "a malformed list")
+        raise Unreachable(GET_AUTHORIZER_LIST, _("a malformed list"))
     return [_Fields(entry) for entry in data["list"]]
 
 
@@ -259,7 +260,7 @@ def _listed(entry: Mapping[str, Any]) -> Listed:
     try:
         authorized_at = datetime.fromtimestamp(int(entry["auth_time"]), timezone.utc)
     except (KeyError, TypeError, ValueError, OverflowError, OSError):
-        raise Unreachable(GET_AUTHORIZER_LIST, "an entry without a usable auth_time") from None
+        raise Unreachable(GET_AUTHORIZER_LIST, _("an entry without a usable auth_time")) from None
     return Listed(
         appid=_text(entry, "authorizer_appid", GET_AUTHORIZER_LIST),
         refresh_token=_secret(entry, "refresh_token", GET_AUTHORIZER_LIST),
@@ -269,13 +270,13 @@ def _listed(entry: Mapping[str, Any]) -> Listed:
 
 def _text(data: Mapping[str, Any], name: str, path: str) -> str:
     if not data.get(name):
-        raise Unreachable(path, f"an answer without {name}")
+        raise Unreachable(path, _("an answer without %(name)s", name=name))
     return _optional_text(data, name, path)
 
 
 def _optional_text(data: Mapping[str, Any], name: str, path: str) -> str:
     if not isinstance(data.get(name) or "", str):
-        raise Unreachable(path, f"an answer whose {name} is not text")
+        raise Unreachable(path, _("an answer whose %(name)s is not text", name=name))
     return data.get(name) or ""
 
 
@@ -289,7 +290,7 @@ def _token(data: Mapping[str, Any], name: str, path: str) -> NewToken:
     token = Secret(_text(data, name, path))
     seconds = _number(data.get("expires_in"))
     if seconds is None or not 0 < seconds <= LONGEST_LIFE.total_seconds():
-        raise Unreachable(path, "an answer without a usable expires_in")
+        raise Unreachable(path, _("an answer without a usable expires_in"))
     return NewToken(token, timedelta(seconds=seconds))
 
 

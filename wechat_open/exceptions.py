@@ -29,16 +29,24 @@
         ├── RateLimited                 too fast: wait and repeat
         └── SystemBusy                  WeChat is busy: wait and repeat
 
-No message, ``repr`` or attribute carries a token, a ticket, a code or a secret.
+The message is English; ``said`` is the same as a ``Sentence``, for ``telling.told`` to say in another language. No
+message, ``repr`` or attribute carries a token, a ticket, a code or a secret.
 """
 
 from __future__ import annotations
 
 from datetime import timedelta
 
+from .sentence import Sentence as _
+
 
 class WeChatOpenError(Exception):
     """The root of everything that this package raises on purpose."""
+
+    @property
+    def said(self) -> str:
+        """The message as it was given: a ``Sentence`` still knows its parts."""
+        return self.args[0] if self.args and isinstance(self.args[0], str) else str(self)
 
 
 class ConfigurationError(WeChatOpenError):
@@ -52,7 +60,7 @@ class InvalidPush(WeChatOpenError):
     """
 
     def __init__(self, reason: str) -> None:
-        super().__init__(f"refused push: {reason}")
+        super().__init__(_("refused push: %(reason)s", reason=reason))
         self.reason = reason
 
 
@@ -65,8 +73,12 @@ class UnknownAuthorizer(WeChatOpenError):
 
     def __init__(self, appid: str, component: str) -> None:
         super().__init__(
-            f"Account {appid} is unknown to platform {component!r}. Let its owner authorize on the connect page, "
-            "or name the platform that holds it (component=...)."
+            _(
+                "Account %(appid)s is unknown to platform %(component)r. Let its owner authorize on the connect page, "
+                "or name the platform that holds it (component=...).",
+                appid=appid,
+                component=component,
+            )
         )
         self.appid = appid
         self.component = component
@@ -86,8 +98,11 @@ class AuthorizerUnauthorized(AuthorizerUnavailable):
     def __init__(self, appid: str) -> None:
         super().__init__(
             appid,
-            f"Account {appid} has cancelled its authorization. Send its owner through the connect page again "
-            f"(authorization.begin(biz_appid={appid!r}) makes a link).",
+            _(
+                "Account %(appid)s has cancelled its authorization. Send its owner through the connect page again "
+                "(authorization.begin(biz_appid=%(appid)r) makes a link).",
+                appid=appid,
+            ),
         )
 
 
@@ -97,8 +112,11 @@ class ReauthorizationNeeded(AuthorizerUnavailable):
     def __init__(self, appid: str) -> None:
         super().__init__(
             appid,
-            f"WeChat refuses every token of account {appid}: its owner must authorize again on the connect page "
-            f"(authorization.begin(biz_appid={appid!r}) makes a link).",
+            _(
+                "WeChat refuses every token of account %(appid)s: its owner must authorize again on the connect page "
+                "(authorization.begin(biz_appid=%(appid)r) makes a link).",
+                appid=appid,
+            ),
         )
 
 
@@ -129,7 +147,7 @@ class Unreachable(WeChatOpenError):
     """
 
     def __init__(self, path: str, reason: str) -> None:
-        super().__init__(f"WeChat gave no usable answer to {path}: {reason}")
+        super().__init__(_("WeChat gave no usable answer to %(path)s: %(reason)s", path=path, reason=reason))
         self.path = path
         self.reason = reason
 
@@ -147,11 +165,18 @@ class APIError(WeChatOpenError):
         self.meaning = meaning
         self.rid = rid
         self.path = path
-        what = f"{errcode} {meaning or errmsg or 'unknown error'}"
-        said = f" (errmsg: {errmsg})" if meaning and errmsg else ""
-        super().__init__(
-            f"WeChat answered {what}{said}" + (f" to {path}" if path else "") + (f" [rid {rid}]" if rid else "")
+        said = _(
+            "WeChat answered %(errcode)d %(meaning)s",
+            errcode=errcode,
+            meaning=meaning or errmsg or _("unknown error"),
         )
+        if meaning and errmsg:
+            said = _("%(said)s (errmsg: %(errmsg)s)", said=said, errmsg=errmsg)
+        if path:
+            said = _("%(said)s to %(path)s", said=said, path=path)
+        if rid:
+            said = _("%(said)s [rid %(rid)s]", said=said, rid=rid)
+        super().__init__(said)
 
 
 class TokenRefused(APIError):

@@ -1,7 +1,8 @@
-"""Which columns hold sealed text?
+"""Which columns hold more than text?
 
-``SealedField`` stores what ``sealing`` made and refuses clear text, so that a forgotten seal fails in the first test
-and not in an audit. Rows seal and reveal with ``SealedRow.seal`` and ``SealedRow.reveal``.
+``SentenceField`` gives back the sentence that it was given, to be read in any language. ``SealedField`` stores what
+``sealing`` made and refuses clear text, so that a forgotten seal fails in the first test and not in an audit. Rows seal
+and reveal with ``SealedRow.seal`` and ``SealedRow.reveal``.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from django.db import models
 from .exceptions import SealError
 from .sealing import is_sealed, seal, unseal
 from .secret import Secret
+from .sentence import Sentence as _
+from .sentence import dumps, loads
 
 
 class SealedField(models.TextField):  # type: ignore[type-arg]  # not generic at run time
@@ -26,8 +29,20 @@ class SealedField(models.TextField):  # type: ignore[type-arg]  # not generic at
 
     def get_prep_value(self, value: Any) -> Any:
         if isinstance(value, str) and not is_sealed(value):
-            raise SealError(f"{self.model.__name__}.{self.name} was given clear text; seal it first.")
+            raise SealError(
+                _("%(field)s was given clear text; seal it first.", field=f"{self.model.__name__}.{self.name}")
+            )
         return super().get_prep_value(value)
+
+
+class SentenceField(models.TextField):  # type: ignore[type-arg]  # not generic at run time
+    """A sentence of ours with its parts, as JSON; any other text as it is."""
+
+    def from_db_value(self, value: str | None, *args: object) -> str | None:
+        return loads(value) if value else value
+
+    def get_prep_value(self, value: Any) -> Any:
+        return dumps(value) if isinstance(value, str) else super().get_prep_value(value)
 
 
 class SealedRow(models.Model):

@@ -24,6 +24,7 @@ from .protocol import events
 from .protocol.envelope import Unsealed, read_plain
 from .protocol.events import Authorized, Event, MiniProgramRegistered, TicketPushed, Unauthorized
 from .sealing import digest
+from .sentence import Sentence as _
 
 logger = logging.getLogger(__name__)
 
@@ -118,11 +119,11 @@ def process(push_id: int) -> bool:
         event = events.parse(read_plain(push.reveal("payload").reveal().encode()))
         act(event, platform_of(push.component))
     except WeChatOpenError as error:
-        _failed(push, str(error))
+        _failed(push, error.said)
         logger.warning("A push of type %s could not be processed: %s", push.info_type, error)
         return False
     except Exception as error:
-        _failed(push, f"{type(error).__name__}: see the log")
+        _failed(push, _("%(error)s: see the log", error=type(error).__name__))
         logger.exception("A push of type %s failed unexpectedly.", push.info_type)
         return False
     update_row(push, state=Push.State.DONE, processed_at=clock.now(), next_attempt_at=None, error="")

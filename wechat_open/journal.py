@@ -62,7 +62,7 @@ def note(
         ok=error is None,
         errcode=error.errcode if isinstance(error, APIError) else None,
         rid=error.rid[:64] if isinstance(error, APIError) else "",
-        detail=detail or ("" if error is None else str(error)),
+        detail=detail or ("" if error is None else error.said),
     )
     try:
         with transaction.atomic(using=router.db_for_write(JournalEntry)):

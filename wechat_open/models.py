@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable
+from hashlib import sha256
 from typing import Any
 
 from django.conf import settings
@@ -20,8 +21,10 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
-from .fields import SealedField, SealedRow
+from .fields import SealedField, SealedRow, SentenceField
 from .secret import Secret
+
+FUNC_KEY_LENGTH = 255
 
 
 class TokenHolder(SealedRow):
@@ -40,7 +43,7 @@ class TokenHolder(SealedRow):
     next_action_at = models.DateTimeField(_("next action at"), null=True, editable=False)
     failures = models.PositiveIntegerField(_("failures in a row"), default=0, editable=False)
     last_errcode = models.IntegerField(_("last errcode"), null=True, editable=False)
-    last_error = models.TextField(_("last error"), blank=True, default="", editable=False)
+    last_error = SentenceField(_("last error"), blank=True, default="", editable=False)
     last_rid = models.CharField(_("last request id (rid)"), max_length=64, blank=True, default="", editable=False)
     last_failed_at = models.DateTimeField(_("last failed at"), null=True, editable=False)
 
@@ -59,7 +62,7 @@ class Component(TokenHolder):
     paused_until = models.DateTimeField(_("renewals paused until"), null=True, editable=False)
     forced_at = models.DateTimeField(_("last forced renewal at"), null=True, editable=False)
     push_started_at = models.DateTimeField(_("ticket pushing last requested at"), null=True, editable=False)
-    push_said = models.TextField(_("what WeChat said to that"), blank=True, default="", editable=False)
+    push_said = SentenceField(_("what WeChat said to that"), blank=True, default="", editable=False)
     sweep_due_at = models.DateTimeField(_("next sweep at"), null=True, editable=False)
     swept_at = models.DateTimeField(_("last complete sweep at"), null=True, editable=False)
     sweep_repairs = models.PositiveIntegerField(_("repairs of the last sweep"), default=0, editable=False)
@@ -162,8 +165,8 @@ class Authorizer(TokenHolder):
     account_status = models.IntegerField(_("account status"), null=True, blank=True)
     profile = models.JSONField(_("profile as WeChat sent it"), default=dict, blank=True)
     func_info = models.JSONField(_("permission sets"), default=list, blank=True)
-    # The same, in order and with commas, short enough for an index: accounts with equal sets have equal keys.
-    func_key = models.CharField(max_length=255, blank=True, default="", editable=False)
+    # The same, short enough for an index, see `func_key`: accounts with equal sets have equal keys.
+    func_key = models.CharField(max_length=FUNC_KEY_LENGTH, blank=True, default="", editable=False)
     # Name, principal and ids as a search compares them, see `search_key`.
     name_key = models.CharField(max_length=255, blank=True, default="", editable=False, db_index=True)
     principal_key = models.CharField(max_length=255, blank=True, default="", editable=False, db_index=True)
@@ -233,7 +236,7 @@ class Push(SealedRow):
     attempts = models.PositiveIntegerField(_("attempts"), default=0, editable=False)
     next_attempt_at = models.DateTimeField(_("next attempt at"), null=True, editable=False)
     processed_at = models.DateTimeField(_("processed at"), null=True, editable=False)
-    error = models.TextField(_("error"), blank=True, default="", editable=False)
+    error = SentenceField(_("error"), blank=True, default="", editable=False)
 
     class Meta:
         verbose_name = _("push")
@@ -433,11 +436,11 @@ class JournalEntry(models.Model):
     ok = models.BooleanField(_("succeeded"), default=True)
     errcode = models.IntegerField(_("errcode"), null=True)
     rid = models.CharField(_("request id (rid)"), max_length=64, blank=True, default="")
-    detail = models.TextField(_("detail"), blank=True, default="")
+    detail = SentenceField(_("detail"), blank=True, default="")
 
     class Meta:
-        verbose_name = _("journal entry")
-        verbose_name_plural = _("audit trail")
+        verbose_name = _("audit trail entry")
+        verbose_name_plural = _("audit trail entries")
         ordering = ["-at", "-pk"]
         indexes = [
             models.Index(fields=["at", "id"], name="wechat_open_journal_newest"),
@@ -555,8 +558,26 @@ class Alert(models.Model):
 
 
 def func_key(func_info: Iterable[int]) -> str:
-    """Permission sets as an index holds them: ``1,2,7``."""
-    return ",".join(str(number) for number in sorted(set(func_info)))[:255]
+    """Permission sets as an index holds them: ``1,2,7``, or a bit for each (``x86``) where that would be too long.
+
+    Hexadecimal, because a database may take capitals for small letters. The bits reach to 1015, far beyond what WeChat
+    has given out; a long list with a higher number becomes a digest, which is still its own and no other list's.
+    """
+    numbers = sorted(set(func_info))
+    key = ",".join(str(number) for number in numbers)
+    if len(key) > FUNC_KEY_LENGTH and numbers[0] >= 0 and numbers[-1] < 4 * (FUNC_KEY_LENGTH - 1):
+        key = f"x{sum(1 << number for number in numbers):x}"
+    return key if len(key) <= FUNC_KEY_LENGTH else f"#{sha256(key.encode()).hexdigest()}"
+
+
+def func_ids(key: str) -> frozenset[int]:
+    """The permission sets that ``func_key`` has written; none where it could only tell them apart."""
+    if key.startswith("#"):
+        return frozenset()
+    if key.startswith("x"):
+        bits = int(key[1:], 16)
+        return frozenset(number for number in range(bits.bit_length()) if bits >> number & 1)
+    return frozenset(int(number) for number in key.split(",") if number)
 
 
 def search_key(text: str) -> str:

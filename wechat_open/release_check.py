@@ -15,6 +15,7 @@ from .component import Platform
 from .exceptions import SystemBusy, TokenUnavailable, WeChatOpenError
 from .protocol.messages import EventMessage, Message, Text, TextMessage
 from .secret import Secret
+from .sentence import Sentence as _
 from .tokens import as_component
 
 logger = logging.getLogger(__name__)
@@ -95,7 +96,7 @@ def _answer_by_api(platform: Platform, openid: str, code: Secret) -> None:
     wechat = platform.endpoints
     grant = as_component(platform, lambda token: wechat.query_auth(token, code))
     if grant.access is None:
-        raise TokenUnavailable("WeChat gave no access token for its test account")
+        raise TokenUnavailable(_("WeChat gave no access token for its test account."))
     text = Secret(f"{code.reveal()}_from_api")
     body = {"touser": openid, "msgtype": "text", "text": {"content": text}}
     send = partial(wechat.client.call, "POST", SEND, token=grant.access.token, json=body)

@@ -20,6 +20,7 @@ from django.conf import settings as django_settings
 from .conf import conf
 from .exceptions import ConfigurationError, SealError
 from .secret import Secret
+from .sentence import Sentence as _
 
 VERSION = "v1"
 _NONCE = 12
@@ -42,18 +43,25 @@ def unseal(sealed: str, context: str) -> Secret:
     """The opposite; raises SealError with the key id, never with the content."""
     if not sealed:
         return Secret()
-    version, _, rest = sealed.partition(".")
-    key_id, _, encoded = rest.partition(".")
+    version, key_id, encoded = (*sealed.split(".", 2), "", "")[:3]
     key = _ring().get(key_id)
     if version != VERSION or key is None:
-        raise SealError(f"{context}: sealed under key {key_id!r}, which is not in ENCRYPTION_KEYS or SECRET_KEY.")
+        raise SealError(
+            _(
+                "%(what)s: sealed under key %(key)r, which is not in ENCRYPTION_KEYS or SECRET_KEY.",
+                what=context,
+                key=key_id,
+            )
+        )
     try:
         raw = base64.b64decode(encoded, validate=True)
         cipher = AES.new(key, AES.MODE_GCM, nonce=raw[:_NONCE], mac_len=_TAG)
         cipher.update(context.encode())
         return Secret(cipher.decrypt_and_verify(raw[_NONCE:-_TAG], raw[-_TAG:]).decode())
     except (ValueError, binascii.Error):
-        raise SealError(f"{context}: the sealed value was changed, or belongs to another row or field.") from None
+        raise SealError(
+            _("%(what)s: the sealed value was changed, or belongs to another row or field.", what=context)
+        ) from None
 
 
 def is_sealed(value: str) -> bool:
@@ -74,8 +82,10 @@ def decode_key(text: str) -> bytes:
         key = b""
     if len(key) != 32:
         raise ConfigurationError(
-            'Each of WECHAT_OPEN["ENCRYPTION_KEYS"] must be 32 random bytes in URL-safe base64: '
-            'python -c "import secrets; print(secrets.token_urlsafe(32))" makes one.'
+            _(
+                'Each of WECHAT_OPEN["ENCRYPTION_KEYS"] must be 32 random bytes in URL-safe base64: '
+                'python -c "import secrets; print(secrets.token_urlsafe(32))" makes one.'
+            )
         )
     return key
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import django
 import pytest
 from django.conf import settings as site_settings
 from django.contrib.staticfiles.handlers import StaticFilesHandler
@@ -63,6 +64,15 @@ def open_site(transactional_db: None, wechat: Simulator, settings: Any, admin_cl
     yield start
     for server in servers:
         server.terminate()
+
+
+@pytest.fixture
+def strictest(settings: Any) -> str:
+    """Middleware that sends the strictest policy: Django's own, where Django has one. Nothing inline, all from here."""
+    if django.VERSION < (6, 0):
+        return "tests.browser.middleware.only_from_here"
+    settings.SECURE_CSP = {"default-src": ["'self'"]}
+    return "django.middleware.csp.ContentSecurityPolicyMiddleware"
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from django.http import HttpRequest, HttpResponse
 from playwright.sync_api import ConsoleMessage, Page, expect
 
 from tests.browser.conftest import OpenSite, Site
@@ -18,7 +17,6 @@ pytestmark = pytest.mark.browser
 
 OpenPage = Callable[..., Page]
 PATH = "/admin/wechat_open/component/dashboard/"
-CSP = "tests.browser.test_dashboard.only_from_here"
 
 INK = """canvas => {
     const copy = document.createElement("canvas");
@@ -38,23 +36,12 @@ INK = """canvas => {
 """The colour that covers most of a plot, and how many pixels."""
 
 
-def only_from_here(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
-    """Django's SECURE_CSP at its strictest."""
-
-    def middleware(request: HttpRequest) -> HttpResponse:
-        response = get_response(request)
-        response["Content-Security-Policy"] = "default-src 'self'"
-        return response
-
-    return middleware
-
-
 @pytest.fixture
-def site(open_site: OpenSite, monkeypatch: pytest.MonkeyPatch) -> Site:
+def site(open_site: OpenSite, strictest: str, monkeypatch: pytest.MonkeyPatch) -> Site:
     """With a day's numbers, looked at once a second."""
     monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")  # playwright has an event loop, and the test has the database
     monkeypatch.setattr(dashboard, "SECONDS", 1)
-    site = open_site(CSP)
+    site = open_site(strictest)
     hour = datetime.now(timezone.utc).replace(minute=0, second=0, microsecond=0)
     for back in range(24):
         for what, count in (("renewed", 900), ("failed", back), ("pushes", 40), ("pushes_failed", back // 9)):

@@ -12,6 +12,7 @@ from tests.stage import OFFICIAL
 from wechat_open import tokens
 from wechat_open.component import Platform
 from wechat_open.endpoints import Grant, NewToken
+from wechat_open.exceptions import WeChatOpenError
 from wechat_open.models import Authorizer
 from wechat_open.secret import Secret
 from wechat_open.simulator import Simulator
@@ -159,3 +160,16 @@ def test_tie__is_settled_by_wechats_answer(
     account.refresh_from_db()
     assert account.state == (Authorizer.State.UNAUTHORIZED if cancelled else Authorizer.State.AUTHORIZED)
     assert not account.needs_reconcile
+
+
+def test_row_that_never_stands_still__is_said_and_nothing_is_half_stored(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(grants, "ATTEMPTS", 0)
+
+    with pytest.raises(WeChatOpenError, match="grant of account wxaccount could not be stored"):
+        grants.keep(platform, granted("one"), granted_at=T0)
+    with pytest.raises(WeChatOpenError, match="cancellation by account wxaccount could not be stored"):
+        grants.withdraw(platform, "wxaccount", T0)
+
+    assert not Authorizer.objects.exclude(refresh_token="").exists()

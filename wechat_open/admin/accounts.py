@@ -14,7 +14,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import NoReverseMatch, reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
-from django.utils.translation import get_language, gettext
+from django.utils.translation import get_language, gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from .. import bulk
@@ -23,6 +23,7 @@ from ..conf import DEFAULT_ALIAS, conf
 from ..exceptions import ConfigurationError, WeChatOpenError
 from ..models import AuthorizationLink, Authorizer, JournalEntry, Push, search_key
 from ..protocol import permissions
+from ..telling import briefly
 from . import needs, timeline
 from .base import HolderAdmin
 from .lists import PlatformFilter
@@ -37,7 +38,6 @@ from .shown import (
     masked,
     moment,
     tag,
-    told,
     word,
 )
 from .sorts import (
@@ -73,7 +73,7 @@ NEEDS_GRANT = {"refresh_now", "sync_profile"}
 
 @admin.register(Authorizer)
 class AuthorizerAdmin(HolderAdmin):
-    list_display = ["named", "standing_now", "time_left", "sort", "principal", "sets", "since"]
+    list_display = ["named", "standing_now", "time_left", "principal", "since"]
     list_filter = [
         "state",
         AttentionFilter,
@@ -127,7 +127,7 @@ class AuthorizerAdmin(HolderAdmin):
 
     last_failure = (
         _("Last failure"),
-        {"fields": ["problem", "failures", "last_failed_at", "last_error", "last_rid"]},
+        {"fields": ["problem", "failures", "last_failed_at", "error_told", "last_rid"]},
     )
 
     # -- columns -----------------------------------------------------------------------------------------------------
@@ -154,23 +154,22 @@ class AuthorizerAdmin(HolderAdmin):
     def time_left(self, holder: Any) -> str | SafeString:
         return super().time_left(holder)
 
-    @admin.display(description=_("kind"))
-    def sort(self, account: Authorizer) -> SafeString:
-        return format_html(
-            '{}<span class="wechat-open-aside">{}</span>', account.get_kind_display(), self._verification(account)
-        )
-
     @admin.display(description=_("principal"), ordering="principal_key")
-    def principal(self, account: Authorizer) -> str:
-        return account.principal_name or NOTHING
-
-    @admin.display(description=_("permission sets"))
-    def sets(self, account: Authorizer) -> int:
-        return len(account.func_info)
+    def principal(self, account: Authorizer) -> SafeString:
+        """Whose it is, and what."""
+        what = [str(account.get_kind_display()), self._verification(account)]
+        return format_html(
+            '{}<span class="wechat-open-aside">{}</span>',
+            account.principal_name or NOTHING,
+            " · ".join(word for word in what if word),
+        )
 
     @admin.display(description=_("authorized"), ordering="authorized_at")
     def since(self, account: Authorizer) -> str | SafeString:
-        return moment(account.authorized_at)
+        """Since when, and how much."""
+        sets = len(account.func_info)
+        words = ngettext("%(count)s permission set", "%(count)s permission sets", sets) % {"count": sets}
+        return format_html('{}<span class="wechat-open-aside">{}</span>', moment(account.authorized_at), words)
 
     @admin.display(description=_("refresh token"))
     def refresh_token_shown(self, account: Authorizer) -> str | SafeString:
@@ -242,7 +241,7 @@ class AuthorizerAdmin(HolderAdmin):
     # -- the list ----------------------------------------------------------------------------------------------------
 
     def get_list_display(self, request: HttpRequest) -> list[Any]:
-        return [*self.list_display, "component"] if len(known(request).components) > 1 else list(self.list_display)
+        return [*self.list_display, "platform"] if len(known(request).components) > 1 else list(self.list_display)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Authorizer]:
         rows: QuerySet[Authorizer] = super().get_queryset(request)
@@ -272,6 +271,8 @@ class AuthorizerAdmin(HolderAdmin):
     ) -> Paginator[Any]:
         paginator = AccountPaginator(queryset, per_page, orphans, allow_empty_first_page)
         paginator.about, paginator.as_of = known(request).count(request.GET.dict())
+        if any(name.startswith("authorized_at") for name in request.GET):
+            paginator.along = "authorized_at"  # its index ends where the filter does
         return paginator
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
@@ -411,7 +412,7 @@ class AuthorizerAdmin(HolderAdmin):
         try:
             link: AuthorizationLink = bulk.act(bulk.Action.ASK, account, user=request.user)
         except WeChatOpenError as error:
-            self.message_user(request, told(error), messages.ERROR)
+            self.message_user(request, briefly(error), messages.ERROR)
             return HttpResponseRedirect(reverse("admin:wechat_open_authorizer_change", args=[account.pk]))
         self.log_change(request, account, gettext("A link was made for its owner to authorize again."))
         links: Any = self.admin_site.get_model_admin(AuthorizationLink)

@@ -14,23 +14,27 @@ from django.contrib import admin, messages
 from django.contrib.admin import ModelAdmin
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.utils import flatten_fieldsets
+from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import BadRequest
 from django.db import connections, transaction
 from django.db.models import QuerySet
+from django.forms import Script
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.text import Truncator
+from django.utils.text import Truncator, capfirst
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from .. import bulk
 from ..exceptions import WeChatOpenError
 from ..models import BulkJob, TokenHolder
+from ..telling import briefly, explained, translated
 from . import deeds
-from .shown import NOTHING, explained, masked, moment, time_left, told
+from .lists import AtLeast, Listing, counted
+from .shown import NOTHING, masked, moment, platform, time_left
 
 _View = TypeVar("_View", bound=Callable[..., HttpResponse])
 
@@ -56,11 +60,13 @@ class ReadOnlyAdmin(ModelAdmin):  # type: ignore[type-arg]  # not generic at run
 
     list_per_page = 50
     view_on_site = False  # a link's page is for who was sent there
+    empty_value_display = NOTHING
     show_full_result_count = False  # counting everything twice takes long in a large table
     # No date_hierarchy: MariaDB without its time-zone tables raises on it. Date filters serve as well.
 
     class Media:
-        css = {"all": ["wechat_open/admin.css", "wechat_open/bulk.css"]}
+        css = {"all": ["wechat_open/admin.css", "wechat_open/lists.css", "wechat_open/bulk.css"]}
+        js = [Script("wechat_open/lists.js", defer=True)]
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -78,7 +84,16 @@ class ReadOnlyAdmin(ModelAdmin):  # type: ignore[type-arg]  # not generic at run
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         if any("\x00" in value for _name, values in request.GET.lists() for value in values):
             raise BadRequest("A filter holds a NUL character, for which PostgreSQL cannot look.")
-        return super().changelist_view(request, {**self.list_context(request), **(extra_context or {})})
+        context = {"title": capfirst(self.opts.verbose_name_plural), **self.list_context(request)}
+        return super().changelist_view(request, {**context, **(extra_context or {})})
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return Listing
+
+    @admin.display(description=_("platform"))
+    def platform(self, row: Any) -> str:
+        """In a list, where there are several."""
+        return platform(row.component)
 
     def list_context(self, request: HttpRequest) -> dict[str, Any]:
         """What the list's template needs besides Django's own."""
@@ -101,7 +116,7 @@ class ReadOnlyAdmin(ModelAdmin):  # type: ignore[type-arg]  # not generic at run
         ``rows`` is what Django's list passes: the chosen rows, or all that the filters leave.
         """
         words = deeds.WORDS[action]
-        count = rows.count()
+        count = counted(rows)
         if not count:
             return None
         if "confirmed" not in request.POST and (count > 1 or words.careful):
@@ -117,17 +132,18 @@ class ReadOnlyAdmin(ModelAdmin):  # type: ignore[type-arg]  # not generic at run
 
     def _ask_first(self, request: HttpRequest, rows: QuerySet[Any], action: str, count: int) -> HttpResponse:
         words = deeds.WORDS[action]
-        unfit = count - rows.filter(words.fit).count() if words.fit else 0
+        unfit = counted(rows.filter(words.unfit)) if words.unfit else 0
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
             "media": self.media,
             "title": words.question % {"count": count},
             "happens": words.happens,
-            "unfit": words.unfit(unfit) if unfit and words.unfit else "",
+            "unfit": capfirst(words.of_unfit(unfit)) if unfit and words.of_unfit else "",
             "in_background": count > DIRECT,
+            "uncounted": isinstance(count, AtLeast),
             "sample": rows.order_by("pk")[:SAMPLE],
-            "more": max(0, count - SAMPLE),
+            "more": 0 if isinstance(count, AtLeast) else max(0, count - SAMPLE),
             "careful": words.careful,
             "action": request.POST.get("action", ""),
             "across": request.POST.get("select_across", "0"),
@@ -158,7 +174,7 @@ class ReadOnlyAdmin(ModelAdmin):  # type: ignore[type-arg]  # not generic at run
             try:
                 bulk.act(action, row, user=request.user)
             except WeChatOpenError as error:
-                said, level = told(error), messages.ERROR
+                said, level = briefly(error), messages.ERROR
             else:
                 said, level = str(deeds.WORDS[action].done), messages.SUCCESS
                 done += 1
@@ -182,7 +198,7 @@ def _page_of(job: BulkJob) -> str:
 class HolderAdmin(ReadOnlyAdmin):
     """Rows that hold an access token."""
 
-    last_failure = (_("Last failure"), {"fields": ["failures", "last_failed_at", "last_error", "last_rid"]})
+    last_failure = (_("Last failure"), {"fields": ["failures", "last_failed_at", "error_told", "last_rid"]})
 
     def get_fieldsets(self, request: HttpRequest, obj: TokenHolder | None = None) -> Any:
         """How it failed only when it did."""
@@ -195,8 +211,12 @@ class HolderAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("problem"))
     def problem(self, holder: TokenHolder) -> str:
-        said = explained(holder.last_errcode, holder.last_rid) or holder.last_error
+        said = explained(holder.last_errcode, holder.last_rid) or translated(holder.last_error)
         return Truncator(said).chars(90) or NOTHING
+
+    @admin.display(description=_("last error"))
+    def error_told(self, holder: TokenHolder) -> str:
+        return translated(holder.last_error)
 
     @admin.display(description=_("access token"))
     def access_token_shown(self, holder: TokenHolder) -> str | SafeString:

@@ -20,8 +20,9 @@ from django.utils.translation import gettext_lazy as _
 
 from .. import bulk
 from ..models import BulkJob
+from ..telling import explained, translated
 from .base import ReadOnlyAdmin
-from .shown import NOTHING, date, duration, explained, moment, tag
+from .shown import NOTHING, date, duration, moment, tag
 
 UNSEEN_AFTER = timedelta(seconds=30)
 """A job that no worker has looked at for so long needs a hint."""
@@ -197,8 +198,8 @@ def _facts(job: BulkJob) -> dict[str, Any]:
 
 
 def _said(failure: dict[str, Any]) -> str:
-    """WeChat's errors with their meaning in the reader's language, others as they were told to who started the job."""
-    return explained(failure.get("errcode"), failure.get("rid", "")) or str(failure.get("said", ""))
+    """WeChat's errors with their meaning in the reader's language, others by our catalogue."""
+    return explained(failure.get("errcode"), failure.get("rid", "")) or translated(str(failure.get("said", "")))
 
 
 def _page(job: BulkJob, failure: dict[str, Any]) -> str:

@@ -22,7 +22,7 @@ from django.utils import timezone
 from django.utils.formats import time_format
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import gettext_noop, ngettext
 
 from .. import census, doorbell, health, journal, tokens
 from ..api import ComponentAPI
@@ -33,9 +33,11 @@ from ..conf import DEFAULT_ALIAS, conf
 from ..exceptions import ConfigurationError, WeChatOpenError
 from ..health import AMBER, GREEN, RED
 from ..models import Alert, Authorizer, Component, JournalEntry
+from ..sentence import Sentence
+from ..telling import briefly, told
 from . import plots
 from .base import own_transactions
-from .shown import date, told
+from .shown import date
 from .tiles import Tile, accounts, grouped, tiles
 
 SECONDS = 30
@@ -97,7 +99,7 @@ class Dashboard:
         try:
             context |= self._seen(request, configured(alias), alerts)
         except ConfigurationError as error:
-            context["error"] = str(error)
+            context["error"] = told(error)
         return self._page(request, "dashboard", _("Dashboard"), context)
 
     def data(self, request: HttpRequest, alias: str) -> HttpResponse:
@@ -107,7 +109,7 @@ class Dashboard:
         try:
             seen = {"platforms": _tabs(alerts), **self._seen(request, configured(alias), alerts)}
         except ConfigurationError as error:
-            return JsonResponse({"error": str(error)}, status=503)
+            return JsonResponse({"error": told(error)}, status=503)
         parts = ("dashboard_platforms", "dashboard_live")
         return JsonResponse(
             {
@@ -149,10 +151,10 @@ class Dashboard:
             platform = configured(alias)
             said = ComponentAPI(platform).start_push_ticket()
         except ConfigurationError as error:
-            self.platforms.message_user(request, str(error), messages.ERROR)
+            self.platforms.message_user(request, told(error), messages.ERROR)
         except WeChatOpenError as error:
             self._note(request, platform.row, JournalEntry.Kind.TICKETS_REQUESTED, error=error)
-            self.platforms.message_user(request, told(error), messages.ERROR)
+            self.platforms.message_user(request, briefly(error), messages.ERROR)
         else:
             self._note(request, platform.row, JournalEntry.Kind.TICKETS_REQUESTED, detail=said)
             words = _("WeChat was asked, and says “%s”. A ticket should come within ten minutes.") % (said or "ok")
@@ -167,13 +169,15 @@ class Dashboard:
         try:
             platform = configured(alias)
         except ConfigurationError as error:
-            self.platforms.message_user(request, str(error), messages.ERROR)
+            self.platforms.message_user(request, told(error), messages.ERROR)
             return _back(alias)
         if request.method != "POST":
             context = {"alias": alias, "component": platform.row}
             return self._page(request, "dashboard_compare", _("Compare with WeChat's list now"), context)
         if tokens.sweep_soon(platform):
-            self._note(request, platform.row, JournalEntry.Kind.RECONCILED, detail=_("the whole list"))
+            self._note(
+                request, platform.row, JournalEntry.Kind.RECONCILED, detail=Sentence(gettext_noop("the whole list"))
+            )
             words = _("The comparison begins within a minute. What it repairs is shown here when it is done.")
             self.platforms.message_user(request, words, messages.SUCCESS)
         else:

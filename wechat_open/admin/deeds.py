@@ -13,19 +13,22 @@ from django.utils.translation import ngettext, ngettext_lazy
 from ..bulk import Action
 from ..models import Authorizer
 
-_authorized = Q(state=Authorizer.State.AUTHORIZED)
-_gone = Q(state=Authorizer.State.UNAUTHORIZED)
+State = Authorizer.State
+
+# Each state is named, for the index: what is not in one state has none.
+_without_grant = Q(state__in=[State.UNAUTHORIZED, State.NEEDS_REAUTHORIZATION])
+_not_gone = Q(state__in=[State.AUTHORIZED, State.NEEDS_REAUTHORIZATION])
 
 
 @dataclass(frozen=True)
 class Words:
-    """``question`` takes %(count)s. ``fit`` are the rows that the action makes sense for, ``unfit`` what of others."""
+    """``question`` takes %(count)s. ``unfit`` are rows for which the action makes no sense, ``of_unfit`` says so."""
 
     question: Any
     happens: Any
     done: Any
-    fit: Q | None = None
-    unfit: Callable[[int], str] | None = None
+    unfit: Q | None = None
+    of_unfit: Callable[[int], str] | None = None
     careful: bool = False
     """Asked before a single row, too."""
 
@@ -56,8 +59,8 @@ WORDS: dict[str, Words] = {
             "on working for a few minutes. Normally nobody needs to do this: tokens are renewed by themselves."
         ),
         done=_("The tokens were refreshed."),
-        fit=_authorized,
-        unfit=_unfit_without_grant,
+        unfit=_without_grant,
+        of_unfit=_unfit_without_grant,
     ),
     Action.SYNC: Words(
         question=ngettext_lazy(
@@ -67,8 +70,8 @@ WORDS: dict[str, Words] = {
             "Name, avatar, verification and permission sets are read from WeChat and stored. Nothing changes at WeChat."
         ),
         done=_("The profile was read."),
-        fit=_authorized,
-        unfit=_unfit_without_grant,
+        unfit=_without_grant,
+        of_unfit=_unfit_without_grant,
     ),
     Action.RECONCILE: Words(
         question=ngettext_lazy(
@@ -102,8 +105,8 @@ WORDS: dict[str, Words] = {
             "The audit trail stays. If its owner authorizes again, it comes back as a new account."
         ),
         done=_("The account was forgotten."),
-        fit=_gone,
-        unfit=_unfit_to_forget,
+        unfit=_not_gone,
+        of_unfit=_unfit_to_forget,
         careful=True,
     ),
     Action.REPLAY: Words(

@@ -9,6 +9,8 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterable, Iterator
+from io import StringIO
+from itertools import islice
 from typing import Any
 
 from django.contrib import admin
@@ -29,15 +31,19 @@ from django.utils.translation import gettext_lazy as _
 from .. import journal
 from ..models import Authorizer, Component, JournalEntry
 from ..protocol import errcodes, permissions
+from ..telling import explained, translated
 from .base import ReadOnlyAdmin
 from .lists import BoundedPaginator, PlatformFilter, accounts_called, several_platforms
-from .shown import NOTHING, ago, beside, explained, tag
+from .shown import NOTHING, ago, beside, tag
 
 Kind = JournalEntry.Kind
 
 MOST_EXPORTED = 50_000
+EXPORTED = ("at", "kind", "actor", "component__appid", "appid", "name", "ok", "errcode", "rid", "detail")
+PIECE = 200
+"""So many entries are read and sent at once."""
 
-SENTENCES = {
+SENTENCES: dict[str, Any] = {
     Kind.AUTHORIZED: _("The owner of %(account)s authorized the platform."),
     Kind.UPDATED: _("The owner of %(account)s changed its permission sets."),
     Kind.UNAUTHORIZED: _("The owner of %(account)s took the authorization back."),
@@ -65,10 +71,7 @@ ABOUT_ANY_ACCOUNT = (Kind.LINK_MADE, Kind.LINK_SHOWN, Kind.LINK_REVOKED)
 
 def sentence(entry: JournalEntry, account: object = None) -> str:
     """What happened, as a person would say it; ``account`` is how the account is to be called."""
-    pattern = (
-        str(SENTENCES.get(Kind(entry.kind), "%(who)s: " + entry.kind)) if entry.kind in Kind.values else entry.kind
-    )
-    return pattern % {"who": who(entry), "account": account or called(entry)}
+    return str(SENTENCES.get(entry.kind, entry.kind)) % {"who": who(entry), "account": account or called(entry)}
 
 
 def who(entry: JournalEntry) -> str:
@@ -105,7 +108,7 @@ def told(entry: JournalEntry) -> str:
     meaning = explained(entry.errcode, entry.rid)
     if entry.kind == Kind.UPDATED:
         return _sets(entry.detail)
-    return meaning or entry.detail
+    return meaning or translated(entry.detail)
 
 
 def linked(entry: JournalEntry) -> str | SafeString:
@@ -203,7 +206,7 @@ class JournalEntryAdmin(ReadOnlyAdmin):
     sortable_by = ["when"]
     fieldsets = [
         (None, {"fields": ["sentence", "when", "outcome", "more"]}),
-        (_("Recorded"), {"fields": ["kind", "component", "appid", "name", "actor", "errcode", "rid", "detail"]}),
+        (_("Recorded"), {"fields": ["kind", "component", "appid", "name", "actor", "errcode", "rid", "detail_told"]}),
     ]
 
     class Media:
@@ -223,7 +226,7 @@ class JournalEntryAdmin(ReadOnlyAdmin):
         if not word:
             return queryset, False
         by_actor = queryset.filter(actor=word)
-        if by_actor.exists():
+        if by_actor.values("pk")[:1]:  # in its order, by the index; exists() has none
             return by_actor, False
         return about(queryset, {word, *(account.appid for account in accounts_called(word))}), False
 
@@ -256,6 +259,10 @@ class JournalEntryAdmin(ReadOnlyAdmin):
             return tag(_("succeeded"), "good") if entry.kind not in QUIET else format_html("{}", NOTHING)
         return tag(_("failed"), "bad")
 
+    @admin.display(description=_("detail"))
+    def detail_told(self, entry: JournalEntry) -> str:
+        return translated(entry.detail) or NOTHING
+
     @admin.display(description=_("more"))
     def more(self, entry: JournalEntry) -> str | SafeString:
         return linked(entry) or NOTHING
@@ -280,8 +287,10 @@ class JournalEntryAdmin(ReadOnlyAdmin):
             entries = self.get_changelist_instance(request).get_queryset(request)
         except IncorrectLookupParameters:
             return HttpResponseBadRequest()
-        rows = _rows(entries[: MOST_EXPORTED + 1].iterator(chunk_size=1000), get_language() or "en")
-        response = StreamingHttpResponse(rows, content_type="text/csv; charset=utf-8")
+        # A cursor of the database's hands them over, so that no more than a piece is held here.
+        rows = entries.only(*EXPORTED)[: MOST_EXPORTED + 1].iterator(chunk_size=PIECE)
+        pieces = _pieces(iter(rows), get_language() or "en")
+        response = StreamingHttpResponse(pieces, content_type="text/csv; charset=utf-8")
         name = f"wechat-journal-{timezone.localdate():%Y-%m-%d}.csv"
         response["Content-Disposition"] = f'attachment; filename="{name}"'
         return response
@@ -291,39 +300,43 @@ QUIET = (Kind.AUTHORIZED, Kind.UPDATED, Kind.UNAUTHORIZED, Kind.NEEDS_REAUTHORIZ
 """What is no attempt has no outcome."""
 
 
-class _Echo:
-    """What csv writes to: it hands each line on."""
-
-    def write(self, line: str) -> str:
-        return line
-
-
-def _rows(entries: Iterable[JournalEntry], language: str) -> Iterator[str]:
-    """Lines of CSV in the reader's language, which is no longer active when they are sent."""
-    writer = csv.writer(_Echo())
+def _pieces(entries: Iterator[JournalEntry], language: str) -> Iterator[str]:
+    """CSV in the reader's language, which is no longer active when a piece of it is sent."""
     with override(language):
-        columns = [
-            _("when"),
-            _("what"),
-            _("who"),
-            _("sentence"),
-            _("platform"),
-            _("account"),
-            _("name"),
-            _("succeeded"),
-            _("errcode"),
-            _("meaning"),
-            _("request id (rid)"),
-            _("detail"),
-        ]
-        yield "\ufeff" + writer.writerow([str(column) for column in columns])  # the mark by which Excel knows UTF-8
-    for number, entry in enumerate(entries):
+        heads = _csv([[str(column) for column in COLUMNS]])
+    yield "\ufeff" + heads  # the mark by which Excel knows UTF-8
+    left = MOST_EXPORTED
+    while piece := list(islice(entries, min(PIECE, left))):
+        left -= len(piece)
         with override(language):
-            if number == MOST_EXPORTED:
-                cut = gettext("Cut off after %(count)d entries: choose a shorter time.") % {"count": MOST_EXPORTED}
-                yield writer.writerow([cut])
-                return
-            yield writer.writerow([_harmless(value) for value in _cells(entry, language)])
+            lines = _csv(_cells(entry, language) for entry in piece)
+        yield lines
+    if next(entries, None) is not None:
+        with override(language):
+            cut = gettext("Cut off after %(count)d entries: choose a shorter time.") % {"count": MOST_EXPORTED}
+        yield _csv([[cut]])
+
+
+def _csv(rows: Iterable[Iterable[str]]) -> str:
+    lines = StringIO()
+    csv.writer(lines).writerows([_harmless(cell) for cell in row] for row in rows)
+    return lines.getvalue()
+
+
+COLUMNS = (
+    _("when"),
+    _("what"),
+    _("who"),
+    _("sentence"),
+    _("platform"),
+    _("account"),
+    _("name"),
+    _("succeeded"),
+    _("errcode"),
+    _("meaning"),
+    _("request id (rid)"),
+    _("detail"),
+)
 
 
 def _cells(entry: JournalEntry, language: str) -> list[str]:
@@ -340,7 +353,7 @@ def _cells(entry: JournalEntry, language: str) -> list[str]:
         "" if errcode is None else str(errcode),
         errcodes.meaning(errcode, language) if errcode is not None else "",
         entry.rid,
-        entry.detail,
+        translated(entry.detail),
     ]
 
 

@@ -14,7 +14,8 @@ from django.utils.translation import gettext as _
 from ..models import Authorizer
 from ..protocol import errcodes
 from ..protocol.errcodes import Reaction
-from .shown import ago, duration, explained
+from ..telling import explained, translated
+from .shown import ago, duration
 
 LATE = timedelta(minutes=2)
 """A renewal may wait so long for its turn before anybody is told."""
@@ -87,7 +88,7 @@ def of(account: Authorizer) -> Need:
 
 
 def _failing(account: Authorizer, *, expired: bool) -> Need:
-    why = explained(account.last_errcode, account.last_rid) or account.last_error
+    why = explained(account.last_errcode, account.last_rid) or translated(account.last_error)
     soon = account.next_action_at
     again = (
         _("It is tried again in %(time)s.") % {"time": duration(soon - timezone.now())}

@@ -14,6 +14,7 @@ from ..component import platform_of
 from ..conf import conf
 from ..exceptions import WeChatOpenError
 from ..models import Authorizer, Component, VerifyTicket
+from ..telling import told
 from .base import HolderAdmin, ReadOnlyAdmin
 from .dashboard import Dashboard
 from .shown import NOTHING, lines, masked, moment, tag
@@ -70,7 +71,7 @@ class ComponentAdmin(HolderAdmin):
         try:
             findings = health.examine(platform_of(component))
         except WeChatOpenError as error:
-            return str(error)
+            return told(error)
         words = [found.said for found in findings if found.level is not health.GREEN]
         return lines(words) if words else tag(_("nothing"), "good")
 

@@ -15,14 +15,13 @@ from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.timesince import timesince
-from django.utils.translation import get_language, gettext
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from ..conf import conf
-from ..exceptions import APIError, SealError, WeChatOpenError
+from ..exceptions import SealError
 from ..fields import SealedRow
-from ..models import Authorizer, TokenHolder
-from ..protocol import errcodes
+from ..models import Authorizer, Component, TokenHolder
 
 NOTHING = "–"
 
@@ -46,17 +45,27 @@ def tag(text: object, tone: str) -> SafeString:
     return format_html('<span class="wechat-open-tag wechat-open-{}">{}</span>', tone, text)
 
 
-def duration(span: timedelta) -> str:
+def duration(span: timedelta, *, units: int = 2) -> str:
+    if span < timedelta(minutes=1):
+        seconds = int(span.total_seconds())
+        return ngettext("%d second", "%d seconds", seconds) % seconds
     now = timezone.now()
-    return timesince(now - span, now) if span >= timedelta(minutes=1) else gettext("%d seconds") % span.total_seconds()
+    return timesince(now - span, now, depth=units)
 
 
 def ago(at: datetime) -> str:
-    return gettext("%(time)s ago") % {"time": duration(timezone.now() - at)}
+    """Roughly: the exact time is beside it, or comes up for who points at it."""
+    return gettext("%(time)s ago") % {"time": duration(timezone.now() - at, units=1)}
 
 
 def beside(name: str, appid: str) -> SafeString:
     return format_html('{} <span class="wechat-open-aside">{}</span>', name, appid)
+
+
+def platform(component: Component) -> str:
+    """As the settings call it; by its appid when they know it no longer."""
+    names = (alias for alias, credentials in conf.components.items() if credentials.get("APPID") == component.appid)
+    return next(names, component.appid)
 
 
 def date(at: datetime) -> str:
@@ -68,7 +77,7 @@ def moment(at: datetime | None) -> str | SafeString:
     if at is None:
         return NOTHING
     left = at - timezone.now()
-    words = gettext("in %(time)s") % {"time": duration(left)} if left > timedelta() else ago(at)
+    words = gettext("in %(time)s") % {"time": duration(left, units=1)} if left > timedelta() else ago(at)
     return format_html('<time datetime="{}" title="{}">{}</time>', at.isoformat(), date(at), words)
 
 
@@ -125,20 +134,6 @@ def _picture(url: str) -> str | SafeString:
     if not secure.startswith("https://"):
         return ""
     return format_html('<img src="{}" alt="" loading="lazy" decoding="async" referrerpolicy="no-referrer">', secure)
-
-
-def told(error: WeChatOpenError) -> str:
-    """An error for the operator: WeChat's with its meaning in their language, and the rid to ask Tencent with."""
-    if not isinstance(error, APIError):
-        return str(error)
-    return explained(error.errcode, error.rid) or str(error)
-
-
-def explained(errcode: int | None, rid: str) -> str:
-    meaning = errcodes.meaning(errcode, get_language() or "en") if errcode is not None else ""
-    if not meaning:
-        return ""
-    return f"{errcode} {meaning}" + (f" (rid {rid})" if rid else "")
 
 
 def lines(texts: Sequence[object]) -> str | SafeString:

@@ -15,7 +15,8 @@ from django.utils.translation import get_language, ngettext
 
 from ..models import Authorizer, JournalEntry
 from ..protocol import permissions
-from .shown import date, explained
+from ..telling import explained, translated
+from .shown import date
 
 SHOWN = 25
 
@@ -73,7 +74,7 @@ def _entry(entry: JournalEntry) -> Event:
         _TONES.get(JournalEntry.Kind(entry.kind), "busy") if entry.ok or entry.kind in _TONES else "bad",
         entry.actor,
         explained(entry.errcode, entry.rid)
-        or (_sets(entry.detail) if entry.kind == JournalEntry.Kind.UPDATED else entry.detail),
+        or (_sets(entry.detail) if entry.kind == JournalEntry.Kind.UPDATED else translated(entry.detail)),
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from ..exceptions import Unreachable
 from ..protocol.messages import Reply, Text
+from ..sentence import Sentence as _
 
 JSON = dict[str, Any]
 
@@ -65,7 +66,7 @@ class MessagesAPI(ABC):
         try:
             return int(answer["msgid"])
         except (KeyError, TypeError, ValueError):
-            raise Unreachable(TEMPLATE_SEND, "an answer without a usable msgid") from None
+            raise Unreachable(TEMPLATE_SEND, _("an answer without a usable msgid")) from None
 
     def subscribe_send(
         self,

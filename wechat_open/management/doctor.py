@@ -37,6 +37,7 @@ from ..exceptions import ConfigurationError
 from ..models import Authorizer, Component
 from ..schedule import BEAT_SCHEDULE
 from ..sealing import key_ids
+from ..telling import told
 from . import rotation
 from .diagnosis import Finding, Group, Level
 from .probes import probe
@@ -142,7 +143,7 @@ class Examination:
             for finding in look():
                 group.findings.append(finding)
         except ConfigurationError as error:
-            group.findings.append(_not_examined(_("Not examined, because the settings are wrong: %s") % error))
+            group.findings.append(_not_examined(_("Not examined, because the settings are wrong: %s") % told(error)))
         except DatabaseTrouble as error:
             self.database_is_well = False
             group.findings.append(_database_failed(error))
@@ -166,9 +167,9 @@ class Examination:
 
     def _settings(self) -> Iterator[Finding]:
         messages = django_checks.run_checks(tags=[checks.TAG], include_deployment_checks=not settings.DEBUG)
-        told = [message for message in messages if message.id not in _TOLD_BELOW and not message.is_silenced()]
-        yield from (_of_check(message) for message in sorted(told, key=lambda message: -message.level))
-        if not any(message.level >= django_checks.WARNING for message in told):
+        spoken = [message for message in messages if message.id not in _TOLD_BELOW and not message.is_silenced()]
+        yield from (_of_check(message) for message in sorted(spoken, key=lambda message: -message.level))
+        if not any(message.level >= django_checks.WARNING for message in spoken):
             yield Finding("settings", Level.GREEN, _("The settings pass every check."))
 
     def _database(self) -> Iterator[Finding]:

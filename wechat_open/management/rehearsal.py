@@ -32,6 +32,7 @@ from ..simulator.engine import Push
 from ..simulator.release_check import GROUPS, Outcome, Questions, TestAccount, add_accounts
 from ..simulator.texts import Language
 from ..simulator.verdicts import NAMES, errcode_hint
+from ..telling import told
 
 STATE, RELEASE_CHECK = "/_simulator/state", "/_simulator/release-check"
 
@@ -85,8 +86,11 @@ def prepare(owner: Platform, against: str = "") -> Rehearsal:
         return AtWeChat(owner, where, language)
     if simulated != owner.appid:
         raise ConfigurationError(
-            f"The simulator at {conf.api_base_url} plays for platform {simulated}, and {owner.alias!r} is "
-            f"{owner.appid}. Start it with --appid and the other credentials of your settings."
+            _(
+                "The simulator at %(url)s plays for platform %(simulated)s, and %(alias)r is %(appid)s. Start it with "
+                "--appid and the other credentials of your settings."
+            )
+            % {"url": conf.api_base_url, "simulated": simulated, "alias": owner.alias, "appid": owner.appid}
         )
     return InSimulator(owner, where, language)
 
@@ -110,8 +114,10 @@ def addresses(alias: str, against: str = "") -> Addresses:
         return Addresses(base + path("events"), base + path("messages", _APPID).replace(_APPID, "$APPID$"))
     except NoReverseMatch:
         raise ConfigurationError(
-            'This site has no callbacks. Add path("wechat/", include("wechat_open.urls")) to its urlpatterns, or say '
-            "with --against where another one has them."
+            _(
+                'This site has no callbacks. Add path("wechat/", include("wechat_open.urls")) to its urlpatterns, or '
+                "say with --against where another one has them."
+            )
         ) from None
 
 
@@ -151,7 +157,7 @@ def _ask_simulator(body: dict[str, Any]) -> Any:
         except requests.RequestException as error:
             raise Unreachable(RELEASE_CHECK, type(error).__name__) from None
     if response.status_code != 200:
-        raise ConfigurationError(f"The simulator does not play the release check. {answer.get('error', '')}")
+        raise ConfigurationError(_("The simulator does not play the release check. %s") % answer.get("error", ""))
     return answer
 
 
@@ -241,4 +247,4 @@ def _made_up_code() -> str:
 
 
 def _cannot_ask(error: WeChatOpenError) -> str:
-    return _("The site answered, but api_query_auth cannot be called from here: %s.") % str(error).rstrip(".")
+    return _("The site answered, but api_query_auth cannot be called from here: %s.") % told(error).rstrip(".。")

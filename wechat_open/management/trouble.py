@@ -9,8 +9,8 @@ import re
 from collections.abc import Callable
 from datetime import timedelta
 
-from django.utils.translation import get_language, gettext_lazy, ngettext
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
 
 from ..component import Platform
 from ..conf import conf
@@ -25,7 +25,7 @@ from ..exceptions import (
     Unreachable,
     WeChatOpenError,
 )
-from ..protocol import errcodes
+from ..telling import told
 from .diagnosis import Finding, Level
 
 QUOTA_REMEDY = gettext_lazy(
@@ -99,16 +99,6 @@ def unanswered(code: str, path: str, error: WeChatOpenError) -> Finding:
     """A question beside the point that WeChat did not answer."""
     api = path.rsplit("/", 1)[-1]
     return Finding(code, Level.UNKNOWN, _("%(api)s tells nothing: %(error)s") % {"api": api, "error": told(error)})
-
-
-def told(error: WeChatOpenError) -> str:
-    """What went wrong in the language of who asks."""
-    if not isinstance(error, APIError):
-        return str(error)
-    meaning = errcodes.meaning(error.errcode, get_language() or "en", path=error.path) or error.errmsg
-    rid = f" [rid {error.rid}]" if error.rid else ""
-    numbers = {"api": error.path.rsplit("/", 1)[-1], "errcode": error.errcode, "meaning": meaning}
-    return _("WeChat answered %(errcode)d to %(api)s: %(meaning)s") % numbers + rid
 
 
 def duration(span: timedelta) -> str:

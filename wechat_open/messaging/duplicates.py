@@ -20,6 +20,7 @@ from .. import shared_cache
 from ..conf import conf
 from ..exceptions import WeChatOpenError
 from ..protocol.messages import EventMessage, Message
+from ..sentence import Sentence as _
 
 RUNNING = b"..."
 """Stands in the cache for an answer that is being made."""
@@ -125,7 +126,7 @@ def _wait_here(entry: _Entry, ends_at: float) -> bytes:
     with _changed:
         _changed.wait_for(lambda: not entry.running, max(0.0, ends_at - time.monotonic()))
     if entry.answer is None:
-        raise StillRunning("The same message is still being handled.")
+        raise StillRunning(_("The same message is still being handled."))
     return entry.answer
 
 
@@ -148,7 +149,7 @@ def _wait_there(key: str, ends_at: float) -> bytes | None:
             return None
         time.sleep(pause)
         pause = min(pause * 2, POLL_AT_MOST)
-    raise StillRunning("The same message is still being handled by another process.")
+    raise StillRunning(_("The same message is still being handled by another process."))
 
 
 def _give_back(key: str, entry: _Entry) -> None:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from Crypto.Cipher import AES
 
 from ..exceptions import ConfigurationError, InvalidPush
+from ..sentence import Sentence as _
 
 if TYPE_CHECKING:
     from Crypto.Cipher._mode_cbc import CbcMode
@@ -50,8 +51,12 @@ def decode_aes_key(encoding_aes_key: str) -> bytes:
     """The 32 bytes behind the console's 43 characters. The last character's two low bits carry nothing."""
     if not _AES_KEY.fullmatch(encoding_aes_key):
         raise ConfigurationError(
-            f"ENCODING_AES_KEY must be exactly 43 characters of a-z, A-Z and 0-9; this one has {len(encoding_aes_key)}"
-            + ("." if len(encoding_aes_key) != 43 else " with other characters among them.")
+            _(
+                "ENCODING_AES_KEY must be exactly 43 characters of a-z, A-Z and 0-9; this one has %(length)d.",
+                length=len(encoding_aes_key),
+            )
+            if len(encoding_aes_key) != 43
+            else _("ENCODING_AES_KEY must be 43 characters of a-z, A-Z and 0-9; this one has others among them.")
         )
     return base64.b64decode(encoding_aes_key + "=")
 

@@ -26,6 +26,7 @@ from ..exceptions import (
     TicketRefused,
     TokenRefused,
 )
+from ..sentence import Sentence
 
 
 class Reaction(Enum):
@@ -79,12 +80,17 @@ def meaning(errcode: int, language: str = "en", *, path: str = "") -> str:
     return known.zh if language.lower().startswith("zh") else known.en
 
 
+def chinese_of(meaning: str) -> str:
+    """The Chinese of one of the English meanings; empty for any other text."""
+    return _CHINESE.get(meaning, "")
+
+
 def error_for(errcode: int, errmsg: str, *, path: str = "") -> APIError:
     """The exception to raise for an answer of WeChat. Its text carries the rid apart, and nothing like a token."""
     known = lookup(errcode, path=path)
     raises = _RAISES[known.reaction] if known else APIError
     said, rid = _split_rid(_redact(errmsg))
-    return raises(errcode, said, meaning=known.en if known else "", rid=rid, path=path)
+    return raises(errcode, said, meaning=Sentence(known.en) if known else "", rid=rid, path=path)
 
 
 _RAISES: dict[Reaction, type[APIError]] = {
@@ -450,4 +456,8 @@ _ON_PATH = {
     (61010, "getuserriskrank"): ErrCode(
         61010, "visit_record_expired", "The user's visit record has expired", "用户访问记录已过期", Reaction.STOP
     ),
+}
+
+_CHINESE = {
+    known.en: known.zh for known in (*_CODES.values(), *_ON_PATH.values(), *(family for _, family in _FAMILIES))
 }

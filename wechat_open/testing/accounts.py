@@ -20,6 +20,7 @@ from ..exceptions import ConfigurationError
 from ..models import Authorizer
 from ..protocol import xml
 from ..protocol.envelope import Unsealed, seal_push, unseal
+from ..sentence import Sentence as _
 from ..simulator import Simulator
 from ..simulator.accounts import Account, Kind, new_account
 from ..simulator.engine import Push
@@ -28,11 +29,14 @@ from ..simulator.engine import Push
 def first_platform() -> str:
     """The alias of the platform that the settings name first. ConfigurationError when there is none."""
     if not apps.is_installed("wechat_open"):
-        raise ConfigurationError('Add "wechat_open" to INSTALLED_APPS of the settings that the tests use.')
+        raise ConfigurationError(_('Add "wechat_open" to INSTALLED_APPS of the settings that the tests use.'))
     if not conf.components:
         raise ConfigurationError(
-            f'{NAME}["COMPONENTS"] of the settings that the tests use is empty: add a platform. Any credentials of the '
-            "right form will do; WeChat is played by the simulator."
+            _(
+                "%(setting)s of the settings that the tests use is empty: add a platform. Any credentials of the right "
+                "form will do; WeChat is played by the simulator.",
+                setting=f'{NAME}["COMPONENTS"]',
+            )
         )
     return next(iter(conf.components))
 
@@ -75,7 +79,7 @@ def authorize(
     appid = appid or f"wx{secrets.token_hex(8)}"
     account = _account(wechat, kind, appid, nick_name)
     engine = wechat.engine
-    _, grant, token = engine.query_auth(engine.authorize(appid).code)
+    _account, grant, token = engine.query_auth(engine.authorize(appid).code)
     now = timezone.now()
     row = Authorizer(
         **{

@@ -14,10 +14,11 @@ from .. import inbox
 from ..component import Platform
 from ..exceptions import ConfigurationError
 from ..models import Authorizer, Push
+from ..sentence import Sentence as _
 from ..simulator import DEMO_OFFICIAL, Simulator
 from .follower import Follower
 
-TO_INCLUDE = (
+TO_INCLUDE = _(
     'The URLs of wechat_open are not included: add path("wechat/", include("wechat_open.urls")) to urlpatterns.'
 )
 

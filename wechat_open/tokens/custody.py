@@ -38,6 +38,7 @@ from ..exceptions import (
 from ..journal import Kind, What
 from ..models import Authorizer
 from ..secret import Secret
+from ..sentence import Sentence as _
 from . import cache, policy
 from .policy import Blame
 from .store import AuthorizerStore, Claim, ComponentStore, Holding
@@ -140,7 +141,7 @@ class Keeper(ABC):
 
     def _invalidate(self, used: Secret) -> bool:
         cache.forget(self.name)
-        for _ in range(2):  # whoever claims between reading and ending makes the first round fail
+        for _attempt in range(2):  # whoever claims between reading and ending makes the first round fail
             holding = self.read()
             if holding.access_token != used or not holding.valid or self.expire(holding):
                 return True
@@ -190,7 +191,11 @@ class Keeper(ABC):
             return holding.access_token
         assert holding.next_action_at is not None
         raise TokenUnavailable(
-            f"No usable token for {self.subject}. The last renewal failed: {holding.last_error}",
+            _(
+                "No usable token for %(subject)s. The last renewal failed: %(error)s",
+                subject=self.subject,
+                error=holding.last_error,
+            ),
             retry_after=holding.next_action_at - holding.read_at,
         )
 
@@ -211,7 +216,9 @@ class Keeper(ABC):
                 claim = self.store.claim(holding)
                 if claim is not None:
                     return self.renew(claim)
-        raise TokenUnavailable(f"The token of {self.subject} is being renewed, and that takes unusually long.")
+        raise TokenUnavailable(
+            _("The token of %(subject)s is being renewed, and that takes unusually long.", subject=self.subject)
+        )
 
     def _remember(self, holding: Holding) -> None:
         assert holding.expires_at is not None
@@ -255,7 +262,7 @@ class ComponentKeeper(Keeper):
 
     @property
     def subject(self) -> str:
-        return f"platform {self.platform.alias!r}"
+        return _("platform %(alias)r", alias=self.platform.alias)
 
     def read(self) -> Holding:
         return self.store.read()
@@ -304,9 +311,12 @@ class ComponentKeeper(Keeper):
 
     def _no_ticket(self) -> TicketMissing:
         return TicketMissing(
-            f"WeChat has pushed no verify ticket for {self.subject} yet. It comes every ten minutes to the "
-            "authorization event URL (授权事件接收URL): check that address in the console, or have pushing started "
-            "with `manage.py wechat_open push-ticket`.",
+            _(
+                "WeChat has pushed no verify ticket for %(subject)s yet. It comes every ten minutes to the "
+                "authorization event URL (授权事件接收URL): check that address in the console, or have pushing started "
+                "with `manage.py wechat_open push-ticket`.",
+                subject=self.subject,
+            ),
             retry_after=timedelta(minutes=1),
         )
 
@@ -333,7 +343,7 @@ class AuthorizerKeeper(Keeper):
 
     @property
     def subject(self) -> str:
-        return f"account {self.appid}"
+        return _("account %(appid)s", appid=self.appid)
 
     def read(self) -> Holding:
         holding = self.store.read(self.appid)
@@ -350,7 +360,11 @@ class AuthorizerKeeper(Keeper):
         paused_for = ComponentStore(self.platform.row).paused_for()
         if paused_for and not holding.valid:
             raise TokenUnavailable(
-                f"No usable token for {self.subject}: renewals of platform {self.platform.alias!r} are paused.",
+                _(
+                    "No usable token for %(subject)s: renewals of platform %(alias)r are paused.",
+                    subject=self.subject,
+                    alias=self.platform.alias,
+                ),
                 retry_after=paused_for,
             )
         return super()._renew_in_line(holding)

@@ -90,7 +90,7 @@ def start_push(platform: Platform) -> str:
     try:
         said = platform.endpoints.start_push_ticket()
     except WeChatOpenError as error:
-        said = str(error)
+        said = error.said
         raise
     finally:
         Component.objects.filter(pk=platform.row.pk).update(push_started_at=clock.now(), push_said=said)

@@ -19,6 +19,7 @@ from ..component import Platform
 from ..endpoints import Grant
 from ..exceptions import NotAuthorized, WeChatOpenError
 from ..models import AuthorizationLink, Authorizer, Component, func_key, to_announce, update_row
+from ..sentence import Sentence as _
 from . import cache
 from .custody import as_component
 from .policy import due_at
@@ -38,7 +39,7 @@ def keep(
     ``granted_at`` is WeChat's time, None when unknown. An older grant than the stored one changes nothing. Tokens that
     are absent from the grant (4.1) never overwrite stored ones.
     """
-    for _ in range(ATTEMPTS):
+    for _attempt in range(ATTEMPTS):
         row = _row(platform.row, grant.appid)
         changes = _granted(row, grant, granted_at, link)
         if changes is None:
@@ -47,7 +48,9 @@ def keep(
         if _compare_and_set(row, changes):
             cache.forget(f"{platform.appid}:{grant.appid}")
             return _row(platform.row, grant.appid)
-    raise WeChatOpenError(f"The grant of account {grant.appid} could not be stored: its row keeps changing.")
+    raise WeChatOpenError(
+        _("The grant of account %(appid)s could not be stored: its row keeps changing.", appid=grant.appid)
+    )
 
 
 def date(authorizer: Authorizer, epoch: int, granted_at: datetime) -> None:
@@ -65,7 +68,7 @@ def withdraw(platform: Platform, appid: str, at: datetime) -> tuple[Authorizer, 
 
     An account that nobody knows leaves a tombstone, so that its late ``authorized`` push is recognised as older.
     """
-    for _ in range(ATTEMPTS):
+    for _attempt in range(ATTEMPTS):
         row = _row(platform.row, appid)
         if row.state == Authorizer.State.UNAUTHORIZED and row.grant_changed_at and at <= row.grant_changed_at:
             return row, False
@@ -88,7 +91,9 @@ def withdraw(platform: Platform, appid: str, at: datetime) -> tuple[Authorizer, 
         if _compare_and_set(row, changes):
             cache.forget(f"{platform.appid}:{appid}")
             return _row(platform.row, appid), "state" in changes
-    raise WeChatOpenError(f"The cancellation by account {appid} could not be stored: its row keeps changing.")
+    raise WeChatOpenError(
+        _("The cancellation by account %(appid)s could not be stored: its row keeps changing.", appid=appid)
+    )
 
 
 def look_again(platform: Platform, authorizer: Authorizer) -> bool:

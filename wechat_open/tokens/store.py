@@ -395,5 +395,5 @@ def withdrawn(at: Any) -> dict[str, Any]:
 def described(error: WeChatOpenError) -> dict[str, Any]:
     """The columns that tell what went wrong."""
     if isinstance(error, APIError):
-        return {"last_errcode": error.errcode, "last_error": str(error), "last_rid": error.rid[:64]}
-    return {"last_errcode": None, "last_error": str(error), "last_rid": ""}
+        return {"last_errcode": error.errcode, "last_error": error.said, "last_rid": error.rid[:64]}
+    return {"last_errcode": None, "last_error": error.said, "last_rid": ""}

@@ -22,6 +22,7 @@ from ..exceptions import AuthorizationRefused, LinkRevoked, WeChatOpenError
 from ..models import AuthorizationAttempt, Authorizer
 from ..protocol import permissions
 from ..secret import Secret
+from ..telling import told
 from . import browser
 from .connect import may_authorize
 from .doors import own_transactions, secret_address, without_login
@@ -65,7 +66,7 @@ def _answer(request: HttpRequest, state: str) -> HttpResponse:
 
 
 def _refused(request: HttpRequest, refusal: AuthorizationRefused) -> HttpResponse:
-    return render(request, "wechat_open/return_refused.html", {"reason": refusal}, status=403)
+    return render(request, "wechat_open/return_refused.html", {"reason": told(refusal)}, status=403)
 
 
 def _revoked(request: HttpRequest) -> HttpResponse:
@@ -75,7 +76,7 @@ def _revoked(request: HttpRequest) -> HttpResponse:
 
 def _failed(request: HttpRequest, attempt: AuthorizationAttempt, error: WeChatOpenError) -> HttpResponse:
     logger.warning("A return from WeChat could not be completed: %s", error)
-    context = {"link": attempt.link, "error": error if may_authorize(request) else None}
+    context = {"link": attempt.link, "error": told(error) if may_authorize(request) else None}
     response = render(request, "wechat_open/return_failed.html", context, status=503)
     response["Retry-After"] = "10"
     return response

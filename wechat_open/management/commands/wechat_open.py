@@ -28,6 +28,7 @@ from ...exceptions import PlatformFault, QuotaExceeded, UnknownAuthorizer, WeCha
 from ...models import Authorizer, Component, Push
 from ...sealing import key_ids
 from ...simulator.release_check import GROUPS
+from ...telling import told, translated
 from .. import diagnosis, doctor, rehearsal, rotation
 from ..loop import Loop, all_jobs, renew, stopped_by_signals
 
@@ -122,7 +123,7 @@ class Command(BaseCommand):
         try:
             deed(**options)
         except WeChatOpenError as error:
-            raise CommandError(str(error)) from error
+            raise CommandError(told(error)) from error
 
     # -- state -------------------------------------------------------------------------------------------------------
 
@@ -153,8 +154,7 @@ class Command(BaseCommand):
         self.stdout.write(f"{self.style.MIGRATE_HEADING(found['alias'])} ({found['appid']}): {verdict}")
         if "accounts" in found:  # not while the database is away
             accounts = [f"{label} {found['accounts'][state]}" for state, label in Authorizer.State.choices]
-            told = ", ".join(accounts)
-            self.stdout.write("  " + _("accounts: %s") % told)
+            self.stdout.write("  " + _("accounts: %s") % ", ".join(accounts))
         self._say_findings(found["checks"])
 
     def _say_findings(self, findings: Sequence[dict[str, Any]]) -> None:
@@ -165,10 +165,10 @@ class Command(BaseCommand):
             health.GREEN: (self.style.SUCCESS, "✓"),
         }
         for level, (style, sign) in styles.items():
-            for told in (told for told in findings if told["level"] == level):
-                self.stdout.write(f"  {style(sign)} {told['code']}: {told['said']}")
-                if told["remedy"] and level is not health.GREEN:
-                    self.stdout.write(f"      {told['remedy']}")
+            for finding in (one for one in findings if one["level"] == level):
+                self.stdout.write(f"  {style(sign)} {finding['code']}: {finding['said']}")
+                if finding["remedy"] and level is not health.GREEN:
+                    self.stdout.write(f"      {finding['remedy']}")
 
     # -- tokens ------------------------------------------------------------------------------------------------------
 
@@ -195,14 +195,13 @@ class Command(BaseCommand):
             except WeChatOpenError as error:
                 failed += 1
                 _note(journal.Kind.REFRESHED, account.component, account=account, error=error)
-                self.stderr.write(self.style.ERROR(f"{account}: {error}"))
+                self.stderr.write(self.style.ERROR(f"{account}: {told(error)}"))
                 if isinstance(error, (PlatformFault, QuotaExceeded)):
                     break
             else:
                 _note(journal.Kind.REFRESHED, account.component, account=account)
                 if verbosity > 1:
-                    told = self.style.SUCCESS(_("renewed"))
-                    self.stdout.write(f"{account}: {told}")
+                    self.stdout.write(f"{account}: " + self.style.SUCCESS(_("renewed")))
             if verbosity == 1 and (number % PROGRESS_EVERY == 0 or number == total):
                 self.stdout.write(_("%(number)d of %(total)d") % {"number": number, "total": total})
         return failed
@@ -242,7 +241,7 @@ class Command(BaseCommand):
 
     def run(self, *, component: str | None, once: bool, **options: Any) -> None:
         owners = [platform(alias) for alias in ([component] if component else conf.components)]
-        jobs = all_jobs(renew_for=ONCE) if once else all_jobs()
+        jobs = all_jobs(ONCE, ONCE) if once else all_jobs()
         loop = Loop(owners, jobs, say=self._say_now, complain=self._complain_now)
         if once:
             if not loop.once():
@@ -306,8 +305,8 @@ class Command(BaseCommand):
         error = None if done else WeChatOpenError(push.error)
         detail = f"{push.info_type} #{push.pk}" if done else ""
         _note(journal.Kind.REPLAYED, push.component, appid=push.authorizer_appid, error=error, detail=detail)
-        told = self.style.SUCCESS(_("processed")) if done else self.style.ERROR(push.error)
-        self.stdout.write(f"{push.pk} {push}: {told}")
+        outcome = self.style.SUCCESS(_("processed")) if done else self.style.ERROR(translated(push.error))
+        self.stdout.write(f"{push.pk} {push}: {outcome}")
         return done
 
     # -- the release check -------------------------------------------------------------------------------------------
@@ -375,7 +374,7 @@ class Command(BaseCommand):
                 if not json:
                     self._say_lines(diagnosis.lines(group, self.style, self._width(), quiet=not verbosity))
         except WeChatOpenError as error:
-            raise CommandError(str(error), returncode=2) from error
+            raise CommandError(told(error), returncode=2) from error
         if json:
             self._say_json(diagnosis.as_json(groups, strict=strict))
         else:
@@ -393,7 +392,7 @@ class Command(BaseCommand):
                 report = rotation.rotate(
                     empty_unreadable=empty_unreadable,
                     stopped=stopped.is_set,
-                    progress=rotation.now_and_then(_nothing if json or not verbosity else self._say_resealed),
+                    progress=rotation.now_and_then(_nothing if json or not verbosity else self._say_how_far),
                 )
         if json:
             self._say_json({"ok": report.ok, **dataclasses.asdict(report), "removable": report.removable})
@@ -402,12 +401,12 @@ class Command(BaseCommand):
         if not report.ok:
             raise SystemExit(1)
 
-    def _say_resealed(self, done: int) -> None:
-        self.stdout.write(_("values sealed anew: %d") % done)
+    def _say_how_far(self, done: int, of: int) -> None:
+        self.stdout.write(_("values sealed anew: %(done)d of %(all)d") % {"done": done, "all": max(done, of)})
 
     def _say_rotation(self, report: rotation.Report) -> None:
         if report.resealed:
-            self._say_resealed(report.resealed)
+            self.stdout.write(_("values sealed anew: %d") % report.resealed)
         for lost in report.unreadable[:PLACES]:
             place = f"{lost.model} {lost.pk} {lost.column}"
             self.stderr.write(
@@ -421,11 +420,11 @@ class Command(BaseCommand):
             self.stdout.write(_("values emptied that no key opens: %d") % report.emptied)
         for key_id, count in report.left.items():
             known = _("an older key") if key_id in key_ids() else _("a key that is not configured")
-            told = _("under %(key)s, %(known)s: %(count)d values") % {"key": key_id, "known": known, "count": count}
-            self.stdout.write(self.style.WARNING(f"! {told}"))
+            line = _("under %(key)s, %(known)s: %(count)d values") % {"key": key_id, "known": known, "count": count}
+            self.stdout.write(self.style.WARNING(f"! {line}"))
         if report.ok:
-            told = _("Everything is sealed under the newest key (%s).") % report.newest
-            self.stdout.write(self.style.SUCCESS(f"✓ {told}"))
+            line = _("Everything is sealed under the newest key (%s).") % report.newest
+            self.stdout.write(self.style.SUCCESS(f"✓ {line}"))
         elif report.stopped:
             self.stdout.write(_("Stopped. Run it again, and it goes on from here."))
         for advice in rotation.advice(report):
@@ -451,7 +450,7 @@ class Command(BaseCommand):
         self.stderr.write(self.style.ERROR(f"{timezone.localtime():%H:%M:%S} {text}"))
 
 
-def _nothing(done: int) -> None:
+def _nothing(done: int, of: int) -> None:
     """What a script hears of progress."""
 
 

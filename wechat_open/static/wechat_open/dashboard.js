@@ -42,10 +42,11 @@
     return place === ticks.length - 1 ? "" : numbers.format(value);
   }
 
-  /* Where there is little room, days and noons are enough. */
+  /* Where there is little room, days and noons are enough. A time below the last hours would be cut off. */
   function below(_, place) {
-    const label = this.chart.config.data.ticks[place];
-    return this.chart.width < 420 && /^(06|18):/.test(label) ? "" : label;
+    const labels = this.chart.config.data.ticks;
+    const isCut = this.isHorizontal() && place > labels.length - 4;
+    return isCut || (this.chart.width < 420 && /^(06|18):/.test(labels[place])) ? "" : labels[place];
   }
 
   /* By the hour, bars stand side by side with the hours below; otherwise they lie under one another with their names. */
