@@ -447,6 +447,7 @@ def test_job__waits_for_its_interval(monkeypatch: pytest.MonkeyPatch) -> None:
     assert job.take_turn()
 
 
+@pytest.mark.django_db  # a round closes old connections
 class TestBulkActionsInTheLoop:
     """Two minutes on a clock that only work and waiting move. ``done`` is what happened when."""
 

@@ -79,7 +79,7 @@ def authorize(
     appid = appid or f"wx{secrets.token_hex(8)}"
     account = _account(wechat, kind, appid, nick_name)
     engine = wechat.engine
-    _account, grant, token = engine.query_auth(engine.authorize(appid).code)
+    grant, token = engine.query_auth(engine.authorize(appid).code)[1:]
     now = timezone.now()
     row = Authorizer(
         **{
