@@ -15,7 +15,7 @@ from django.conf import settings as site_settings
 from django.contrib.staticfiles.handlers import StaticFilesHandler
 from django.test import Client
 from django.test.testcases import LiveServerThread
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from wechat_open.simulator import Simulator
 
@@ -28,6 +28,11 @@ CHROMIUM_SWITCHES = [
     "--disable-component-update",
     "--disable-sync",
 ]
+
+PATIENCE = 30_000
+"""Milliseconds until something that was to happen counts as missing. The machine may be busy with other things."""
+
+expect.set_options(timeout=PATIENCE)
 
 
 @dataclass
@@ -90,7 +95,7 @@ def open_page(browser: Browser) -> Callable[..., Page]:
 
     def start(site: Site, *, operator: bool = False, **context: Any) -> Page:
         window: BrowserContext = browser.new_context(locale=context.pop("locale", "en"), **context)
-        window.set_default_timeout(10_000)
+        window.set_default_timeout(PATIENCE)
         if operator:
             window.add_cookies([{"name": "sessionid", "value": site.session, "url": site.url}])
         return window.new_page()

@@ -46,7 +46,7 @@ def test_on_a_computer__the_whole_way(open_site: OpenSite, open_page: OpenPage) 
 
     make_links(page, site)
     page.get_by_role("link", name="Authorize on this computer").click()
-    assert page.url.startswith(f"{site.wechat.url}/cgi-bin/componentloginpage")
+    page.wait_for_url(f"{site.wechat.url}/cgi-bin/componentloginpage**")
     confirm(page)
     assert is_connected(page, site)
 

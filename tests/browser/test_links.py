@@ -38,7 +38,7 @@ def test_address__is_copied_and_leads_to_wechat(open_site: OpenSite, open_page: 
     owner = open_page(site)
     owner.goto(address)
     owner.get_by_role("link", name="Authorize on this computer").click()
-    assert owner.url.startswith(f"{site.wechat.url}/cgi-bin/componentloginpage")
+    owner.wait_for_url(f"{site.wechat.url}/cgi-bin/componentloginpage**")
     owner.get_by_role("radio", name="Corner Shop").check()
     owner.locator("button[value=confirm]").click()
     expect(owner.get_by_role("heading", level=1)).to_have_text("Account connected")

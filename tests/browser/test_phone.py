@@ -115,7 +115,7 @@ def test_conversation__by_keyboard_and_without_a_reload(shop: Site, open_page: O
     page.keyboard.press("Enter")
     press(page, page.get_by_role("button", name="A cup of tea"))
     expect(log.get_by_role("img", name="Picture")).to_have_count(2)
-    assert log.get_by_role("img", name="Picture").last.evaluate("image => image.naturalWidth") == 240
+    expect(log.get_by_role("img", name="Picture").last).to_have_js_property("naturalWidth", 240)
 
     # The menu, and the one behind its third button.
     press(page, page.get_by_role("button", name="今日推荐"))
