@@ -469,20 +469,20 @@ def test_revoking__is_asked_about_done_and_noted(operator: Client, link: Authori
     assert (entry.actor, entry.appid, entry.detail) == ("operator", OFFICIAL, f"#{link.pk}")
 
 
-def test_question__takes_as_long_for_a_thousand_as_for_twenty(
+def test_question__takes_as_long_for_a_thousand_as_for_sixty(
     operator: Client, platform: Platform, tea: Authorizer, django_assert_num_queries: Any
 ) -> None:
     """It reads and names the first few, and sends no more than it was sent."""
     link = authorization.begin(biz_appid=TEA)
-    some(link, 19)
+    some(link, 59)
     across = {"action": "revoke", "index": 0, "_selected_action": [0], "select_across": 1}
     with CaptureQueriesContext(connection) as before:
         few = operator.post(rows(AuthorizationLink), across)
-    some(link, 985)
+    some(link, 945)
     with django_assert_num_queries(len(before)):
         many = operator.post(rows(AuthorizationLink), across)
 
-    assert "Revoke 20 links?" in few.content.decode() and "Revoke 1000 links?" in many.content.decode()
+    assert "Revoke 60 links?" in few.content.decode() and "Revoke 1000 links?" in many.content.decode()
     assert "and 990 more" in many.content.decode() and "Only 1000 are revoked at once" in many.content.decode()
     assert many.content.decode().count("Tea &amp; Co") == 10
     assert len(many.content) - len(few.content) < 500

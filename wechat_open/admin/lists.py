@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
-from django.core.paginator import Paginator
+from django.core.paginator import Page, Paginator
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.functional import cached_property
@@ -68,7 +68,10 @@ def counted(rows: QuerySet[Any]) -> int:
 
 
 class BoundedPaginator(Paginator):  # type: ignore[type-arg]  # not generic at run time
-    """Counts up to MOST, so that a list costs the same however long it is."""
+    """Counts up to MOST, and asks for a page's keys before its rows: a list costs the same however long it is.
+
+    Asked for at once, the rows before the page would be put together as well, with all that is looked up for each.
+    """
 
     @cached_property
     def count(self) -> int:
@@ -78,6 +81,12 @@ class BoundedPaginator(Paginator):  # type: ignore[type-arg]  # not generic at r
 
     is_cut = False
     """Whether there are more rows than were counted."""
+
+    def page(self, number: int | str) -> Page[Any]:
+        rows, page = cast("QuerySet[Any]", self.object_list), super().page(number)
+        keys = list(cast("QuerySet[Any]", page.object_list).values_list("pk", flat=True))
+        page.object_list = rows.filter(pk__in=keys)
+        return page
 
 
 class PlatformFilter(admin.SimpleListFilter):
