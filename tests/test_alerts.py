@@ -208,6 +208,19 @@ def test_platform_with_unusable_settings__keeps_no_other_from_being_watched(
     assert {(facts["code"], facts["platform"]) for facts in told} == {("settings", ""), ("clock_skew", "default")}
 
 
+def test_platform_that_is_called_otherwise_now__is_told_by_its_new_name(
+    watch: Watch, told: Told, platforms: Callable[..., None]
+) -> None:
+    platforms(second={"APPID": "wxsecond"})
+    watch()
+    told.clear()
+
+    platforms(other={"APPID": "wxsecond"})
+    watch.after(minutes=61)
+    assert {facts["platform"] for facts in told} >= {"other"}
+    assert "second" not in {facts["platform"] for facts in told}
+
+
 def test_platform_that_is_removed__is_over_with_what_was_wrong_with_it(
     watch: Watch, told: Told, platforms: Callable[..., None]
 ) -> None:

@@ -83,12 +83,13 @@ class _Watch:
         """First seen. The unique key makes it known once."""
         row = Alert(
             component=self.component,
+            alias=self.alias,
             code=found.code,
             severity=_SEVERITY[found.level],
             first_seen_at=clock.now(),
             last_seen_at=clock.now(),
             told_at=_being_told(),
-            context=self._context(found),
+            context=_context(found),
             open_key=f"{self.component.appid if self.component else ''}:{found.code}",
         )
         try:
@@ -102,14 +103,14 @@ class _Watch:
         """Still there: told when it has changed, or when an hour has passed."""
         severity = _SEVERITY[found.level]
         mine = Alert.objects.filter(pk=row.pk, open_key=row.open_key)
-        mine.update(last_seen_at=clock.now(), count=F("count") + 1, context=self._context(found))
+        mine.update(alias=self.alias, last_seen_at=clock.now(), count=F("count") + 1, context=_context(found))
         changed = mine.filter(~Q(severity=severity) | Q(resolved_at__isnull=False) | _untold())
         return bool(changed.update(severity=severity, resolved_at=None, told_at=_being_told())) and _tell(row)
 
-    def _context(self, found: Finding) -> dict[str, Any]:
-        """Numbers and names; the sentences are in the language of the process that looks, which is the site's."""
-        told = {"said": found.said, "remedy": found.remedy, "value": found.value, "page": found.page}
-        return {**told, "platform": self.alias}
+
+def _context(found: Finding) -> dict[str, Any]:
+    """Numbers and names; the sentences are in the language of the process that looks, which is the site's."""
+    return {"said": found.said, "remedy": found.remedy, "value": found.value, "page": found.page}
 
 
 def _resolve(row: Alert) -> bool:
@@ -129,25 +130,24 @@ def _untold() -> Q:
 
 def _tell(row: Alert) -> bool:
     row.refresh_from_db()
-    context = dict(row.context)
-    alias, resolved = context.pop("platform", ""), row.resolved_at is not None
+    resolved = row.resolved_at is not None
     logger.log(
         logging.INFO if resolved else logging.WARNING,
         "Alert %s of %s: %s (%s)",
         row.code,
-        f"platform {alias!r}" if alias else "the site",
+        f"platform {row.alias!r}" if row.alias else "the site",
         "resolved" if resolved else row.severity,
-        context.get("said", ""),
+        row.context["said"],
     )
     signals.announce(
         signals.alert,
         Alert,
         code=row.code,
         severity=row.severity,
-        platform=alias,
+        platform=row.alias,
         first_seen=row.first_seen_at,
         count=row.count,
-        context=context,
+        context=row.context,
         resolved=resolved,
     )
     told = Alert.objects.filter(pk=row.pk, resolved_at=row.resolved_at)

@@ -536,6 +536,7 @@ class Alert(models.Model):
         CRITICAL = "critical", _("critical")
 
     component = models.ForeignKey(Component, on_delete=models.CASCADE, null=True, related_name="alerts")
+    alias = models.CharField(_("platform"), max_length=255, blank=True, default="", editable=False)  # "": the site
     code = models.CharField(_("code"), max_length=48)
     severity = models.CharField(_("severity"), max_length=16, choices=Severity.choices)
     first_seen_at = models.DateTimeField(_("first seen at"), editable=False)

@@ -449,13 +449,14 @@ class Scene:
             resolved = None if number == 2 else at + timedelta(minutes=30)
             Alert.objects.create(
                 component=self.components[0],
+                alias="default",
                 code=code,
                 severity="warning" if number % 2 else "critical",
                 first_seen_at=at,
                 last_seen_at=at + timedelta(minutes=20),
                 told_at=at,
                 count=number + 1,
-                context={"value": 42},
+                context={"said": ERRORS[-1], "remedy": "", "value": 42, "page": ""},
                 resolved_at=resolved,
                 open_key=None if resolved else f"{self.components[0].pk}:{code}",
             )
