@@ -402,9 +402,9 @@ def _life(row: Any) -> float:
 
 def _has_ended(row: Any) -> bool:
     """By the database's clock; the row may have been renewed since it was read."""
-    from django.db.models.functions import Now
+    from wechat_open import clock
 
-    return bool(type(row).objects.filter(pk=row.pk, access_token_expires_at__lt=Now()).exists())
+    return bool(type(row).objects.filter(pk=row.pk, access_token_expires_at__lt=clock.now()).exists())
 
 
 def _between(text: str, start: str, end: str) -> str:

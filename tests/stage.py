@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 from django.db.models import DateTimeField, Expression, ExpressionWrapper
-from django.db.models.functions import Now
 
 from wechat_open import clock, component, inbox
+from wechat_open.clock import DatabaseTime
 from wechat_open.component import Platform
 from wechat_open.models import Authorizer
 from wechat_open.protocol import xml
@@ -67,7 +67,7 @@ def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[timedelta], None]:
     ahead = timedelta()
 
     def now() -> Expression:
-        return ExpressionWrapper(Now() + ahead, output_field=DateTimeField()) if ahead else Now()
+        return ExpressionWrapper(DatabaseTime() + ahead, output_field=DateTimeField()) if ahead else DatabaseTime()
 
     def move(by: timedelta) -> None:
         nonlocal ahead

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from wechat_open import clock
@@ -34,3 +34,14 @@ def test_test_clock__moves_it(db: None, later: Callable[[timedelta], None]) -> N
     later(timedelta(hours=2))
 
     assert timedelta(hours=2) <= read().read_at - before < timedelta(hours=2, seconds=5)
+
+
+def test_times_of_the_database__are_those_of_this_machine(db: None) -> None:
+    """Whichever time zone the server, its session and the site are in."""
+    before = datetime.now(timezone.utc)
+    Component.objects.create(appid="wx1")
+    Component.objects.update(swept_at=clock.now())
+    row = read()
+
+    for at in (row.created_at, row.swept_at, row.read_at):
+        assert timedelta(seconds=-1) < at - before < timedelta(minutes=1)

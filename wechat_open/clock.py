@@ -6,13 +6,26 @@ differ cannot disagree. Tests that need another time replace ``now``.
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.db.models import DateTimeField, Expression, ExpressionWrapper
-from django.db.models.functions import Now
+from django.db.models.functions import Now  # noqa: TID251
+
+
+class DatabaseTime(Now):
+    """Django's, but in UTC on MySQL and MariaDB too.
+
+    There Django keeps times in UTC and leaves the session in the server's own time zone, in which CURRENT_TIMESTAMP is:
+    at a server in Shanghai it would be eight hours ahead of everything that is stored.
+    """
+
+    def as_mysql(self, compiler: Any, connection: Any, **extra: Any) -> Any:
+        return self.as_sql(compiler, connection, template="UTC_TIMESTAMP(6)", **extra)
 
 
 def now() -> Expression:
     """The database's current time, to use inside a query."""
-    return Now()
+    return DatabaseTime()
 
 
 def read() -> Expression:

@@ -15,12 +15,12 @@ from typing import Any
 from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.db import models
-from django.db.models.functions import Now
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
+from .clock import DatabaseTime
 from .fields import SealedField, SealedRow, SentenceField
 from .secret import Secret
 
@@ -55,7 +55,7 @@ class Component(TokenHolder):
     """One third-party platform (第三方平台), known by its appid."""
 
     appid = models.CharField(_("appid"), max_length=64, unique=True)
-    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    created_at = models.DateTimeField(db_default=DatabaseTime(), editable=False)
     last_push_at = models.DateTimeField(_("last push at"), null=True, editable=False)
     heartbeat_at = models.DateTimeField(_("last dispatch at"), null=True, editable=False)
     dispatching_until = models.DateTimeField(null=True, editable=False)

@@ -343,12 +343,11 @@ def _keep_diary_of_signals() -> None:
 
 def _move_the_databases_clock(ahead: timedelta) -> None:
     from django.db.models import DateTimeField, Expression, ExpressionWrapper
-    from django.db.models.functions import Now
 
     from wechat_open import clock
 
     def now() -> Expression:
-        return ExpressionWrapper(Now() + ahead, output_field=DateTimeField())
+        return ExpressionWrapper(clock.DatabaseTime() + ahead, output_field=DateTimeField())
 
     clock.now = now
 

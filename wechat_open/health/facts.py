@@ -23,7 +23,6 @@ from django.db.models import (
     Subquery,
     Sum,
 )
-from django.db.models.functions import Now
 
 from .. import census, clock
 from ..component import Platform
@@ -35,6 +34,7 @@ from .thresholds import COUNTED, INBOX_WAITING, LATE, LATELY, OVERDUE
 class Facts:
     """All that the checks judge. ``now`` is the database's time, by which everything else was written."""
 
+    platform: Platform
     row: Component
     now: datetime
     host_ahead: float
@@ -95,6 +95,7 @@ def read(platform: Platform) -> Facts:
     counted = census.kept(row)
     accounts = _few(row) if counted is None else _many(row, counted)
     return Facts(
+        platform=platform,
         row=row,
         now=row.read_at,
         host_ahead=host_ahead,
@@ -124,7 +125,7 @@ def _rows(now: Expression) -> QuerySet[Any]:
         component=OuterRef("pk"), kind=JournalEntry.Kind.NEEDS_REAUTHORIZATION, at__gt=now - LATELY
     )
     forced = HourlyCount.objects.filter(  # in this hour and the one before
-        component=OuterRef("pk"), what=HourlyCount.What.FORCED, hour__gt=Now() - timedelta(hours=2)
+        component=OuterRef("pk"), what=HourlyCount.What.FORCED, hour__gt=clock.DatabaseTime() - timedelta(hours=2)
     )
     return Component.objects.order_by("pk").annotate(
         read_at=ExpressionWrapper(now, output_field=DateTimeField()),
