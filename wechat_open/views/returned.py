@@ -14,7 +14,6 @@ from django.shortcuts import render
 from django.urls import NoReverseMatch, reverse
 from django.utils.translation import get_language
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_GET
 
 from .. import authorization
 from ..conf import conf
@@ -32,9 +31,8 @@ logger = logging.getLogger(__name__)
 
 @without_login
 @own_transactions
-@secret_address
 @never_cache
-@require_GET
+@secret_address
 def authorized(request: HttpRequest, state: str) -> HttpResponse:
     """With a code: exchange it and go on. Without one: show what became of it, which is also where we go on to."""
     response = _answer(request, state)
