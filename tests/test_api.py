@@ -13,7 +13,7 @@ import pytest
 import requests
 import responses
 from django.core.cache import cache
-from django.db import OperationalError, connection
+from django.db import InterfaceError, OperationalError, connection
 
 from tests.stage import OFFICIAL
 from wechat_open import api, clock, component, tokens
@@ -87,11 +87,12 @@ class TestAccount:
         assert repr(api.authorizer("wxnobody")) == "<AuthorizerAPI wxnobody of default>"
         assert repr(api.component("second")) == "<ComponentAPI second>"
 
-    def test_dead_database__leaves_cached_tokens_usable(self, account: Authorizer) -> None:
+    @pytest.mark.parametrize("error", [OperationalError, InterfaceError])
+    def test_dead_database__leaves_cached_tokens_usable(self, account: Authorizer, error: type[Exception]) -> None:
         api.authorizer(OFFICIAL).get(USERS)
 
         def down(*_: Any) -> Any:
-            raise OperationalError("no connection")
+            raise error("no connection")
 
         with connection.execute_wrapper(down):
             assert "total" in api.authorizer(OFFICIAL).get(USERS)

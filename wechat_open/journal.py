@@ -11,7 +11,8 @@ import logging
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from django.db import DatabaseError, IntegrityError, router, transaction
+from django.db import Error as DatabaseTrouble
+from django.db import IntegrityError, router, transaction
 from django.db.models import F
 
 from . import clock
@@ -58,7 +59,7 @@ def note(
         appid=account.appid if account else appid,
         name=account.nick_name if account else "",
         user=person,
-        actor=(person.get_username() if person else actor)[:150],
+        actor=name_of(person) if person else actor[:150],
         ok=error is None,
         errcode=error.errcode if isinstance(error, APIError) else None,
         rid=error.rid[:64] if isinstance(error, APIError) else "",
@@ -67,8 +68,13 @@ def note(
     try:
         with transaction.atomic(using=router.db_for_write(JournalEntry)):
             entry.save(force_insert=True)
-    except DatabaseError:
+    except DatabaseTrouble:
         logger.exception("The journal took no entry: %s of %s", kind.value, entry.appid or component.appid)
+
+
+def name_of(user: Any) -> str:
+    """What a person is called here. A site's own user model may have people sign in by a number."""
+    return str(user.get_username())[:150]
 
 
 def count(what: What, component: Component, number: int = 1) -> None:
@@ -86,7 +92,7 @@ def count(what: What, component: Component, number: int = 1) -> None:
                     HourlyCount.objects.create(component_id=component.pk, hour=hour, what=what, count=number)
             except IntegrityError:  # somebody was first
                 row.update(count=F("count") + number)
-    except DatabaseError:
+    except DatabaseTrouble:
         logger.exception("%d %s could not be counted.", number, what.value)
 
 

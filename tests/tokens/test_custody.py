@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.core.cache import cache
@@ -75,6 +76,15 @@ class TestComponentToken:
         with pytest.raises(TicketMissing, match="push-ticket"):
             tokens.component_token(platform)
         assert wechat.engine.calls[COMPONENT_TOKEN] == 0
+
+    def test_no_ticket_of_another_platform__names_it_in_the_command(
+        self, db: None, wechat: Simulator, settings: Any
+    ) -> None:
+        good = settings.WECHAT_OPEN["COMPONENTS"]["default"]
+        settings.WECHAT_OPEN = {**settings.WECHAT_OPEN, "COMPONENTS": {"second": {**good, "APPID": "wxsecond"}}}
+
+        with pytest.raises(TicketMissing, match="wechat_open push-ticket --component second`"):
+            tokens.component_token(component.platform("second"))
 
     def test_ticket_that_comes_at_last__ends_the_rest(self, wechat: Simulator, platform: Platform) -> None:
         platform.row.tickets.all().delete()
@@ -238,7 +248,7 @@ class TestReading:
     def test_cancelled_account__says_so(self, platform: Platform, account: Authorizer) -> None:
         Authorizer.objects.update(state=Authorizer.State.UNAUTHORIZED)
 
-        with pytest.raises(AuthorizerUnauthorized, match="connect page"):
+        with pytest.raises(AuthorizerUnauthorized, match="its owner must authorize again"):
             tokens.authorizer_token(platform, OFFICIAL)
 
     def test_refused_account__says_so(self, platform: Platform, account: Authorizer) -> None:

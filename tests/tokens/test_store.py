@@ -7,7 +7,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from django.db import OperationalError, connection, transaction
+from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models import F
 
 from tests.tokens.worlds import Hours
@@ -243,9 +243,10 @@ class TestCommit:
 class Trouble:
     """The database fails at the first UPDATEs: before they are done, or after (then nobody knows that they are)."""
 
-    def __init__(self, times: float, *, after: bool = False) -> None:
+    def __init__(self, times: float, *, after: bool = False, error: type[Exception] = OperationalError) -> None:
         self.times = times
         self.after = after
+        self.error = error
 
     def __call__(self, execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
         if not sql.startswith("UPDATE") or self.times < 1:
@@ -253,7 +254,7 @@ class Trouble:
         self.times -= 1
         if self.after:
             execute(sql, params, many, context)
-        raise OperationalError("server closed the connection unexpectedly")
+        raise self.error("server closed the connection unexpectedly")
 
 
 class TestCommitToAFailingDatabase:
@@ -269,8 +270,11 @@ class TestCommitToAFailingDatabase:
     def commit(self, claim: Claim) -> bool:
         return self.store.commit(claim, NEW, claim.claimed_at, 0.5, refresh_token=Secret("new-refresh"))
 
-    def test_some_failures__are_outlasted(self, claim: Claim, row: Authorizer, hours: Hours) -> None:
-        with connection.execute_wrapper(Trouble(3)):
+    @pytest.mark.parametrize("error", [OperationalError, InterfaceError])
+    def test_some_failures__are_outlasted(
+        self, claim: Claim, row: Authorizer, hours: Hours, error: type[Exception]
+    ) -> None:
+        with connection.execute_wrapper(Trouble(3, error=error)):
             assert self.commit(claim)
 
         assert stored(row) == ("new-access", "new-refresh")

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
-from django.db import DatabaseError, connections
+from django.db import Error as DatabaseTrouble
+from django.db import connections
 from django.db.models import Sum
 
 from .. import census, health
@@ -80,7 +81,7 @@ def read(since: datetime) -> dict[Measure, list[Sample]]:
         samples[measure] = [((one["alias"],), float(one[fact])) for one in platforms if one.get(fact) is not None]
     try:
         samples |= _counted(_rows(platforms), since)
-    except DatabaseError:  # the check of the database says so as well
+    except DatabaseTrouble:  # the check of the database says so as well
         logger.exception("The counts for monitors could not be read.")
     return samples
 

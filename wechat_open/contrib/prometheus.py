@@ -24,7 +24,7 @@ import logging
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 
-from django.db import DatabaseError
+from django.db import Error as DatabaseTrouble
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
@@ -50,7 +50,7 @@ def metrics(request: HttpRequest) -> HttpResponse:
     """For who shows the bearer token of the settings, or has a staff session."""
     try:
         refusal = refusal_of(request)
-    except (DatabaseError, ConfigurationError):
+    except (DatabaseTrouble, ConfigurationError):
         logger.exception("Who asks for metrics could not be found out.")
         return HttpResponse("unavailable", status=503, content_type="text/plain")
     if refusal:

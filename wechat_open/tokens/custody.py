@@ -18,7 +18,7 @@ from datetime import timedelta
 from functools import cached_property
 from typing import TypeVar
 
-from django.db import DatabaseError
+from django.db import Error as DatabaseTrouble
 
 from .. import journal
 from ..component import Platform
@@ -111,7 +111,7 @@ class Keeper(ABC):
     def _token(self) -> Secret:
         try:
             holding = self.read()
-        except DatabaseError:
+        except DatabaseTrouble:
             last = cache.read_last(self.name)
             if last is None:
                 raise
@@ -171,7 +171,7 @@ class Keeper(ABC):
             return self.renew(claim)
         except ClaimLost:
             return self._wait(holding)
-        except (WeChatOpenError, DatabaseError):
+        except (WeChatOpenError, DatabaseTrouble):
             if not holding.valid:
                 raise
             logger.warning("Renewing the token of %s failed; it still works for a moment.", self.subject)
@@ -314,8 +314,9 @@ class ComponentKeeper(Keeper):
             _(
                 "WeChat has pushed no verify ticket for %(subject)s yet. It comes every ten minutes to the "
                 "authorization event URL (授权事件接收URL): check that address in the console, or have pushing started "
-                "with `manage.py wechat_open push-ticket`.",
+                "with `%(command)s`.",
                 subject=self.subject,
+                command=self.platform.command("push-ticket"),
             ),
             retry_after=timedelta(minutes=1),
         )

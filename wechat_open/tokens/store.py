@@ -12,7 +12,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar
 
-from django.db import DatabaseError, connections, router, transaction
+from django.db import Error as DatabaseTrouble
+from django.db import connections, router, transaction
 from django.db.models import Case, F, Q, QuerySet, When
 from django.db.models.functions import Coalesce
 
@@ -204,7 +205,7 @@ class TokenStore(Generic[_H]):
                 if self._settle(claim, **changes):
                     return True
                 return ambiguous and self._get(pk=claim.pk).reveal("access_token") == access.token
-            except DatabaseError:
+            except DatabaseTrouble:
                 database = connections[router.db_for_write(self.model)]
                 if self.world.monotonic() > ends_at or database.in_atomic_block:
                     raise
