@@ -7,14 +7,17 @@ import secrets
 import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import DataError, OperationalError
+from django.db import DataError, InterfaceError, OperationalError, connections, transaction
 from django.utils import timezone
 from django.utils.translation import get_language, override
 
@@ -22,10 +25,10 @@ from tests.stage import OFFICIAL, deliver
 from wechat_open import bulk, doorbell, signals, tasks
 from wechat_open.bulk import Action
 from wechat_open.component import Platform
-from wechat_open.exceptions import WeChatOpenError
+from wechat_open.exceptions import PlatformFault, QuotaExceeded, TokenUnavailable, WeChatOpenError
 from wechat_open.journal import Kind
 from wechat_open.management.loop import Loop, all_jobs
-from wechat_open.models import AuthorizationLink, Authorizer, BulkJob, JournalEntry, Push
+from wechat_open.models import AuthorizationLink, Authorizer, BulkJob, Component, JournalEntry, Push
 from wechat_open.sentence import loads
 from wechat_open.simulator import Simulator
 
@@ -62,6 +65,16 @@ def rings(transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> list[tuple
     heard: list[tuple[Any, ...]] = []
     monkeypatch.setattr(doorbell, "ring", lambda *what, **how: heard.append(what) or True)
     return heard
+
+
+@pytest.fixture
+def stranded(platform: Platform, settings: Any) -> list[Authorizer]:
+    """Two accounts of a second platform, which has no ticket."""
+    second = {**settings.WECHAT_OPEN["COMPONENTS"]["default"], "APPID": "wxsecond"}
+    components = {**settings.WECHAT_OPEN["COMPONENTS"], "second": second}
+    settings.WECHAT_OPEN = {**settings.WECHAT_OPEN, "COMPONENTS": components}
+    row = Component.objects.create(appid="wxsecond")
+    return [Authorizer.objects.create(component=row, appid=f"wxstranded{number}") for number in range(2)]
 
 
 def keys(rows: list[Any]) -> list[int]:
@@ -183,6 +196,36 @@ def test_forget__deletes_who_has_left_and_nobody_else(account: Authorizer, opera
     assert JournalEntry.objects.get(kind=Kind.FORGOTTEN, ok=True).appid == OFFICIAL
 
 
+def test_forget__spares_an_account_that_is_authorized_again_at_that_moment(
+    transactional_db: None, account: Authorizer, operator: User
+) -> None:
+    """Another connection has written the new grant, and commits it while we are at it."""
+    Authorizer.objects.update(state=Authorizer.State.UNAUTHORIZED)
+    account.refresh_from_db()
+    written = threading.Event()
+
+    def authorize_again() -> None:
+        try:
+            with transaction.atomic():
+                Authorizer.objects.update(state=Authorizer.State.AUTHORIZED, grant_epoch=7)
+                written.set()
+                time.sleep(0.5)
+        finally:
+            connections.close_all()
+
+    owner = threading.Thread(target=authorize_again)
+    owner.start()
+    try:
+        assert written.wait(20)
+        with pytest.raises(WeChatOpenError, match="would list it again"):
+            bulk.act(Action.FORGET, account, user=operator)
+    finally:
+        owner.join()
+
+    assert Authorizer.objects.get().grant_epoch == 7
+    assert not JournalEntry.objects.filter(kind=Kind.FORGOTTEN, ok=True).exists()
+
+
 def test_replay__processes_a_push_again(wechat: Simulator, platform: Platform, operator: User) -> None:
     push = deliver(platform, wechat.engine.authorize(OFFICIAL).push)  # type: ignore[arg-type]
 
@@ -210,6 +253,14 @@ def test_job__does_every_row_and_tells_who_started_it(
     assert wechat.engine.calls[REFRESH] == 3
     assert set(JournalEntry.objects.filter(kind=Kind.REFRESHED).values_list("actor", flat=True)) == {"operator"}
     assert JournalEntry.objects.get(kind=Kind.BULK_STARTED).user == operator
+
+
+def test_job__is_started_by_people_who_sign_in_by_a_number(
+    account: Authorizer, operator: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(User, "get_username", lambda user: 13800138000)
+
+    assert fresh(bulk.start(Action.REFRESH, [account.pk], user=operator)).actor == "13800138000"
 
 
 def test_slice__ends_in_time_and_the_next_one_goes_on(
@@ -396,7 +447,7 @@ def test_unexpected_error__is_one_failure_and_tells_no_secret(
     assert [loads(failure["said"]) for failure in fresh(job).failures] == ["ValueError: see the log"]
 
 
-@pytest.mark.parametrize(("error", "skipped"), [(OperationalError, False), (DataError, True)])
+@pytest.mark.parametrize(("error", "skipped"), [(OperationalError, False), (InterfaceError, False), (DataError, True)])
 def test_database_that_fails__skips_no_row(
     shops: Shops,
     operator: User,
@@ -418,7 +469,7 @@ def test_database_that_fails__skips_no_row(
     job = bulk.start(Action.REFRESH, keys(shops(2)), user=operator)
     try:
         bulk.run(job.pk)
-    except OperationalError:
+    except (OperationalError, InterfaceError):
         assert not skipped
     later(bulk.LEASE + timedelta(seconds=1))
     bulk.run_open()
@@ -465,6 +516,227 @@ def test_finished_job__does_not_go_on(shops: Shops, operator: User) -> None:
 
     assert not bulk.go_on(job, operator)
     assert not bulk.stop(job, operator)
+
+
+# -- several platforms -------------------------------------------------------------------------------------------------
+
+
+class Troubles(dict[int, WeChatOpenError]):
+    """What each platform's rows meet with, by its key; nothing where none is named. ``did`` are the rows done."""
+
+    def __init__(self) -> None:
+        self.did: list[int] = []
+
+    def do(self, account: Authorizer, user: Any) -> None:
+        if error := self.get(account.component_id):
+            raise error
+        self.did.append(account.pk)
+
+
+@pytest.fixture
+def troubles(monkeypatch: pytest.MonkeyPatch) -> Troubles:
+    troubles = Troubles()
+    monkeypatch.setitem(bulk.DEEDS, Action.REFRESH, replace(bulk.DEEDS[Action.REFRESH], do=troubles.do))
+    return troubles
+
+
+@pytest.fixture
+def of_three(db: None) -> list[list[Authorizer]]:
+    """Three accounts of each of three platforms."""
+    return [
+        [Authorizer.objects.create(component=component, appid=f"wx{component.pk}{number}") for number in range(3)]
+        for component in [Component.objects.create(appid=f"wxplatform{number}") for number in range(3)]
+    ]
+
+
+def mixed(accounts: list[list[Authorizer]]) -> list[int]:
+    """One of each platform, and again."""
+    return [account.pk for row in zip(*accounts, strict=True) for account in row]
+
+
+BAD_ADDRESS = PlatformFault(40164, "invalid ip")
+NO_CALLS = QuotaExceeded(45009, "reach max api daily quota limit")
+
+
+def test_one_platforms_fault__is_no_others(
+    troubles: Troubles, of_three: list[list[Authorizer]], operator: User, rings: list[Any]
+) -> None:
+    first = of_three[0]
+    troubles[first[0].component_id] = BAD_ADDRESS
+    targets = mixed(of_three)
+    job = bulk.start(Action.REFRESH, targets, user=operator)
+
+    bulk.run(job.pk)
+
+    job = fresh(job)
+    assert troubles.did == [key for key in targets if key not in keys(first)]
+    assert (job.position, job.done, job.failed, job.total) == (6, 6, 0, 9)
+    assert job.finished_at and job.stopped_at
+    assert job.reason["errcode"] == 40164
+    entry = JournalEntry.objects.get(kind=Kind.BULK_STOPPED)
+    assert (entry.component_id, entry.errcode) == (first[0].component_id, 40164)
+
+    troubles.clear()
+    assert bulk.go_on(job, operator)
+    bulk.run(job.pk)
+
+    job = fresh(job)
+    assert troubles.did[6:] == keys(first)
+    assert (job.position, job.done, job.failed, job.reason) == (9, 9, 0, {})
+    assert not job.stopped_at
+
+
+def test_every_platform_but_one_at_fault__leaves_that_one_its_rows_however_short_the_slices(
+    troubles: Troubles, of_three: list[list[Authorizer]], operator: User, rings: list[Any]
+) -> None:
+    """A slice that ends after each row remembers nothing but what is in the database."""
+    first, second, third = of_three
+    troubles |= {first[0].component_id: BAD_ADDRESS, second[0].component_id: NO_CALLS}
+    job = bulk.start(Action.REFRESH, mixed(of_three), user=operator)
+
+    slices = 0
+    while bulk.run(job.pk, seconds=0.001):
+        slices += 1
+        assert slices < 20, "it goes round in circles"
+
+    job = fresh(job)
+    assert troubles.did == keys(third)
+    assert (job.position, job.done, job.total) == (3, 3, 9)
+    assert job.stopped_at
+    told = JournalEntry.objects.filter(kind=Kind.BULK_STOPPED).values_list("component_id", "errcode")
+    assert sorted(told) == [(first[0].component_id, 40164), (second[0].component_id, 45009)]
+
+    del troubles[first[0].component_id]
+    bulk.go_on(job, operator)
+    bulk.run(job.pk)
+
+    assert troubles.did[3:] == keys(first)
+    assert (fresh(job).position, fresh(job).reason["errcode"]) == (6, 45009)
+
+
+def test_platform_without_a_ticket__does_not_stop_the_one_that_has_one(
+    shops: Shops, stranded: list[Authorizer], operator: User
+) -> None:
+    job = bulk.start(Action.SYNC, keys([*stranded, *shops(2)]), user=operator)
+
+    bulk.run(job.pk)
+
+    job = fresh(job)
+    assert (job.position, job.done, job.failed) == (2, 2, 0)
+    assert "ticket" in job.reason["said"]
+
+
+def test_platform_that_cannot_be_asked__is_counted_for_itself(
+    troubles: Troubles, of_three: list[list[Authorizer]], operator: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bulk, "SAME_TROUBLE", 2)
+    troubles[of_three[0][0].component_id] = TokenUnavailable("There is no usable component token.")
+    job = bulk.start(Action.REFRESH, mixed(of_three), user=operator)
+
+    bulk.run(job.pk)
+
+    assert len(troubles.did) == 6
+    assert (fresh(job).position, fresh(job).failed) == (7, 1), "the second of its rows set the rest aside"
+
+
+def test_stop__while_rows_are_set_aside_keeps_them_all_for_later(
+    troubles: Troubles, of_three: list[list[Authorizer]], operator: User, rings: list[Any]
+) -> None:
+    troubles[of_three[0][0].component_id] = BAD_ADDRESS
+    job = bulk.start(Action.REFRESH, mixed(of_three), user=operator)
+    while fresh(job).position < 2:
+        assert bulk.run(job.pk, seconds=0.001)
+    bulk.stop(job, operator)
+
+    troubles.clear()
+    bulk.go_on(job, operator)
+    bulk.run(job.pk)
+
+    assert sorted(troubles.did) == sorted(mixed(of_three))
+    assert (fresh(job).position, fresh(job).done) == (9, 9)
+
+
+def test_worker_that_was_thought_dead__sets_nothing_aside(
+    troubles: Troubles,
+    of_three: list[list[Authorizer]],
+    operator: User,
+    later: Callable[[timedelta], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its row is at fault only after another worker has done everything."""
+    job = bulk.start(Action.REFRESH, mixed(of_three), user=operator)
+    slept: list[bool] = []
+
+    def sleep_and_fail(account: Authorizer, user: Any) -> None:
+        if slept:
+            return troubles.do(account, user)
+        slept.append(True)
+        later(bulk.LEASE + timedelta(seconds=1))
+        bulk.run(job.pk)
+        raise BAD_ADDRESS
+
+    monkeypatch.setitem(bulk.DEEDS, Action.REFRESH, replace(bulk.DEEDS[Action.REFRESH], do=sleep_and_fail))
+    bulk.run(job.pk)
+
+    job = fresh(job)
+    assert (job.position, job.done, job.reason, job.stopped_at) == (9, 9, {}, None)
+    assert not JournalEntry.objects.filter(kind=Kind.BULK_STOPPED).exists()
+
+
+# -- what is kept ------------------------------------------------------------------------------------------------------
+
+
+def test_finished_job__keeps_its_numbers_and_no_keys(shops: Shops, operator: User) -> None:
+    job = bulk.start(Action.REFRESH, keys(shops(2)), user=operator)
+
+    bulk.run(job.pk)
+
+    assert (fresh(job).targets, fresh(job).total, fresh(job).done) == ([], 2, 2)
+
+
+def test_stop_in_the_last_row__leaves_no_keys_and_nothing_to_go_on_with(
+    shops: Shops, operator: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = bulk.start(Action.REFRESH, keys(shops(1)), user=operator)
+    act = bulk.act
+
+    def act_and_stop(*what: Any, **how: Any) -> Any:
+        bulk.stop(job, operator)
+        return act(*what, **how)
+
+    monkeypatch.setattr(bulk, "act", act_and_stop)
+    bulk.run(job.pk)
+
+    assert (fresh(job).position, fresh(job).targets) == (1, [])
+    assert not bulk.go_on(job, operator)
+
+
+def prune_by_beat() -> None:
+    tasks.prune()
+
+
+def prune_without_celery() -> None:
+    assert next(job for job in all_jobs() if job.name == "prune").work()
+
+
+@pytest.mark.parametrize("prune", [prune_by_beat, prune_without_celery])
+def test_prune__deletes_jobs_that_ended_a_season_ago(
+    operator: User, platform: Platform, later: Callable[[timedelta], None], prune: Callable[[], None]
+) -> None:
+    ended = bulk.start(Action.FORGET, [10**6], user=operator)
+    bulk.run(ended.pk)
+    stopped = bulk.start(Action.FORGET, [10**6], user=operator)
+    bulk.stop(stopped, operator)
+    waiting = bulk.start(Action.FORGET, [10**6], user=operator)
+
+    later(bulk.KEPT - timedelta(days=1))
+    assert bulk.prune() == 0
+    newer = bulk.start(Action.FORGET, [10**6], user=operator)
+    bulk.stop(newer, operator)
+
+    later(timedelta(days=2))
+    prune()
+    assert set(BulkJob.objects.all()) == {waiting, newer}
 
 
 # -- pace --------------------------------------------------------------------------------------------------------------
@@ -553,3 +825,55 @@ def test_worker_killed_in_a_row__leaves_out_none_and_does_at_most_that_one_twice
         grant = wechat.engine.accounts[account.appid].grant
         account.refresh_from_db()
         assert grant is not None and account.reveal("refresh_token").reveal() == grant.refresh_token
+
+
+KILLED_SETTING_ASIDE = """
+import json, os, signal
+import django
+from django.conf import settings
+django.setup()
+settings.WECHAT_OPEN = json.loads(os.environ["SITE"])
+from wechat_open import bulk
+set_aside = bulk._Slice._set_aside
+def set_aside_and_die(*what):
+    if %(when)r == "after the write":
+        set_aside(*what)
+    os.kill(os.getpid(), signal.SIGKILL)
+bulk._Slice._set_aside = set_aside_and_die
+bulk.run(%(job)d)
+"""
+
+
+@pytest.mark.parametrize("when", ["before the write", "after the write"])
+def test_worker_killed_while_it_sets_rows_aside__leaves_out_none(
+    transactional_db: None,
+    process_environment: dict[str, str],
+    wechat: Simulator,
+    shops: Shops,
+    stranded: list[Authorizer],
+    operator: User,
+    settings: Any,
+    later: Callable[[timedelta], None],
+    when: str,
+) -> None:
+    accounts = shops(3)
+    targets = [accounts[0].pk, stranded[0].pk, accounts[1].pk, stranded[1].pk, accounts[2].pk]
+    job = bulk.start(Action.SYNC, targets, user=operator)
+    environment = {**process_environment, "SITE": json.dumps(settings.WECHAT_OPEN)}
+    program = KILLED_SETTING_ASIDE % {"when": when, "job": job.pk}
+
+    victim = subprocess.run(
+        [sys.executable, "-c", program], env=environment, check=False, cwd=Path(__file__).resolve().parent.parent
+    )
+
+    assert victim.returncode == -signal.SIGKILL
+    assert (fresh(job).position, fresh(job).done) == (1, 1)
+    later(bulk.LEASE + timedelta(seconds=1))
+    bulk.run_open()
+
+    job = fresh(job)
+    assert (job.position, job.done, job.failed) == (3, 3, 0)
+    assert job.stopped_at
+    assert sorted(job.targets) == sorted(targets)
+    assert job.targets[job.position :] == keys(stranded)
+    assert wechat.engine.calls[INFO] == 3

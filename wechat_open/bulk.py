@@ -4,18 +4,23 @@ An operator's action is a ``Deed``: done to one row by ``act``, which writes dow
 many by a ``BulkJob``. A job is done slice by slice by whoever claims it; after each row it notes how far it came. A
 worker that dies loses its claim after a while and the next one goes on: no row is left out, and at most the row in hand
 is done twice, which every deed bears.
+
+When a platform itself is at fault, its rows are set aside: moved behind all others, in the one write that also notes
+how many they are and why. The job stops before them, and can go on with them later.
 """
 
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from django.db import DatabaseError, DataError, IntegrityError, ProgrammingError, transaction
-from django.db.models import Q
+from django.db import DataError, IntegrityError, ProgrammingError, router, transaction
+from django.db import Error as DatabaseTrouble
+from django.db.models import F, Q
 from django.utils import translation
 
 from . import authorization, clock, doorbell, inbox, journal, signals, tokens
@@ -52,7 +57,13 @@ SHARE = 0.5
 
 FAILURES_KEPT = 100
 SAME_TROUBLE = 20
-"""After so many rows in a row for which WeChat could not be asked at all, the rest would fare no better."""
+"""After so many rows in a row for which WeChat could not be asked at all, the platform's rest would fare no better."""
+
+AT_ONCE = 500
+"""So many keys are named in one query."""
+
+KEPT = timedelta(days=90)
+"""How long a job that has ended can be looked up."""
 
 ASKED_FOR = timedelta(days=7)
 """How long an owner who was asked to authorize again can open the link."""
@@ -100,10 +111,16 @@ def _ask(account: Authorizer, user: Any) -> AuthorizationLink:
 
 
 def _forget(account: Authorizer, user: Any) -> None:
-    """Only when its owner has left: the next sweep would bring any other one back."""
-    gone = Authorizer.objects.filter(pk=account.pk, state=Authorizer.State.UNAUTHORIZED)
-    if not gone.delete()[0]:
-        raise WeChatOpenError(_("Its owner has not taken the authorization back; WeChat would list it again."))
+    """Only when its owner has left: the next sweep would bring any other one back.
+
+    Locked before it is deleted: Django deletes by the key, whatever has become of the state, and a new grant that is
+    written at this moment would go with it.
+    """
+    with transaction.atomic(using=router.db_for_write(Authorizer)):
+        gone = Authorizer.objects.select_for_update().filter(pk=account.pk, state=Authorizer.State.UNAUTHORIZED).first()
+        if gone is None:
+            raise WeChatOpenError(_("Its owner has not taken the authorization back; WeChat would list it again."))
+        gone.delete()
 
 
 def _replay(push: Push, user: Any) -> None:
@@ -149,7 +166,7 @@ def start(action: str, targets: Iterable[int], *, user: Any, arguments: dict[str
     job = BulkJob.objects.create(
         action=Action(action),
         user=user,
-        actor=user.get_username()[:150] if user else journal.COMMAND_LINE,
+        actor=journal.name_of(user) if user else journal.COMMAND_LINE,
         language=translation.get_language() or "",
         targets=keys,
         total=len(keys),
@@ -174,11 +191,19 @@ def stop(job: BulkJob, user: Any) -> bool:
 def go_on(job: BulkJob, user: Any) -> bool:
     """Do the rows that a stopped job has left; False when there are none, or it was not stopped."""
     stopped = BulkJob.objects.filter(pk=job.pk, finished_at__isnull=False, stopped_at__isnull=False)
-    if not stopped.update(finished_at=None, stopped_at=None, reason={}):
+    if not stopped.filter(position__lt=F("total")).update(finished_at=None, stopped_at=None, reason={}):
         return False
     _note(journal.Kind.BULK_STARTED, job, user)
     _ring(job.pk)
     return True
+
+
+def again(job: BulkJob, user: Any) -> BulkJob | None:
+    """A new job for the failures that an ended one has kept; None when there are none, or it has not ended."""
+    keys = [failure["key"] for failure in job.failures]
+    if job.finished_at is None or not keys:
+        return None
+    return start(job.action, keys, user=user, arguments=job.arguments)
 
 
 def run(job_pk: int, seconds: float = SLICE, world: World = WORLD) -> bool:
@@ -206,6 +231,16 @@ def run_open(seconds: float = SLICE, world: World = WORLD) -> int:
     return rows
 
 
+def prune() -> int:
+    """Delete the jobs that ended a season ago; how many."""
+    return BulkJob.objects.filter(finished_at__lt=clock.now() - KEPT).delete()[0]
+
+
+def aside(job: BulkJob) -> int:
+    """How many of its rows, the last ones, wait because their platforms are at fault."""
+    return int(job.reason.get("aside", 0))
+
+
 def _free() -> Q:
     return Q(claimed_until__isnull=True) | Q(claimed_until__lte=clock.now())
 
@@ -226,19 +261,18 @@ def _ring(job_pk: int) -> None:
     transaction.on_commit(lambda: doorbell.ring("wechat_open.tasks.run_bulk_job", job_pk))
 
 
-def _note(kind: journal.Kind, job: BulkJob, user: Any, error: WeChatOpenError | None = None) -> None:
+def _note(kind: journal.Kind, job: BulkJob, user: Any) -> None:
     """The job in the audit trail, of the platform that its first row belongs to."""
-    component = Component.objects.order_by("pk").first()
     first = DEEDS[job.action].model.objects.select_related("component").filter(pk__in=job.targets[:1]).first()
-    if first is not None:
-        component = first.component
+    component = first.component if first is not None else Component.objects.order_by("pk").first()
     if component is not None:
-        with translation.override("en"):
-            action = str(job.get_action_display())
-        told = _("%(action)s (%(total)d) #%(job)d", action=Sentence(action), total=job.total, job=job.pk)
-        if error:
-            told = _("%(what)s: %(error)s", what=told, error=error.said)
-        journal.note(kind, component, user=user, actor=job.actor if error else "", error=error, detail=told)
+        journal.note(kind, component, user=user, detail=_told(job))
+
+
+def _told(job: BulkJob) -> str:
+    with translation.override("en"):
+        action = str(job.get_action_display())
+    return _("%(action)s (%(total)d) #%(job)d", action=Sentence(action), total=job.total, job=job.pk)
 
 
 class _Slice:
@@ -248,32 +282,31 @@ class _Slice:
         self.job = job
         self.world = world
         self.deed = DEEDS[job.action]
-        self.unasked = 0
+        self.unasked: Counter[int] = Counter()
+        """Rows in a row for which WeChat could not be asked, of each platform."""
 
     def until(self, ends_at: float) -> bool:
         """Row after row; True when the time is over and rows are left."""
         job = self.job
         limiter = Limiter(conf.renewals_per_second * SHARE, self.world)
-        while job.stopped_at is None and job.position < job.total:
+        while job.stopped_at is None and job.position < job.total - aside(job):
             if self.world.monotonic() >= ends_at:
                 return self._settle(claimed_until=None)
             limiter.wait()
+            key = job.targets[job.position]
+            row = self.deed.model.objects.select_related("component").filter(pk=key).first()
             try:
-                failure = self._do(job.targets[job.position])
-            except WeChatOpenError as error:  # not this row's fault, and the next would fare no better
-                self._settle(
-                    stopped_at=clock.now(), finished_at=clock.now(), claimed_until=None, reason=_described("", error)
-                )
-                _note(journal.Kind.BULK_STOPPED, job, None, error)
+                going = self._keep(self._do(key, row))
+            except WeChatOpenError as error:  # not this row's fault, and its platform's next would fare no better
+                going = self._set_aside(row.component, error)
+            if not going:
                 return False
-            if not self._keep(failure):
-                return False
-        self._settle(finished_at=clock.now(), claimed_until=None)
+        by_itself = {"stopped_at": clock.now()} if job.stopped_at is None and aside(job) else {}
+        self._settle(**self._ended(), **by_itself)
         return False
 
-    def _do(self, key: int) -> dict[str, Any] | None:
-        """One row; what went wrong with it, or None. Raises when the whole job has to stop."""
-        row = self.deed.model.objects.select_related("component").filter(pk=key).first()
+    def _do(self, key: int, row: Any) -> dict[str, Any] | None:
+        """One row; what went wrong with it, or None. Raises when its platform is at fault."""
         if row is None:
             gone = self.job.action == Action.FORGET  # by us, before we were killed, or by somebody else
             return None if gone else {"key": key, "row": f"#{key}", "said": dumps(_("It is no longer there."))}
@@ -283,11 +316,12 @@ class _Slice:
         except (PlatformFault, QuotaExceeded, TicketMissing, TicketRefused):
             raise
         except WeChatOpenError as error:
-            self.unasked = self.unasked + 1 if isinstance(error, (TokenUnavailable, Unreachable)) else 0
-            if self.unasked >= SAME_TROUBLE:
+            unasked = isinstance(error, (TokenUnavailable, Unreachable))
+            self.unasked[row.component_id] = self.unasked[row.component_id] + 1 if unasked else 0
+            if self.unasked[row.component_id] >= SAME_TROUBLE:
                 raise
             return {"key": key, **_described(name, error)}
-        except DatabaseError as error:
+        except DatabaseTrouble as error:
             if not isinstance(error, (DataError, IntegrityError, ProgrammingError)):
                 raise  # the database is away: the claim ends, and another worker goes on with this row
             logger.exception("The database refused what %s did to %s.", self.job.action, name)
@@ -295,14 +329,14 @@ class _Slice:
         except Exception as error:
             logger.exception("%s failed unexpectedly for %s.", self.job.action, name)
             return {"key": key, "row": name, "said": _unexpected(error)}
-        self.unasked = 0
+        del self.unasked[row.component_id]
         return None
 
     def _keep(self, failure: dict[str, Any] | None) -> bool:
-        """Note that a row is behind us; False when the job was stopped, or is no longer ours."""
+        """Note that a row is behind us; False when the job is not to go on."""
         job = self.job
         job.position += 1
-        changes: dict[str, Any] = {"position": job.position, "claimed_until": clock.now() + LEASE}
+        changes: dict[str, Any] = {"position": job.position}
         if failure is None:
             job.done += 1
             changes["done"] = job.done
@@ -312,11 +346,42 @@ class _Slice:
             if len(job.failures) < FAILURES_KEPT:
                 job.failures.append(failure)
                 changes["failures"] = job.failures
-        mine = BulkJob.objects.filter(pk=job.pk, fence=job.fence)
-        if mine.filter(stopped_at=None).update(**changes):
+        return self._write(changes)
+
+    def _set_aside(self, component: Component, error: WeChatOpenError) -> bool:
+        """Move the platform's rows that are left behind all others; False when the job is not to go on.
+
+        One write for all of them: a worker that is killed leaves no row out, and the platform is not asked again for
+        each.
+        """
+        job = self.job
+        end = job.total - aside(job)
+        ahead = job.targets[job.position : end]
+        theirs = {ahead[0]}
+        for place in range(0, len(ahead), AT_ONCE):
+            some = self.deed.model.objects.filter(component=component, pk__in=ahead[place : place + AT_ONCE])
+            theirs.update(some.values_list("pk", flat=True))
+        waiting = [key for key in ahead if key in theirs]
+        job.targets[job.position :] = [*(key for key in ahead if key not in theirs), *job.targets[end:], *waiting]
+        job.reason = {**_described("", error), "aside": job.total - end + len(waiting)}
+        if not self._write({"targets": job.targets, "reason": job.reason}):
+            return False
+        told = _("%(what)s: %(error)s", what=_told(job), error=error.said)
+        journal.note(journal.Kind.BULK_STOPPED, component, actor=job.actor, error=error, detail=told)
+        return True
+
+    def _write(self, changes: dict[str, Any]) -> bool:
+        """Under our claim, which is moved on; False when the job was stopped, or is no longer ours."""
+        mine = BulkJob.objects.filter(pk=self.job.pk, fence=self.job.fence)
+        if mine.filter(stopped_at=None).update(**changes, claimed_until=clock.now() + LEASE):
             return True
-        mine.update(**{**changes, "finished_at": clock.now(), "claimed_until": None})  # asked to stop meanwhile
+        mine.update(**{**changes, **self._ended()})  # asked to stop meanwhile
         return False
+
+    def _ended(self) -> dict[str, Any]:
+        """The columns of a job of which nothing more is done; only one with rows left needs its keys."""
+        ended: dict[str, Any] = {"finished_at": clock.now(), "claimed_until": None}
+        return ended if self.job.position < self.job.total else {**ended, "targets": []}
 
     def _settle(self, **changes: Any) -> bool:
         """End the claim; True when it was still ours."""

@@ -100,6 +100,7 @@ def prune() -> None:
     authorization.prune()
     journal.prune()
     alerts.prune()
+    bulk.prune()
 
 
 def _for_each_platform(work: Callable[[Platform], object]) -> None:

@@ -137,6 +137,35 @@ def test_errors_of_wechat__are_explained_in_the_readers_language(operator: Clien
     assert "45009 接口调用超过每日限额" in facts(operator, job)["reason"]
 
 
+@pytest.mark.parametrize(
+    ("columns", "told"),
+    [
+        ({"position": 1}, "2 rows are set aside for later: 45009 The daily quota of this API is used up"),
+        ({"position": 1, "finished_at": timezone.now()}, "2 rows are set aside for later: 45009 The daily quota"),
+        ({"position": 2, "finished_at": timezone.now()}, "It stopped by itself: 45009 The daily quota"),
+    ],
+    ids=["at work", "stopped by somebody", "stopped by itself"],
+)
+def test_rows_set_aside__are_told_with_the_reason(
+    operator: Client, job: BulkJob, columns: dict[str, Any], told: str
+) -> None:
+    reason = {"said": "WeChat answered", "errcode": 45009, "rid": "", "aside": 2}
+    BulkJob.objects.update(reason=reason, created_at=timezone.now() - timedelta(minutes=10), **columns)
+
+    shows = facts(operator, job)
+
+    assert shows["reason"].startswith(told)
+    assert shows["rows"] == f"{columns['position']} / 4"
+
+
+def test_time_left__is_that_of_the_rows_that_can_be_done(operator: Client, job: BulkJob) -> None:
+    at_work = {"position": 2, "claimed_until": timezone.now() + timedelta(days=1)}
+    BulkJob.objects.update(created_at=timezone.now() - timedelta(minutes=20), **at_work)
+    assert facts(operator, job)["left"] == "about 20\xa0minutes left"
+    BulkJob.objects.update(reason={"said": "WeChat answered", "errcode": 45009, "rid": "", "aside": 1})
+    assert facts(operator, job)["left"] == "about 10\xa0minutes left"
+
+
 def test_door__tells_the_script_what_the_page_shows(
     operator: Client, job: BulkJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -210,7 +239,23 @@ def test_stop__ends_it_and_is_in_both_histories(operator: Client, job: BulkJob) 
     assert "There is nothing left to do." in order(operator, job, "go_on").content.decode()
 
 
-@pytest.mark.parametrize("what", ["stop", "go_on"])
+def test_what_failed__is_tried_again_by_a_new_job(operator: Client, job: BulkJob, accounts: list[Authorizer]) -> None:
+    assert "Nothing of it has failed." in order(operator, job, "again").content.decode(), "it has not ended yet"
+    bulk.run(job.pk)
+    job.refresh_from_db()
+    assert [failure["key"] for failure in job.failures] == [accounts[2].pk, accounts[3].pk]
+    assert ">Try these again</button>" in shown(operator, page(job))
+    Authorizer.objects.update(state=Authorizer.State.UNAUTHORIZED)
+
+    text = order(operator, job, "again").content.decode()
+    new = BulkJob.objects.latest("created_at")
+    assert "What had failed is tried again." in text and f"/bulkjob/{new.pk}/progress/" in text
+    assert (new.action, new.targets, new.actor) == (job.action, [accounts[2].pk, accounts[3].pk], "operator")
+    bulk.run(new.pk)
+    assert Authorizer.objects.count() == 0
+
+
+@pytest.mark.parametrize("what", ["stop", "go_on", "again"])
 def test_nothing__happens_by_get(operator: Client, job: BulkJob, what: str) -> None:
     assert operator.get(reverse(f"admin:wechat_open_bulkjob_{what}", args=[job.pk])).status_code == 405
     operator.get(page(job) + f"?action={what}")

@@ -95,6 +95,7 @@ class BulkJobAdmin(ReadOnlyAdmin):
             path("<int:pk>/progress/", wrap(self.progress_view), name="wechat_open_bulkjob_progress"),
             path("<int:pk>/stop/", wrap(self.stop_view), name="wechat_open_bulkjob_stop"),
             path("<int:pk>/go-on/", wrap(self.go_on_view), name="wechat_open_bulkjob_go_on"),
+            path("<int:pk>/again/", wrap(self.again_view), name="wechat_open_bulkjob_again"),
             *super().get_urls(),
         ]
 
@@ -110,6 +111,7 @@ class BulkJobAdmin(ReadOnlyAdmin):
                 "door": reverse("admin:wechat_open_bulkjob_progress", args=[job.pk]),
                 "stop": reverse("admin:wechat_open_bulkjob_stop", args=[job.pk]),
                 "go_on": reverse("admin:wechat_open_bulkjob_go_on", args=[job.pk]),
+                "again": reverse("admin:wechat_open_bulkjob_again", args=[job.pk]),
                 "may_stop": self.may_stop(request, job),
             }
         return super().render_change_form(request, context, *args, **kwargs)
@@ -124,20 +126,33 @@ class BulkJobAdmin(ReadOnlyAdmin):
     def go_on_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         return self._order(request, pk, bulk.go_on, _("It goes on with the rest."), _("There is nothing left to do."))
 
+    def again_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        return self._order(
+            request, pk, bulk.again, _("What had failed is tried again."), _("Nothing of it has failed.")
+        )
+
     def _order(
-        self, request: HttpRequest, pk: int, order: Callable[[BulkJob, Any], bool], done: object, else_said: object
+        self,
+        request: HttpRequest,
+        pk: int,
+        order: Callable[[BulkJob, Any], bool | BulkJob | None],
+        done: object,
+        else_said: object,
     ) -> HttpResponse:
+        """Given by POST, to a job, which may answer with another one."""
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
         job = self._job(request, pk)
         if not self.may_stop(request, job):
             raise PermissionDenied
-        if order(job, request.user):
+        came = order(job, request.user)
+        if came:
             self.log_change(request, job, str(done))
             self.message_user(request, str(done), messages.SUCCESS)
         else:
             self.message_user(request, str(else_said), messages.WARNING)
-        return HttpResponseRedirect(reverse("admin:wechat_open_bulkjob_change", args=[pk]))
+        next_pk = came.pk if isinstance(came, BulkJob) else pk
+        return HttpResponseRedirect(reverse("admin:wechat_open_bulkjob_change", args=[next_pk]))
 
     def _job(self, request: HttpRequest, pk: int) -> BulkJob:
         job = self.get_queryset(request).filter(pk=pk).first()
@@ -180,7 +195,7 @@ def _facts(job: BulkJob) -> dict[str, Any]:
         "done": number_format(job.done, use_l10n=True),
         "failed": number_format(job.failed, use_l10n=True),
         "left": _time_left(job),
-        "reason": gettext("It stopped by itself: %s") % _said(job.reason) if job.reason else "",
+        "reason": _why(job),
         "hint": _hint(job),
         "finished_at": date(job.finished_at) if job.finished_at else NOTHING,
         "failures": [
@@ -195,6 +210,18 @@ def _facts(job: BulkJob) -> dict[str, Any]:
         "spoken": gettext("%(state)s: %(rows)s, failed: %(failed)s")
         % {"state": state, "rows": rows, "failed": job.failed},
     }
+
+
+def _why(job: BulkJob) -> str:
+    """What stopped it; or, while it has other rows left, what has set some aside."""
+    if not job.reason:
+        return ""
+    waiting = bulk.aside(job)
+    if waiting and (job.finished_at is None or job.position + waiting < job.total):
+        return ngettext(
+            "One row is set aside for later: %(error)s", "%(count)s rows are set aside for later: %(error)s", waiting
+        ) % {"count": number_format(waiting, use_l10n=True), "error": _said(job.reason)}
+    return gettext("It stopped by itself: %s") % _said(job.reason)
 
 
 def _said(failure: dict[str, Any]) -> str:
@@ -216,7 +243,7 @@ def _time_left(job: BulkJob) -> str:
     if job.finished_at is not None or job.stopped_at is not None or not job.position or _hint(job):
         return ""
     pace = (timezone.now() - job.created_at) / job.position
-    return gettext("about %(time)s left") % {"time": duration(pace * (job.total - job.position))}
+    return gettext("about %(time)s left") % {"time": duration(pace * (job.total - job.position - bulk.aside(job)))}
 
 
 def _hint(job: BulkJob) -> str:

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Q
+from django.db.models import Model, Q
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext, ngettext_lazy
 
 from ..bulk import Action
-from ..models import Authorizer
+from ..models import AuthorizationLink, Authorizer
 
 State = Authorizer.State
 
@@ -31,6 +31,8 @@ class Words:
     of_unfit: Callable[[int], str] | None = None
     careful: bool = False
     """Asked before a single row, too."""
+    made: type[Model] | None = None
+    """What it makes, in a list of its own."""
 
 
 def _unfit_without_grant(count: int) -> str:
@@ -97,6 +99,7 @@ WORDS: dict[str, Words] = {
             "authorized now stays as it is until the owner confirms."
         ),
         done=_("A link was made. It is among the authorization links."),
+        made=AuthorizationLink,
     ),
     Action.FORGET: Words(
         question=ngettext_lazy("Forget %(count)s account?", "Forget %(count)s accounts?", "count"),

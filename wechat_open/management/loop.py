@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from django.db import DatabaseError, close_old_connections
+from django.db import Error as DatabaseTrouble
+from django.db import close_old_connections
 from django.utils.translation import gettext as _
 
 from .. import alerts, authorization, bulk, census, inbox, journal, tokens
@@ -89,7 +90,7 @@ def renew(owner: Platform, seconds: float) -> str:
 
 
 def _prune() -> int:
-    return inbox.prune() + authorization.prune() + journal.prune() + alerts.prune()
+    return inbox.prune() + authorization.prune() + journal.prune() + alerts.prune() + bulk.prune()
 
 
 def _acted(rows: int) -> str:
@@ -140,7 +141,7 @@ class Loop:
             for whose, work in job.works(self.owners):
                 try:
                     said = work()
-                except (WeChatOpenError, DatabaseError) as error:
+                except (WeChatOpenError, DatabaseTrouble) as error:
                     well = False
                     self._complain_once(job, whose, told(error))
                 else:

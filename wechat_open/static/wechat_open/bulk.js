@@ -60,8 +60,9 @@
     const state = page.querySelector("[data-tone]");
     state.className = `wechat-open-tag wechat-open-${facts.tone}`;
     showFailures(facts.failures);
+    const holds = { open: !facts.finished && !facts.stopping, stopped: facts.stopped, finished: facts.finished };
     for (const part of page.querySelectorAll("[data-while]")) {
-      part.hidden = part.dataset.while === "open" ? facts.finished || facts.stopping : !facts.stopped;
+      part.hidden = !holds[part.dataset.while];
     }
     const now = Math.floor((10 * facts.position) / (facts.total || 1));
     if (now !== tenth || facts.finished) {
