@@ -6,6 +6,7 @@ import ast
 import importlib.util
 import inspect
 import re
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -20,8 +21,13 @@ from wechat_open.conf import DEFAULTS
 from wechat_open.exceptions import WeChatOpenError
 from wechat_open.health import checks as health_checks
 from wechat_open.health import site as health_site
-from wechat_open.simulator import DEMO_OFFICIAL, Settings
+from wechat_open.models import Authorizer
+from wechat_open.simulator import DEMO_MINI, DEMO_OFFICIAL, Settings, Simulator
 from wechat_open.simulator.__main__ import parser as simulator_parser
+from wechat_open.simulator.accounts import demo_openid
+
+FOLLOWER = demo_openid(DEMO_OFFICIAL, 1)
+PICTURE = b"\x89PNG\r\n\x1a\npicture"
 
 PAGES = sorted(
     path.relative_to(CHECKOUT).as_posix() for path in [*CHECKOUT.glob("*.rst"), *CHECKOUT.glob("docs/**/*.rst")]
@@ -112,6 +118,22 @@ def test_receivers__take_what_is_sent(english: Page, capsys: pytest.CaptureFixtu
         signals.authorizer_authorized.disconnect(namespace["account_connected"])
         signals.authorizer_unauthorized.disconnect(namespace["account_gone"])
     assert capsys.readouterr().out == "wx1 belongs to shop 7\nwx1 was taken back by its owner\n"
+
+
+def test_calls__are_played_by_the_simulator(english: Page, wechat: Simulator, grant: Callable[..., Authorizer]) -> None:
+    grant(DEMO_OFFICIAL)
+    grant(DEMO_MINI)
+    wechat.engine.message(DEMO_OFFICIAL, FOLLOWER, {"MsgType": "text"})
+    media_id = wechat.engine.pictures.add(DEMO_OFFICIAL, PICTURE)
+    blocks = [code.text for code in english.code if "api.authorizer(" in code.text]
+    left: dict[str, Any] = {}
+    for block in blocks:
+        code = block.replace('"..."', repr(media_id)).replace('"openid"', repr(FOLLOWER))
+        exec(compile(code, ENGLISH, "exec"), left)  # noqa: S102 - the README is ours
+    assert len(blocks) == 3
+    assert left["picture"] == PICTURE
+    assert [button.name for button in wechat.engine.account(DEMO_OFFICIAL).menu] == ["书店"]
+    assert [message["msgtype"] for message in wechat.engine.sent_to(DEMO_OFFICIAL, FOLLOWER)] == ["text", "image"]
 
 
 # Names

@@ -11,8 +11,12 @@ import requests
 
 from tests.simulator.callback import Callback
 from tests.simulator.conftest import Api
+from wechat_open.client import Answer, Client
+from wechat_open.exceptions import APIError, PermissionMissing
+from wechat_open.secret import Secret
 from wechat_open.simulator import DEMO_MINI, DEMO_OFFICIAL, Simulator
 from wechat_open.simulator.accounts import demo_openid
+from wechat_open.simulator.menu import MenuButton
 
 COMPONENT = "/cgi-bin/component"
 RID = re.compile(r" rid: [0-9a-f]{8}-[0-9a-f]{8}-[0-9a-f]{8}$")
@@ -30,6 +34,11 @@ def call(wechat: Simulator, method: str, path: str, **kwargs: Any) -> Any:
 def post(wechat: Simulator, path: str, token: str, body: dict[str, Any]) -> Any:
     content = str(body).replace("'", '"').encode()  # real characters, which json= would escape
     return call(wechat, "POST", f"{path}?access_token={token}", data=content)
+
+
+def ours(wechat: Simulator, method: str, path: str, token: str, **options: Any) -> Answer:
+    """The call as the app makes it."""
+    return Client(wechat.url, (1, 5)).call(method, path, token=Secret(token), **options)
 
 
 # The component
@@ -81,9 +90,11 @@ def test_answer__looks_like_wechats(wechat: Simulator) -> None:
     assert abs(parsedate_to_datetime(response.headers["Date"]).timestamp() - wechat.clock.now()) < 5
 
 
-def test_unknown_path__is_a_404(wechat: Simulator) -> None:
-    response = requests.post(f"{wechat.url}/cgi-bin/nothing", json={}, timeout=5)
-    assert (response.status_code, response.json()["errcode"]) == (404, 40066)
+def test_unknown_path__is_an_invalid_url(wechat: Simulator) -> None:
+    with pytest.raises(APIError, match="40066 invalid url") as refused:
+        ours(wechat, "POST", "/cgi-bin/nothing", authorized(wechat), json={})
+    assert (refused.value.errcode, refused.value.path) == (40066, "/cgi-bin/nothing")
+    assert refused.value.rid
 
 
 @pytest.mark.parametrize(
@@ -428,6 +439,136 @@ def test_followers__are_listed_from_an_openid_on(wechat: Simulator) -> None:
     end = call(wechat, "GET", f"/cgi-bin/user/get?access_token={token}&next_openid=o3")
     assert end == {"total": 3, "count": 0, "next_openid": ""}
     assert call(wechat, "GET", f"/cgi-bin/user/get?access_token={token}&next_openid=o9")["count"] == 0
+
+
+def test_menu__is_stored(wechat: Simulator) -> None:
+    token = authorized(wechat)
+    shelf = {"name": "书架", "sub_button": [{"type": "click", "name": "新书", "key": "NEW", "sub_button": []}]}
+    shop = {"type": "miniprogram", "name": "小铺", "url": "https://a.cn/", "appid": DEMO_MINI, "pagepath": "pages/shop"}
+    scan = {"type": "scancode_push", "name": "扫码", "key": "SCAN"}
+    answer = ours(wechat, "POST", "/cgi-bin/menu/create", token, json={"button": [shelf, shop, scan]})
+    assert answer.data == {"errcode": 0, "errmsg": "ok"}
+    assert wechat.engine.account(DEMO_OFFICIAL).menu == (
+        MenuButton("书架", sub_buttons=(MenuButton("新书", "CLICK", "NEW"),)),
+        MenuButton("小铺", "view_miniprogram", "pages/shop"),
+        MenuButton("扫码"),
+    )
+
+
+@pytest.mark.parametrize(("appid", "granted", "errcode"), [(DEMO_OFFICIAL, (1,), 61007), (DEMO_MINI, (17,), 48001)])
+def test_menu__needs_its_set(wechat: Simulator, appid: str, granted: tuple[int, ...], errcode: int) -> None:
+    before = wechat.engine.account(appid).menu
+    body = {"button": [{"type": "click", "name": "新书", "key": "NEW"}]}
+    with pytest.raises(PermissionMissing) as refused:
+        ours(wechat, "POST", "/cgi-bin/menu/create", authorized(wechat, appid, granted), json=body)
+    assert refused.value.errcode == errcode
+    assert wechat.engine.account(appid).menu == before
+
+
+CLICK = {"type": "click", "name": "新书", "key": "NEW"}
+VIEW = {"type": "view", "name": "书店", "url": "https://shop.example.com/"}
+
+
+@pytest.mark.parametrize(
+    ("buttons", "errcode"),
+    [
+        (None, 40016),
+        ([], 40016),
+        ([CLICK] * 4, 40016),
+        (["新书"], 40018),
+        ([{**CLICK, "name": ""}], 40018),
+        ([{**CLICK, "name": "六个字的名字"}], 40018),
+        ([{**CLICK, "type": "sing"}], 40017),
+        ([{**CLICK, "key": ""}], 40019),
+        ([{**CLICK, "key": "k" * 129}], 40019),
+        ([{**VIEW, "url": ""}], 40020),
+        ([{**VIEW, "url": "shop.example.com"}], 40020),
+        ([{**VIEW, "url": "https://a.cn/" + "x" * 1024}], 40020),
+        ([{**VIEW, "type": "miniprogram", "appid": DEMO_MINI}], 40097),
+        ([{"type": "media_id", "name": "图片"}], 41006),
+    ],
+)
+def test_menu_of_a_wrong_shape__is_refused_with_wechats_number(wechat: Simulator, buttons: Any, errcode: int) -> None:
+    token = authorized(wechat)
+    with pytest.raises(APIError) as refused:
+        ours(wechat, "POST", "/cgi-bin/menu/create", token, json={"button": buttons})
+    assert refused.value.errcode == errcode
+
+
+@pytest.mark.parametrize(
+    ("buttons", "errcode"),
+    [
+        ([CLICK] * 6, 40023),
+        ({"list": [CLICK]}, 40023),
+        ([{**CLICK, "name": "字" * 21}], 40025),
+        ([{"name": "书架", "sub_button": [CLICK]}], 40024),
+        ([{**CLICK, "key": ""}], 40026),
+        ([{**VIEW, "url": ""}], 40027),
+        ([{**CLICK, "name": "字" * 20}] * 5, 0),
+    ],
+)
+def test_sub_menu__has_numbers_of_its_own(wechat: Simulator, buttons: Any, errcode: int) -> None:
+    body = {"button": [{"name": "书架", "sub_button": buttons}]}
+    assert post(wechat, "/cgi-bin/menu/create", authorized(wechat), body)["errcode"] == errcode
+
+
+def test_escaped_menu__is_refused(wechat: Simulator) -> None:
+    body = rb'{"button":[{"type":"click","name":"\u65b0\u4e66","key":"NEW"}]}'
+    path = f"/cgi-bin/menu/create?access_token={authorized(wechat)}"
+    assert call(wechat, "POST", path, data=body)["errcode"] == 40033
+
+
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
+
+
+@pytest.mark.parametrize(("appid", "granted"), [(DEMO_OFFICIAL, (1,)), (DEMO_OFFICIAL, (11,)), (DEMO_MINI, (19,))])
+def test_picture_of_a_follower__is_downloaded(wechat: Simulator, appid: str, granted: tuple[int, ...]) -> None:
+    media_id = wechat.engine.pictures.add(appid, PNG)
+    answer = ours(
+        wechat, "GET", "/cgi-bin/media/get", authorized(wechat, appid, granted), params={"media_id": media_id}
+    )
+    assert (answer.data, answer.content, answer.content_type) == (None, PNG, "image/png")
+
+
+def test_picture__has_a_file_name(wechat: Simulator) -> None:
+    media_id = wechat.engine.pictures.add(DEMO_OFFICIAL, PNG)
+    query = {"access_token": authorized(wechat), "media_id": media_id}
+    response = requests.get(f"{wechat.url}/cgi-bin/media/get", params=query, timeout=5)
+    assert response.headers["Content-Disposition"] == f'attachment; filename="{media_id}.png"'
+
+
+@pytest.mark.parametrize(("media_id", "errcode"), [("...", 40007), ("", 41006)])
+def test_picture_that_nobody_sent__is_refused(wechat: Simulator, media_id: str, errcode: int) -> None:
+    with pytest.raises(APIError) as refused:
+        ours(wechat, "GET", "/cgi-bin/media/get", authorized(wechat), params={"media_id": media_id})
+    assert refused.value.errcode == errcode
+
+
+def test_picture__is_for_the_account_that_it_was_sent_to(wechat: Simulator) -> None:
+    media_id = wechat.engine.pictures.add(DEMO_MINI, PNG)
+    with pytest.raises(APIError, match="40007 invalid media_id"):
+        ours(wechat, "GET", "/cgi-bin/media/get", authorized(wechat), params={"media_id": media_id})
+
+
+def test_picture__needs_a_set(wechat: Simulator) -> None:
+    media_id = wechat.engine.pictures.add(DEMO_OFFICIAL, PNG)
+    token = authorized(wechat, DEMO_OFFICIAL, (2, 15))
+    with pytest.raises(PermissionMissing, match="61007"):
+        ours(wechat, "GET", "/cgi-bin/media/get", token, params={"media_id": media_id})
+
+
+def test_code_templates__are_the_platforms(wechat: Simulator, api: Api) -> None:
+    api(f"{COMPONENT}/api_create_preauthcode")
+    token, path = wechat.engine.component_token.text, "/wxa/gettemplatelist"
+    everything = ours(wechat, "GET", path, token).data["template_list"]
+    assert [template["template_type"] for template in everything] == [0, 1]
+    assert ours(wechat, "GET", path, token, params={"template_type": 1}).data["template_list"] == everything[1:]
+    with pytest.raises(APIError, match="40097"):
+        ours(wechat, "GET", path, token, params={"template_type": 7})
+    with pytest.raises(APIError, match="61014"):
+        ours(wechat, "GET", path, authorized(wechat))
+    with pytest.raises(APIError, match="43001"):
+        ours(wechat, "POST", path, token, json={})
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])

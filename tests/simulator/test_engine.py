@@ -324,13 +324,16 @@ def test_quota_of_tokens__grows_as_their_life_shrinks() -> None:
 def test_permission__must_be_owned_and_granted(engine: Engine) -> None:
     engine.accounts[DEMO_OFFICIAL].lacks = frozenset({7})
     engine.authorize(DEMO_OFFICIAL, permissions=(1, 7))
-    engine.require_permission(DEMO_OFFICIAL, {"official": 1})
+    engine.require_permission(DEMO_OFFICIAL, {"official": (1,)})
+    engine.require_permission(DEMO_OFFICIAL, {"official": (7, 2, 1)})
     with refuses(61007):
-        engine.require_permission(DEMO_OFFICIAL, {"official": 2})
+        engine.require_permission(DEMO_OFFICIAL, {"official": (2,)})
+    with refuses(61007):
+        engine.require_permission(DEMO_OFFICIAL, {"official": (7, 2)})
     with refuses(48001):
-        engine.require_permission(DEMO_OFFICIAL, {"official": 7})
+        engine.require_permission(DEMO_OFFICIAL, {"official": (7,)})
     with refuses(48001):
-        engine.require_permission(DEMO_OFFICIAL, {"mini": 19})
+        engine.require_permission(DEMO_OFFICIAL, {"mini": (19,)})
 
 
 def test_options__have_their_names_and_values(engine: Engine) -> None:

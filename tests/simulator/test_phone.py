@@ -16,7 +16,8 @@ from tests.simulator.callback import Callback, Received, Reply
 from wechat_open.simulator import DEMO_MINI, DEMO_OFFICIAL, Simulator
 from wechat_open.simulator.accounts import demo_openid
 from wechat_open.simulator.engine import Engine
-from wechat_open.simulator.phone import KEPT_PICTURES, MAX_PICTURE, Pictures
+from wechat_open.simulator.menu import MenuButton, read_menu
+from wechat_open.simulator.pictures import KEPT_PICTURES, MAX_PICTURE, Pictures
 from wechat_open.simulator.refusal import Refused
 from wechat_open.simulator.web import Request
 
@@ -340,6 +341,24 @@ def test_sub_menu__opens_and_does_nothing_else(phone: Phone) -> None:
     assert "too old" in phone.act("menu", menu="2").text
 
 
+def test_created_menu__takes_the_old_ones_place(phone: Phone, callback: Callback) -> None:
+    scan = {"type": "scancode_push", "name": "扫码", "key": "SCAN"}
+    shop = {"type": "miniprogram", "name": "小铺", "url": "https://a.cn/", "appid": DEMO_MINI, "pagepath": "pages/shop"}
+    shown = phone.news()["foot"]["mark"]
+    phone.wechat.engine.account(DEMO_OFFICIAL).menu = read_menu([scan, shop])
+    assert "小铺" in phone.news(foot=shown)["foot"]["html"]
+    assert "今日推荐" not in phone.page()
+    phone.act("menu", menu="1")
+    assert (last(callback)["Event"], last(callback)["EventKey"]) == ("view_miniprogram", "pages/shop")
+
+
+def test_button_that_a_page_cannot_play__is_not_pressed(phone: Phone, callback: Callback) -> None:
+    phone.wechat.engine.account(DEMO_OFFICIAL).menu = (MenuButton("扫码"),)
+    assert re.search(r'<button[^>]* disabled title="[^"]+">扫码</button>', phone.page())
+    assert "too old" in phone.act("menu", menu="0").text
+    assert callback.received == []
+
+
 def test_other_events__are_named(phone: Phone) -> None:
     phone.wechat.control("event", appid=DEMO_OFFICIAL, openid=XIAOMAN, Event="SCAN", EventKey="7")
     phone.wechat.control("event", appid=DEMO_OFFICIAL, openid=XIAOMAN, Event="CLICK", EventKey="<unknown>")
@@ -386,6 +405,8 @@ def test_own_file__arrives_byte_by_byte(phone: Phone, callback: Callback, conten
     fetched = requests.get(last(callback)["PicUrl"], timeout=5)
     assert (fetched.content, fetched.headers["Content-Type"]) == (content, kind)
     assert fetched.headers["X-Content-Type-Options"] == "nosniff"
+    media_id = last(callback)["MediaId"]
+    assert phone.wechat.engine.pictures.get(media_id, appid=DEMO_OFFICIAL) == content
 
 
 @pytest.mark.parametrize("content", [b"", b"<svg onload='alert(1)'>", b"\xff\xd8\xff" + bytes(MAX_PICTURE)])
@@ -401,7 +422,7 @@ def test_form_without_the_file__is_not_sent(phone: Phone, callback: Callback) ->
 
 def test_pictures__are_forgotten_before_memory_runs_out() -> None:
     pictures = Pictures()
-    first, *others = [pictures.add(bytes(KEPT_PICTURES // 2)) for _ in range(3)]
+    first, *others = [pictures.add(DEMO_OFFICIAL, bytes(KEPT_PICTURES // 2)) for _ in range(3)]
     assert (first in pictures, [other in pictures for other in others]) == (False, [True, True])
 
 

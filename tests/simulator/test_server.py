@@ -78,7 +78,7 @@ def test_body_of_unknown_or_monstrous_length__is_refused(wechat: Simulator, head
 
 
 def test_strange_request_line__is_answered(wechat: Simulator) -> None:
-    assert b" 404 " in raw(wechat, b"GET //[? HTTP/1.1\r\nConnection: close\r\n\r\n")
+    assert b'"errcode": 40066' in raw(wechat, b"GET //[? HTTP/1.1\r\nConnection: close\r\n\r\n")
 
 
 def test_head__has_no_body(wechat: Simulator) -> None:
@@ -195,7 +195,7 @@ def test_hang_and_loss__are_exceptions_and_nobody_waits(mock: responses.Requests
     application.faults.add("/cgi-bin/x", "lost", True)
     with pytest.raises(requests.ReadTimeout):
         requests.get("https://wechat.example/cgi-bin/x", timeout=1)
-    assert requests.post("https://wechat.example/cgi-bin/x", json={}, timeout=1).status_code == 404
+    assert requests.post("https://wechat.example/cgi-bin/x", json={}, timeout=1).json()["errcode"] == 40066
     with pytest.raises(requests.ConnectionError):
         requests.get("https://wechat.example/cgi-bin/x", timeout=1)
 

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from .menu import DEFAULT_MENU, MenuButton
+
 Kind = Literal["official", "mini"]
 
 DEMO_OFFICIAL = "wx4c9e2f70d81b35a6"
@@ -50,38 +52,6 @@ class Grant:
     replaced: list[tuple[str, float]] = field(default_factory=list, repr=False)
     """Earlier refresh tokens and until when they work, in the rotation mode ``grace``."""
     access: Token | None = None
-
-
-@dataclass(frozen=True)
-class MenuButton:
-    """One of an account's menu: with a key it tells the account that it was pressed, with a URL it opens a page."""
-
-    name: str
-    key: str = ""
-    url: str = ""
-    sub_buttons: tuple[MenuButton, ...] = ()
-
-    @property
-    def event(self) -> str:
-        return "CLICK" if self.key else "VIEW"
-
-    @property
-    def event_key(self) -> str:
-        return self.key or self.url
-
-
-DEFAULT_MENU = (
-    MenuButton("今日推荐", key="TODAY"),
-    MenuButton("官网", url="https://example.com/"),
-    MenuButton(
-        "服务",
-        sub_buttons=(
-            MenuButton("营业时间", key="HOURS"),
-            MenuButton("联系我们", key="CONTACT"),
-            MenuButton("帮助", url="https://example.com/help"),
-        ),
-    ),
-)
 
 
 @dataclass

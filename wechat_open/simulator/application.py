@@ -36,7 +36,6 @@ class Application:
         self.pusher = Pusher(engine, logger.info)
         self.examiner = Examiner(engine, self.pusher.deliveries)
         self.visits = pages.Visits(engine.clock)
-        self.pictures = phone.Pictures()
 
     def handle(self, request: Request) -> Answer:
         started = time.monotonic()

@@ -15,6 +15,8 @@ from typing import Any, Literal
 
 from .accounts import Account, Kind, Token, func_info
 from .engine import COMPONENT, Engine, Push
+from .menu import read_menu
+from .pictures import kind_of
 from .refusal import Refused, new_rid
 from .web import JSON, PLAIN, Answer, Request, json_answer
 
@@ -50,6 +52,42 @@ CUSTOM_KINDS: dict[Kind, dict[str, tuple[str, ...]]] = {
 _ENTRIES = {"articles": ("title",), "list": ("id", "content")}
 _MISSING = {"media_id": 41006, "thumb_media_id": 41006, "articles": 44003, "content": 44004}
 
+# The sets that media/get is in; one of them is enough (https://developers.weixin.qq.com/doc/service/api/material/temporary/).
+MEDIA = (1, 3, 8, 9, 11, 19, 30, 31, 100)
+
+# What the platform's developers have made: an ordinary template, and a standard one that passed its review.
+TEMPLATES: tuple[dict[str, Any], ...] = (
+    {
+        "create_time": 1700000000,
+        "user_version": "1.0.0",
+        "user_desc": "书店",
+        "template_id": 1,
+        "draft_id": 0,
+        "source_miniprogram_appid": "wx5d81c3f7a2e94b06",
+        "source_miniprogram": "山茶模板",
+        "developer": "小满",
+        "template_type": 0,
+        "category_list": [],
+    },
+    {
+        "create_time": 1700000600,
+        "user_version": "1.1.0",
+        "user_desc": "书店，标准模板",
+        "template_id": 2,
+        "draft_id": 0,
+        "source_miniprogram_appid": "wx5d81c3f7a2e94b06",
+        "source_miniprogram": "山茶模板",
+        "developer": "小满",
+        "template_type": 1,
+        "category_list": [
+            {"first_class": "商业服务", "first_id": 1, "second_class": "线下超市/便利店", "second_id": 2}
+        ],
+        "audit_scene": 1,
+        "audit_status": 3,
+        "reason": "",
+    },
+)
+
 # Escapes of printable characters. Some endpoints refuse them (0.2); nobody can send a control character without one.
 _ESCAPED = re.compile(rb"(?<!\\)(?:\\\\)*\\u(?!00[01])[0-9a-fA-F]{4}")
 
@@ -74,7 +112,7 @@ class Call:
         return value
 
 
-Function = Callable[[Engine, Call], dict[str, Any]]
+Function = Callable[[Engine, Call], dict[str, Any] | Answer]
 
 
 @dataclass(frozen=True)
@@ -82,8 +120,8 @@ class Endpoint:
     function: Function
     token: TokenKind
     method: MethodKind = "POST"
-    permission: Mapping[Kind, int] | None = None
-    """The permission set that an account of a kind must have granted; a kind left out does not own the API."""
+    permission: Mapping[Kind, tuple[int, ...]] | None = None
+    """The permission sets of which an account of a kind must have granted one; a kind left out does not own the API."""
     component_appid: bool = False
     """Whether the body must name the component."""
     real_characters: bool = False
@@ -103,20 +141,21 @@ def endpoint(*paths: str, **needs: Any) -> Callable[[Function], Function]:
 
 
 def answer(engine: Engine, request: Request) -> Answer:
-    """Perform a call of WeChat's API. Errors are HTTP 200 with an errcode; a path that WeChat lacks is a 404."""
+    """Perform a call of WeChat's API. Errors are HTTP 200 with an errcode, for a path that WeChat lacks too."""
     rid = new_rid(engine.clock.now())
     known = ENDPOINTS.get(request.path)
     if known is None:
-        return refusal(Refused(40066), rid, status=404)
+        return refusal(Refused(40066), rid)
     try:
-        return json_answer(_perform(engine, known, request, rid), content_type=known.content_type)
+        content = _perform(engine, known, request, rid)
     except Refused as error:
         return refusal(error, rid, content_type=known.content_type)
+    return content if isinstance(content, Answer) else json_answer(content, content_type=known.content_type)
 
 
-def refusal(error: Refused, rid: str, *, status: int = 200, content_type: str = JSON) -> Answer:
+def refusal(error: Refused, rid: str, *, content_type: str = JSON) -> Answer:
     content = {"errcode": error.errcode, "errmsg": f"{error.errmsg} rid: {rid}"}
-    return json_answer(content, status=status, content_type=content_type)
+    return json_answer(content, content_type=content_type)
 
 
 def caller(engine: Engine, request: Request) -> str:
@@ -132,7 +171,7 @@ def caller(engine: Engine, request: Request) -> str:
     return "" if owner == COMPONENT else owner
 
 
-def _perform(engine: Engine, known: Endpoint, request: Request, rid: str) -> dict[str, Any]:
+def _perform(engine: Engine, known: Endpoint, request: Request, rid: str) -> dict[str, Any] | Answer:
     if known.method != "any" and request.method != known.method:
         raise Refused(43002 if known.method == "POST" else 43001)
     body: dict[str, Any] = {}
@@ -149,7 +188,7 @@ def _perform(engine: Engine, known: Endpoint, request: Request, rid: str) -> dic
             raise Refused(61015)
         engine.remember(rid, owner, request.path)
     if known.permission is not None:
-        engine.require_permission(owner, dict(known.permission))
+        engine.require_permission(owner, known.permission)
     if known.real_characters and _ESCAPED.search(request.body):
         raise Refused(40033)
     call = Call(owner, request.query, body)
@@ -347,10 +386,24 @@ def get_callback_ip(engine: Engine, call: Call) -> dict[str, Any]:
     return {"ip_list": ["127.0.0.1"]}
 
 
+# Code templates of mini programs (7.7)
+
+
+@endpoint("/wxa/gettemplatelist", token="component", method="GET")
+def get_template_list(engine: Engine, call: Call) -> dict[str, Any]:
+    kind = call.query.get("template_type", "")
+    if kind not in ("", "0", "1"):
+        raise Refused(40097)
+    templates = [template for template in TEMPLATES if kind in ("", str(template["template_type"]))]
+    return {**OK, "template_list": templates}
+
+
 # In an account's name (7.2, 7.3, 7.9)
 
 
-@endpoint("/cgi-bin/message/custom/send", token="account", permission={"official": 1, "mini": 19}, real_characters=True)
+@endpoint(
+    "/cgi-bin/message/custom/send", token="account", permission={"official": (1,), "mini": (19,)}, real_characters=True
+)
 def custom_send(engine: Engine, call: Call) -> dict[str, Any]:
     kind = call.text("msgtype")
     required = CUSTOM_KINDS[engine.account(call.owner).kind].get(kind)
@@ -378,7 +431,7 @@ def _filled(name: str, value: Any) -> bool:
     return bool(entries) and all(complete)
 
 
-@endpoint("/cgi-bin/message/custom/typing", token="account", permission={"official": 1, "mini": 19})
+@endpoint("/cgi-bin/message/custom/typing", token="account", permission={"official": (1,), "mini": (19,)})
 def custom_typing(engine: Engine, call: Call) -> dict[str, Any]:
     if call.text("command") not in ("Typing", "CancelTyping"):
         raise Refused(45072)
@@ -386,7 +439,7 @@ def custom_typing(engine: Engine, call: Call) -> dict[str, Any]:
     return OK
 
 
-@endpoint("/cgi-bin/message/template/send", token="account", permission={"official": 7}, real_characters=True)
+@endpoint("/cgi-bin/message/template/send", token="account", permission={"official": (7,)}, real_characters=True)
 def template_send(engine: Engine, call: Call) -> dict[str, Any]:
     openid = _template_for(call)
     if not engine.follows(call.owner, openid):
@@ -407,13 +460,13 @@ def template_send(engine: Engine, call: Call) -> dict[str, Any]:
     return {**OK, "msgid": msgid}
 
 
-@endpoint("/cgi-bin/message/subscribe/send", token="account", permission={"mini": 18}, real_characters=True)
+@endpoint("/cgi-bin/message/subscribe/send", token="account", permission={"mini": (18,)}, real_characters=True)
 def subscribe_send(engine: Engine, call: Call) -> dict[str, Any]:
     _template_for(call)
     return OK
 
 
-@endpoint("/cgi-bin/message/subscribe/bizsend", token="account", permission={"official": 89}, real_characters=True)
+@endpoint("/cgi-bin/message/subscribe/bizsend", token="account", permission={"official": (89,)}, real_characters=True)
 def subscribe_bizsend(engine: Engine, call: Call) -> dict[str, Any]:
     _template_for(call)
     return OK
@@ -435,7 +488,7 @@ def _template_for(call: Call) -> str:
     return openid
 
 
-@endpoint("/cgi-bin/user/get", token="account", method="GET", permission={"official": 2})
+@endpoint("/cgi-bin/user/get", token="account", method="GET", permission={"official": (2,)})
 def user_get(engine: Engine, call: Call) -> dict[str, Any]:
     openids = engine.followers(call.owner)
     after = call.query.get("next_openid", "")
@@ -446,6 +499,25 @@ def user_get(engine: Engine, call: Call) -> dict[str, Any]:
     page = openids_after[:10_000]
     content: dict[str, Any] = {"total": len(openids), "count": len(page), "next_openid": page[-1] if page else ""}
     return {**content, "data": {"openid": page}} if page else content
+
+
+@endpoint("/cgi-bin/menu/create", token="account", permission={"official": (15,)}, real_characters=True)
+def menu_create(engine: Engine, call: Call) -> dict[str, Any]:
+    engine.account(call.owner).menu = read_menu(call.body.get("button"))
+    return OK
+
+
+@endpoint("/cgi-bin/media/get", token="account", method="GET", permission={"official": MEDIA, "mini": MEDIA})
+def media_get(engine: Engine, call: Call) -> Answer:
+    media_id = call.query.get("media_id", "")
+    if not media_id:
+        raise Refused(41006)
+    content = engine.pictures.get(media_id, appid=call.owner)
+    if content is None:
+        raise Refused(40007)
+    kind = kind_of(content)
+    name = f"{media_id}.{kind.removeprefix('image/')}"
+    return Answer(200, content, kind, {"Content-Disposition": f'attachment; filename="{name}"'})
 
 
 @endpoint("/cgi-bin/account/getaccountbasicinfo", token="account", method="any")
@@ -465,7 +537,7 @@ def get_account_basic_info(engine: Engine, call: Call) -> dict[str, Any]:
     }
 
 
-@endpoint("/cgi-bin/ticket/getticket", token="account", method="GET", permission={"official": 4})
+@endpoint("/cgi-bin/ticket/getticket", token="account", method="GET", permission={"official": (4,)})
 def get_ticket(engine: Engine, call: Call) -> dict[str, Any]:
     if call.query.get("type") not in ("jsapi", "wx_card"):
         raise Refused(40097)

@@ -23,6 +23,7 @@ from typing import Any
 from .accounts import OPTIONS, Account, Follower, Grant, Kind, Token, demo_accounts, demo_openid, new_account
 from .clock import Clock
 from .conversation import Conversations, Line, Problem
+from .pictures import Pictures
 from .refusal import Refused
 from .settings import Settings
 
@@ -107,6 +108,7 @@ class Engine:
         self.outbox: deque[Push] = deque()
         """What calls of the API have caused WeChat to push; whoever delivers takes it from here."""
         self.conversations = Conversations()
+        self.pictures = Pictures()
         self._mint = mint
         self._tickets: deque[tuple[str, float]] = deque(maxlen=REMEMBERED)
         self._tokens: dict[str, Token] = {}
@@ -370,13 +372,13 @@ class Engine:
             raise Refused(61013)
         account.options[name] = value
 
-    def require_permission(self, appid: str, needed: dict[Kind, int]) -> None:
-        """48001 when the account does not own the API, 61007 when its owner did not grant it."""
+    def require_permission(self, appid: str, needed: Mapping[Kind, tuple[int, ...]]) -> None:
+        """48001 when the account does not own the API, 61007 when its owner granted none of the sets it is in."""
         account, grant = self.granted(appid)
-        permission = needed.get(account.kind)
-        if permission is None or permission in account.lacks:
+        owned = set(needed.get(account.kind, ())) - account.lacks
+        if not owned:
             raise Refused(48001)
-        if permission not in grant.permissions:
+        if owned.isdisjoint(grant.permissions):
             raise Refused(61007)
 
     def kill_component_token(self) -> None:

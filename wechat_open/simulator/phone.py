@@ -8,9 +8,6 @@ form and the page comes anew; with it (``assets/phone.js``) the same forms are s
 from __future__ import annotations
 
 import re
-import secrets
-import threading
-from collections import OrderedDict
 from collections.abc import Callable
 from functools import cache
 from itertools import islice
@@ -21,6 +18,7 @@ from . import control, screen
 from .accounts import MESSAGE_PERMISSION, Account, demo_openid
 from .conversation import Line
 from .frame import SCRIPT_HEADERS, asset, asset_bytes, first, language_of, other, page, refuse_foreign
+from .pictures import MAX_PICTURE, kind_of
 from .pusher import Delivery
 from .refusal import Refused
 from .screen import PEOPLE, PHONE, PICTURE, PLACES, SAMPLES, Chat, address, mark
@@ -36,38 +34,9 @@ SCRIPT = "/_page/phone.js"
 
 MAX_ACCOUNTS = 50
 MAX_ENTRIES = 30
-MAX_PICTURE = 5 * 1024 * 1024
-KEPT_PICTURES = 8 * MAX_PICTURE
 
 _OPENID = re.compile(r"[\w-]{1,64}", re.ASCII)
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
-_BEGINNINGS = (
-    (b"\x89PNG\r\n\x1a\n", "image/png"),
-    (b"\xff\xd8\xff", "image/jpeg"),
-    (b"GIF8", "image/gif"),
-)
-
-
-class Pictures:
-    """What followers have sent, by media id. The newest are kept, as much as fits in KEPT_PICTURES bytes."""
-
-    def __init__(self) -> None:
-        self._pictures: OrderedDict[str, bytes] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def add(self, content: bytes) -> str:
-        media_id = secrets.token_urlsafe(48)
-        with self._lock:
-            self._pictures[media_id] = content
-            while sum(map(len, self._pictures.values())) > KEPT_PICTURES:
-                self._pictures.popitem(last=False)
-        return media_id
-
-    def get(self, media_id: str) -> bytes | None:
-        return self._pictures.get(media_id)
-
-    def __contains__(self, media_id: object) -> bool:
-        return media_id in self._pictures
 
 
 class _Wrong(Exception):
@@ -130,8 +99,8 @@ def news(app: Application, request: Request) -> Answer:
 
 def picture(app: Application, request: Request) -> Answer:
     sample, media_id = request.query.get("sample", ""), request.query.get("id", "")
-    content = _sample(sample) if sample in SAMPLES else app.pictures.get(media_id)
-    kind = _kind_of(content) if content else ""
+    content = _sample(sample) if sample in SAMPLES else app.engine.pictures.get(media_id)
+    kind = kind_of(content) if content else ""
     if not content or not kind:
         return Answer(404, b"not found", "text/plain")
     return Answer(200, content, kind, {"X-Content-Type-Options": "nosniff"})
@@ -169,7 +138,7 @@ def _chat_of(app: Application, account: Account, openid: str, language: Language
             closed = "no_permission"
         else:
             closed = "" if following else "not_following"
-        return Chat(account, openid, language, engine.clock.now(), following, closed, app.pictures)
+        return Chat(account, openid, language, engine.clock.now(), following, closed, engine.pictures)
 
 
 def _desk(app: Application, chat: Chat, *, wrong: str = "") -> Answer:
@@ -268,9 +237,9 @@ def _write(app: Application, chat: Chat, content: str, choice: str) -> None:
 
 
 def _send_picture(app: Application, request: Request, chat: Chat, content: bytes) -> None:
-    if len(content) > MAX_PICTURE or not _kind_of(content):
+    if len(content) > MAX_PICTURE or not kind_of(content):
         raise _Wrong("bad_picture")
-    media_id = app.pictures.add(content)
+    media_id = app.engine.pictures.add(chat.account.appid, content)
     host = request.headers.get("host", "127.0.0.1")
     _message(app, chat, MsgType="image", PicUrl=f"http://{host}{PICTURE}?id={media_id}", MediaId=media_id)
 
@@ -300,13 +269,6 @@ def _event(app: Application, chat: Chat, event: str, **fields: str) -> None:
 
 def _within(value: str, limit: int) -> bool:
     return re.fullmatch(r"\s*-?\d{1,3}(\.\d{1,10})?\s*", value, re.ASCII) is not None and abs(float(value)) <= limit
-
-
-def _kind_of(content: bytes) -> str:
-    """The picture's type, by its first bytes; empty for what is none, or is one that could hold a script."""
-    if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
-        return "image/webp"
-    return next((kind for beginning, kind in _BEGINNINGS if content.startswith(beginning)), "")
 
 
 @cache

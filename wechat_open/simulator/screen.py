@@ -16,9 +16,10 @@ from html import escape
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
-from .accounts import Account, MenuButton, demo_openid
+from .accounts import Account, demo_openid
 from .conversation import Bubble, Card, Line, bubble
 from .frame import avatar
+from .menu import MenuButton
 from .pusher import Attempt, Delivery
 from .refusal import MESSAGES
 from .settings import host_of
@@ -238,7 +239,7 @@ def _event(chat: Chat, about: Bubble) -> str:
         case "user_enter_tempsession":
             return chat.say("entered")
         case "CLICK":
-            names = (button.name for _, button in menu_buttons(chat.account) if button.key == about.key)
+            names = (button.name for _, button in menu_buttons(chat.account) if button.event_key == about.key)
             return f"{chat.say('pressed')} {escape(next(names, about.key))}"
         case "VIEW":
             return f"{chat.say('opened')} {_link(about.key, escape(about.key))}"
@@ -322,12 +323,13 @@ def foot(chat: Chat) -> str:
 
 
 def menu_buttons(account: Account) -> Iterator[tuple[str, MenuButton]]:
-    """Every button that does something, with where it is: ``0``, or ``2.1`` in a sub-menu."""
+    """Every button that tells the account something, with where it is: ``0``, or ``2.1`` in a sub-menu."""
     for number, button in enumerate(account.menu):
-        if not button.sub_buttons:
+        if button.event:
             yield str(number), button
         for sub_number, sub_button in enumerate(button.sub_buttons):
-            yield f"{number}.{sub_number}", sub_button
+            if sub_button.event:
+                yield f"{number}.{sub_number}", sub_button
 
 
 def _plus(chat: Chat) -> str:
@@ -375,7 +377,8 @@ def _places(chat: Chat) -> str:
 
 def _menu(chat: Chat) -> str:
     def press(where: str, button: MenuButton) -> str:
-        return f'<button name="menu" value="{where}">{escape(button.name)}</button>'
+        unplayed = "" if button.event else f' disabled title="{chat.say("unplayed")}"'
+        return f'<button name="menu" value="{where}"{unplayed}>{escape(button.name)}</button>'
 
     entries = []
     for number, button in enumerate(chat.account.menu):

@@ -136,6 +136,7 @@ TEXTS: dict[str, dict[Language, str]] = {
         "en": "A mini program shows no passive reply: answer with message/custom/send",
     },
     "handed_over": {"zh": "已转接人工客服", "en": "You were handed over to the account's staff"},
+    "unplayed": {"zh": "只有真实的手机能执行此按钮", "en": "Only a real phone can do what this button does"},
     # ... why nothing can be written
     "not_authorized": {
         "zh": "该账号尚未授权给第三方平台，消息到不了您的网站。",
