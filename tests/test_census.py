@@ -12,6 +12,7 @@ from django.utils import translation
 from wechat_open import census, clock, tasks
 from wechat_open.census import Bucket
 from wechat_open.component import Platform
+from wechat_open.management import rotation
 from wechat_open.models import Authorizer, Component, func_key
 from wechat_open.simulator import Simulator
 
@@ -182,7 +183,7 @@ class TestOldKeys:
         assert _rows(census.take(component)) == 4  # the platform, its ticket, the account and the push
         assert _rows(census.take(Component.objects.create(appid="wxother"))) == 0
 
-    def test_new_key__is_noticed_at_once_and_what_is_left_once_an_hour(
+    def test_new_key__is_noticed_at_once_and_what_is_left_every_time(
         self, wechat: Simulator, account: Authorizer, settings: Any, later: Later
     ) -> None:
         component = account.component
@@ -191,17 +192,72 @@ class TestOldKeys:
         since = census.take(component).counted_at
         Component.objects.filter(pk=component.pk).update(access_token="")
 
-        later(timedelta(minutes=59))
-        assert _rows(census.take(component)) == 4
-        later(timedelta(minutes=2))
+        later(timedelta(minutes=1))
         found = census.take(component).old_keys
         assert found is not None
         assert (found.rows, found.since) == (3, since)
+
+    def test_rotation__is_over_with_the_next_count(
+        self, wechat: Simulator, account: Authorizer, settings: Any, later: Later
+    ) -> None:
+        settings.WECHAT_OPEN = {**settings.WECHAT_OPEN, "ENCRYPTION_KEYS": ["A" * 43]}
+        assert _rows(census.take(account.component)) == 4
+
+        rotation.rotate()
+        later(timedelta(minutes=1))
+        assert _rows(census.take(account.component)) == 0
+
+    def test_nothing_under_an_older_key__is_looked_for_hourly(
+        self, wechat: Simulator, account: Authorizer, settings: Any, later: Later
+    ) -> None:
+        """A process that was started before the change may still seal under it."""
+        census.take(account.component)
+        Authorizer.objects.update(refresh_token="v1.00000000.lost")
+
+        later(timedelta(minutes=59))
+        assert _old_and_lost(census.take(account.component)) == (0, 0)
+        later(timedelta(minutes=2))
+        assert _old_and_lost(census.take(account.component)) == (0, 1)
+
+    def test_rows_under_a_lost_key__are_counted_apart(
+        self, wechat: Simulator, account: Authorizer, settings: Any, later: Later
+    ) -> None:
+        component = account.component
+        new, newer = "A" * 43, "B" * 42 + "A"
+        settings.WECHAT_OPEN = {**settings.WECHAT_OPEN, "ENCRYPTION_KEYS": [new]}
+        account.access_token = account.seal("access_token", "token")
+        account.save(update_fields=["access_token"])
+        settings.WECHAT_OPEN = {**settings.WECHAT_OPEN, "ENCRYPTION_KEYS": [newer]}
+        assert _old_and_lost(census.take(component)) == (3, 1), "the account has something under either"
+
+        settings.WECHAT_OPEN = {**settings.WECHAT_OPEN, "ENCRYPTION_KEYS": [newer, new]}
+        assert _old_and_lost(census.take(component)) == (4, 0), "an older key is back, and is noticed at once"
+
+    def test_lost_key__is_looked_for_every_time(
+        self, wechat: Simulator, account: Authorizer, settings: Any, later: Later
+    ) -> None:
+        """Until what it sealed is emptied."""
+        settings.SECRET_KEY = "changed, and nobody thought of the tokens"
+        assert _old_and_lost(census.take(account.component)) == (0, 4)
+
+        Component.objects.filter(pk=account.component.pk).update(access_token="")
+        later(timedelta(minutes=1))
+        assert _old_and_lost(census.take(account.component)) == (0, 3)
+
+    def test_what_was_found__is_kept(self, wechat: Simulator, account: Authorizer, settings: Any) -> None:
+        settings.SECRET_KEY = "changed, and nobody thought of the tokens"
+        taken = census.take(account.component)
+        assert census.old_keys(Component.objects.get(pk=account.component.pk)) == taken.old_keys
 
 
 def _rows(counted: census.Census) -> int:
     assert counted.old_keys is not None
     return counted.old_keys.rows
+
+
+def _old_and_lost(counted: census.Census) -> tuple[int, int]:
+    assert counted.old_keys is not None
+    return counted.old_keys.rows, counted.old_keys.lost
 
 
 def test_beats_ring__counts_and_is_noted(platform: Platform) -> None:

@@ -21,7 +21,7 @@ from django.conf import settings as site
 from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.core.management.base import CommandError
-from django.db import OperationalError, connection
+from django.db import InterfaceError, OperationalError, connection
 from django.utils import timezone
 from django.utils.translation import override
 
@@ -174,14 +174,18 @@ def test_status__of_an_amber_platform_is_1_too(component: Component) -> None:
     assert "  ! beat: Beat has not rung for 3 minutes, but a worker lives" in result.out
 
 
-def test_status__without_a_database_says_so(component: Component) -> None:
+@pytest.mark.parametrize("error", [OperationalError, InterfaceError])
+def test_status__without_a_database_says_so(
+    component: Component, error: type[Exception], caplog: pytest.LogCaptureFixture
+) -> None:
     def down(*_: Any) -> Any:
-        raise OperationalError("no connection")
+        raise error("no connection")
 
     with connection.execute_wrapper(down):
         result = Result("status")
     assert result.code == 1
     assert "  ✗ database: The database does not answer" in result.out
+    assert "no connection" in caplog.text and "Traceback" not in caplog.text
 
 
 def test_status__without_a_platform_says_so(db: None, settings: Any) -> None:
@@ -203,6 +207,13 @@ def test_status__as_json_is_the_report(component: Component, tea: Authorizer) ->
     assert told["ok"] is True
     assert [found["alias"] for found in told["components"]] == ["default", "second"]
     assert set(told["components"][0]) == set(health.report()["components"][0])
+
+
+def test_status__as_json_of_one_platform_names_its_problems_only(component: Component) -> None:
+    Component.objects.filter(appid=SECOND).update(swept_at=ago(hours=3))
+    assert json.loads(Result("status", "--json").out)["problems"] == ["sweep"]
+    assert json.loads(Result("status", "--json", "--component", "default").out)["problems"] == []
+    assert json.loads(Result("status", "--json", "--component", "second").out)["problems"] == ["sweep"]
 
 
 @pytest.mark.parametrize("subcommand", ["status", "run", "reconcile", "push-ticket", "link --base-url=https://a.com"])
@@ -361,6 +372,53 @@ def test_link__without_an_address_of_the_site_says_what_to_set(component: Compon
 def test_link__wants_a_json_object(component: Component, payload: str) -> None:
     with pytest.raises(CommandError, match="--payload: invalid JSON object value"):
         Result("link", "--payload", payload)
+
+
+@pytest.mark.parametrize(
+    ("argument", "said"),
+    [
+        *((f"--hours={hours}", "0.1 to 720 hours") for hours in ("-1", "0", "0.09", "721", "1e9", "nan", "inf", "two")),
+        *(
+            (f"--base-url={url}", "must be scheme and host, such as https://platform.example.com")
+            for url in (
+                "nonsense",
+                "https://",
+                "ftp://a.example",
+                "https://a.example/shop",
+                "https://a.example?b",
+                "https://u:p@a.example",
+                "https://:8000",
+                "https://a.example:http",
+            )
+        ),
+        ("--appid=garbage!", "An appid is letters and digits"),
+        ('--payload={"rate": NaN}', "has to be finite"),
+        (r'--payload={"name": "\u0000"}', "NUL"),
+        ('--payload={"shop": ' + "[" * 40 + "]" * 40 + "}", "30 levels"),
+        ('--payload={"shop": ' + "[" * 99999 + "]" * 99999 + "}", "30 levels"),
+    ],
+)
+def test_link__refuses_nonsense_and_makes_nothing(component: Component, argument: str, said: str) -> None:
+    option = argument.partition("=")[0]
+    with pytest.raises(CommandError, match=f"argument {option}: .*{said}"):
+        Result("link", "--base-url=https://platform.example.com", argument)
+    assert not AuthorizationLink.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:8000", "https://platform.example.com/", "http://[::1]:8000", "HTTPS://shop"]
+)
+def test_link__takes_any_scheme_and_host(component: Component, url: str) -> None:
+    assert Result("link", "--base-url", url).out.startswith(url.rstrip("/") + "/wechat/authorize/link/")
+
+
+def test_link__takes_an_appid_and_hours_at_their_bounds(component: Component) -> None:
+    for hours in ("0.1", "720"):
+        Result("link", "--base-url=https://platform.example.com", "--hours", hours, "--appid", f" {TEA} ")
+    shortest, longest = AuthorizationLink.objects.order_by("pk")
+    assert shortest.expires_at - shortest.created_at == timedelta(minutes=6)
+    assert longest.expires_at - longest.created_at == timedelta(days=30)
+    assert shortest.biz_appid == TEA
 
 
 def test_replay__processes_the_named_push(tea: Authorizer) -> None:
@@ -523,13 +581,14 @@ class TestBulkActionsInTheLoop:
         assert all(later - earlier > 14 for earlier, later in pairwise(looked))
 
 
-def test_lasting_trouble__is_told_once_and_again_after_it_ended() -> None:
+@pytest.mark.parametrize("error", [OperationalError, InterfaceError])
+def test_lasting_trouble__is_told_once_and_again_after_it_ended(error: type[Exception]) -> None:
     moods = ["down", "down", "", "down", "slow"]
 
     def work() -> str:
         mood = moods.pop(0)
         if mood:
-            raise OperationalError(mood)
+            raise error(mood)
         return "done"
 
     said: list[str] = []
@@ -600,6 +659,12 @@ def test_every_subcommand__has_help(capsys: pytest.CaptureFixture[str]) -> None:
             call_command("wechat_open", subcommand, "--help")
         assert exit.value.code == 0
         assert "--component ALIAS" in capsys.readouterr().out
+
+
+def test_help__begins_with_a_capital_and_leaves_the_others(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        call_command("wechat_open", "doctor", "--help")
+    assert "\nExamine the site up to WeChat, and say what to do; exit code 1" in capsys.readouterr().out
 
 
 def test_djangos_options__may_follow_the_subcommand(component: Component) -> None:

@@ -48,6 +48,11 @@ def test_default_platform__needs_no_name() -> None:
     assert component.platform().alias == "default"
 
 
+def test_command__names_a_platform_that_is_not_the_default() -> None:
+    assert component.platform().command("push-ticket") == "manage.py wechat_open push-ticket"
+    assert component.platform("second").command("push-ticket") == "manage.py wechat_open push-ticket --component second"
+
+
 def test_previous_keys__come_after_the_current_pair(settings: Any) -> None:
     changed(settings, PREVIOUS_KEYS=[{"TOKEN": "older-token", "ENCODING_AES_KEY": OLD_KEY}])
 

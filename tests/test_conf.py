@@ -80,6 +80,31 @@ def test_no_dict__says_so(settings: Any, wrong: Any) -> None:
         Conf().component("default")
 
 
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        ([{"APPSECRET": "canary"}], r'WECHAT_OPEN\["COMPONENTS"\] must be a dict, not list'),
+        (["default"], r'WECHAT_OPEN\["COMPONENTS"\] must be a dict, not list'),
+        (None, r'WECHAT_OPEN\["COMPONENTS"\] must be a dict, not NoneType'),
+        ({"default": "canary"}, r'WECHAT_OPEN\["COMPONENTS"\]\[\'default\'\] must be a dict, not str'),
+    ],
+    ids=str,
+)
+def test_platforms_of_the_wrong_sort__are_named_and_not_shown(settings: Any, wrong: Any, named: str) -> None:
+    settings.WECHAT_OPEN = {"COMPONENTS": wrong}
+    with pytest.raises(ConfigurationError, match=named) as refused:
+        conf.component("default")
+    assert "canary" not in str(refused.value)
+
+
+@pytest.mark.parametrize("wrong", [None, 7, "canary"])
+def test_keys_that_are_no_list__say_so(settings: Any, wrong: Any) -> None:
+    settings.WECHAT_OPEN = {"ENCRYPTION_KEYS": wrong}
+    with pytest.raises(ConfigurationError, match="must be a list of keys") as refused:
+        conf.encryption_keys  # noqa: B018  # reading it is the test
+    assert "canary" not in str(refused.value)
+
+
 class TestCredentials:
     GOOD = {"APPID": "wx1", "APPSECRET": "canary-secret", "TOKEN": "canary-token", "ENCODING_AES_KEY": "canary-key"}
 

@@ -27,9 +27,10 @@ from pytest_django.live_server_helper import LiveServer
 
 from tests import failing_cache, readme
 from tests.readme import words
-from wechat_open import census, component, inbox, tokens
+from wechat_open import census, component, health, inbox, tokens
 from wechat_open.component import Platform
-from wechat_open.conf import conf
+from wechat_open.conf import WECHAT_API, conf
+from wechat_open.health import reach
 from wechat_open.management import doctor, trouble
 from wechat_open.management.diagnosis import Finding, Group, Level, as_json, columns, exit_code, lines, wrapped
 from wechat_open.models import Authorizer, Component, JournalEntry, Push, VerifyTicket
@@ -49,6 +50,7 @@ class Told:
     """One examination: as a person and as a script would have it."""
 
     def __init__(self, *arguments: str) -> None:
+        reach.forget()
         self.code, self.out = self._call(*arguments, "--json")
         self.report = json.loads(self.out)
 
@@ -206,6 +208,41 @@ def test_settings_that_are_no_dict__are_told_and_not_a_crash(db: None, settings:
     assert told.code == 1
 
 
+PLATFORM = {"APPID": "wx1", "APPSECRET": CANARY, "TOKEN": CANARY, "ENCODING_AES_KEY": CANARY}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"COMPONENTS": [PLATFORM]},
+        {"COMPONENTS": ["default"]},
+        {"COMPONENTS": {"default": "wx1"}},
+        {"COMPONENTS": None},
+        {"ENCRYPTION_KEYS": None},
+    ],
+    ids=str,
+)
+def test_settings_of_the_wrong_sort__are_told_and_not_a_crash(
+    site: Platform, set_option: Any, wrong: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    set_option(**wrong)
+    told = Told("--offline")
+    assert told.code == 1
+    assert "must be a" in str([said for level, code, said in told.problems if code.startswith("wechat_open.E")])
+    assert CANARY not in told.out + caplog.text and "Traceback" not in caplog.text
+
+
+def test_naive_times__are_told_and_the_rest_is_not_examined(
+    site: Platform, settings: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings.USE_TZ = False
+    told = Told("--offline")
+    assert told.code == 1 and told.of("wechat_open.E014")
+    (platform,) = (group for group in told.report["groups"] if group["name"] == "platform")
+    assert [found["said"] for found in platform["findings"]] == ["Not examined, because the settings are wrong."]
+    assert [record for record in caplog.records if record.levelname in ("WARNING", "ERROR")] == []
+
+
 def test_no_migrations__are_named(db: None) -> None:
     MigrationRecorder.Migration.objects.filter(app="wechat_open").delete()
     told = Told()
@@ -236,17 +273,20 @@ def dead_cache(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_dead_cache__is_named(site: Platform, dead_cache: None) -> None:
+    """Amber, because it costs speed and nothing else; ``health`` says so in the same words."""
     told = Told()
-    found = told.of("cache")
-    assert found["said"] == "The cache 'default' fails: RuntimeError"
-    assert "CACHES" in found["remedy"]
-    assert told.code == 1
+    found = told.of("cache", "amber")
+    assert "does not answer (RuntimeError)" in found["said"]
+    assert "CACHES" in found["remedy"] and "handled twice" in found["why"]
+    [same] = [each.as_data() for each in health.examine_site() if each.code == "cache"]
+    assert {name: found[name] for name in ("level", "said", "remedy")}.items() <= same.items()
+    assert (told.code, Told("--strict").code) == (0, 1)
     assert CANARY not in told.out
 
 
 def test_cache_that_keeps_nothing__is_named(site: Platform, settings: Any) -> None:
     settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"}}
-    assert "does not keep what it is told" in Told().of("cache")["said"]
+    assert "does not keep what it is told" in Told().of("cache", "amber")["said"]
 
 
 def test_cache_of_one_process__is_named_in_production(site: Platform, settings: Any) -> None:
@@ -262,6 +302,9 @@ def test_sealed_under_a_lost_key__is_named(site: Platform, set_option: Any, sett
     assert "sealed under keys that are not configured" in found["said"]
     assert "SECRET_KEY_FALLBACKS" in found["remedy"] and "--empty-unreadable" in found["remedy"]
     assert told.code == 1
+    census.take(site.row)
+    [same] = [each for each in health.examine(site) if each.code == "sealed"]
+    assert (same.level.value, same.remedy) == ("red", found["remedy"])
 
 
 def test_sealed_under_an_older_key__is_named(site: Platform, set_option: Any) -> None:
@@ -270,6 +313,43 @@ def test_sealed_under_an_older_key__is_named(site: Platform, set_option: Any) ->
     assert "rotate-keys" in told.of("old_keys", "amber")["remedy"]
     assert told.code == 0  # a look, and no more
     assert Told("--offline", "--strict").code == 1
+
+
+def test_older_key__is_red_after_a_day_as_elsewhere(
+    site: Platform, set_option: Any, later: Callable[[timedelta], None]
+) -> None:
+    set_option(ENCRYPTION_KEYS=["bm5ubm5ubm5ubm5ubm5ubm5ubm5ubm5ubm5ubm5ubm4"])
+    census.take(site.row)
+    later(timedelta(hours=24, minutes=1))
+    assert "rotate-keys" in Told("--offline").of("old_keys")["remedy"]
+
+
+@pytest.mark.parametrize(("seconds", "told"), [(28, False), (32, True), (-32, True)])
+def test_clock_of_the_database__is_compared_with_this_servers(
+    site: Platform, later: Callable[[timedelta], None], seconds: int, told: bool
+) -> None:
+    later(timedelta(seconds=seconds))  # the database's clock, and not this server's
+    found = [finding for finding in Told("--offline").findings if finding["code"] == "database_clock"]
+    assert [finding["level"] for finding in found] == ["amber"] * told
+    assert all("differ by 3" in finding["said"] and "NTP" in finding["remedy"] for finding in found)
+
+
+def test_debug_with_the_real_wechat__is_named(site: Platform, set_option: Any) -> None:
+    """And what is only asked of a site in production is asked then."""
+    set_option(API_BASE_URL=f"{WECHAT_API}/", SITE_URL="https://platform.example.com")
+    told = Told("--offline")
+    found = told.of("debug", "amber")
+    assert "DEBUG is on" in found["said"] and "DEBUG = False" in found["remedy"]
+    assert "derived from SECRET_KEY" in told.of("wechat_open.W004", "amber")["said"]
+    assert "memory of one process" in told.of("broker", "amber")["said"]
+    assert not [finding for finding in told.findings if finding["code"] == "settings"]
+    assert Told("--offline", "--strict").code == 1
+
+
+@pytest.mark.parametrize("url", ["http://[::1", "http://127.0.0.1:8001", 7])
+def test_debug_with_another_wechat__is_in_order(site: Platform, set_option: Any, url: Any) -> None:
+    set_option(API_BASE_URL=url)
+    assert "debug" not in {finding["code"] for finding in Told("--offline").findings}
 
 
 # Breakages of what works in the background
@@ -392,6 +472,19 @@ def test_place_where_wechat_does_not_come__is_named(
     assert words in found["said"] and found["remedy"]
 
 
+def test_callback_that_refuses_a_stranger__is_no_all_clear(
+    served: Platform, wechat: Simulator, set_option: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    found = [finding["said"] for finding in Told("--probe-site").findings if finding["code"] == "callback"]
+    assert len(found) == 2
+    for said in found:
+        assert "ENCODING_AES_KEY" in said and "“Refused a push for platform”" in said
+
+    set_option(TOKEN="another")
+    assert wechat.control("push-ticket")["status"] == 403
+    assert "Refused a push for platform" in caplog.text, "the very words"
+
+
 def test_callback_nowhere__is_named(site: Platform, set_option: Any) -> None:
     set_option(SITE_URL="http://127.0.0.1:1")
     told = Told("--offline", "--probe-site")
@@ -505,8 +598,70 @@ def test_pushing__is_not_asked_for_twice_in_ten_minutes(site: Platform, wechat: 
     path = "/cgi-bin/component/api_start_push_ticket"
     Told()
     assert wechat.engine.calls[path] == 1
-    assert "not asked again so soon" in Told().of("push_service", "unknown")["said"]
+    said = Told().of("push_service", "unknown")["said"]
+    assert "not asked again so soon" in said and "in a normal state" in said
     assert wechat.engine.calls[path] == 1
+
+
+class TestRefusal:
+    """It holds as long as WeChat is not asked again."""
+
+    PATH = "/cgi-bin/component/api_start_push_ticket"
+
+    @staticmethod
+    def both(code: str) -> tuple[dict[str, Any], dict[str, Any]]:
+        """What is told at once, and what three minutes later."""
+        first = Told()
+        Component.objects.update(push_started_at=ago(minutes=3))
+        second = Told()
+        assert (first.code, second.code) == (1, 1)
+        return first.of(code), second.of(code)
+
+    def test_wrong_appsecret__is_told_again(self, site: Platform, wechat: Simulator, set_option: Any) -> None:
+        set_option(APPSECRET="0" * 32)
+        first, second = self.both("appsecret")
+        assert first["said"] in second["said"] and first["remedy"] == second["remedy"]
+        assert "asked 3 minutes ago" in second["said"] and "again in 7 minutes" in second["said"]
+        assert wechat.engine.calls[self.PATH] == 1
+
+    @pytest.mark.parametrize(
+        ("errcode", "errmsg", "code"),
+        [
+            (61004, "access clientip is not registered requestIP: 203.0.113.7 rid: 5f3c-a1", "ip_whitelist"),
+            (61004, "", "ip_whitelist"),
+            (98765, "a number that nobody knows rid: 5f3c-a1", "wechat"),
+            (98765, "", "wechat"),
+        ],
+    )
+    def test_any_refusal__is_told_again(
+        self,
+        site: Platform,
+        wechat: Simulator,
+        monkeypatch: pytest.MonkeyPatch,
+        errcode: int,
+        errmsg: str,
+        code: str,
+    ) -> None:
+        monkeypatch.setitem(refusal.MESSAGES, errcode, errmsg)
+        wechat.faults.add(self.PATH, "errcode", errcode)
+        first, second = self.both(code)
+        assert first["said"] in second["said"] and first["remedy"] == second["remedy"]
+
+    def test_refusal__is_told_in_the_readers_language(self, site: Platform, set_option: Any) -> None:
+        set_option(APPSECRET="0" * 32)
+        Told()
+        with override("zh-hans"):
+            assert "40125 AppSecret" in Told().of("appsecret")["said"]
+
+    def test_other_failure__is_no_refusal(self, site: Platform, wechat: Simulator) -> None:
+        """The questions that follow are asked all the same, and tell whether it is over."""
+        for kind, value in (("status", 502), ("errcode", -1)):
+            rested()
+            wechat.faults.add(self.PATH, kind, value)
+            assert Told().code == 1
+            again = Told()
+            assert again.of("push_service", "unknown") and again.of("records_agree", "green")
+            assert again.code == 0
 
 
 @pytest.mark.parametrize(
@@ -724,9 +879,74 @@ def test_rotation_probe__is_in_the_audit_trail(site: Platform) -> None:
     assert list(entries.values_list("actor", "ok")) == [("manage.py", True)] * 2
 
 
-def test_rotation_probe__of_an_unknown_account(site: Platform) -> None:
-    told = Told("--probe-rotation", "wx9999999999999999")
-    assert "is unknown to platform" in told.of("rotation")["said"]
+def refused(*arguments: str) -> str:
+    """Why nothing is examined: code 2."""
+    with pytest.raises(CommandError) as caught:
+        call_command("wechat_open", "doctor", *arguments)
+    assert caught.value.returncode == 2
+    return str(caught.value)
+
+
+def test_rotation_probe__of_an_unknown_account_is_refused(site: Platform, settings: Any) -> None:
+    said = refused("--probe-rotation", "wx9999999999999999")
+    assert "wx9999999999999999" in said and f"Known: {OFFICIAL}." in said
+    assert "rid" not in said
+
+    assert "is authorized" in refused("--probe-rotation", OFFICIAL, "--component", with_second(settings))
+
+
+def test_rotation_probe__of_an_account_that_has_left_is_refused(site: Platform) -> None:
+    Authorizer.objects.update(state=Authorizer.State.UNAUTHORIZED)
+    assert "Known: none." in refused("--probe-rotation", OFFICIAL)
+
+
+def test_rotation_probe__names_a_few_of_many_accounts(site: Platform) -> None:
+    Authorizer.objects.bulk_create(Authorizer(component=site.row, appid=f"wxmore{place}") for place in range(9))
+    said = refused("--probe-rotation", "wx9999999999999999")
+    assert f"Known: {OFFICIAL}, wxmore0, wxmore1, wxmore2, wxmore3, …." in said
+
+
+def test_rotation_probe__asks_only_the_platform_that_holds_the_account(site: Platform, settings: Any) -> None:
+    with_second(settings)
+    told = Told("--probe-rotation", OFFICIAL)
+    assert "rotation" not in [code for _level, code, _said in told.problems]
+    assert [finding["code"] for finding in told.findings].count("rotation_probe") == 1
+
+
+def test_rotation_probe__takes_a_call_to_wechat(site: Platform) -> None:
+    assert "--offline" in refused("--probe-rotation", OFFICIAL, "--offline")
+
+
+def test_rotation_probe__without_a_database_is_not_why_nothing_is_examined(
+    site: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def down(*_: Any) -> Any:
+        raise OperationalError("no connection")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(connection, "ensure_connection", down)
+        told = Told("--probe-rotation", OFFICIAL)
+    assert told.of("database")
+
+
+# A second platform
+
+
+def with_second(settings: Any) -> str:
+    """Its alias. It has no ticket and no account."""
+    good = settings.WECHAT_OPEN["COMPONENTS"]["default"]
+    components = {"default": good, "second": {**good, "APPID": "wx2222222222222222"}}
+    settings.WECHAT_OPEN = {**settings.WECHAT_OPEN, "COMPONENTS": components}
+    return "second"
+
+
+def test_second_platform__is_named_in_every_command(site: Platform, settings: Any) -> None:
+    told = Told("--offline", "--component", with_second(settings))
+    Component.objects.filter(appid="wx2222222222222222").update(created_at=ago(hours=7))
+    told = Told("--component", "second")
+    commands = re.findall(r"manage\.py wechat_open (?:push-ticket|reconcile)[^`”]*", told.out)
+    assert len(commands) > 2
+    assert {command.partition(" --component ")[2] for command in commands} == {"second"}
 
 
 # How it is told
@@ -878,7 +1098,7 @@ def test_lost_key__is_also_the_reason_why_wechat_cannot_be_asked(site: Platform,
 
 # The runbook
 
-HARMLESS = {"address", "callback_ips", "rotation", "rotation_probe", "overlap", "records_agree", "unexamined"}
+HARMLESS = {"address", "callback_ips", "rotation_probe", "overlap", "records_agree"}
 """Codes of findings that ask for nothing."""
 
 

@@ -6,12 +6,13 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from celery import Celery
+from django.conf import settings
 from django.db import OperationalError, connection
 from django.test import override_settings
 from django.utils import translation
@@ -22,13 +23,14 @@ from tests.failing_cache import Failing
 from tests.stage import OFFICIAL, deliver
 from wechat_open import authorization, census, clock, component, health, inbox, tokens
 from wechat_open.component import Platform
-from wechat_open.health import AMBER, GREEN, RED, Finding, Level, reach
+from wechat_open.health import AMBER, GREEN, RED, Finding, Level, checks, facts, reach
 from wechat_open.health.checks import CHECKS
 from wechat_open.health.site import CODES
 from wechat_open.management import rotation
 from wechat_open.models import Authorizer, Component, HourlyCount, Push
 from wechat_open.simulator import Simulator
 
+SECRET_KEY = settings.SECRET_KEY
 REFRESH = "/cgi-bin/component/api_authorizer_token"
 
 
@@ -376,7 +378,17 @@ def sweep_repaired_one_of_two(scene: Scene) -> None:
 
 def keys_are_rotated(scene: Scene) -> None:
     rotation.rotate()
-    scene.later(minutes=61)
+    census.take(scene.platform.row)
+
+
+def key_is_back(scene: Scene) -> None:
+    scene.settings.SECRET_KEY_FALLBACKS = [SECRET_KEY]
+    census.take(scene.platform.row)
+
+
+@trouble("sealed", RED, key_is_back)
+def a_key_is_lost(scene: Scene) -> None:
+    scene.settings.SECRET_KEY = "changed, and nobody thought of the tokens"
     census.take(scene.platform.row)
 
 
@@ -411,6 +423,12 @@ def cache_is_down(scene: Scene) -> None:
     Failing.down = True
 
 
+@trouble("cache", AMBER, undone)
+def cache_keeps_nothing(scene: Scene) -> None:
+    dummy = {"default": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"}}
+    scene.broken.enter_context(override_settings(CACHES=dummy))
+
+
 @trouble("broker", RED, undone)
 def broker_is_down(scene: Scene) -> None:
     Celery("dead", broker="amqp://guest:canary-password@127.0.0.1:1//").set_current()
@@ -433,6 +451,7 @@ def test_trouble__is_seen_and_is_over_when_it_is_mended(scene: Scene, trouble: T
     found = scene.found(trouble.code)
     assert found.level is trouble.level, found
     assert found.remedy
+    assert found.page
 
     trouble.mends(scene)
     assert scene.found(trouble.code).level is GREEN, scene.found(trouble.code)
@@ -450,6 +469,46 @@ def test_everything_in_order__is_green(scene: Scene) -> None:
 
     assert {found.level for found in findings} == {GREEN}, [found for found in findings if found.level is not GREEN]
     assert not any(found.remedy for found in findings)
+    assert all(found.page for found in findings), "each leads somewhere"
+
+
+def judged(scene: Scene, check: Callable[[facts.Facts], Finding], authorized: int, **known: Any) -> Level:
+    """With so many accounts, and what else is known of them."""
+    there = facts.read(scene.platform)
+    for name in ("created_at", "sweep_repairs"):
+        setattr(there.row, name, known.pop(name, getattr(there.row, name)))
+    states = {**there.states, Authorizer.State.AUTHORIZED: authorized}
+    return check(replace(there, states=states, **known)).level
+
+
+@pytest.mark.parametrize(
+    ("wrong", "authorized", "level"), [(5, 500, RED), (5, 501, AMBER), (4, 400, AMBER), (1, 2, RED), (1, 1001, GREEN)]
+)
+def test_share_that_is_overdue__is_one_percent_and_not_a_few(
+    scene: Scene, wrong: int, authorized: int, level: Level
+) -> None:
+    since = facts.read(scene.platform).now - timedelta(minutes=6)
+    assert judged(scene, checks.overdue, authorized, overdue=wrong, overdue_since=since) is level
+
+
+@pytest.mark.parametrize(
+    ("wrong", "authorized", "level"), [(5, 5000, RED), (5, 5001, AMBER), (4, 4000, AMBER), (1, 2, RED)]
+)
+def test_share_that_has_expired__is_one_in_a_thousand_and_not_a_few(
+    scene: Scene, wrong: int, authorized: int, level: Level
+) -> None:
+    assert judged(scene, checks.expired_tokens, authorized, expired=wrong) is level
+
+
+@pytest.mark.parametrize(
+    ("wrong", "authorized", "level"), [(5, 500, RED), (5, 501, AMBER), (4, 400, AMBER), (1, 2, RED)]
+)
+def test_share_that_was_repaired__is_one_percent_and_not_a_few(
+    scene: Scene, wrong: int, authorized: int, level: Level
+) -> None:
+    long_ago = facts.read(scene.platform).now - timedelta(days=9)
+    repaired = {"sweep_repairs": wrong, "created_at": long_ago}
+    assert judged(scene, checks.sweep_repairs, authorized, **repaired) is level
 
 
 def test_new_platform__says_what_is_to_be_done(db: None) -> None:
@@ -497,6 +556,14 @@ class TestSentences:
         assert "The token of 1 account of 201 has expired" in scene.found("expired_tokens").said
         assert "2 hours, 1 minute" in scene.found("ticket_age").said
 
+    def test_ticket_that_stays_away__may_be_refused_for_a_wrong_key(self, scene: Scene) -> None:
+        scene.later(minutes=26)
+        late = scene.found("ticket_age").remedy
+        scene.platform.row.tickets.all().delete()
+        never = scene.found("ticket_age").remedy
+        for remedy in (late, never):
+            assert "TOKEN" in remedy and "ENCODING_AES_KEY" in remedy and "403" in remedy
+
     def test_dead_beat_beside_a_living_worker__is_told_apart(self, scene: Scene) -> None:
         scene.later(minutes=11)
         ticket_comes(scene)
@@ -515,6 +582,41 @@ class TestSentences:
         scene.later(minutes=1)
         assert "no worker runs" in scene.found("dispatcher").said
         assert "a worker lives" not in scene.found("beat").said
+
+    @pytest.mark.parametrize("seconds", [31, 60, 119, 149])
+    def test_dead_worker_or_beat__is_no_worker_that_is_busy(self, scene: Scene, seconds: int) -> None:
+        """Either leaves the same traces, as long as no ticket comes."""
+        scene.later(seconds=seconds)
+
+        assert "No worker runs, or beat does not ring" in scene.found("dispatcher").said
+        assert "queue" not in scene.found("dispatcher").remedy
+
+    def test_dead_beat_whose_ticket_rang__leaves_no_worker_that_is_busy(self, scene: Scene) -> None:
+        scene.later(seconds=20)
+        ticket_comes(scene)
+        worker_comes(scene)
+        scene.later(seconds=60)
+
+        assert "does not reach it" not in scene.found("dispatcher").said
+
+    def test_worker_that_died_before_beat_was_noted_again__does_not_live(self, scene: Scene) -> None:
+        scene.later(seconds=62)
+        worker_comes(scene)
+        scene.later(seconds=100)
+
+        assert "a worker lives" not in scene.found("beat").said
+
+    def test_worker_that_has_never_dispatched__is_told_too(self, scene: Scene) -> None:
+        Component.objects.update(heartbeat_at=None, created_at=clock.now() - timedelta(minutes=3))
+
+        assert "does not reach it" in scene.found("dispatcher").said
+
+    def test_lost_key__is_no_older_key(self, scene: Scene) -> None:
+        a_key_is_lost(scene)
+
+        assert "4 rows are sealed under a key that is not configured" in scene.found("sealed").said
+        assert "SECRET_KEY_FALLBACKS" in scene.found("sealed").remedy
+        assert (scene.found("old_keys").level, scene.found("old_keys").value) == (GREEN, 0)
 
     def test_worker_that_does_other_tasks_only__is_told_too(self, scene: Scene) -> None:
         scene.later(minutes=3)
@@ -678,6 +780,37 @@ def test_one_bad_platform__spoils_the_whole_report(scene: Scene) -> None:
 
     assert not report["ok"]
     assert [facts["level"] for facts in report["components"]] == ["green", "red"]
+
+
+def test_problems__are_those_of_the_site_and_of_every_platform_once(scene: Scene) -> None:
+    good = scene.settings.WECHAT_OPEN["COMPONENTS"]["default"]
+    scene.configure(COMPONENTS={"default": good, "second": {**good, "APPID": "wxsecond"}})
+    Component.objects.update(sweep_repairs=1)
+    cache_is_down(scene)
+    report = health.report()
+
+    assert [facts["problems"] for facts in report["components"]] == [
+        ["sweep_repairs", "cache"],
+        ["ticket_age", "push_service", "component_token", "cache"],
+    ]
+    assert report["problems"] == ["sweep_repairs", "cache", "ticket_age", "push_service", "component_token"]
+
+
+@pytest.mark.parametrize("wrong", [[{"APPSECRET": "canary"}], ["default"], {"default": "wx1"}], ids=str)
+def test_platforms_of_the_wrong_sort__are_told_in_our_words(scene: Scene, wrong: Any) -> None:
+    scene.configure(COMPONENTS=wrong)
+    report = health.report()
+
+    assert (report["ok"], report["problems"]) == (False, ["settings"])
+    assert "must be a dict" in str(report) and "canary" not in str(report) and "indices" not in str(report)
+    assert "has no attribute" not in str(report)
+
+
+def test_naive_times__leave_the_finding_about_the_settings(scene: Scene) -> None:
+    scene.settings.USE_TZ = False
+    report = health.report()
+
+    assert (report["ok"], report["components"][0]["problems"]) == (False, ["settings"])
 
 
 def test_platform_with_unusable_settings__is_a_finding(scene: Scene) -> None:

@@ -229,6 +229,15 @@ def test_no_ticket__fails_check_0_with_the_remedy(real: responses.RequestsMock) 
     assert result.checks[0]["detail"].endswith("`manage.py wechat_open push-ticket`")
 
 
+def test_no_ticket_of_a_second_platform__names_it(real: responses.RequestsMock, settings: Any) -> None:
+    refused(real, 61009)
+    components = settings.WECHAT_OPEN["COMPONENTS"]
+    second = {**components["default"], "APPID": "wx2222222222222222"}
+    settings.WECHAT_OPEN = {**settings.WECHAT_OPEN, "COMPONENTS": {**components, "second": second}}
+    result = Result("--group", "1", "--json", "--component", "second")
+    assert result.checks[0]["detail"].endswith("`manage.py wechat_open push-ticket --component second`")
+
+
 def test_ip_that_is_not_listed__fails_2_and_3_with_the_remedy(real: responses.RequestsMock) -> None:
     refused(real, 61004)
     result = Result("--group", "1", "--json")

@@ -149,6 +149,11 @@ def test_wechat__hears_what_was_chosen(platform: Platform, staff: Client) -> Non
     assert asked["category_id_list"] == ["18|30"]
 
 
+def test_pasted_appid__is_taken_without_the_spaces_around_it(platform: Platform, staff: Client) -> None:
+    asked = links(staff.post(AUTHORIZE, {"biz_appid": " wx4c9e2f70d81b35a6\t"}))["pc-link"]
+    assert asked["biz_appid"] == ["wx4c9e2f70d81b35a6"]
+
+
 @pytest.mark.parametrize("method", ["get", "post"])
 def test_choice__stays_visible(platform: Platform, staff: Client, method: str) -> None:
     page = getattr(staff, method)(AUTHORIZE, {"auth_type": "mini", "category_ids": ["18"]}).content.decode()
@@ -295,8 +300,10 @@ def test_registered_host__stays(platform: Platform, client: Client, settings: An
 # When it cannot be shown
 
 
-@pytest.mark.parametrize("alias", ["", "second/"])
-def test_without_a_ticket__staff_learn_what_to_do(wechat: Simulator, staff: Client, settings: Any, alias: str) -> None:
+@pytest.mark.parametrize(("alias", "named"), [("", ""), ("second/", " --component second")])
+def test_without_a_ticket__staff_learn_what_to_do(
+    wechat: Simulator, staff: Client, settings: Any, alias: str, named: str
+) -> None:
     components = settings.WECHAT_OPEN["COMPONENTS"]
     second = components["default"] | {"APPID": "wx2222222222222222"}
     settings.WECHAT_OPEN = settings.WECHAT_OPEN | {"COMPONENTS": components | {"second": second}}
@@ -304,7 +311,7 @@ def test_without_a_ticket__staff_learn_what_to_do(wechat: Simulator, staff: Clie
     for _ in range(2):  # the second time custody remembers why it failed
         response = staff.post(AUTHORIZE + alias)
         assert (response.status_code, response["Retry-After"]) == (503, "60")
-        assert b"manage.py wechat_open push-ticket" in response.content
+        assert f"<code>manage.py wechat_open push-ticket{named}</code>".encode() in response.content
         assert f"http://testserver/wechat/events/{alias}</p>".encode() in response.content
 
 

@@ -70,6 +70,13 @@ def test_user_who_is_not_staff__is_refused(db: None, client: Client) -> None:
     assert client.get(HEALTH).status_code == 403
 
 
+def test_staff_who_has_left__is_refused(db: None, client: Client, settings: Any) -> None:
+    """Also where a backend goes on to know who is no longer active."""
+    settings.AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.AllowAllUsersModelBackend"]
+    client.force_login(User.objects.create_user("left", is_staff=True, is_active=False))
+    assert client.get(HEALTH).status_code == 403
+
+
 def test_monitor__needs_no_login_where_all_else_does(
     db: None, client: Client, token: dict[str, str], settings: Any
 ) -> None:

@@ -3,8 +3,8 @@
 Counting a hundred thousand rows takes longer than a page may. So they are counted once a minute in the background and
 the numbers are kept in the platform's row; whoever shows them says "about, as of …". A few thousand rows are counted
 when somebody asks. What an index can answer is counted every minute; kinds, verification and permission sets change
-slowly and take a walk over the rows: every ten minutes. What lies under an older key is looked for hourly, or at once
-after a new key has been added.
+slowly and take a walk over the rows: every ten minutes. What lies under an older key or a lost one is looked for
+hourly, or at once when the configured keys have changed; then every time, until nothing does.
 """
 
 from __future__ import annotations
@@ -68,10 +68,14 @@ class Bucket:
 
 @dataclass(frozen=True)
 class OldKeys:
-    """How many rows hold something that is not sealed under ``key``, the newest, and since when that is so."""
+    """How many rows hold something that is not sealed under the first of the ``keys``, and since when that is so.
+
+    ``lost`` are those with something that none of the keys opens; they are not among the ``rows``.
+    """
 
     rows: int
-    key: str
+    lost: int
+    keys: tuple[str, ...]
     since: datetime
     counted_at: datetime
 
@@ -253,26 +257,38 @@ def _walked(component: Component) -> dict[str, Any]:
 
 def _old_keys(component: Component, now: datetime, before: OldKeys | None) -> OldKeys:
     """Rows with something that is not sealed under the newest key; no index knows them, so it is asked rarely."""
-    newest = key_ids()[0]
-    if before is not None and before.key == newest and timedelta() <= now - before.counted_at < OLD_KEYS_EVERY:
+    keys = key_ids()
+    known = before is not None and before.keys == keys and not before.rows and not before.lost
+    if before is not None and known and timedelta() <= now - before.counted_at < OLD_KEYS_EVERY:
         return before
-    rows = sum(_under_another_key(component, model, newest) for model in apps.get_models() if _is_sealed(model))
-    unfinished = before is not None and before.rows and before.key == newest
-    return OldKeys(rows, newest, since=before.since if before is not None and unfinished else now, counted_at=now)
+    counts = [_under_another_key(component, model, keys) for model in apps.get_models() if _is_sealed(model)]
+    rows, lost = sum(old for old, _lost in counts), sum(lost for _old, lost in counts)
+    unfinished = before is not None and before.rows and before.keys[0] == keys[0]
+    since = before.since if before is not None and unfinished else now
+    return OldKeys(rows, lost, keys, since=since, counted_at=now)
 
 
 def _is_sealed(model: type[Any]) -> bool:
     return issubclass(model, SealedRow) and model._meta.app_label == Component._meta.app_label
 
 
-def _under_another_key(component: Component, model: type[Any], newest: str) -> int:
-    old = Q()
-    for column in model._meta.local_concrete_fields:
-        if isinstance(column, SealedField):
-            old |= ~Q(**{column.name: ""}) & ~Q(**{f"{column.name}__startswith": f"{VERSION}.{newest}."})
+def _under_another_key(component: Component, model: type[Any], keys: tuple[str, ...]) -> tuple[int, int]:
+    """How many of its rows are under an older key, and how many under one that is not ours."""
+    columns = [column.name for column in model._meta.local_concrete_fields if isinstance(column, SealedField)]
     mine = {"pk": component.pk} if model is Component else {"component": component}
-    count: int = model._default_manager.filter(old, **mine).count()
-    return count
+    another = model._default_manager.filter(_under_none_of(keys[:1], columns), **mine)
+    counts = another.aggregate(all=Count("pk"), lost=Count("pk", filter=_under_none_of(keys, columns)))
+    return counts["all"] - counts["lost"], counts["lost"]
+
+
+def _under_none_of(keys: tuple[str, ...], columns: list[str]) -> Q:
+    found = Q()
+    for column in columns:
+        opened = Q(**{column: ""})
+        for key in keys:
+            opened |= Q(**{f"{column}__startswith": f"{VERSION}.{key}."})
+        found |= ~opened
+    return found
 
 
 # -- keeping -----------------------------------------------------------------------------------------------------------
@@ -311,7 +327,8 @@ def _stored(component: Component) -> Census | None:
             old_keys=old
             and OldKeys(
                 rows=int(old["rows"]),
-                key=str(old["key"]),
+                lost=int(old["lost"]),
+                keys=tuple(old["keys"]),
                 since=datetime.fromisoformat(old["since"]),
                 counted_at=datetime.fromisoformat(old["counted_at"]),
             ),

@@ -44,6 +44,11 @@ class Platform:
         """Its row, made at first use."""
         return Component.objects.get_or_create(appid=self.appid)[0]
 
+    def command(self, subcommand: str) -> str:
+        """What is typed in a shell to have something done for this platform."""
+        words = f"manage.py wechat_open {subcommand}"
+        return words if self.alias == DEFAULT_ALIAS else f"{words} --component {self.alias}"
+
 
 def platform(alias: str = DEFAULT_ALIAS) -> Platform:
     """The platform of this alias; ConfigurationError names what is missing."""

@@ -58,10 +58,7 @@ class Conf:
     @property
     def given(self) -> Mapping[str, Any]:
         """What the project wrote, untouched."""
-        value = getattr(django_settings, NAME, {})
-        if not isinstance(value, (dict, Mapping)):  # a dict is told apart quicker than any Mapping
-            raise ConfigurationError(_("%(name)s must be a dict, not %(type)s.", name=NAME, type=type(value).__name__))
-        return value
+        return _mapping(NAME, getattr(django_settings, NAME, {}))
 
     def _get(self, name: str) -> Any:
         return self.given.get(name, DEFAULTS[name])
@@ -69,8 +66,7 @@ class Conf:
     @property
     def components(self) -> Mapping[str, Mapping[str, Any]]:
         """Alias -> credentials of one third-party platform."""
-        components: Mapping[str, Mapping[str, Any]] = self._get("COMPONENTS")
-        return components
+        return _mapping(f'{NAME}["COMPONENTS"]', self._get("COMPONENTS"))
 
     def component(self, alias: str) -> Mapping[str, Any]:
         """The credentials of one platform; ConfigurationError names the alias or the key that is missing."""
@@ -86,6 +82,7 @@ class Conf:
                     known=", ".join(sorted(self.components)) or _("none"),
                 )
             ) from None
+        credentials = _mapping(f'{NAME}["COMPONENTS"][{alias!r}]', credentials)
         for key in COMPONENT_KEYS:
             if not credentials.get(key):
                 setting = f'{NAME}["COMPONENTS"][{alias!r}]["{key}"]'
@@ -100,7 +97,15 @@ class Conf:
     @property
     def encryption_keys(self) -> tuple[str, ...]:
         """Key ring at rest, newest first, each 32 bytes in URL-safe base64. Empty: derived from SECRET_KEY."""
-        return tuple(self._get("ENCRYPTION_KEYS"))
+        keys = self._get("ENCRYPTION_KEYS")
+        if not isinstance(keys, (list, tuple)):
+            raise ConfigurationError(
+                _(
+                    "%(setting)s must be a list of keys, the newest first, each 32 random bytes in URL-safe base64.",
+                    setting=f'{NAME}["ENCRYPTION_KEYS"]',
+                )
+            )
+        return tuple(keys)
 
     @property
     def api_base_url(self) -> str:
@@ -195,6 +200,13 @@ class Conf:
     def show_avatars(self) -> bool:
         """Whether the admin lets browsers fetch avatars from WeChat's image host; initials otherwise."""
         return bool(self._get("SHOW_AVATARS"))
+
+
+def _mapping(name: str, value: Any) -> Mapping[str, Any]:
+    """What stands there; an error says its type only, for there may be secrets in it."""
+    if not isinstance(value, (dict, Mapping)):  # a dict is told apart quicker than any Mapping
+        raise ConfigurationError(_("%(name)s must be a dict, not %(type)s.", name=name, type=type(value).__name__))
+    return value
 
 
 conf = Conf()

@@ -6,10 +6,10 @@ One function for each thing that can be wrong: from the facts to a finding. None
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import gettext_lazy, ngettext
 
 from .. import census
 from ..exceptions import PlatformFault
@@ -19,6 +19,19 @@ from ..tokens.policy import DUE_TO
 from . import thresholds
 from .facts import Facts
 from .finding import AMBER, GREEN, RED, Finding, Level, lasting
+
+PUT_BACK = gettext_lazy(
+    "Put the missing key back: into ENCRYPTION_KEYS, or an older SECRET_KEY into SECRET_KEY_FALLBACKS. If it is lost "
+    "for good, `manage.py wechat_open rotate-keys --empty-unreadable` empties what it sealed, and WeChat is asked for "
+    "the tokens again."
+)
+"""What is to be done about what nobody can open; ``doctor`` and ``rotate-keys`` say so too."""
+
+WRONG_KEYS = gettext_lazy(
+    "With a TOKEN or ENCODING_AES_KEY that is not the console's, pushes are refused with 403, and the log of the site "
+    "says “Refused a push for platform”."
+)
+"""The usual cause when WeChat pushes and no ticket is stored."""
 
 
 def examine(facts: Facts) -> list[Finding]:
@@ -38,8 +51,9 @@ def ticket_age(facts: Facts) -> Finding:
             _("WeChat has pushed no verify ticket yet; without one there is no token for any account."),
             _(
                 "Enter the authorization event URL (授权事件接收URL) in the platform's console, and have pushing "
-                "started with “manage.py wechat_open push-ticket”."
-            ),
+                "started by the dashboard's button, or “%(command)s”. %(wrong_keys)s"
+            )
+            % {"command": facts.platform.command("push-ticket"), "wrong_keys": WRONG_KEYS},
             "tickets",
         )
     level = _by(age, thresholds.TICKET_AMBER, thresholds.TICKET_RED)
@@ -49,8 +63,9 @@ def ticket_age(facts: Facts) -> Finding:
         RED: _("The newest verify ticket came %(age)s ago; it lives twelve hours, and then every token runs out."),
     }
     remedy = _(
-        "Look whether the authorization event URL (授权事件接收URL) is right and answers “success” within 5 seconds."
-    )
+        "Look whether the authorization event URL (授权事件接收URL) is right and answers “success” within 5 seconds. "
+        "%(wrong_keys)s"
+    ) % {"wrong_keys": WRONG_KEYS}
     return Finding(
         "ticket_age", level, age, words[level] % {"age": lasting(age)}, "" if level is GREEN else remedy, "tickets"
     )
@@ -73,7 +88,8 @@ def push_service(facts: Facts) -> Finding:
             AMBER,
             pushed,
             _("No verify ticket comes, and nobody has asked WeChat to push since."),
-            _("A worker asks by itself after half an hour; “manage.py wechat_open push-ticket” asks now."),
+            _("A worker asks by itself after half an hour; the dashboard's button, or “%(command)s”, asks now.")
+            % {"command": facts.platform.command("push-ticket")},
             "tickets",
         )
     level = RED if silent_for >= thresholds.PUSHING_RED.total_seconds() else AMBER
@@ -194,9 +210,8 @@ def clock_skew(facts: Facts) -> Finding:
     remedy = _(
         "Set the clock of the host by NTP (chrony, systemd-timesyncd). A push whose time is too far off is refused."
     )
-    return Finding(
-        "clock_skew", level, round(worst, 1), words % {"seconds": abs(worst)}, "" if level is GREEN else remedy
-    )
+    said = words % {"seconds": abs(worst)}
+    return Finding("clock_skew", level, round(worst, 1), said, "" if level is GREEN else remedy, "platform")
 
 
 # -- beat and workers --------------------------------------------------------------------------------------------------
@@ -242,7 +257,7 @@ def dispatcher(facts: Facts) -> Finding:
         if age is None
         else _("Nobody has looked for due tokens for %(age)s.") % {"age": lasting(age)}
     )
-    if _beat_lives(facts):
+    if _other_tasks_are_done(facts):
         said = _("%(nobody)s A worker does other tasks of ours, so this one does not reach it, or takes that long.")
         remedy = _("Look whether beat rings renew_due_tokens, to which queue it goes, and at the worker's log.")
     elif _ticket_was_not_heard(facts):
@@ -257,9 +272,12 @@ def dispatcher(facts: Facts) -> Finding:
     return Finding("dispatcher", level, age, said % {"nobody": nobody}, remedy, "platform")
 
 
-def _beat_lives(facts: Facts) -> bool:
-    age = facts.age(facts.row.beat_at)
-    return age is not None and age <= thresholds.BEAT_AMBER.total_seconds()
+def _other_tasks_are_done(facts: Facts) -> bool:
+    """Whether a worker has noted beat's ring lately, and after anybody looked for due tokens."""
+    seen, rang = facts.row.heartbeat_at, facts.row.beat_at
+    if rang is None or facts.now - rang > thresholds.BEAT_AMBER:
+        return False
+    return seen is None or rang - seen > thresholds.OUTLIVED
 
 
 def _worker_lives(facts: Facts) -> bool:
@@ -367,7 +385,8 @@ def inbox(facts: Facts) -> Finding:
         facts.waiting,
     ) % {"count": facts.waiting, "oldest": lasting(oldest)}
     remedy = (
-        _("Look at the errors of the pushes; they are repeated by themselves, or with “manage.py wechat_open replay”.")
+        _("Look at the errors of the pushes; they are repeated by themselves, in the admin, or with “%(command)s”.")
+        % {"command": facts.platform.command("replay --failed")}
         if facts.failing
         else _("Look whether a worker runs. Nothing is lost: they are processed as soon as one does.")
     )
@@ -384,9 +403,9 @@ def sweep(facts: Facts) -> Finding:
     else:
         said = _("The accounts were compared with WeChat's own list %(age)s ago.") % {"age": lasting(age)}
     remedy = _(
-        "It happens hourly by itself where workers run; “manage.py wechat_open reconcile” does it now and says what is "
-        "wrong."
-    )
+        "It happens hourly by itself where workers run; the dashboard's button does it now, or “%(command)s”, which "
+        "says what is wrong."
+    ) % {"command": facts.platform.command("reconcile")}
     return Finding("sweep", level, swept, said, "" if level is GREEN else remedy, "platform")
 
 
@@ -409,15 +428,30 @@ def sweep_repairs(facts: Facts) -> Finding:
     return Finding("sweep_repairs", RED if many and not first else AMBER, repairs, said, remedy, "platform")
 
 
+def sealed(facts: Facts) -> Finding:
+    found = census.old_keys(facts.row)
+    if found is None or not found.lost:
+        said = (
+            _("Everything is sealed under a key that is configured.") if found else _("No key has been looked for yet.")
+        )
+        return Finding("sealed", GREEN, found.lost if found else None, said, "", "platform")
+    said = ngettext(
+        "%(count)d row is sealed under a key that is not configured: nobody can open it.",
+        "%(count)d rows are sealed under a key that is not configured: nobody can open them.",
+        found.lost,
+    )
+    return Finding("sealed", RED, found.lost, said % {"count": found.lost}, str(PUT_BACK), "platform")
+
+
 def old_keys(facts: Facts) -> Finding:
     found = census.old_keys(facts.row)
     if found is None or not found.rows:
-        said = _("Everything is sealed under the newest key.") if found else _("No old key has been looked for yet.")
-        return Finding("old_keys", GREEN, found.rows if found else None, said)
+        said = _("Nothing is sealed under an older key.") if found else _("No old key has been looked for yet.")
+        return Finding("old_keys", GREEN, found.rows if found else None, said, "", "platform")
     since = (facts.now - found.since).total_seconds()
     return Finding(
         "old_keys",
-        RED if since > thresholds.OLD_KEYS_RED.total_seconds() else AMBER,
+        old_keys_level(found, facts.now),
         found.rows,
         ngettext(
             "%(count)d row has been sealed under an older key for %(age)s.",
@@ -426,7 +460,12 @@ def old_keys(facts: Facts) -> Finding:
         )
         % {"count": found.rows, "age": lasting(since)},
         _("Run “manage.py wechat_open rotate-keys”, and keep the old keys in the settings until it is done."),
+        "platform",
     )
+
+
+def old_keys_level(found: census.OldKeys, now: datetime) -> Level:
+    return RED if found.rows and now - found.since > thresholds.OLD_KEYS_RED else AMBER
 
 
 CHECKS: tuple[Callable[[Facts], Finding], ...] = (
@@ -445,6 +484,7 @@ CHECKS: tuple[Callable[[Facts], Finding], ...] = (
     sweep_repairs,
     forced_renewals,
     clock_skew,
+    sealed,
     old_keys,
 )
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from django.utils import timezone
 from django.utils.timesince import timesince
-from django.utils.translation import ngettext
+from django.utils.translation import ngettext, npgettext_lazy
 
 
 class Level(str, Enum):
@@ -57,10 +57,21 @@ def worst(levels: Iterable[Level]) -> Level:
     return max(levels, key=list(Level).index, default=GREEN)
 
 
+UNITS: dict[str, Any] = {
+    "year": npgettext_lazy("span", "%(num)d year", "%(num)d years", "num"),
+    "month": npgettext_lazy("span", "%(num)d month", "%(num)d months", "num"),
+    "week": npgettext_lazy("span", "%(num)d week", "%(num)d weeks", "num"),
+    "day": npgettext_lazy("span", "%(num)d day", "%(num)d days", "num"),
+    "hour": npgettext_lazy("span", "%(num)d hour", "%(num)d hours", "num"),
+    "minute": npgettext_lazy("span", "%(num)d minute", "%(num)d minutes", "num"),
+}
+"""For ``timesince``: in Chinese Django's own months are dates ("2 月 ago" is "before February")."""
+
+
 def lasting(seconds: float) -> str:
     """A span in words: to the second below two minutes, then by its two largest units."""
     if seconds < 120:
         whole = max(0, round(seconds))
         return ngettext("%(count)d second", "%(count)d seconds", whole) % {"count": whole}
     now = timezone.now()
-    return timesince(now - timedelta(seconds=seconds), now).replace("\xa0", " ")
+    return timesince(now - timedelta(seconds=seconds), now, time_strings=UNITS).replace("\xa0", " ")

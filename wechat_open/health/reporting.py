@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from django.db import DatabaseError
+from django.db import Error as DatabaseTrouble
 
 from ..component import Platform
 from ..component import platform as configured
@@ -33,19 +33,27 @@ def examine(platform: Platform, common: Sequence[Finding] | None = None) -> list
 def report() -> dict[str, Any]:
     """The state of every configured platform, to be sent as JSON. ``ok`` is False when anything is red.
 
-    ``components`` holds for each platform what ``examine`` finds, and some facts; ``checks`` and ``problems`` at the
-    top are about the site alone, which has them even without a platform.
+    ``components`` holds for each platform what ``examine`` finds, and some facts; ``checks`` at the top are about the
+    site alone, which has them even without a platform. ``problems`` at the top are all, each once.
     """
     common = site.examine()
     components = [_component(alias, common) for alias in _aliases()]
     level = worst([*(found.level for found in common), *(Level(found["level"]) for found in components)])
-    return {"ok": level is not RED, "level": level.value, **_told(common), "components": components}
+    told = _told(common)
+    problems = [code for each in (*components, told) for code in each["problems"]]
+    return {
+        "ok": level is not RED,
+        "level": level.value,
+        **told,
+        "problems": list(dict.fromkeys(problems)),
+        "components": components,
+    }
 
 
 def _aliases() -> list[str]:
     try:
         return list(conf.components)
-    except (ConfigurationError, TypeError):  # no dict: the finding about the settings says so
+    except ConfigurationError:  # no dict: the finding about the settings says so
         return []
 
 
@@ -62,14 +70,20 @@ def _component(alias: str, common: list[Finding]) -> dict[str, Any]:
 
 
 def _examine(platform: Platform, common: Sequence[Finding]) -> tuple[list[Finding], Facts | None]:
-    """The findings, and the facts behind them unless there is no database."""
-    if any(found.code == "database" and found.level is RED for found in common):
+    """The findings, and the facts behind them unless there is no database, or no settings to read it with."""
+    red = {found.code for found in common if found.level is RED}
+    if "database" in red:
         return [*common], None
     try:
         known = facts.read(platform)
-    except DatabaseError as error:
-        logger.exception("The health check could not read platform %r.", platform.alias)
+    except DatabaseTrouble as error:
+        logger.error("The health check could not read platform %r: %s", platform.alias, site.first_line(error))
         return [site.without_database(error) if found.code == "database" else found for found in common], None
+    except Exception:
+        if "settings" not in red:
+            raise
+        logger.debug("The settings are wrong, so platform %r cannot be read.", platform.alias, exc_info=True)
+        return [*common], None
     return [*checks.examine(known), *common], known
 
 

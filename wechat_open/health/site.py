@@ -6,12 +6,14 @@ Its database, its cache, its broker and its settings. None of these checks waits
 from __future__ import annotations
 
 import logging
+import secrets
 from functools import lru_cache
 
 from django.core import checks
 from django.core.cache import caches
 from django.core.signals import setting_changed
-from django.db import DatabaseError, connections, router
+from django.db import Error as DatabaseTrouble
+from django.db import connections, router
 from django.dispatch import receiver
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -20,6 +22,7 @@ from .. import doorbell
 from ..conf import conf
 from ..exceptions import ConfigurationError
 from ..models import Component
+from ..telling import told
 from . import reach, thresholds
 from .finding import AMBER, GREEN, RED, Finding
 
@@ -39,13 +42,19 @@ def database() -> Finding:
     try:
         with connections[router.db_for_read(Component)].cursor() as cursor:
             cursor.execute("SELECT 1")
-    except DatabaseError as error:
-        logger.exception("The health check found no database.")
+    except DatabaseTrouble as error:
+        logger.error("The health check found no database: %s", first_line(error))
         return without_database(error)
-    return Finding("database", GREEN, True, _("The database answers."))
+    return Finding("database", GREEN, True, _("The database answers."), page="platform")
 
 
-def without_database(error: DatabaseError) -> Finding:
+def first_line(error: DatabaseTrouble) -> str:
+    """What a driver says; more, and where it happened, helps nobody to start a database."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0][:200]
+
+
+def without_database(error: DatabaseTrouble) -> Finding:
     return Finding(
         "database",
         RED,
@@ -53,45 +62,63 @@ def without_database(error: DatabaseError) -> Finding:
         _("The database does not answer as it should (%(error)s): pushes are refused and no token is renewed.")
         % {"error": type(error).__name__},
         _("Start the database, and run “manage.py migrate” if tables are missing. WeChat repeats its pushes."),
+        "platform",
     )
 
 
+class NotKept(Exception):
+    """A cache that answers and forgets."""
+
+
 def cache() -> Finding:
+    """``doctor`` says the same: without a cache it is slower, and nothing is lost."""
     try:
         alias = conf.cache
     except ConfigurationError:
         alias = "default"  # the settings have a finding of their own
-    trouble = reach.trouble(("cache", alias), lambda: _write_and_read(alias))
+    trouble = reach.trouble(("cache", alias), lambda: _keep(alias))
     if not trouble:
-        return Finding("cache", GREEN, True, _("The cache answers."))
+        return Finding("cache", GREEN, True, _("The cache answers."), page="platform")
+    said = (
+        _("Cache “%(alias)s” does not keep what it is told: every token is read from the database.")
+        if trouble == NotKept.__name__
+        else _("Cache “%(alias)s” does not answer (%(error)s): every token is read from the database.")
+    )
     return Finding(
         "cache",
         AMBER,
         False,
-        _("Cache “%(alias)s” does not answer (%(error)s): every token is read from the database.")
-        % {"alias": alias, "error": trouble},
+        said % {"alias": alias, "error": trouble},
         _("Start the cache, or correct CACHES. Nothing is lost meanwhile; it is only slower."),
+        "platform",
     )
 
 
-def _write_and_read(alias: str) -> None:
-    caches[alias].set("wechat_open:health", 1, 10)
-    caches[alias].get("wechat_open:health")
+def _keep(alias: str) -> None:
+    """Without ``shared_cache``, which forgives."""
+    cache, key, value = caches[alias], f"wechat_open:health:{secrets.token_hex(8)}", secrets.token_hex(8)
+    first, second = cache.add(key, value, 10), cache.add(key, "another", 10)
+    found = cache.get(key)
+    cache.delete(key)
+    if found != value or second or not first:
+        raise NotKept
 
 
 def broker() -> Finding:
     connect = doorbell.connector(thresholds.ANSWER_WITHIN)
     if connect is None:
-        return Finding("broker", GREEN, True, _("No broker is needed: “manage.py wechat_open run” does the work."))
+        said = _("No broker is needed: “manage.py wechat_open run” does the work.")
+        return Finding("broker", GREEN, True, said, page="pushes:received")
     trouble = reach.trouble("broker", connect)
     if not trouble:
-        return Finding("broker", GREEN, True, _("The broker answers."))
+        return Finding("broker", GREEN, True, _("The broker answers."), page="pushes:received")
     return Finding(
         "broker",
         RED,
         False,
         _("Celery's broker does not answer (%(error)s): no worker hears of anything.") % {"error": trouble},
         _("Start the broker, or correct CELERY_BROKER_URL. Until then “manage.py wechat_open run” can stand in."),
+        "pushes:received",
     )
 
 
@@ -99,7 +126,7 @@ def settings() -> Finding:
     """Our system checks: an error stops ``manage.py``, but not a server that was started before, or past them."""
     errors = [] if _were_right() else _errors()
     if not errors:
-        return Finding("settings", GREEN, 0, _("The settings have no error."))
+        return Finding("settings", GREEN, 0, _("The settings have no error."), page="platform")
     return Finding(
         "settings",
         RED,
@@ -111,6 +138,7 @@ def settings() -> Finding:
         )
         % {"count": len(errors), "first": errors[0].msg},
         str(errors[0].hint or _("“manage.py check” lists them.")),
+        "platform",
     )
 
 
@@ -135,6 +163,7 @@ def bad_settings(error: Exception) -> Finding:
         "settings",
         RED,
         1,
-        _("The settings of this platform cannot be used: %(error)s") % {"error": error},
+        _("The settings of this platform cannot be used: %(error)s") % {"error": told(error)},
         _("“manage.py check” says what is missing."),
+        "platform",
     )

@@ -42,8 +42,9 @@ DISPATCHER_RED = timedelta(seconds=120)
 BEAT_AMBER = timedelta(seconds=150)
 BEAT_RED = timedelta(minutes=5)
 
-OUTLIVED = timedelta(seconds=60)
-"""By so much must a worker have been seen later than beat to prove that it lives on its own."""
+OUTLIVED = timedelta(seconds=90)
+"""By so much must one of worker and beat have been seen later than the other to prove that it lives on its own: beat's
+ring is noted once a minute, and may wait behind other work."""
 
 INBOX_WAITING = timedelta(minutes=1)
 INBOX_RED = 50

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import ipaddress
 import logging
-import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
+from typing import Any
 from urllib.parse import urlsplit
 
 import requests
@@ -30,10 +30,13 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from .. import checks, clock, doorbell, health
+from .. import census, checks, clock, doorbell, health
+from ..checks.addresses import WECHAT_HOSTS
 from ..component import Platform, platform
-from ..conf import WECHAT_API, conf
+from ..conf import conf
 from ..exceptions import ConfigurationError
+from ..health.checks import WRONG_KEYS, old_keys_level
+from ..health.site import cache, first_line
 from ..models import Authorizer, Component
 from ..schedule import BEAT_SCHEDULE
 from ..sealing import key_ids
@@ -49,10 +52,13 @@ logger = logging.getLogger(__name__)
 PATIENCE = 5.0
 """Seconds for a broker, a worker or our own callback to answer."""
 
+NAMED = 5
+"""How many accounts are named to who has named one that is not there."""
+
 _TOLD_BELOW = {"wechat_open.W003", "wechat_open.W008"}
 """Checks whose warning is repeated where the thing itself is looked at, and so not told among the settings."""
 
-_LOOKED_AT = {"database", "cache", "broker", "settings", "old_keys"}
+_LOOKED_AT = {"database", "cache", "broker", "settings", "sealed", "old_keys"}
 """Findings of ``health`` about what is examined here more closely."""
 
 WHY = {
@@ -76,6 +82,7 @@ WHY = {
     "clock_skew": gettext_lazy("Pushes and messages that seem too old or too new are refused, tickets excepted."),
     "forced_renewals": gettext_lazy("Another system with the same credentials ends our tokens, and we end its."),
     "paused": gettext_lazy("No account's tokens are renewed while the platform rests."),
+    "cache": gettext_lazy("Every token costs a query, and a message that WeChat repeats may be handled twice."),
     "push_service": gettext_lazy("Without tickets there is no component token after 12 hours."),
 }
 """Why each finding of ``health`` matters."""
@@ -83,7 +90,7 @@ WHY = {
 
 @dataclass(frozen=True)
 class Wish:
-    """How far an examination may go."""
+    """How far an examination may go. ``probe_rotation`` is the appid of an account."""
 
     offline: bool = False
     probe_site: bool = False
@@ -91,26 +98,58 @@ class Wish:
 
 
 def examine(aliases: Sequence[str] = (), wish: Wish = Wish()) -> Iterator[Group]:
-    """One group after the other; all configured platforms if none is named. ConfigurationError for an unknown one."""
+    """One group after the other; all configured platforms if none is named.
+
+    ConfigurationError for one that is unknown, and for an account that none of them holds.
+    """
     for alias in aliases:
         conf.component(alias)
-    return Examination(list(aliases) or _aliases(), wish).groups()
+    aliases = list(aliases) or _aliases()
+    return Examination(aliases, wish, _holders(aliases, wish.probe_rotation)).groups()
 
 
 def _aliases() -> list[str]:
     """The configured platforms, as far as the settings can be read at all."""
     try:
         return [str(alias) for alias in conf.components]
-    except (ConfigurationError, TypeError):
+    except ConfigurationError:
         return []
 
 
-def _name(alias: str) -> str:
-    """The alias with the appid, if the settings tell one."""
+def _appid(alias: str) -> str:
+    """Empty, if the settings do not tell it."""
     try:
-        return f"{alias} ({conf.component(alias)['APPID']})"
-    except (ConfigurationError, TypeError, AttributeError):
-        return alias
+        return str(conf.component(alias)["APPID"])
+    except ConfigurationError:
+        return ""
+
+
+def _name(alias: str) -> str:
+    appid = _appid(alias)
+    return f"{alias} ({appid})" if appid else alias
+
+
+def _holders(aliases: Sequence[str], appid: str) -> list[str]:
+    """The platforms that this account has authorized; ConfigurationError if there is none, and what is known."""
+    if not appid:
+        return []
+    platforms = {alias: _appid(alias) for alias in aliases}
+    authorized = Authorizer.objects.filter(component__appid__in=platforms.values(), state=Authorizer.State.AUTHORIZED)
+    try:
+        holders = set(authorized.filter(appid=appid).values_list("component__appid", flat=True))
+        known = [] if holders else list(authorized.order_by("pk").values_list("appid", flat=True)[: NAMED + 1])
+    except DatabaseTrouble:  # the examination says more about that
+        return []
+    if not holders:
+        raise ConfigurationError(
+            _("No account %(appid)s is authorized here (platforms: %(platforms)s). Known: %(known)s.")
+            % {
+                "appid": appid,
+                "platforms": ", ".join(aliases) or _("none"),
+                "known": ", ".join([*known[:NAMED], *("…" for _one in known[NAMED:])]) or _("none"),
+            }
+        )
+    return [alias for alias in aliases if platforms[alias] in holders]
 
 
 def _of(alias: str, look: Callable[[Platform], Iterator[Finding]]) -> Callable[[], Iterator[Finding]]:
@@ -118,9 +157,12 @@ def _of(alias: str, look: Callable[[Platform], Iterator[Finding]]) -> Callable[[
 
 
 class Examination:
-    def __init__(self, aliases: Sequence[str], wish: Wish) -> None:
+    def __init__(self, aliases: Sequence[str], wish: Wish, holders: Sequence[str]) -> None:
+        """``holders`` are the platforms that have the account whose rotation is probed."""
         self.aliases = aliases
         self.wish = wish
+        self.holders = holders
+        self.settings_are_well = True
         self.database_is_well = False
 
     def groups(self) -> Iterator[Group]:
@@ -147,29 +189,55 @@ class Examination:
         except DatabaseTrouble as error:
             self.database_is_well = False
             group.findings.append(_database_failed(error))
-        except Exception as error:
-            logger.exception("The examination of %s failed.", group.name)
-            group.broken = True
-            said = _("This could not be examined: %(error)s. The log says where.") % {"error": type(error).__name__}
-            group.findings.append(Finding("unexamined", Level.UNKNOWN, said))
+        except Exception as error:  # noqa: BLE001  # it is logged, below
+            group.findings.append(self._failed(group, error))
         return group
+
+    def _failed(self, group: Group, error: Exception) -> Finding:
+        """What settings that are wrong lead to is not foreseen one by one."""
+        if not self.settings_are_well:
+            logger.debug("The settings are wrong, so %s cannot be examined.", group.name, exc_info=error)
+            return self._beneath()
+        logger.error("The examination of %s failed.", group.name, exc_info=error)
+        group.broken = True
+        said = _("This could not be examined: %(error)s. The log says where.") % {"error": type(error).__name__}
+        return Finding("unexamined", Level.UNKNOWN, said)
 
     def _on_database(self, look: Callable[[], Iterator[Finding]]) -> Callable[[], Iterator[Finding]]:
         def only_if_well() -> Iterator[Finding]:
             if self.database_is_well:
                 yield from look()
             else:
-                yield _not_examined(_("Not examined, because the database is not in order."))
+                yield self._beneath()
 
         return only_if_well
+
+    def _beneath(self) -> Finding:
+        """Nothing can be examined for what it stands on."""
+        if self.database_is_well and not self.settings_are_well:
+            return _not_examined(_("Not examined, because the settings are wrong."))
+        return _not_examined(_("Not examined, because the database is not in order."))
 
     # -- the ground --------------------------------------------------------------------------------------------------
 
     def _settings(self) -> Iterator[Finding]:
-        messages = django_checks.run_checks(tags=[checks.TAG], include_deployment_checks=not settings.DEBUG)
+        deployed = not settings.DEBUG or _meets_wechat()
+        messages = django_checks.run_checks(tags=[checks.TAG], include_deployment_checks=deployed)
         spoken = [message for message in messages if message.id not in _TOLD_BELOW and not message.is_silenced()]
+        self.settings_are_well = not any(message.level >= django_checks.ERROR for message in spoken)
         yield from (_of_check(message) for message in sorted(spoken, key=lambda message: -message.level))
-        if not any(message.level >= django_checks.WARNING for message in spoken):
+        if settings.DEBUG and deployed:
+            yield Finding(
+                "debug",
+                Level.AMBER,
+                _("DEBUG is on, and this site meets the real WeChat."),
+                _(
+                    "Whoever causes an error reads code and settings, every query is kept in memory, and what is asked "
+                    "of a site in production is not asked here: https, and a cache that processes share."
+                ),
+                _("Set DEBUG = False where the site is more than your own test of it, and examine again."),
+            )
+        elif not any(message.level >= django_checks.WARNING for message in spoken):
             yield Finding("settings", Level.GREEN, _("The settings pass every check."))
 
     def _database(self) -> Iterator[Finding]:
@@ -229,7 +297,7 @@ class Examination:
         if older:
             yield Finding(
                 "old_keys",
-                Level.AMBER,
+                self._level_of_older_keys(),
                 _("%(count)d stored secrets are sealed under older keys: %(keys)s")
                 % {"count": sum(older.values()), "keys": ", ".join(sorted(older))},
                 _("Those keys have to stay configured, and whoever got hold of one can open these secrets."),
@@ -240,20 +308,19 @@ class Examination:
             said = _("%(count)d secrets are stored, all sealed under the newest key (%(key)s).")
             yield Finding("old_keys", Level.GREEN, said % words)
 
+    @staticmethod
+    def _level_of_older_keys() -> Level:
+        """By the time that they have been there, as the census knows it."""
+        platforms: list[Any] = list(Component.objects.annotate(read_at=clock.read()))
+        known = [(census.old_keys(row), row.read_at) for row in platforms]
+        levels = [old_keys_level(found, now) for found, now in known if found]
+        return Level.RED if health.RED in levels else Level.AMBER
+
     def _cache(self) -> Iterator[Finding]:
         alias = conf.cache
-        failed = self._try_cache(alias)
-        if failed:
-            yield Finding(
-                "cache",
-                Level.RED,
-                failed,
-                _(
-                    "Every token costs a query, and a message that WeChat repeats may be handled twice. No token is "
-                    "lost."
-                ),
-                _("Start it, and compare CACHES[%(alias)r] in the settings with where it is.") % {"alias": alias},
-            )
+        found = cache()
+        if found.level is not health.GREEN:
+            yield _of_health(found)
             return
         local = [message for message in checks.cache_is_shared() if not message.is_silenced()]
         if local:
@@ -261,20 +328,6 @@ class Examination:
             return
         backend = type(caches[alias]).__name__
         yield Finding("cache", Level.GREEN, _("%(backend)s answers, and keeps what it is told.") % {"backend": backend})
-
-    @staticmethod
-    def _try_cache(alias: str) -> str:
-        """What is wrong with it, or nothing. Asked without `shared_cache`, which forgives."""
-        key, value = f"wechat_open:doctor:{secrets.token_hex(8)}", secrets.token_hex(8)
-        try:
-            cache = caches[alias]
-            first, second = cache.add(key, value, 30), cache.add(key, "another", 30)
-            found = cache.get(key)
-            cache.delete(key)
-        except Exception as error:  # noqa: BLE001  # backends raise what their drivers raise: no common root exists
-            return _("The cache %(alias)r fails: %(error)s") % {"alias": alias, "error": type(error).__name__}
-        kept = found == value and first and not second
-        return "" if kept else _("The cache %(alias)r does not keep what it is told.") % {"alias": alias}
 
     # -- broker and workers ------------------------------------------------------------------------------------------
 
@@ -306,7 +359,7 @@ class Examination:
 
     @staticmethod
     def _memory_broker() -> Finding:
-        if settings.DEBUG:
+        if settings.DEBUG and not _meets_wechat():
             said = _("The broker lives in the memory of one process, which will do for development.")
             return Finding("broker", Level.GREEN, said)
         return Finding(
@@ -372,9 +425,10 @@ class Examination:
     def _platform(self, owner: Platform) -> Iterator[Finding]:
         """What is red comes first: some of the rest may follow from it."""
         found = [finding for finding in health.examine(owner) if finding.code not in _LOOKED_AT]
+        if not found:  # it could not be read
+            yield self._beneath()
         for finding in sorted(found, key=lambda finding: list(health.Level).index(finding.level), reverse=True):
-            why = str(WHY.get(finding.code, ""))
-            yield Finding(finding.code, Level(finding.level.value), str(finding.said), why, str(finding.remedy))
+            yield _of_health(finding)
 
     def _wechat(self, owner: Platform) -> Iterator[Finding]:
         if self.wish.offline:
@@ -383,10 +437,19 @@ class Examination:
             events_url = addresses(owner.alias).events
         except ConfigurationError:
             events_url = ""
-        return probe(owner, events_url=events_url, rotation_of=self.wish.probe_rotation)
+        rotation_of = self.wish.probe_rotation if owner.alias in self.holders else ""
+        return probe(owner, events_url=events_url, rotation_of=rotation_of)
 
 
 # Where the site stands
+
+
+def _meets_wechat() -> bool:
+    """Whether API_BASE_URL is WeChat's own, as far as the settings can be read."""
+    try:
+        return str(urlsplit(conf.api_base_url).hostname).endswith(WECHAT_HOSTS)
+    except (ConfigurationError, TypeError, ValueError):
+        return False
 
 
 class Host:
@@ -405,7 +468,7 @@ class Host:
                 _("Django answers 400 to whatever comes to that host, WeChat's pushes included."),
                 _("Add %(host)s to ALLOWED_HOSTS.") % {"host": self.name},
             )
-        if self._is_private and conf.api_base_url == WECHAT_API:
+        if self._is_private and _meets_wechat():
             yield Finding(
                 "site_url",
                 Level.RED,
@@ -442,8 +505,11 @@ def _callbacks(where: Addresses) -> Iterator[Finding]:
         for name, url in (("授权事件接收URL", where.events), ("消息与事件接收URL", where.messages.replace("$", ""))):
             wrong = _refusal_is_ours(session, url)
             if not wrong:
-                said = _("%(name)s answers at %(url)s, and refuses what is not WeChat's.")
-                yield Finding("callback", Level.GREEN, said % {"name": name, "url": url})
+                said = _(
+                    "%(name)s answers at %(url)s, and refuses a stranger. That does not show that it takes what "
+                    "WeChat pushes. %(wrong_keys)s"
+                )
+                yield Finding("callback", Level.GREEN, said % {"name": name, "url": url, "wrong_keys": WRONG_KEYS})
                 continue
             yield Finding(
                 "callback",
@@ -503,17 +569,20 @@ def _of_check(message: django_checks.CheckMessage) -> Finding:
     return Finding(str(message.id), level, str(message.msg), remedy=str(message.hint or ""))
 
 
+def _of_health(found: health.Finding) -> Finding:
+    return Finding(found.code, Level(found.level.value), found.said, str(WHY.get(found.code, "")), found.remedy)
+
+
 def _not_examined(said: str) -> Finding:
     return Finding("unexamined", Level.UNKNOWN, said)
 
 
 def _database_failed(error: DatabaseTrouble) -> Finding:
     alias = router.db_for_write(Authorizer)
-    reason = (str(error).strip().splitlines() or [""])[0][:200]
     return Finding(
         "database",
         Level.RED,
-        _("The database %(alias)r fails: %(error)s") % {"alias": alias, "error": reason or type(error).__name__},
+        _("The database %(alias)r fails: %(error)s") % {"alias": alias, "error": first_line(error)},
         _("Pushes are answered with 503, nothing is renewed, and the tokens that there are end within two hours."),
         _("Start it, and compare DATABASES[%(alias)r] in the settings with where it is.") % {"alias": alias},
     )

@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import Any
 
 from django.db.models import Q
 from django.utils import timezone
@@ -23,10 +24,20 @@ from django.utils.translation import ngettext
 from .. import clock, journal, tokens
 from ..component import Platform
 from ..conf import conf
-from ..endpoints import AUTHORIZER_TOKEN, COMPONENT_TOKEN, LIST_PAGE, Listed, ListPage, json_object
+from ..endpoints import (
+    AUTHORIZER_TOKEN,
+    COMPONENT_TOKEN,
+    LIST_PAGE,
+    START_PUSH_TICKET,
+    Listed,
+    ListPage,
+    json_object,
+)
 from ..exceptions import (
     APIError,
     NotAuthorized,
+    RateLimited,
+    SystemBusy,
     TokenRefused,
     UnknownAuthorizer,
     WeChatOpenError,
@@ -34,9 +45,10 @@ from ..exceptions import (
 from ..journal import COMMAND_LINE, Kind
 from ..models import Authorizer, Component
 from ..secret import Secret
+from ..telling import translated
 from ..tokens.dispatch import START_PUSH_APART
 from .diagnosis import Finding, Level
-from .trouble import QUOTA_REMEDY, duration, trouble, unanswered
+from .trouble import QUOTA_REMEDY, duration, recalled, trouble, unanswered
 
 CALLBACK_IPS = "/cgi-bin/getcallbackip"
 QUOTA = "/cgi-bin/openapi/quota/get"
@@ -90,11 +102,7 @@ class Pushing:
 
     def findings(self) -> Iterator[Finding]:
         if not self._may_ask():
-            yield Finding(
-                "push_service",
-                Level.UNKNOWN,
-                _("Whether pushing is on was asked less than ten minutes ago; WeChat is not asked again so soon."),
-            )
+            yield self._was_said()
             return
         try:
             said = tokens.start_push(self.owner)
@@ -109,6 +117,24 @@ class Pushing:
         rested = Q(push_started_at__isnull=True) | Q(push_started_at__lte=clock.now() - START_PUSH_APART)
         row = Component.objects.filter(rested, pk=self.owner.row.pk)
         return bool(row.update(push_started_at=clock.now()))
+
+    def _was_said(self) -> Finding:
+        """What WeChat answered the last time. A refusal holds until it may be asked again."""
+        row: Any = Component.objects.annotate(read_at=clock.read()).get(pk=self.owner.row.pk)
+        asked = row.read_at - row.push_started_at
+        again = START_PUSH_APART - asked + timedelta(seconds=59)  # no minute too early
+        words = {"ago": duration(asked), "again": duration(again)}
+        refusal = recalled(row.push_said, START_PUSH_TICKET)
+        if refusal is None or isinstance(refusal, (SystemBusy, RateLimited)):
+            said = _(
+                "Whether pushing is on was asked %(ago)s ago, and WeChat said “%(said)s”. It is not asked again so "
+                "soon, but in %(again)s."
+            )
+            words["said"] = translated(row.push_said) or "ok"
+            return Finding("push_service", Level.UNKNOWN, said % words)
+        found = trouble(self.owner, refusal, shows_secret=True)
+        said = _("%(said)s (WeChat was asked %(ago)s ago. When this is mended, ask again in %(again)s.)")
+        raise Silent(replace(found, said=said % {**words, "said": found.said}))
 
     def _started(self) -> Finding:
         journal.note(Kind.TICKETS_REQUESTED, self.owner.row, actor=COMMAND_LINE)
@@ -318,7 +344,9 @@ def _records(owner: Platform, token: Secret, page: ListPage) -> Iterator[Finding
         if account.ours is not None
         and any(theirs and theirs != account.ours for theirs in (account.listed, account.info))
     ]
-    reconcile = _("`manage.py wechat_open reconcile` compares all accounts and repairs the differences.")
+    reconcile = _("`%(command)s` compares all accounts and repairs the differences.") % {
+        "command": owner.command("reconcile")
+    }
     if unknown:
         yield Finding(
             "records_unknown",
@@ -391,7 +419,7 @@ def _numbers(owner: Platform, listed: int) -> Finding:
         Level.AMBER,
         _("WeChat lists %(listed)d accounts, and we hold %(held)d.") % numbers,
         _("Pushes that tell of grants may have been lost. The hourly sweep repairs that."),
-        _("`manage.py wechat_open reconcile` does it now."),
+        _("`%(command)s` does it now.") % {"command": owner.command("reconcile")},
     )
 
 

@@ -207,7 +207,9 @@ class AtWeChat(Rehearsal):
         """The newest ticket once more. The site has it, so it is recorded once, whatever this brings."""
         newest = VerifyTicket.objects.filter(component=self.owner.row).select_related("component").first()
         if newest is None:
-            detail = _("No verify ticket is stored. Have WeChat push one: `manage.py wechat_open push-ticket`")
+            detail = _("No verify ticket is stored. Have WeChat push one: `%(command)s`") % {
+                "command": self.owner.command("push-ticket")
+            }
             return Result(0, NAMES[0][self.language], questions.group.number, "", False, detail, 0.0)
         fields = {
             "AppId": self.owner.appid,

@@ -30,6 +30,7 @@ from .. import clock
 from ..conf import conf
 from ..exceptions import SealError
 from ..fields import SealedField, SealedRow
+from ..health.checks import PUT_BACK
 from ..models import TokenHolder, VerifyTicket
 from ..sealing import VERSION, key_ids
 
@@ -179,11 +180,7 @@ def _with_owners(found: list[Any]) -> list[Any]:
 def advice(report: Report) -> Iterator[str]:
     """What is to be done next, and with which keys."""
     if set(report.left) - set(key_ids()):
-        yield _(
-            "Put the missing key back: into ENCRYPTION_KEYS, or an older SECRET_KEY into SECRET_KEY_FALLBACKS. If it "
-            "is lost for good, `manage.py wechat_open rotate-keys --empty-unreadable` empties what it sealed, and "
-            "WeChat is asked for the tokens again."
-        )
+        yield str(PUT_BACK)
     elif report.left:
         yield _("`manage.py wechat_open rotate-keys` seals them anew while the site runs.")
     elif report.removable:

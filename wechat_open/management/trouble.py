@@ -6,8 +6,9 @@ WeChat's errcode, or its silence, as a finding of ``doctor``: what it means in t
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
+from typing import Any
 
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
@@ -25,6 +26,8 @@ from ..exceptions import (
     Unreachable,
     WeChatOpenError,
 )
+from ..protocol.errcodes import error_for
+from ..sentence import Sentence
 from ..telling import told
 from .diagnosis import Finding, Level
 
@@ -67,8 +70,8 @@ def _remedy(owner: Platform, error: WeChatOpenError, shows_secret: bool) -> tupl
         case TicketMissing() | TicketRefused():
             return "ticket", _(
                 "A new ticket comes within ten minutes, if 授权事件接收URL in the console leads here; "
-                "`manage.py wechat_open push-ticket` has WeChat push."
-            )
+                "`%(command)s` has WeChat push."
+            ) % {"command": owner.command("push-ticket")}
         case Unreachable():
             return "unreachable", _(
                 "Try `curl -v %(url)s` on this server. If that fails too, look at DNS, the firewall and HTTPS_PROXY; "
@@ -93,6 +96,25 @@ def _whitelist(errmsg: str) -> str:
         "Add %(ip)s to 白名单IP地址列表 of the platform in the console (管理中心 > 第三方平台 > 开发配置). Every "
         "server and worker that calls WeChat needs its own there."
     ) % {"ip": address[0] if address else _("the public address of this server")}
+
+
+def recalled(said: str, path: str) -> APIError | None:
+    """The refusal of ``path`` that was kept as this sentence; None for any other text."""
+    values: dict[str, Any] = dict(_values(said))
+    errcode, errmsg, rid = values.get("errcode"), values.get("errmsg") or values.get("meaning"), values.get("rid")
+    if not isinstance(errcode, int):
+        return None
+    if isinstance(errmsg, Sentence):  # ours, and nothing of WeChat's beside the number
+        errmsg = ""
+    return error_for(errcode, f"{errmsg} rid: {rid}" if rid else str(errmsg), path=path)
+
+
+def _values(said: str) -> Iterator[tuple[str, Sentence | str | float]]:
+    """What stands in a sentence, and in those within it."""
+    if isinstance(said, Sentence):
+        for name, value in said.values.items():
+            yield name, value
+            yield from _values(value) if isinstance(value, Sentence) else ()
 
 
 def unanswered(code: str, path: str, error: WeChatOpenError) -> Finding:

@@ -22,7 +22,7 @@ from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_protect
-from django.views.decorators.http import require_GET, require_http_methods
+from django.views.decorators.http import require_http_methods
 
 from .. import authorization, journal, qr
 from ..component import platform_of
@@ -55,7 +55,8 @@ class Choice(forms.Form):
     auth_type = forms.ChoiceField(label=_("Kinds of account"), choices=AUTH_TYPES, required=False)
     biz_appid = forms.RegexField(
         label=_("Only this account"),
-        regex=r"\A[A-Za-z0-9_-]{1,64}\Z",
+        regex=authorization.APPID,
+        strip=True,
         required=False,
         help_text=_("Its appid. Then only this account's administrator can confirm."),
         error_messages={"invalid": _("An appid is letters and digits, such as wx4c9e2f70d81b35a6.")},
@@ -119,9 +120,8 @@ def authorize(request: HttpRequest, alias: str = DEFAULT_ALIAS) -> HttpResponse:
 
 @without_login
 @own_transactions
-@secret_address
 @never_cache
-@require_GET
+@secret_address
 def authorize_link(request: HttpRequest, key: str) -> HttpResponse:
     """For whoever has the link: its user in this browser, or the owner whom it was sent to."""
     if elsewhere := browser.redirect_home(request):
@@ -145,7 +145,7 @@ def _connect_page(request: HttpRequest, link: AuthorizationLink, choice: Choice 
             device=browser.device(request),
         )
     except WeChatOpenError as error:
-        return _not_now(request, error, awaiting_ticket_at=_ticket_url(link, error, base_url))
+        return _not_now(request, error, **_awaited(link, error, base_url))
     own_url = base_url + link.get_absolute_url()
     # The QR code holds this page's address and not WeChat's: the phone then opens this very page, gets a cookie and a
     # state of its own, and its click carries the Referer that WeChat asks for. What is scanned carries none.
@@ -165,23 +165,24 @@ def _connect_page(request: HttpRequest, link: AuthorizationLink, choice: Choice 
     return response
 
 
-def _not_now(request: HttpRequest, error: WeChatOpenError, *, awaiting_ticket_at: str = "") -> HttpResponse:
+def _not_now(request: HttpRequest, error: WeChatOpenError, **awaited: str) -> HttpResponse:
     """No pre-auth code to be had. Staff hear why and what to do; an owner hears to come back."""
     logger.warning("No connect page can be shown: %s", error)
-    context = {"error": told(error) if may_authorize(request) else None, "awaiting_ticket_at": awaiting_ticket_at}
+    context = {"error": told(error) if may_authorize(request) else None, **awaited}
     response = render(request, "wechat_open/connect_unavailable.html", context, status=503)
     response["Retry-After"] = "60"
     return response
 
 
-def _ticket_url(link: AuthorizationLink, error: WeChatOpenError, base_url: str) -> str:
-    """Where WeChat should push the ticket that is missing; empty when something else is wrong."""
+def _awaited(link: AuthorizationLink, error: WeChatOpenError, base_url: str) -> dict[str, str]:
+    """Where WeChat should push the ticket that is missing, and how to ask for it; empty for anything else wrong."""
     if not isinstance(error, TokenUnavailable):
-        return ""
+        return {}
     if link.component.tickets.exists() and not isinstance(error, TicketMissing):
-        return ""
-    alias = platform_of(link.component).alias
-    return base_url + reverse("wechat_open:events", kwargs={} if alias == DEFAULT_ALIAS else {"alias": alias})
+        return {}
+    owner = platform_of(link.component)
+    path = reverse("wechat_open:events", kwargs={} if owner.alias == DEFAULT_ALIAS else {"alias": owner.alias})
+    return {"awaiting_ticket_at": base_url + path, "push_ticket": owner.command("push-ticket")}
 
 
 def may_authorize(request: HttpRequest) -> bool:

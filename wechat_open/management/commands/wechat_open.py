@@ -9,15 +9,18 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import math
+import re
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser, DjangoHelpFormatter
 from django.db.models import QuerySet
 from django.utils import timezone
+from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 
 from ... import authorization, health, inbox, journal, tokens
@@ -40,84 +43,125 @@ PROGRESS_EVERY = 100
 PLACES = 20
 """How many values that no key opens are named one by one."""
 
+_ORIGIN = re.compile(r"https?://(\[[0-9a-f:.]+\]|[^\s/?#@:\\\[\]]+)(:[0-9]{1,5})?/?", re.IGNORECASE)
+"""Scheme and host, and a port."""
+
 WIDEST = 100
 """Columns of text that are pleasant to read, however wide the terminal is."""
 
 
+class Help(DjangoHelpFormatter):
+    """Also says argparse's own words in the site's language, and breaks lines between Chinese characters."""
+
+    def add_usage(self, usage: Any, actions: Any, groups: Any, prefix: str | None = None) -> None:
+        words = _("usage:")
+        super().add_usage(usage, actions, groups, f"{words} " if prefix is None else prefix)
+
+    def start_section(self, heading: str | None) -> None:
+        words = {"positional arguments": _("positional arguments"), "options": _("options")}
+        super().start_section(words.get(heading or "", heading))
+
+    def _split_lines(self, text: str, width: int) -> list[str]:
+        return diagnosis.wrapped(text, width)
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return "\n".join(indent + line for line in diagnosis.wrapped(text, width))
+
+
 class Command(BaseCommand):
-    help = "Looks after WeChat third-party platforms: their state, tokens, pushes and authorization links."
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
+        """Its texts are in the site's language: Django has activated none yet, and LANGUAGE_CODE stands."""
+        return super().create_parser(prog_name, subcommand, formatter_class=Help, add_help=False, **kwargs)
 
     def add_arguments(self, parser: CommandParser) -> None:
+        parser.description = _(
+            "Looks after WeChat third-party platforms: their state, tokens, pushes and authorization links."
+        )
+        _accept_help(parser)
         subcommands = parser.add_subparsers(dest="subcommand", metavar="SUBCOMMAND", required=True)
 
         def add(deed: Callable[..., None], help: str, *, default: str = DEFAULT_ALIAS) -> CommandParser:
-            name = deed.__name__.replace("_", "-")
-            subcommand: CommandParser = subcommands.add_parser(name, help=help, description=f"{help.capitalize()}.")
+            subcommand: CommandParser = subcommands.add_parser(
+                deed.__name__.replace("_", "-"),
+                help=help,
+                description=capfirst(help),
+                formatter_class=Help,
+                add_help=False,
+            )
             subcommand.set_defaults(deed=deed)
+            _accept_help(subcommand)
             if default:
-                subcommand.add_argument(
-                    "--component", metavar="ALIAS", help=f"platform in the settings (default: {default})"
-                )
+                named = _("platform in the settings (default: %s)") % default
+                subcommand.add_argument("--component", metavar="ALIAS", help=named)
             _accept_djangos_options(subcommand)
             return subcommand
 
-        status = add(self.status, "say what is wrong, and what to do; exit code 1 when something is", default="all")
-        status.add_argument("--json", action="store_true", help="the whole report, for a script")
+        every = _("all")
+        status = add(self.status, _("say what is wrong, and what to do; exit code 1 when something is"), default=every)
+        status.add_argument("--json", action="store_true", help=_("the whole report, for a script"))
 
-        run = add(self.run, "do what beat and workers do, in this process, until stopped", default="all")
-        run.add_argument("--once", action="store_true", help="do each job once and exit, for cron")
+        run = add(self.run, _("do what beat and workers do, in this process, until stopped"), default=every)
+        run.add_argument("--once", action="store_true", help=_("do each job once and exit, for cron"))
 
-        refresh = add(self.refresh, "renew tokens now")
-        refresh.add_argument("appids", nargs="*", metavar="APPID", help="of these accounts")
-        refresh.add_argument("--due", action="store_true", help="those whose time has come")
-        refresh.add_argument("--all", action="store_true", help="of every authorized account")
+        refresh = add(self.refresh, _("renew tokens now"))
+        refresh.add_argument("appids", nargs="*", metavar="APPID", help=_("of these accounts"))
+        refresh.add_argument("--due", action="store_true", help=_("those whose time has come"))
+        refresh.add_argument("--all", action="store_true", help=_("of every authorized account"))
 
-        reconcile = add(self.reconcile, "compare with WeChat's list of accounts and repair the differences")
-        reconcile.add_argument("--json", action="store_true", help="what was found, for a script")
+        reconcile = add(self.reconcile, _("compare with WeChat's list of accounts and repair the differences"))
+        reconcile.add_argument("--json", action="store_true", help=_("what was found, for a script"))
 
-        add(self.push_ticket, "have WeChat push verify tickets")
+        add(self.push_ticket, _("have WeChat push verify tickets"))
 
-        link = add(self.link, "start an authorization and print the address of its connect page")
-        link.add_argument("--base-url", metavar="URL", help='scheme and host (default: WECHAT_OPEN["SITE_URL"])')
-        link.add_argument("--auth-type", default="both", choices=authorization.AUTH_TYPES, help="kinds of account")
-        link.add_argument("--appid", default="", help="the only account that may authorize")
-        link.add_argument("--payload", type=_json_object, default={}, metavar="JSON", help="the site's own, an object")
-        link.add_argument("--hours", type=float, help='how long it can be opened (default: WECHAT_OPEN["LINK_LIFE"])')
-        link.add_argument("--json", action="store_true", help="address and expiry, for a script")
-
-        replay = add(self.replay, "process recorded pushes again")
-        replay.add_argument("pushes", nargs="*", type=int, metavar="ID", help="as in the admin")
-        replay.add_argument("--failed", action="store_true", help="all that failed or were given up")
-
-        rehearse = add(self.rehearse_release, "play WeChat's full-network release check; exit code 1 when it fails")
-        rehearse.add_argument(
-            "--against", metavar="URL", help="where wechat_open.urls are mounted (default: here, below SITE_URL)"
+        link = add(self.link, _("start an authorization and print the address of its connect page"))
+        link.add_argument(
+            "--base-url", type=_origin, metavar="URL", help=_('scheme and host (default: WECHAT_OPEN["SITE_URL"])')
         )
-        rehearse.add_argument("--group", type=int, choices=list(GROUPS), help="of test accounts (default: all)")
-        rehearse.add_argument("--json", action="store_true", help="every check, for a script")
+        link.add_argument("--auth-type", default="both", choices=authorization.AUTH_TYPES, help=_("kinds of account"))
+        link.add_argument("--appid", type=_appid, default="", help=_("the only account that may authorize"))
+        link.add_argument(
+            "--payload", type=_json_object, default={}, metavar="JSON", help=_("the site's own, an object")
+        )
+        link.add_argument(
+            "--hours", type=_hours, help=_('how long it can be opened (default: WECHAT_OPEN["LINK_LIFE"])')
+        )
+        link.add_argument("--json", action="store_true", help=_("address and expiry, for a script"))
+
+        replay = add(self.replay, _("process recorded pushes again"))
+        replay.add_argument("pushes", nargs="*", type=int, metavar="ID", help=_("as in the admin"))
+        replay.add_argument("--failed", action="store_true", help=_("all that failed or were given up"))
+
+        rehearse = add(self.rehearse_release, _("play WeChat's full-network release check; exit code 1 when it fails"))
+        rehearse.add_argument(
+            "--against", metavar="URL", help=_("where wechat_open.urls are mounted (default: here, below SITE_URL)")
+        )
+        rehearse.add_argument("--group", type=int, choices=list(GROUPS), help=_("of test accounts (default: all)"))
+        rehearse.add_argument("--json", action="store_true", help=_("every check, for a script"))
 
         doctor = add(
             self.doctor,
-            "examine the site up to WeChat, and say what to do; exit code 1 when something is wrong",
-            default="all",
+            _("examine the site up to WeChat, and say what to do; exit code 1 when something is wrong"),
+            default=every,
         )
         doctor.set_defaults(skip_checks=True)  # settings that are wrong are what it is there for
-        doctor.add_argument("--offline", action="store_true", help="make no call to WeChat")
-        doctor.add_argument("--probe-site", action="store_true", help="call the callbacks at their public addresses")
+        doctor.add_argument("--offline", action="store_true", help=_("make no call to WeChat"))
+        doctor.add_argument("--probe-site", action="store_true", help=_("call the callbacks at their public addresses"))
         doctor.add_argument(
-            "--probe-rotation", metavar="APPID", default="", help="renew this account twice, and see what changes"
+            "--probe-rotation", metavar="APPID", default="", help=_("renew this account twice, and see what changes")
         )
-        doctor.add_argument("--strict", action="store_true", help="exit code 1 also when something needs a look")
-        doctor.add_argument("--json", action="store_true", help="every finding, for a script")
+        doctor.add_argument("--strict", action="store_true", help=_("exit code 1 also when something needs a look"))
+        doctor.add_argument("--json", action="store_true", help=_("every finding, for a script"))
 
-        rotate = add(self.rotate_keys, "seal what is stored under the newest of ENCRYPTION_KEYS", default="")
+        rotate = add(self.rotate_keys, _("seal what is stored under the newest of ENCRYPTION_KEYS"), default="")
         rotate.add_argument(
-            "--check", action="store_true", help="only count what is left; exit code 1 when anything is"
+            "--check", action="store_true", help=_("only count what is left; exit code 1 when anything is")
         )
         rotate.add_argument(
-            "--empty-unreadable", action="store_true", help="empty what no key opens, so that WeChat is asked for it"
+            "--empty-unreadable",
+            action="store_true",
+            help=_("empty what no key opens, so that WeChat is asked for it"),
         )
-        rotate.add_argument("--json", action="store_true", help="what was done and what is left, for a script")
+        rotate.add_argument("--json", action="store_true", help=_("what was done and what is left, for a script"))
 
     def handle(self, *args: Any, deed: Callable[..., None], **options: Any) -> None:
         try:
@@ -133,7 +177,8 @@ class Command(BaseCommand):
             conf.component(component)  # raises for one that is not configured
             mine = [found for found in report["components"] if found["alias"] == component]
             level = health.worst(health.Level(found["level"]) for found in mine)
-            report |= {"ok": level is not health.RED, "level": level.value, "components": mine}
+            problems = [code for found in mine for code in found["problems"]]
+            report |= {"ok": level is not health.RED, "level": level.value, "problems": problems, "components": mine}
         if json:
             self._say_json(report)
         else:
@@ -266,7 +311,7 @@ class Command(BaseCommand):
         json: bool,
         **options: Any,
     ) -> None:
-        origin = (base_url or conf.site_url).rstrip("/")
+        origin = base_url or conf.site_url
         if not origin:
             raise CommandError(_('Where is this site? Set WECHAT_OPEN["SITE_URL"], or say --base-url https://…'))
         link = authorization.begin(
@@ -274,7 +319,7 @@ class Command(BaseCommand):
             auth_type=auth_type,
             biz_appid=appid,
             payload=payload,
-            expires_in=timedelta(hours=hours) if hours else None,
+            expires_in=None if hours is None else timedelta(hours=hours),
         )
         url = origin + link.get_absolute_url()
         _note(journal.Kind.LINK_MADE, link.component, appid=link.biz_appid, detail=f"#{link.pk}")
@@ -366,6 +411,10 @@ class Command(BaseCommand):
         verbosity: int,
         **options: Any,
     ) -> None:
+        if offline and probe_rotation:
+            raise CommandError(
+                _("--probe-rotation asks WeChat, and --offline forbids it: leave one out."), returncode=2
+            )
         wish = doctor.Wish(offline=offline, probe_site=probe_site, probe_rotation=probe_rotation)
         groups = []
         try:
@@ -469,15 +518,53 @@ def _named(owner: Platform, appids: Sequence[str]) -> QuerySet[Authorizer]:
     return accounts
 
 
+# What argparse turns into a usage error: a ValueError shows the text, an ArgumentTypeError is shown itself.
+
+
+def _origin(text: str) -> str:
+    if not _ORIGIN.fullmatch(text):
+        raise argparse.ArgumentTypeError(_("It must be scheme and host, such as https://platform.example.com."))
+    return text.rstrip("/")
+
+
+def _appid(text: str) -> str:
+    appid = text.strip()
+    if appid and not re.search(authorization.APPID, appid):
+        raise argparse.ArgumentTypeError(_("An appid is letters and digits, such as wx4c9e2f70d81b35a6."))
+    return appid
+
+
+def _hours(text: str) -> float:
+    least, most = (life / timedelta(hours=1) for life in (authorization.SHORTEST_LIFE, authorization.LONGEST_LIFE))
+    try:
+        hours = float(text)
+    except ValueError:
+        hours = math.nan
+    if not least <= hours <= most:  # nor is NaN
+        bounds = {"least": least, "most": most}
+        raise argparse.ArgumentTypeError(_("A link can be opened for %(least)g to %(most)g hours.") % bounds)
+    return hours
+
+
 def _json_object(text: str) -> dict[str, Any]:
-    """What argparse turns into a usage error that shows the text."""
-    value = json.loads(text)
+    try:
+        value = json.loads(text)
+        objection = authorization.unkeepable(value)
+    except RecursionError:
+        objection = authorization.TOO_DEEP
+    if objection:
+        raise argparse.ArgumentTypeError(translated(objection))
     if not isinstance(value, dict):
         raise ValueError
     return value
 
 
 _json_object.__name__ = "JSON object"  # argparse: invalid JSON object value: '…'
+
+
+def _accept_help(parser: CommandParser) -> None:
+    """As argparse does by itself, but for the language."""
+    parser.add_argument("-h", "--help", action="help", help=_("show this help message and exit"))
 
 
 def _accept_djangos_options(subcommand: CommandParser) -> None:
