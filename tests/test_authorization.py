@@ -69,6 +69,13 @@ def query(url: str) -> dict[str, str]:
     return dict(parse_qsl(urlsplit(url).query, strict_parsing=True))
 
 
+def nested(levels: int) -> Any:
+    value: Any = 7
+    for _level in range(levels):
+        value = [value]
+    return value
+
+
 def state_of(url: str) -> str:
     return query(url)["redirect_uri"].rstrip("/").rsplit("/", 1)[-1]
 
@@ -97,6 +104,37 @@ class TestBegin:
     def test_unknown_auth_type__is_refused_by_name(self, platform: Platform, wrong: str | int) -> None:
         with pytest.raises(ValueError, match="official"):
             authorization.begin(auth_type=wrong)
+
+    @pytest.mark.parametrize(
+        ("payload", "said"),
+        [
+            ({"rate": float("nan")}, "finite"),
+            ({"rates": (1.5, float("inf"))}, "finite"),
+            ({"name": "\x00"}, "NUL"),
+            ({"\ud800": 7}, "surrogate"),
+            ({"shop": {"names": ["\udfff"]}}, "surrogate"),
+            ({"shop": nested(30)}, "30 levels"),
+            ({"shop": nested(5000)}, "30 levels"),
+        ],
+    )
+    def test_payload_that_no_database_takes__is_refused_at_once(
+        self, platform: Platform, payload: dict[str, Any], said: str
+    ) -> None:
+        with pytest.raises(ValueError, match=f"payload.*{said}"):
+            authorization.begin(payload=payload)
+        assert not AuthorizationLink.objects.exists()
+
+    @pytest.mark.parametrize("payload", [{"since": timedelta(days=1)}, {"shops": {7}}, {("shop", 7): 7}])
+    def test_payload_that_is_no_json__spoils_no_transaction(self, platform: Platform, payload: dict[Any, Any]) -> None:
+        with pytest.raises(TypeError, match=r"timedelta|set|tuple"):
+            authorization.begin(payload=payload)
+        assert not AuthorizationLink.objects.exists()
+
+    def test_payload_that_databases_take__is_kept(self, platform: Platform) -> None:
+        payload = {"shop": nested(29), "names": ["七号店", "😀"], "rate": 0.5, "open": True, "until": None}
+        link = authorization.begin(payload=payload | {"days": (1, 2)})
+
+        assert link.payload == AuthorizationLink.objects.get().payload == payload | {"days": [1, 2]}
 
     def test_unknown_platform__is_named(self, platform: Platform) -> None:
         with pytest.raises(ConfigurationError, match="nowhere"):

@@ -8,12 +8,15 @@ that was taken back (``revoke``) brings no account to its tenant; what WeChat gr
 
 from __future__ import annotations
 
+import json
 import logging
+import re
 import secrets
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from math import isfinite
 from typing import Any
 from urllib.parse import quote
 
@@ -32,6 +35,7 @@ from .exceptions import (
     AuthorizationRefused,
     CodeRefused,
     LinkRevoked,
+    SealError,
     TokenUnavailable,
     WeChatOpenError,
 )
@@ -56,6 +60,20 @@ logger = logging.getLogger(__name__)
 
 AUTH_TYPES = {kind.name.lower(): kind.value for kind in AuthorizationLink.AuthType}
 """Kinds of account that the authorization page offers, by the names that ``begin`` takes."""
+
+APPID = r"\A[A-Za-z0-9_-]{1,64}\Z"
+"""What is taken for an appid where a person writes one."""
+
+SHORTEST_LIFE, LONGEST_LIFE = timedelta(minutes=6), timedelta(days=30)
+"""For how long an operator can have a link open."""
+
+DEEPEST = 30
+"""Levels of a tenant's JSON; MariaDB takes 31."""
+
+TOO_DEEP = _("It is nested too deeply: %(count)d levels at most.", count=DEEPEST)
+
+_NO_CHARACTER = re.compile("[\x00\ud800-\udfff]")
+"""What PostgreSQL, or MariaDB, takes in no JSON."""
 
 RETURN_LIFE = timedelta(hours=1)
 """How long after a view of the connect page the owner may come back: a pre-auth code lives 10 to 30 minutes."""
@@ -100,17 +118,22 @@ def begin(
     ``payload`` is the site's own (JSON-able): it reaches ``authorizer_authorized`` with the account. ``auth_type`` is
     a name from AUTH_TYPES or WeChat's number, ``biz_appid`` the only account that may authorize, ``category_ids`` the
     permission sets to ask for (default: all that the platform has). ``next_url`` is a path or URL of the site for
-    afterwards. Raises ConfigurationError for an unknown platform, ValueError for an unknown ``auth_type``.
+    afterwards. Raises ConfigurationError for an unknown platform, ValueError for an unknown ``auth_type``, ValueError
+    or TypeError for a ``payload`` that cannot be kept.
     """
     number = AUTH_TYPES.get(auth_type, 0) if isinstance(auth_type, str) else auth_type
     if number not in AUTH_TYPES.values():
         raise ValueError(f"auth_type must be one of {', '.join(AUTH_TYPES)}, or WeChat's number; not {auth_type!r}.")
+    payload = dict(payload or {})
+    if objection := unkeepable(payload):
+        raise ValueError(f"payload cannot be kept. {objection}")
+    payload = json.loads(json.dumps(payload))  # as it comes back; TypeError for what is no JSON
     key = Secret(secrets.token_urlsafe(32))
     link = AuthorizationLink(
         component=platform(component).row,
         key_digest=digest(key.reveal(), "link"),
         user=user if getattr(user, "is_authenticated", False) else None,
-        payload=dict(payload or {}),
+        payload=payload,
         auth_type=number,
         biz_appid=biz_appid,
         category_ids=sorted({int(number) for number in category_ids}),
@@ -122,6 +145,20 @@ def begin(
     link.save(force_insert=True)
     link.refresh_from_db(fields=["created_at", "expires_at"])
     return link.with_key()
+
+
+def unkeepable(value: Any, levels: int = DEEPEST) -> str:
+    """Why some database does not take what Python writes as JSON; empty when each does."""
+    if isinstance(value, float) and not isfinite(value):
+        return _("A number has to be finite: NaN, Infinity and what is as large as 1e999 cannot be kept.")
+    if isinstance(value, str) and _NO_CHARACTER.search(value):
+        return _("A text holds a NUL character or half of a surrogate pair: neither can be kept.")
+    if not isinstance(value, (dict, list, tuple)):
+        return ""
+    if not levels:
+        return TOO_DEEP
+    inner = [*value, *value.values()] if isinstance(value, dict) else value
+    return next(filter(None, (unkeepable(one, levels - 1) for one in inner)), "")
 
 
 def open_link(key: str) -> AuthorizationLink:
@@ -136,7 +173,16 @@ def open_link(key: str) -> AuthorizationLink:
         raise _link_revoked()
     if link.expires_at <= link.read_at:
         raise AuthorizationRefused(_("This link has expired. Ask for a new one."))
-    return link.with_key()
+    return _readable(link)
+
+
+def _readable(link: AuthorizationLink) -> AuthorizationLink:
+    """The link, which knows its address from now on; AuthorizationRefused when its key was sealed under a lost one."""
+    try:
+        return link.with_key()
+    except SealError as error:
+        logger.error("Link #%s cannot be opened: %s", link.pk, error)
+        raise AuthorizationRefused(_("This link can no longer be read here. Ask for a new one.")) from error
 
 
 def revoke(link: AuthorizationLink, *, user: Any = None, actor: str = "") -> bool:
@@ -229,7 +275,7 @@ def find_attempt(state: str, browser: str) -> AuthorizationAttempt:
         raise AuthorizationRefused(_("This return from WeChat is not known here, or it came too late."))
     if not browser or not secrets.compare_digest(attempt.browser_digest, digest(browser, "browser")):
         raise AuthorizationRefused(_("This authorization was started in another browser."))
-    attempt.link.with_key()
+    _readable(attempt.link)
     return attempt
 
 

@@ -64,6 +64,20 @@ class HomeTests(TestCase):
 
         self.assertContains(self.client.get("/"), "Token: 15 s left")
 
+    def test_machines_can_read_every_number(self) -> None:
+        """Whatever the site's language does to numbers: bars and addresses are not for people."""
+        shop = Shop.objects.create(pk=1_234_567, name="Camellia", owner=self.owner)
+        shop.accounts.add(an_account(pk=1_234_567))
+        self.client.force_login(self.owner)
+
+        with self.settings(USE_THOUSAND_SEPARATOR=True):
+            page = self.client.get("/")
+
+        self.assertContains(page, '<progress max="7200" value="71')
+        self.assertContains(page, 'aria-labelledby="shop-1234567"')
+        self.assertContains(page, 'id="shop-1234567"')
+        self.assertNotContains(page, "234,567")
+
     def test_an_owner_sees_nobody_elses_accounts(self) -> None:
         other = Shop.objects.create(name="Other", owner=User.objects.create_user("other"))
         other.accounts.add(an_account())
@@ -210,7 +224,9 @@ class HelloTests(TransactionTestCase):
         page = self.say_hello()
 
         self.assertContains(page, "山茶书店 has taken its authorization back.")
-        self.assertContains(page, f"Account {DEMO_OFFICIAL} has cancelled its authorization.")
+        self.assertContains(
+            page, f"Account {DEMO_OFFICIAL} has cancelled its authorization: its owner must authorize again."
+        )
 
     def test_wechats_refusal_is_shown_with_its_number(self) -> None:
         self.wechat.control("faults", path="getaccountbasicinfo", errcode=48001)

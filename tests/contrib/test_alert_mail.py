@@ -24,11 +24,15 @@ TOLD = {
 }
 
 
+OPS, NIGHT = ["ops@example.com"], ["night@example.com", "ops@example.com"]
+
+
 @pytest.fixture(autouse=True)
 def _disconnected(settings: Any) -> Iterator[None]:
     settings.ADMINS = [("Ops", "admin@example.com")] if not _addresses_only() else ["admin@example.com"]
     yield
-    alert_mail.disconnect()
+    for recipients in ([], OPS, NIGHT):
+        alert_mail.disconnect(recipients)
 
 
 def _addresses_only() -> bool:
@@ -54,11 +58,17 @@ def test_admins__are_told_by_default() -> None:
     assert "12 times" in sent.body
 
 
+@pytest.mark.parametrize(("count", "said"), [(1, ", and 1 time so far."), (2, ", and 2 times so far.")])
+def test_times__are_counted_in_good_english(count: int, said: str) -> None:
+    alert_mail.connect()
+    assert tell(count=count).body.endswith(said)
+
+
 def test_recipients__may_be_named() -> None:
-    alert_mail.connect(["ops@example.com"])
+    alert_mail.connect(OPS)
     sent = tell(severity="warning", platform="")
 
-    assert (sent.to, sent.subject) == (["ops@example.com"], "[Django] warning: ticket_age")
+    assert (sent.to, sent.subject) == (OPS, "[Django] warning: ticket_age")
 
 
 def test_end__is_told() -> None:
@@ -83,3 +93,20 @@ def test_connecting_twice__mails_once() -> None:
     alert_mail.connect()
 
     assert tell()
+
+
+def test_several_groups__are_all_told_and_each_once() -> None:
+    for recipients in ((), OPS, NIGHT, NIGHT[::-1]):
+        alert_mail.connect(recipients)
+    announce(alert, Alert, **TOLD)
+
+    assert [sent.to for sent in mail.outbox] == [["admin@example.com"], OPS, NIGHT]
+
+
+def test_disconnecting_one_group__leaves_the_others() -> None:
+    for recipients in ((), OPS, NIGHT):
+        alert_mail.connect(recipients)
+    alert_mail.disconnect()
+    alert_mail.disconnect(NIGHT)
+
+    assert tell().to == OPS

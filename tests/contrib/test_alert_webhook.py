@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -23,10 +23,18 @@ WECOM = "https://qyapi.weixin.qq.com/cgi-bin/webhook/send"
 DINGTALK = "https://oapi.dingtalk.com/robot/send"
 
 
-@pytest.fixture(autouse=True)
-def _disconnected() -> Iterator[None]:
-    yield
-    alert_webhook.disconnect()
+@pytest.fixture
+def connect() -> Iterator[Callable[[str], None]]:
+    """As an AppConfig does, until the end of the test."""
+    connected = []
+
+    def do(url: str, **how: bool) -> None:
+        alert_webhook.connect(url, **how)
+        connected.append(url)
+
+    yield do
+    for url in connected:
+        alert_webhook.disconnect(url)
 
 
 @pytest.fixture
@@ -44,9 +52,9 @@ def sent(web: responses.RequestsMock) -> Any:
     return json.loads(call.request.body or "")
 
 
-def test_any_service__gets_a_json_object(web: responses.RequestsMock) -> None:
+def test_any_service__gets_a_json_object(web: responses.RequestsMock, connect: Callable[[str], None]) -> None:
     web.post(OURS, status=204)
-    alert_webhook.connect(OURS)
+    connect(OURS)
     tell()
 
     assert sent(web) == {
@@ -63,10 +71,12 @@ def test_any_service__gets_a_json_object(web: responses.RequestsMock) -> None:
 
 
 @pytest.mark.parametrize(("url", "query"), [(WECOM, {"key": "canary-key"}), (DINGTALK, {"access_token": "canary-key"})])
-def test_robot_of_a_group__gets_a_text(web: responses.RequestsMock, url: str, query: dict[str, str]) -> None:
+def test_robot_of_a_group__gets_a_text(
+    web: responses.RequestsMock, connect: Callable[[str], None], url: str, query: dict[str, str]
+) -> None:
     web.post(url, json={"errcode": 0, "errmsg": "ok"}, match=[matchers.query_param_matcher(query)])
     (name, value) = next(iter(query.items()))
-    alert_webhook.connect(f"{url}?{name}={value}")
+    connect(f"{url}?{name}={value}")
     tell()
 
     message = sent(web)
@@ -76,9 +86,9 @@ def test_robot_of_a_group__gets_a_text(web: responses.RequestsMock, url: str, qu
     )
 
 
-def test_long_text__is_cut(web: responses.RequestsMock) -> None:
+def test_long_text__is_cut(web: responses.RequestsMock, connect: Callable[[str], None]) -> None:
     web.post(WECOM, json={"errcode": 0})
-    alert_webhook.connect(WECOM)
+    connect(WECOM)
     tell(context={"said": "长" * 3000})
 
     assert len(sent(web)["text"]["content"].encode()) < 2048
@@ -94,10 +104,14 @@ def test_long_text__is_cut(web: responses.RequestsMock) -> None:
     ],
 )
 def test_failure__is_logged_without_the_address(
-    web: responses.RequestsMock, caplog: pytest.LogCaptureFixture, answer: dict[str, Any], said: str
+    web: responses.RequestsMock,
+    connect: Callable[[str], None],
+    caplog: pytest.LogCaptureFixture,
+    answer: dict[str, Any],
+    said: str,
 ) -> None:
     web.post(WECOM, **answer)
-    alert_webhook.connect(f"{WECOM}?key=canary-key")
+    connect(f"{WECOM}?key=canary-key")
     tell()
 
     assert said in caplog.text
@@ -105,24 +119,89 @@ def test_failure__is_logged_without_the_address(
     assert len(web.calls) == 1
 
 
-def test_urllib3__logs_no_key(caplog: pytest.LogCaptureFixture) -> None:
-    alert_webhook.connect(f"{WECOM}?key=canary-key")
+def test_urllib3__logs_no_key(connect: Callable[[str], None], caplog: pytest.LogCaptureFixture) -> None:
+    connect(f"{WECOM}?key=canary-key")
     with caplog.at_level(logging.DEBUG):
         logging.getLogger("urllib3.connectionpool").debug("POST %s", "/cgi-bin/webhook/send?key=canary-key HTTP/1.1")
 
     assert "POST /cgi-bin/webhook/send?key=***" in caplog.text
 
 
-@pytest.mark.parametrize("url", ["http://monitor.example.com", "monitor.example.com", "file:///etc/passwd", ""])
-def test_address__must_be_https(url: str) -> None:
-    with pytest.raises(ImproperlyConfigured, match="https"):
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("http://monitor.example.com/canary-key", "begins with http://"),
+        ("monitor.example.com/canary-key", "is not one such as https://"),
+        ("file:///etc/canary-key", "is not one such as https://"),
+        ("https:///canary-key", "is not one such as https://"),
+        ("https://[canary-key", "is not one such as https://"),
+    ],
+)
+def test_wrong_address__is_refused_with_what_to_do_and_without_the_address(url: str, said: str) -> None:
+    with pytest.raises(ImproperlyConfigured, match=r"ALERT_WEBHOOK") as raised:
         alert_webhook.connect(url)
+    assert said in str(raised.value)
+    assert "canary-key" not in str(raised.value)
+    assert raised.value.__cause__ is None
 
 
-def test_http__is_good_enough_while_debugging(web: responses.RequestsMock, settings: Any) -> None:
-    settings.DEBUG = True
-    web.post("http://127.0.0.1:9000/", status=200)
-    alert_webhook.connect("http://127.0.0.1:9000/")
+@pytest.mark.parametrize("url", ["", None])
+def test_no_address__is_off_and_says_so_once(url: str | None, caplog: pytest.LogCaptureFixture) -> None:
+    before = list(alert.receivers)
+    with caplog.at_level(logging.INFO):
+        alert_webhook.connect(url)
+    (record,) = caplog.records
+    assert (record.name, record.levelname) == (alert_webhook.__name__, "INFO")
+    assert "posted nowhere" in record.getMessage()
+    assert alert.receivers == before
+
+
+def test_plain_http__is_for_who_asks_for_it(web: responses.RequestsMock, connect: Callable[..., None]) -> None:
+    web.post("http://alertmanager.internal:9093/hook", status=200)
+    connect("http://alertmanager.internal:9093/hook", plain_http=True)
     tell()
 
     assert sent(web)["code"] == "ticket_age"
+
+
+def test_plain_http__is_no_other_scheme() -> None:
+    with pytest.raises(ImproperlyConfigured):
+        alert_webhook.connect("ftp://monitor.example.com", plain_http=True)
+
+
+def test_http__is_good_enough_while_debugging(
+    web: responses.RequestsMock, connect: Callable[[str], None], settings: Any
+) -> None:
+    settings.DEBUG = True
+    web.post("http://127.0.0.1:9000/", status=200)
+    connect("http://127.0.0.1:9000/")
+    tell()
+
+    assert sent(web)["code"] == "ticket_age"
+
+
+def test_several_addresses__are_all_told_and_each_once(
+    web: responses.RequestsMock, connect: Callable[[str], None]
+) -> None:
+    for url in (WECOM, DINGTALK):
+        web.post(url, json={"errcode": 0})
+    for url in (WECOM, DINGTALK, WECOM):
+        connect(url)
+    tell()
+
+    assert [call.request.url for call in web.calls] == [WECOM, DINGTALK]
+
+
+def test_disconnecting_one__leaves_the_other(web: responses.RequestsMock, connect: Callable[[str], None]) -> None:
+    web.post(DINGTALK, json={"errcode": 0})
+    connect(WECOM)
+    connect(DINGTALK)
+    alert_webhook.disconnect(WECOM)
+    tell()
+
+    assert [call.request.url for call in web.calls] == [DINGTALK]
+
+
+def test_address__is_not_to_be_seen_among_the_receivers(connect: Callable[[str], None]) -> None:
+    connect(f"{WECOM}?key=canary-key")
+    assert "canary-key" not in str(alert.receivers)

@@ -13,7 +13,7 @@ change what it says.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -22,23 +22,29 @@ from django.core.mail import mail_admins, send_mail
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
-from django.utils.translation import override
+from django.utils.translation import ngettext, override
 
 from ..models import Alert
 from ..signals import alert
 
 
 def connect(recipients: Sequence[str] = ()) -> None:
-    """Mail every alert to these addresses, or to ADMINS."""
+    """Mail every alert to these addresses, or to ADMINS; to others as well when called with others."""
 
     def mail_it(sender: Any, **told: Any) -> None:
         mail(recipients, told)
 
-    alert.connect(mail_it, weak=False, dispatch_uid=__name__)
+    alert.connect(mail_it, weak=False, dispatch_uid=_uid(recipients))
 
 
-def disconnect() -> None:
-    alert.disconnect(dispatch_uid=__name__)
+def disconnect(recipients: Sequence[str] = ()) -> None:
+    """Mail no more to whom ``connect`` was told to."""
+    alert.disconnect(dispatch_uid=_uid(recipients))
+
+
+def _uid(recipients: Sequence[str]) -> Hashable:
+    """By which the same addresses, in any order, are told once."""
+    return __name__, frozenset(recipients)
 
 
 def mail(recipients: Sequence[str], told: Mapping[str, Any]) -> None:
@@ -58,7 +64,11 @@ def subject(*, code: str, severity: str, platform: str, resolved: bool, **_other
 
 def body(*, first_seen: datetime, count: int, context: Mapping[str, Any], resolved: bool, **_others: Any) -> str:
     since = date_format(timezone.localtime(first_seen), "DATETIME_FORMAT")
-    seen = _("Seen first on %(since)s, and %(count)d times so far.") % {"since": since, "count": count}
+    seen = ngettext(
+        "Seen first on %(since)s, and %(count)d time so far.",
+        "Seen first on %(since)s, and %(count)d times so far.",
+        count,
+    ) % {"since": since, "count": count}
     if resolved:
         return "\n\n".join([_("It is over. What was seen last:"), str(context.get("said", "")), seen])
     return "\n\n".join(filter(None, [str(context.get("said", "")), str(context.get("remedy", "")), seen]))

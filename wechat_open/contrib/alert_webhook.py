@@ -5,15 +5,16 @@ The one whose address the site names, in one line of its AppConfig::
     def ready(self):
         from wechat_open.contrib import alert_webhook
 
-        alert_webhook.connect(settings.ALERT_WEBHOOK)       # https://…
+        alert_webhook.connect(settings.ALERT_WEBHOOK)       # https://…, or empty: off
 
 A robot of a WeCom (企业微信) or DingTalk (钉钉) group is told as such robots want it; anybody else gets a JSON object.
-The address of a robot is its password: it is in no log and no exception. An example: copy it, and change what it says.
-DingTalk's robot must be set to a keyword that is in each message, for instance ``wechat_open``.
+The address of a robot is its password: it is in no log and no exception, and goes over https. An example: copy it, and
+change what it says. DingTalk's robot must be set to a keyword that is in each message, for instance ``wechat_open``.
 """
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -27,6 +28,8 @@ from ..secret import Secret
 from ..signals import alert
 from . import alert_mail
 
+logger = logging.getLogger(__name__)
+
 ROBOTS = ("qyapi.weixin.qq.com", "oapi.dingtalk.com")
 """Both take ``{"msgtype": "text", "text": {"content": …}}`` and answer with an ``errcode``."""
 
@@ -39,22 +42,47 @@ class WebhookFailed(Exception):
     """The alert was not taken. Django logs it (logger ``django.dispatch``)."""
 
 
-def connect(url: str) -> None:
-    """Post every alert there. The address comes from the site's settings and nobody else."""
-    parts = urlsplit(url)
-    if parts.scheme != "https" and not (settings.DEBUG and parts.scheme == "http"):
-        raise ImproperlyConfigured("The address for alerts must begin with https://.")
+def connect(url: str | None, *, plain_http: bool = False) -> None:
+    """Post every alert there, and to other addresses as well when called with those. To none with an empty one.
+
+    The address comes from the site's settings and nobody else. ``plain_http`` also takes http://, as DEBUG does: for a
+    network of your own, since whoever listens on the way can read it.
+    """
+    if not url:
+        logger.info("Alerts are posted nowhere: the address given to alert_webhook.connect() is empty.")
+        return
+    if trouble := _trouble_with(url, plain_http=plain_http or settings.DEBUG):
+        raise ImproperlyConfigured(
+            f"The address given to alert_webhook.connect() (settings.ALERT_WEBHOOK in our example) {trouble}"
+        )
     keep_secrets_out_of_logs()
     address = Secret(url)
 
     def post_it(sender: Any, **told: Any) -> None:
         post(address, told)
 
-    alert.connect(post_it, weak=False, dispatch_uid=__name__)
+    alert.connect(post_it, weak=False, dispatch_uid=(__name__, address))
 
 
-def disconnect() -> None:
-    alert.disconnect(dispatch_uid=__name__)
+def _trouble_with(url: str, *, plain_http: bool) -> str:
+    """What is wrong with an address, and what to do; empty for a good one. It does not say the address."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        parts = urlsplit("")
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        return "is not one such as https://monitor.example.com/alerts. Correct it, or leave it empty to post nothing."
+    if parts.scheme == "http" and not plain_http:
+        return (
+            "begins with http://: whoever listens on the way could read it. Use https://, or say "
+            "connect(url, plain_http=True) if it stays in a network of your own."
+        )
+    return ""
+
+
+def disconnect(url: str) -> None:
+    """Post no more to the address that ``connect`` was told."""
+    alert.disconnect(dispatch_uid=(__name__, Secret(url)))
 
 
 def post(url: Secret, told: dict[str, Any]) -> None:
