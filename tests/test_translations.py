@@ -7,7 +7,11 @@ gettext's own extraction overlooks are found here: other names for its functions
 from __future__ import annotations
 
 import ast
+import os
 import re
+import subprocess
+import sys
+from argparse import ArgumentParser
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -19,6 +23,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.core.management import call_command
+from django.core.management.base import BaseCommand
 from django.test import Client
 from django.utils import translation
 from django.utils.translation.template import templatize
@@ -27,6 +32,7 @@ import wechat_open
 from tests.console import pages, scene
 from wechat_open import exceptions
 from wechat_open.component import Platform
+from wechat_open.management.commands.wechat_open import Command
 from wechat_open.models import Authorizer, BulkJob
 
 PACKAGE = Path(wechat_open.__file__).parent
@@ -283,6 +289,46 @@ def test_command_of_a_chinese_site__speaks_chinese(
     assert "最新的验证票据" in capsys.readouterr().out
 
 
+def helps() -> dict[str, ArgumentParser]:
+    """The command and its subcommands, each with the parser that knows its help."""
+    whole = Command().create_parser("manage.py", "wechat_open")
+    (parts,) = (action for action in whole._actions if action.dest == "subcommand")
+    assert isinstance(parts.choices, dict)
+    return {"": whole, **parts.choices}
+
+
+def test_help_of_a_chinese_site__has_no_english(monkeypatch: pytest.MonkeyPatch) -> None:
+    """But for the help of Django's own options, which Django has in English only."""
+    monkeypatch.setenv("COLUMNS", "1000")
+    djangos = {action.help or "" for action in BaseCommand().create_parser("manage.py", "any")._actions}
+    found = {}
+    with translation.override("zh-hans"):
+        for name, parser in helps().items():
+            written = set(re.findall(r"--?[a-z][a-z-]*|\b[A-Z][A-Z_]+\b|{[^}]*}|\bwechat_open\b", parser.format_help()))
+            lines = parser.format_help().splitlines()
+            found[name] = [
+                text for line in lines for text in english_on(line, {*helps(), *written, *djangos} - {"", "-h"})
+            ]
+    assert len(found) > 10
+    assert {name: texts for name, texts in found.items() if texts} == {}
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["doctor", "--help"]])
+def test_help__is_in_the_language_of_the_settings(arguments: list[str]) -> None:
+    """Which nobody has activated yet when a shell asks for it."""
+    code = (
+        "from django.conf import settings\n"
+        "from django.core.management import execute_from_command_line\n"
+        "settings.LANGUAGE_CODE = 'zh-hans'\n"
+        f"execute_from_command_line(['manage.py', 'wechat_open', *{arguments}])\n"
+    )
+    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "tests.settings", "PYTHONIOENCODING": "utf-8"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=True)
+    said = done.stdout.decode()
+    assert said.startswith("用法： manage.py wechat_open")
+    assert "显示此帮助并退出" in said
+
+
 def test_chinese_reader__sees_chinese(platform: Platform) -> None:
     assert "接入公众号或小程序" in connect_page("zh-CN,zh;q=0.9,en;q=0.8")
 
@@ -303,7 +349,7 @@ def test_other_reader_of_a_chinese_site__sees_chinese(chinese_site: None, platfo
 # own words.
 _SAME_IN_CHINESE = """
     Django admin appid AppID rid ID JSON XML URL API IP HTTP PNG SVG GIF CSV PC QR OAuth JS SDK Wi Fi path
-    Ctrl beat Beat worker Worker Celery broker cache NTP chrony systemd timesyncd
+    Ctrl beat Beat worker Worker Celery cron broker cache NTP chrony systemd timesyncd
     Token AppSecret APPSECRET SECRET_KEY ENCRYPTION_KEYS BEAT_SCHEDULE BRAKE_ACCOUNTS BRAKE_SHARE
     errcode access_token authorizer_refresh_token component_access_token refresh_token default
     renew_due_tokens

@@ -93,28 +93,31 @@ class AuthorizerUnavailable(WeChatOpenError):
 
 
 class AuthorizerUnauthorized(AuthorizerUnavailable):
-    """The owner cancelled the authorization."""
+    """The owner cancelled the authorization. ``authorization.begin(biz_appid=…)`` makes a link to grant it again."""
 
     def __init__(self, appid: str) -> None:
         super().__init__(
             appid,
             _(
-                "Account %(appid)s has cancelled its authorization. Send its owner through the connect page again "
-                "(authorization.begin(biz_appid=%(appid)r) makes a link).",
+                "Account %(appid)s has cancelled its authorization: its owner must authorize again. “Ask to authorize "
+                "again” on its page in the admin makes a link.",
                 appid=appid,
             ),
         )
 
 
 class ReauthorizationNeeded(AuthorizerUnavailable):
-    """WeChat has refused every token of this account for too long."""
+    """WeChat has refused every token of this account for too long.
+
+    ``authorization.begin(biz_appid=…)`` makes a link for its owner.
+    """
 
     def __init__(self, appid: str) -> None:
         super().__init__(
             appid,
             _(
-                "WeChat refuses every token of account %(appid)s: its owner must authorize again on the connect page "
-                "(authorization.begin(biz_appid=%(appid)r) makes a link).",
+                "WeChat refuses every token of account %(appid)s: its owner must authorize again. “Ask to authorize "
+                "again” on its page in the admin makes a link.",
                 appid=appid,
             ),
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import timedelta
+from html import unescape
 from typing import Any
 
 import pytest
@@ -12,13 +13,15 @@ from django.conf import settings as site
 from django.contrib.admin.models import LogEntry
 from django.test import Client
 from django.utils import timezone
+from django.utils.http import urlencode
 from django.utils.translation import override
 
 from tests.admin.staff import act, found, page, person, rows
 from tests.stage import OFFICIAL
-from wechat_open import census, journal, tokens
+from wechat_open import census, health, journal, tokens
 from wechat_open.admin import base, lists, needs, sorts
 from wechat_open.component import platform_of
+from wechat_open.exceptions import WeChatOpenError
 from wechat_open.models import (
     AuthorizationLink,
     Authorizer,
@@ -26,6 +29,7 @@ from wechat_open.models import (
     Component,
     JournalEntry,
     Push,
+    VerifyTicket,
     func_key,
     search_key,
 )
@@ -51,7 +55,11 @@ def viewer(db: None) -> Client:
 
 @pytest.fixture
 def component(db: None) -> Component:
-    return Component.objects.create(appid=site.WECHAT_OPEN["COMPONENTS"]["default"]["APPID"])
+    """A platform that has a token."""
+    row = Component(appid=site.WECHAT_OPEN["COMPONENTS"]["default"]["APPID"], access_token_expires_at=ahead(hours=1))
+    row.access_token = row.seal("access_token", "good")
+    row.save()
+    return row
 
 
 def ago(**time: float) -> Any:
@@ -175,6 +183,7 @@ def many_sorts(component: Component) -> Component:
         ("lacks=17&kind__exact=official", ""),
         ("kind__exact=mini", "mini"),
         ("verified=no", "mini"),
+        ("verified=unknown", "unknown"),
         ("component__id__exact=2nd", ""),
         ("attention=nonsense&holds=x&lacks=&errcode=one", None),
         ("q=wel", ""),
@@ -191,6 +200,65 @@ def test_filters_and_search__find(operator: Client, many_sorts: Component, query
     names = dict(Authorizer.objects.values_list("pk", "appid"))
     wanted = set(names.values()) if expected is None else set(expected.split())
     assert {names[key] for key in found(operator, Authorizer, f"?{query}")} == wanted
+
+
+@pytest.mark.parametrize(
+    ("columns", "sort", "need"),
+    [
+        ({"next_action_at": {"minutes": 4}}, "overdue", None),
+        ({"next_action_at": {"minutes": 6}}, "overdue", "The renewal is overdue by 6"),
+        ({"access_token_expires_at": {"seconds": 10}}, "expired", None),
+        ({"access_token_expires_at": {"minutes": 1}}, "expired", "The token expired"),
+    ],
+)
+@pytest.mark.parametrize("few", [5000, 0])
+def test_late_account__is_so_for_dashboard_list_and_page_alike(
+    operator: Client,
+    component: Component,
+    monkeypatch: pytest.MonkeyPatch,
+    columns: dict[str, dict[str, float]],
+    sort: str,
+    need: str | None,
+    few: int,
+) -> None:
+    """Whether there are few accounts or many."""
+    monkeypatch.setattr(census, "FEW", few)
+    account = make(component, "wxlate", **{name: ago(**time) for name, time in columns.items()})
+    census.take(component)
+
+    (finding,) = (one for one in health.examine(platform_of(component)) if one.page == f"accounts:{sort}")
+    assert finding.value == (1 if need else 0)
+    assert found(operator, Authorizer, f"?attention={sort}") == ([account.pk] if need else [])
+    assert (need or "Nothing to do.") in needs.of(account).said
+
+
+def test_token_that_expired_a_moment_ago__is_not_said_to_work(component: Component) -> None:
+    need = needs.of(make(component, "wxa", failures=1, access_token_expires_at=ago(seconds=5)))
+    assert "The token has expired and cannot be renewed" in need.said
+
+
+def test_authorized_since__is_offered_by_time_and_finds_the_accounts_of_it(
+    operator: Client, component: Component
+) -> None:
+    midnight = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
+    dates = {f"wx{days}": midnight - timedelta(days=days) for days in (0, 3, 25, 200, 800)}
+    since = {
+        "Today": midnight,
+        "Past 7 days": midnight - timedelta(days=7),
+        "This month": midnight.replace(day=1),
+        "This year": midnight.replace(day=1, month=1),
+    }
+    wanted = {label: {name for name, at in dates.items() if at >= begin} for label, begin in since.items()}
+    wanted |= {"Any date": {*dates, "wxnever"}, "No date": {"wxnever"}, "Has date": {*dates}}
+    names = {make(component, name, authorized_at=at).pk: name for name, at in dates.items()}
+    names[make(component, "wxnever", authorized_at=None).pk] = "wxnever"
+
+    shown = operator.get(rows(Authorizer)).context["cl"]
+    (spec,) = (one for one in shown.filter_specs if one.title == "authorized at")
+    choices = {str(choice["display"]): choice["query_string"] for choice in spec.choices(shown)}
+    assert {
+        label: {names[key] for key in found(operator, Authorizer, query)} for label, query in choices.items()
+    } == wanted
 
 
 def test_accounts_with_very_many_sets__are_told_apart_by_the_last(operator: Client, component: Component) -> None:
@@ -214,6 +282,31 @@ def test_filters__offer_what_there_is_in_words(operator: Client, many_sorts: Com
     assert "holds=99" not in text, "only an account that has left held it"
     assert "61023 The refresh token is not the account&#x27;s current one</a>" in text
     assert "wxsecond</a>" in text
+
+
+HELD, MISSING = "permission set held", "permission set missing"
+
+
+def offered(browser: Client, title: str) -> list[int]:
+    """The sets that a filter offers."""
+    (spec,) = (one for one in browser.get(rows(Authorizer)).context["cl"].filter_specs if str(one.title) == title)
+    return [int(number) for number, _ in spec.lookup_choices]
+
+
+@pytest.mark.parametrize("few", [5000, 0])
+@pytest.mark.parametrize("kinds", [{"official"}, {"official", "mini"}])
+def test_missing_set__is_offered_though_nobody_holds_it(
+    operator: Client, component: Component, monkeypatch: pytest.MonkeyPatch, kinds: set[str], few: int
+) -> None:
+    """One that WeChat has just released; and those without a name, where somebody holds them."""
+    monkeypatch.setattr(census, "FEW", few)
+    accounts = [make(component, f"wx{kind}", kind=kind, func_info=[1, 133]) for kind in sorted(kinds)]
+    census.take(component)
+
+    assert offered(operator, HELD) == [1, 133]
+    named = {one.id for one in permissions.NAMES.values() if one.kind in kinds}
+    assert offered(operator, MISSING) == sorted(named | {133})
+    assert found(operator, Authorizer, "?lacks=5") == [account.pk for account in accounts if account.kind == "official"]
 
 
 def test_filters__of_one_platform_and_no_error_are_not_offered(operator: Client, component: Component) -> None:
@@ -352,6 +445,26 @@ def test_account__says_what_it_needs(
     assert need.actions[:1] == ((action,) if action else ())
 
 
+@pytest.mark.parametrize("trouble", [{"access_token": ""}, {"access_token_expires_at": timedelta(minutes=-1)}])
+def test_account_of_a_platform_without_token__says_what_the_platform_needs(
+    operator: Client, component: Component, trouble: dict[str, Any]
+) -> None:
+    now = timezone.now()
+    Component.objects.update(
+        **{name: now + value if isinstance(value, timedelta) else value for name, value in trouble.items()}
+    )
+    account = make(component, "wxa")
+    text = shown(operator, page(account))
+    assert "The platform has no component access token" in text
+    assert "renewed by itself" not in text
+    assert '<a href="/admin/wechat_open/component/dashboard/default/">How is the platform?</a>' in text
+
+    VerifyTicket.objects.create(component=component, created_at=now, received_at=now)  # it buys a token in a moment
+    assert "renewed by itself" in shown(operator, page(account))
+    Component.objects.update(failures=1)
+    assert "The platform has no component access token" in shown(operator, page(account))
+
+
 def test_page__has_the_fitting_button_once_and_only_for_who_may(
     operator: Client, viewer: Client, component: Component
 ) -> None:
@@ -401,7 +514,7 @@ def test_timeline__tells_grants_renewals_failures_and_deeds_newest_first(
 ) -> None:
     account = make(component, "wxa", renewals=[ago(minutes=minutes).isoformat() for minutes in (1, 2, 40)])
     journal.note(Kind.AUTHORIZED, component, account=account)
-    journal.note(Kind.UPDATED, component, account=account, detail="+7 -99999")
+    journal.note(Kind.UPDATED, component, account=account, detail="+7 -99999 +²")
     journal.note(Kind.REFRESHED, component, account=account, actor="lina")
     JournalEntry.objects.filter(kind=Kind.AUTHORIZED).update(at=ago(days=1))
     JournalEntry.objects.filter(kind=Kind.UPDATED).update(at=ago(hours=1))
@@ -414,7 +527,7 @@ def test_timeline__tells_grants_renewals_failures_and_deeds_newest_first(
         "tokens refreshed by hand · lina",
         "token renewed<",
         "permission sets changed",
-        "+ Mass sending and notices, - permission set 99999",
+        "+ Mass sending and notices, - permission set 99999, +²",
         "authorized</span>",
     ]
     history = text[text.index("wechat-open-timeline") :]
@@ -430,6 +543,21 @@ def test_failure_in_the_timeline__has_its_meaning(operator: Client, component: C
     text = shown(operator, page(account))
     assert "wechat-open-event-bad" in text
     assert "61003 " in text
+
+
+def test_deed_that_failed__is_not_told_as_done_in_the_timeline(operator: Client, component: Component) -> None:
+    account = make(component, "wxa")
+    journal.note(Kind.REFRESHED, component, account=account, error=WeChatOpenError("no answer"))
+    assert "Attempt failed: tokens refreshed by hand" in shown(operator, page(account))
+
+
+def test_columns__are_called_what_they_show(operator: Client, component: Component) -> None:
+    """Of an account the time and not the state; of a platform the last error, and not all that is wrong."""
+    make(component, "wxa")
+    assert re.search(r">Authorized at</a>", shown(operator, rows(Authorizer)))
+    assert re.search(
+        r"column-problem\b.*?>Last error<", shown(person("boss", "view_component"), rows(Component)), re.DOTALL
+    )
 
 
 def test_long_history__is_cut_where_the_audit_trail_goes_on(
@@ -518,6 +646,51 @@ def test_one_harmless_row__is_done_without_a_question(operator: Client, wechat: 
     assert JournalEntry.objects.get(kind=Kind.REFRESHED).actor == "operator"
 
 
+def test_action_on_a_page__keeps_the_filters_of_the_list_that_led_there(
+    operator: Client, wechat: Simulator, account: Authorizer
+) -> None:
+    def close() -> str:
+        (address,) = re.findall(r'href="([^"]+)" class="closelink"', text)
+        return unescape(address)
+
+    filters = "kind__exact=official&p=2"
+    text = shown(operator, page(account) + "?" + urlencode({"_changelist_filters": filters}))
+    before = close()
+    assert before == rows(Authorizer, f"?{filters}")
+    kept = set(re.findall('name="_changelist_filters" value="(.*?)"', text))
+    assert kept == {"kind__exact=official&amp;p=2"}
+
+    back = {"back_to": account.pk, "_changelist_filters": filters}
+    text = act(operator, "refresh_now", account, **back).content.decode()
+    assert "The tokens were refreshed." in text
+    assert close() == before
+
+    text = act(operator, "forget", account, **back).content.decode()
+    assert 'name="_changelist_filters" value="kind__exact=official&amp;p=2"' in text
+    (cancel,) = re.findall(r'cancel-link" href="(.*?)"', text)
+    text = shown(operator, unescape(cancel))
+    assert close() == before
+
+    Authorizer.objects.update(state=State.UNAUTHORIZED)
+    answer = operator.post(
+        rows(Authorizer),
+        {"action": "forget", "index": 0, "_selected_action": account.pk, "confirmed": "yes", **back},
+    )
+    assert answer["Location"] == before
+
+
+@pytest.mark.parametrize("given", ["//evil.example/?a=1", "https://evil.example", "\r\nX: 1", "a=%0d%0aX:1", "&&=;"])
+def test_filters_to_come_back_to__are_nothing_but_a_query_of_our_list(
+    operator: Client, wechat: Simulator, account: Authorizer, given: str
+) -> None:
+    data = {"action": "refresh_now", "index": 0, "_selected_action": account.pk, "back_to": account.pk}
+    answer = operator.post(rows(Authorizer), {**data, "_changelist_filters": given})
+    assert answer["Location"].partition("?")[0] == page(account)
+    text = shown(operator, answer["Location"])
+    (address,) = re.findall(r'href="([^"]+)" class="closelink"', text)
+    assert address.partition("?")[0] == rows(Authorizer)
+
+
 def test_several_rows__are_asked_about_in_words(operator: Client, wechat: Simulator, shops: list[Authorizer]) -> None:
     Authorizer.objects.filter(pk=shops[1].pk).update(state=State.UNAUTHORIZED)
     text = act(operator, "refresh_now", *shops).content.decode()
@@ -541,6 +714,14 @@ def test_confirmation__carries_the_choice_and_leads_back(operator: Client, compo
     assert "and 2 more" in text
     account = make(component, "left", state=State.UNAUTHORIZED)
     assert f'href="{page(account)}"' in act(operator, "forget", account, back_to=account.pk).content.decode()
+
+
+@pytest.mark.parametrize("back_to", ["", "abc", "²", "9" * 20, pytest.param("9" * 5000, id="5000 digits")])
+def test_way_back_to_no_row__leads_to_the_list(operator: Client, component: Component, back_to: str) -> None:
+    account = Authorizer.objects.create(component=component, appid="wxleft", state="unauthorized")
+    answer = act(operator, "forget", account, confirmed="yes", back_to=back_to)
+    assert answer.redirect_chain == [(rows(Authorizer), 302)]
+    assert not Authorizer.objects.exists()
 
 
 def test_many_rows__become_a_job_with_its_page(
@@ -610,9 +791,17 @@ def test_ask__keeps_the_address_from_who_may_not_see_it(account: Authorizer) -> 
     assert not JournalEntry.objects.filter(kind=Kind.LINK_SHOWN).exists()
 
 
-def test_ask__of_several_makes_a_link_for_each(operator: Client, shops: list[Authorizer]) -> None:
-    act(operator, "ask_again", *shops, confirmed="yes")
+def test_ask__of_several_makes_a_link_for_each(shops: list[Authorizer]) -> None:
+    asker = person("asker", VIEW, "ask_account", "view_authorizationlink")
+    text = act(asker, "ask_again", *shops, confirmed="yes").content.decode()
     assert set(AuthorizationLink.objects.values_list("biz_appid", flat=True)) == {shop.appid for shop in shops}
+    assert '<a href="/admin/wechat_open/authorizationlink/">Authorization links</a>' in text
+
+
+def test_ask__leads_nobody_to_a_list_that_they_may_not_see(shops: list[Authorizer]) -> None:
+    text = act(person("asker", VIEW, "ask_account"), "ask_again", *shops, confirmed="yes").content.decode()
+    assert "It is among the authorization links." in text
+    assert "/authorizationlink/" not in text
 
 
 def test_ask__for_a_platform_that_is_not_configured_is_told(operator: Client, component: Component) -> None:

@@ -162,6 +162,14 @@ def test_accounts__are_counted_by_sort_and_lead_to_their_list(platform: Platform
     assert words(row).split()[-3:] == ["1", "25", "%"]
 
 
+def test_accounts_of_unknown_verification__lead_to_just_these(platform: Platform, operator: Client) -> None:
+    make_accounts(platform.row, 3, kind="official", verify_type=0)
+    make_accounts(platform.row, 2, kind="", verify_type=None)
+    (address,) = re.findall(r'<a href="([^"]+verified=unknown[^"]*)">Not known yet</a>', read(operator))
+    listed = operator.get(address).context["cl"].result_list
+    assert [account.verify_type for account in listed] == [None, None]
+
+
 def test_census__says_how_old_it_is(platform: Platform, operator: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(census, "FEW", 2)
     make_accounts(platform.row, 3)
@@ -315,9 +323,28 @@ def test_several_platforms__can_be_switched_and_show_their_alerts(
 
     page = read(operator)
     nav = page.split('id="wod-platforms"')[1].split("</nav>")[0]
-    assert words(nav).split()[-4:] == ["default", "second", "1", "alert"]
+    assert words(nav).split()[-3:] == ["second", "1", "alert"]
     assert f'href="{INDEX}second/"' in nav
     assert "wx2222222222222222" in read(operator, f"{INDEX}second/")
+
+
+def test_tab_of_the_shown_platform__counts_what_the_page_lists(
+    platform: Platform, operator: Client, settings: Any
+) -> None:
+    """Alerts are only as fresh as the worker that raises and ends them; it may be dead."""
+    other = {**settings.WECHAT_OPEN["COMPONENTS"]["default"], "APPID": "wx2222222222222222"}
+    settings.WECHAT_OPEN["COMPONENTS"]["second"] = other
+    row = component.platform("second").row
+    at = datetime.now(timezone.utc)
+    Alert.objects.create(
+        component=row, code="beat", severity="critical", first_seen_at=at, last_seen_at=at, open_key="x"
+    )
+
+    for page in (read(operator, f"{INDEX}second/"), operator.get(f"{INDEX}second/data/").json()["html"]):
+        shown = page.split('id="wod-platforms"')[1].split('aria-current="page"')[1].split("</a>")[0]
+        listed = len(re.findall('data-level="(?:red|amber)"', page))
+        assert listed > 1
+        assert words(f"<a{shown}").strip() == f"second {listed} problems"
 
 
 def test_platform_that_cannot_be_used__says_what_is_missing(operator: Client, settings: Any) -> None:
@@ -432,6 +459,7 @@ def test_comparison__is_confirmed_and_left_to_a_worker(
     JournalEntry.objects.all().delete()
     assert tokens.sweep_if_due(platform) is None  # not before an hour
 
+    Component.objects.update(heartbeat_at=datetime.now(timezone.utc))
     assert "WeChat will be asked for the whole list" in words(read(operator, COMPARE))
     page = operator.post(COMPARE, follow=True)
 
@@ -441,9 +469,26 @@ def test_comparison__is_confirmed_and_left_to_a_worker(
     assert report is not None and len(report.created) == 1
 
 
+def test_comparison_that_nobody_can_make__says_why_and_what_to_do(platform: Platform, operator: Client) -> None:
+    tokens.component_token(platform)
+    page = words(unescape(operator.post(COMPARE, follow=True).content.decode()))
+    assert "begins within a minute" not in page
+    assert "waits until this is mended: Nobody has ever looked for due tokens." in page
+    assert "Start a worker and beat, or “manage.py wechat_open run”" in page.partition("is mended:")[2][:200]
+
+    platform.row.tickets.all().delete()
+    Component.objects.update(
+        heartbeat_at=datetime.now(timezone.utc), access_token="", access_token_expires_at=None, sweep_due_at=None
+    )
+    page = words(unescape(operator.post(COMPARE, follow=True).content.decode()))
+    assert "waits until this is mended: There is no valid component access token" in page
+    assert "It takes a verify ticket: see there." in page
+
+
 def test_comparison_that_is_under_way__is_not_doubled(platform: Platform, operator: Client) -> None:
+    tokens.component_token(platform)
     soon = datetime.now(timezone.utc) + timedelta(minutes=9)
-    Component.objects.update(sweep_due_at=soon)
+    Component.objects.update(sweep_due_at=soon, heartbeat_at=datetime.now(timezone.utc))
 
     page = operator.post(COMPARE, follow=True)
 

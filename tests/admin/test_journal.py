@@ -50,6 +50,21 @@ def read(answer: Any) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(text)))
 
 
+class Numbered:
+    """A person of a site whose people sign in by a number."""
+
+    is_authenticated = True
+
+    def get_username(self) -> int:
+        return 13800138000
+
+
+def test_person__is_called_by_what_they_sign_in_with(zhang: User) -> None:
+    assert journal.name_of(zhang) == "zhang"
+    assert journal.name_of(Numbered()) == "13800138000"
+    assert journal.name_of(User(username="张" * 200)) == "张" * 150
+
+
 # -- saying ------------------------------------------------------------------------------------------------------------
 
 
@@ -93,6 +108,29 @@ def test_failure__says_what_the_errcode_means(
     shown = viewer.get(rows(JournalEntry)).content.decode()
     assert ">failed</span>" in shown
     assert "61023 The refresh token is not the account&#x27;s current one (rid 1-2-3)" in shown
+
+
+def test_deed_that_failed__is_not_told_as_done(
+    viewer: Client, component: Component, tea: Authorizer, zhang: User
+) -> None:
+    error = WeChatOpenError("no answer")
+    journal.note(Kind.REFRESHED, component, account=tea, user=zhang, error=error)
+    shown = re.sub("<[^>]+>", "", viewer.get(rows(JournalEntry)).content.decode())
+    assert "Attempt failed: zhang refreshed the tokens of Tea &amp; Co" in shown
+    (line,) = read(viewer.get(EXPORT))
+    assert line["sentence"] == f"Attempt failed: zhang refreshed the tokens of Tea & Co ({TEA})."
+
+
+def test_renewal_that_failed__says_so_once(component: Component, tea: Authorizer) -> None:
+    journal.note(Kind.RENEWAL_FAILED, component, account=tea, error=WeChatOpenError("no answer"))
+    assert pages.sentence(JournalEntry.objects.get()) == f"A token of Tea & Co ({TEA}) could not be renewed."
+
+
+def test_bulk_action_that_stopped_by_itself__was_stopped_by_nobody(component: Component, zhang: User) -> None:
+    for error in (None, WeChatOpenError("the quota is used up")):
+        journal.note(Kind.BULK_STOPPED, component, user=zhang, error=error)
+    told = [pages.sentence(entry) for entry in JournalEntry.objects.order_by("pk")]
+    assert told == ["zhang stopped a bulk action.", "A bulk action of zhang stopped by itself."]
 
 
 def test_changed_permission_sets__are_named(viewer: Client, component: Component, tea: Authorizer) -> None:
@@ -195,7 +233,7 @@ def test_export__has_what_the_filters_leave(viewer: Client, several: list[int]) 
     assert [line["account"] for line in lines] == ["wxother"]
     assert lines[0]["what"] == "refreshed"
     assert (lines[0]["who"], lines[0]["succeeded"], lines[0]["detail"]) == ("manage.py", "0", "no")
-    assert lines[0]["sentence"] == "Somebody at the command line refreshed the tokens of wxother."
+    assert lines[0]["sentence"] == "Attempt failed: Somebody at the command line refreshed the tokens of wxother."
     assert len(read(viewer.get(EXPORT))) == 4
     assert (
         'href="/admin/wechat_open/journalentry/export/?by=people"'
@@ -237,8 +275,9 @@ def test_export__is_a_file_in_the_readers_language(viewer: Client, several: list
     assert content.startswith(b"\xef\xbb\xbf")
 
 
-def test_export_with_nonsense__does_not_break(viewer: Client, several: list[int]) -> None:
-    assert viewer.get(EXPORT + "?at__gte=nonsense").status_code == 400
+@pytest.mark.parametrize("query", ["?at__gte=nonsense", "?appid=%00", "?kind__exact=%00", "?q=%00"])
+def test_export_with_nonsense__does_not_break(viewer: Client, several: list[int], query: str) -> None:
+    assert viewer.get(EXPORT + query).status_code == 400
 
 
 # -- pruning -----------------------------------------------------------------------------------------------------------

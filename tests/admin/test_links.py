@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -22,6 +24,7 @@ from tests.admin.staff import TEA, act, found, page, person, rows
 from tests.stage import OFFICIAL, process
 from wechat_open import authorization, qr
 from wechat_open.admin.links import MAKERS_TIME, read_payload
+from wechat_open.admin.links.listing import people_called
 from wechat_open.component import Platform
 from wechat_open.exceptions import AuthorizationRefused, LinkRevoked
 from wechat_open.models import AuthorizationAttempt, AuthorizationLink, Authorizer, Component, JournalEntry
@@ -120,6 +123,11 @@ def test_form__makes_the_link_that_was_asked_for(platform: Platform, operator: C
     assert link.user == User.objects.get(username="operator")
 
 
+def test_pasted_appid__is_taken_without_the_spaces_around_it(platform: Platform, operator: Client) -> None:
+    make(operator, biz_appid=f" {OFFICIAL}\t\n")
+    assert AuthorizationLink.objects.get().biz_appid == OFFICIAL
+
+
 def test_maker__gets_the_address_at_once_and_by_post_only(platform: Platform, maker: Client) -> None:
     answer = make(maker)
     link = AuthorizationLink.objects.get()
@@ -161,7 +169,7 @@ def test_making_and_showing__are_noted(platform: Platform, operator: Client) -> 
     ("fields", "said"),
     [
         ({"payload": '{"shop": 7'}, "This is no JSON: in line 1, column 11"),
-        ({"payload": "[7]"}, "A JSON object is needed"),
+        ({"payload": "[7]"}, 'A JSON object is needed, such as {"shop": 7}; this is a list.'),
         ({"payload": "shop: 7"}, "Line 1 is not “name = value”"),
         ({"biz_appid": "wx <script>"}, "An appid is letters and digits"),
         ({"next_url": "https://evil.example/"}, "is not a page of this site"),
@@ -189,6 +197,7 @@ def test_nonsense__is_explained_and_makes_nothing(
         ("", {}),
         ("shop = 7\n\n name = 七号店 = 7 ", {"shop": 7, "name": "七号店 = 7"}),
         ('shop = "7"', {"shop": "7"}),
+        ("店铺＝7\nnote＝a=b\nsum = 1＝1", {"店铺": 7, "note": "a=b", "sum": "1＝1"}),
         ("open = true", {"open": True}),
         ('{"shop": {"id": 7}}', {"shop": {"id": 7}}),
     ],
@@ -201,6 +210,40 @@ def test_tenant__is_written_as_lines_or_as_json(text: str, payload: dict[str, An
 def test_tenant_that_is_no_object__is_refused(text: str) -> None:
     with pytest.raises(ValidationError):
         read_payload(text)
+
+
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity", "1e999", "[" * 3900])
+def test_value_that_no_database_takes__stays_the_text_that_it_is_in_a_line(
+    platform: Platform, operator: Client, value: str
+) -> None:
+    make(operator, payload=f"shop = {value}")
+    assert AuthorizationLink.objects.get().payload == {"shop": value}
+
+
+@pytest.mark.parametrize(
+    ("payload", "said"),
+    [
+        ('{"shop": NaN}', "NaN"),
+        ('{"shop": [-Infinity]}', "Infinity"),
+        ('{"shop": 1e999}', "1e999"),
+        (r'{"shop": "\u0000"}', "NUL"),
+        (r'{"\ud800": 7}', "NUL"),
+        (r'shop = "\udfff"', "NUL"),
+        ('{"shop":' + "[" * 1900 + "]" * 1900 + "}", "nested"),
+        ('{"shop":' + "[" * 40 + "]" * 40 + "}", "nested"),
+    ],
+)
+def test_tenant_that_no_database_takes__is_refused(
+    platform: Platform, operator: Client, payload: str, said: str
+) -> None:
+    assert said in make(operator, payload=payload).context["form"].errors["payload"][0]
+    assert not AuthorizationLink.objects.exists()
+
+
+def test_nested_tenant__is_kept_by_every_database(platform: Platform, operator: Client) -> None:
+    deep = '{"shop": ' + "[" * 29 + '"😀"' + "]" * 29 + "}"
+    make(operator, payload=deep)
+    assert AuthorizationLink.objects.get().payload == json.loads(deep)
 
 
 def test_own_time__is_taken(platform: Platform, operator: Client) -> None:
@@ -231,9 +274,35 @@ def test_form__proposes_the_permission_sets_that_are_asked_for(platform: Platfor
     assert len(re.findall('type="checkbox" name="category_ids"', shown)) == len(permissions.NAMES)
 
 
-@pytest.mark.parametrize("query", ["?account=999", "?account=x", "?appid=wxunknown", "?appid=%00", "?component=x"])
+@pytest.mark.parametrize(
+    "query",
+    [
+        "?account=999",
+        "?account=x",
+        "?account=²",
+        "?account=99999999999999999999",
+        pytest.param(f"?account={'9' * 5000}", id="5000 digits"),
+        "?appid=wxunknown",
+        "?appid=%00",
+        "?component=x",
+        "?component=%00",
+        "?category_ids=99999999999999999999",
+    ],
+)
 def test_form_for_somebody_unknown__opens_all_the_same(platform: Platform, operator: Client, query: str) -> None:
     assert operator.get(ADD + query).status_code == 200
+
+
+@pytest.mark.parametrize("asked", ["appid", "account"])
+def test_form_for_an_account_whose_platform_is_gone__says_so(platform: Platform, operator: Client, asked: str) -> None:
+    gone = Component.objects.create(appid="wxgone")
+    account = Authorizer.objects.create(component=gone, appid=TEA)
+    address = ADD + (f"?appid={TEA}" if asked == "appid" else f"?account={account.pk}")
+    for answer in (operator.get(address), operator.post(address, {})):
+        (said,) = (str(message) for message in answer.context["messages"])
+        assert "Platform wxgone is stored" in said
+        assert "to another platform" in said
+    assert f'value="{TEA}"' in operator.get(address).content.decode()
 
 
 @pytest.mark.parametrize("language", ["en", "zh-hans"])
@@ -387,6 +456,55 @@ def test_page_of_an_expired_link__says_so(viewer: Client, link: AuthorizationLin
     assert "unused. Nobody has opened it." in viewer.get(page(link)).content.decode()
 
 
+OTHER = "wx0a1b2c3d4e5f6072"
+
+
+@pytest.fixture
+def stray(wechat: Simulator, platform: Platform, link: AuthorizationLink) -> Authorizer:
+    """An account that came through the link of another."""
+    wechat.engine.add_account("Side Door", "official", appid=OTHER)
+    process(platform, wechat.engine.authorize(OTHER, pre_auth_code=code_in(view(link))).push)
+    account = Authorizer.objects.get()
+    assert (account.appid, account.granted_through) == (OTHER, None)
+    return account
+
+
+STRAYED = f"Another account came: Side Door ({OTHER}). The grant is kept, for no tenant."
+
+
+def test_other_account_than_expected__is_told_on_the_page_and_in_the_list(
+    viewer: Client, link: AuthorizationLink, stray: Authorizer
+) -> None:
+    shown = viewer.get(page(link)).content.decode()
+    assert STRAYED in shown and STRAYED in viewer.get(rows(AuthorizationLink)).content.decode()
+    assert "The expected account has not come yet; the link can be opened for" in shown
+    assert "Nobody has authorized" not in shown
+
+    AuthorizationLink.objects.update(expires_at=timezone.now())
+    shown = viewer.get(page(link)).content.decode()
+    assert STRAYED in shown and "; the expected account did not come." in shown
+    assert "unused" not in shown
+
+
+def test_expected_account_after_another__leaves_the_other_told(
+    wechat: Simulator, platform: Platform, viewer: Client, link: AuthorizationLink, stray: Authorizer
+) -> None:
+    process(platform, wechat.engine.authorize(OFFICIAL, pre_auth_code=code_in(view(link))).push)
+    for address in (page(link), rows(AuthorizationLink)):
+        shown = viewer.get(address).content.decode()
+        assert shown.count(STRAYED) == 1
+        assert f'<a href="{page(Authorizer.objects.get(appid=OFFICIAL))}">Corner Shop</a>' in shown
+
+
+def test_account_that_was_welcome__is_no_stray(wechat: Simulator, platform: Platform, viewer: Client) -> None:
+    """The expected one, or any where none is expected."""
+    wechat.engine.add_account("Side Door", "official", appid=OTHER)
+    for appid, link in {OFFICIAL: authorization.begin(biz_appid=OFFICIAL), OTHER: authorization.begin()}.items():
+        process(platform, wechat.engine.authorize(appid, pre_auth_code=code_in(view(link))).push)
+        assert "for no tenant" not in viewer.get(page(link)).content.decode()
+    assert "for no tenant" not in viewer.get(rows(AuthorizationLink)).content.decode()
+
+
 def test_list__costs_as_many_queries_for_many_as_for_one(
     viewer: Client, platform: Platform, django_assert_max_num_queries: Any
 ) -> None:
@@ -440,6 +558,24 @@ def test_links__are_found_by_account_and_maker(
     mine = authorization.begin(biz_appid=OFFICIAL, user=user)
     authorization.begin(biz_appid="wxother")
     assert found(viewer, AuthorizationLink, f"?q={word}") == [mine.pk]
+
+
+@dataclass
+class People:
+    """A site's own users, who sign in by something that is no text."""
+
+    USERNAME_FIELD: str
+    _default_manager: Any = User._default_manager
+
+
+@pytest.mark.parametrize("name", ["id", "date_joined"])
+def test_people_whose_names_are_no_texts__are_not_found_by_one(db: None, name: str) -> None:
+    assert people_called("tea", People(name)) == []
+
+
+def test_people__are_found_by_whatever_they_sign_in_with(db: None) -> None:
+    user = User.objects.create_user("maker")
+    assert people_called("maker", People("username")) == people_called(str(user.pk), People("id")) == [user.pk]
 
 
 def test_used_links__are_found_by_the_account_that_came(
@@ -566,8 +702,8 @@ def test_grant_through_a_revoked_link__is_kept_for_no_tenant(
     assert account.granted_through is None
     link.refresh_from_db()
     assert (link.completed_at, link.authorizer) == (None, None)
-    shown = viewer.get(page(link)).content.decode()
-    assert "through it all the same. The grant is kept, for no tenant." in shown
+    for address in (page(link), rows(AuthorizationLink)):
+        assert "through it all the same. The grant is kept, for no tenant." in viewer.get(address).content.decode()
 
 
 def test_link_revoked_while_the_grant_is_taken__brings_no_tenant(

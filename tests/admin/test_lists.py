@@ -9,6 +9,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from tests.admin.staff import rows
+from wechat_open import census
 from wechat_open.component import Platform
 from wechat_open.models import Authorizer, Component, JournalEntry
 
@@ -44,6 +45,18 @@ def test_nul_in_a_filter__is_refused(admin_client: Client, platform: Platform, n
 @pytest.mark.parametrize("name", FILTERS)
 def test_nonsense_in_a_filter__is_borne(admin_client: Client, platform: Platform, name: str) -> None:
     statuses = {admin_client.get(path, {name: "\u202e';--"}).status_code for path in lists()}
+    assert statuses <= {200, 302, 400}
+
+
+@pytest.mark.parametrize("number", ["²", "９", "-1", "9" * 20, pytest.param("9" * 5000, id="5000 digits")])
+@pytest.mark.parametrize("name", ["holds", "lacks", "errcode", "component__id__exact", "p", "o"])
+@pytest.mark.usefixtures("tea")
+def test_number_out_of_range__is_borne(
+    admin_client: Client, component: Component, monkeypatch: pytest.MonkeyPatch, name: str, number: str
+) -> None:
+    monkeypatch.setattr(census, "FEW", 0)
+    census.take(component)
+    statuses = {admin_client.get(path, {name: number}).status_code for path in lists()}
     assert statuses <= {200, 302, 400}
 
 

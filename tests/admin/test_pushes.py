@@ -21,6 +21,7 @@ from wechat_open.admin.pushes import TYPES
 from wechat_open.models import Authorizer, BulkJob, Component, JournalEntry, Push
 from wechat_open.protocol import events, xml
 from wechat_open.protocol.envelope import read_plain
+from wechat_open.sentence import Sentence
 
 pytestmark = pytest.mark.usefixtures("english")
 
@@ -127,6 +128,17 @@ def test_list__costs_as_many_queries_for_many_as_for_one(
         make(AuthorizerAppid=f"wx{number}")
     with django_assert_max_num_queries(8):
         assert viewer.get(rows(Push)).status_code == 200
+
+
+def test_error__is_in_the_readers_language_on_the_pushs_page(viewer: Client, make: Any) -> None:
+    push = make("something_new")
+    Push.objects.filter(pk=push.pk).update(
+        state=Push.State.FAILED, error=Sentence("%(error)s: see the log", error="OperationalError")
+    )
+    viewer.cookies.load({"django_language": "zh-hans"})
+    shown = viewer.get(page(push)).content.decode()
+    assert "OperationalError：详见日志" in shown
+    assert "see the log" not in shown
 
 
 # -- processing again --------------------------------------------------------------------------------------------------

@@ -164,7 +164,7 @@ class AuthorizerAdmin(HolderAdmin):
             " · ".join(word for word in what if word),
         )
 
-    @admin.display(description=_("authorized"), ordering="authorized_at")
+    @admin.display(description=_("authorized at"), ordering="authorized_at")
     def since(self, account: Authorizer) -> str | SafeString:
         """Since when, and how much."""
         sets = len(account.func_info)
@@ -368,11 +368,6 @@ class AuthorizerAdmin(HolderAdmin):
 
     # -- doors -------------------------------------------------------------------------------------------------------
 
-    def has_delete_permission(self, request: HttpRequest, obj: Authorizer | None = None) -> bool:
-        """One at a time, by a superuser, and only when its owner has taken the authorization back."""
-        gone = obj is not None and obj.state == Authorizer.State.UNAUTHORIZED
-        return gone and bool(request.user.is_active and request.user.is_superuser)
-
     def has_refresh_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("wechat_open.refresh_account")
 
@@ -413,7 +408,7 @@ class AuthorizerAdmin(HolderAdmin):
             link: AuthorizationLink = bulk.act(bulk.Action.ASK, account, user=request.user)
         except WeChatOpenError as error:
             self.message_user(request, briefly(error), messages.ERROR)
-            return HttpResponseRedirect(reverse("admin:wechat_open_authorizer_change", args=[account.pk]))
+            return self.to_page(request, account.pk)
         self.log_change(request, account, gettext("A link was made for its owner to authorize again."))
         links: Any = self.admin_site.get_model_admin(AuthorizationLink)
         if not links.may_see_address(request, link):
@@ -422,7 +417,7 @@ class AuthorizerAdmin(HolderAdmin):
                 gettext("The link was made. It is among the authorization links, for who may share them."),
                 messages.SUCCESS,
             )
-            return HttpResponseRedirect(reverse("admin:wechat_open_authorizer_change", args=[account.pk]))
+            return self.to_page(request, account.pk)
         self.message_user(request, gettext("The link is ready. Send it to the owner."), messages.SUCCESS)
         # 307: the browser sends its POST on, to the link's own door, which shows the address by POST only.
         return HttpResponseRedirect(reverse("admin:wechat_open_authorizationlink_address", args=[link.pk]), status=307)

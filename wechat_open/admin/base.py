@@ -13,20 +13,22 @@ from typing import Any, TypeVar
 from django.contrib import admin, messages
 from django.contrib.admin import ModelAdmin
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.admin.templatetags.admin_urls import add_preserved_filters
 from django.contrib.admin.utils import flatten_fieldsets
 from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import BadRequest
 from django.db import connections, transaction
-from django.db.models import QuerySet
+from django.db.models import Model, QuerySet
 from django.forms import Script
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.html import format_html
+from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator, capfirst
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext
 
 from .. import bulk
 from ..exceptions import WeChatOpenError
@@ -53,6 +55,34 @@ def own_transactions(view: _View) -> _View:
     for alias in connections:
         view = transaction.non_atomic_requests(using=alias)(view)
     return view
+
+
+def as_number(text: str | None) -> int | None:
+    """What stands in an address or a form where a number should; None for anything else."""
+    try:
+        return int(text or "")
+    except ValueError:  # also thousands of digits
+        return None
+
+
+FILTERS = "_changelist_filters"
+"""Django's word for what the list was filtered by from which a row's page was opened."""
+
+
+def list_filters(request: HttpRequest) -> str:
+    """These, from a page's address or from a form of ours; written anew, so that they are a query and no more."""
+    given = request.POST if request.method == "POST" else request.GET
+    return QueryDict(given.get(FILTERS, "")).urlencode()
+
+
+def way_back(request: HttpRequest) -> dict[str, str]:
+    """What a question before an action has to know, to lead back to the page where the action was chosen."""
+    filters = list_filters(request)
+    return {
+        "back_to": request.POST.get("back_to", ""),
+        "list_filters": filters,
+        "preserved_filters": urlencode({FILTERS: filters}) if filters else "",
+    }
 
 
 class ReadOnlyAdmin(ModelAdmin):  # type: ignore[type-arg]  # not generic at run time
@@ -82,13 +112,17 @@ class ReadOnlyAdmin(ModelAdmin):  # type: ignore[type-arg]  # not generic at run
 
     @own_transactions
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        if any("\x00" in value for _name, values in request.GET.lists() for value in values):
-            raise BadRequest("A filter holds a NUL character, for which PostgreSQL cannot look.")
         context = {"title": capfirst(self.opts.verbose_name_plural), **self.list_context(request)}
         return super().changelist_view(request, {**context, **(extra_context or {})})
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return Listing
+
+    def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
+        """What the address asks for, on a page or as a file."""
+        if any("\x00" in value for _name, values in request.GET.lists() for value in values):
+            raise BadRequest("A filter holds a NUL character, for which PostgreSQL cannot look.")
+        return super().get_changelist_instance(request)
 
     @admin.display(description=_("platform"))
     def platform(self, row: Any) -> str:
@@ -108,7 +142,8 @@ class ReadOnlyAdmin(ModelAdmin):  # type: ignore[type-arg]  # not generic at run
     ) -> HttpResponse:
         """Our actions as buttons. They are sent to the list's own door, which knows permissions and CSRF."""
         buttons = self.get_action_choices(request, default_choices=[])
-        return super().changeform_view(request, object_id, form_url, {"buttons": buttons, **(extra_context or {})})
+        context = {"buttons": buttons, "list_filters": list_filters(request), **(extra_context or {})}
+        return super().changeform_view(request, object_id, form_url, context)
 
     def carry_out(self, request: HttpRequest, rows: QuerySet[Any], action: str) -> HttpResponse | None:
         """An action of ``bulk.DEEDS``: asked about first unless it is one harmless row, and given to workers if many.
@@ -125,10 +160,23 @@ class ReadOnlyAdmin(ModelAdmin):  # type: ignore[type-arg]  # not generic at run
             job = bulk.start(action, rows.order_by("pk").values_list("pk", flat=True), user=request.user)
             return HttpResponseRedirect(_page_of(job))
         self._do_now(request, list(rows.order_by("pk").values_list("pk", flat=True)), action)
-        back = request.POST.get("back_to")
-        if not back or not self.model._default_manager.filter(pk=back).exists():
+        back = as_number(request.POST.get("back_to"))
+        if back is None:
             return None
-        return HttpResponseRedirect(reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_change", args=[back]))
+        if self.model._default_manager.filter(pk=back).exists():
+            return self.to_page(request, back)
+        return HttpResponseRedirect(self._with_filters(request, self._door("changelist")))
+
+    def to_page(self, request: HttpRequest, key: int) -> HttpResponse:
+        """From an action back to the row's page, which knows the list that led there."""
+        return HttpResponseRedirect(self._with_filters(request, self._door("change", key)))
+
+    def _door(self, name: str, *key: int) -> str:
+        return reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_{name}", args=key)
+
+    def _with_filters(self, request: HttpRequest, address: str) -> str:
+        kept = urlencode({FILTERS: list_filters(request)})
+        return add_preserved_filters({"opts": self.opts, "preserved_filters": kept}, address)
 
     def _ask_first(self, request: HttpRequest, rows: QuerySet[Any], action: str, count: int) -> HttpResponse:
         words = deeds.WORDS[action]
@@ -148,7 +196,7 @@ class ReadOnlyAdmin(ModelAdmin):  # type: ignore[type-arg]  # not generic at run
             "action": request.POST.get("action", ""),
             "across": request.POST.get("select_across", "0"),
             "selected": [] if request.POST.get("select_across") == "1" else request.POST.getlist(ACTION_CHECKBOX_NAME),
-            "back_to": request.POST.get("back_to", ""),
+            **way_back(request),
         }
         return TemplateResponse(request, "admin/wechat_open/confirm.html", context)
 
@@ -181,14 +229,25 @@ class ReadOnlyAdmin(ModelAdmin):  # type: ignore[type-arg]  # not generic at run
             row.pk = key  # a deleted row has lost it, and its history is kept
             self.log_change(request, row, said)
             if level == messages.ERROR or len(keys) == 1:
-                self.message_user(request, f"“{name}”: {said}", level)  # Django makes the first letter a capital
+                # In quotation marks, because Django makes the first letter of a row's name a capital.
+                told = gettext("“%(name)s”: %(said)s") % {"name": name, "said": said}
+                if level == messages.SUCCESS:
+                    told = self._and_where(request, told, deeds.WORDS[action].made)
+                self.message_user(request, told, level)
         if done and len(keys) > 1:
-            self.message_user(
-                request,
-                ngettext("%(count)s row: %(done)s", "%(count)s rows: %(done)s", done)
-                % {"count": done, "done": deeds.WORDS[action].done},
-                messages.SUCCESS,
-            )
+            words = deeds.WORDS[action]
+            told = ngettext("%(count)s row: %(done)s", "%(count)s rows: %(done)s", done) % {
+                "count": done,
+                "done": words.done,
+            }
+            self.message_user(request, self._and_where(request, told, words.made), messages.SUCCESS)
+
+    def _and_where(self, request: HttpRequest, told: str, made: type[Model] | None) -> str:
+        """With the way to what was made, for who may look at it."""
+        if made is None or not request.user.has_perm(f"{made._meta.app_label}.view_{made._meta.model_name}"):
+            return told
+        place = reverse(f"admin:{made._meta.app_label}_{made._meta.model_name}_changelist")
+        return format_html('{} <a href="{}">{}</a>', told, place, capfirst(made._meta.verbose_name_plural))
 
 
 def _page_of(job: BulkJob) -> str:

@@ -44,12 +44,17 @@ SECONDS = 30
 """Between two looks of a page that stays open."""
 
 
+NEEDED = ("component_token", "dispatcher")
+"""What health finds about these stands in the way of a comparison: it takes a token, and a worker."""
+
+
 @dataclass(frozen=True)
 class Tab:
-    """A platform to switch to, and how many alerts it has open."""
+    """A platform to switch to, and how many alerts it has open; of the one that is shown, how much is wrong now."""
 
     alias: str
     alerts: int
+    problems: int | None = None
 
 
 @dataclass(frozen=True)
@@ -107,7 +112,7 @@ class Dashboard:
         alias = self._alias(request, alias)
         alerts = _open_alerts()
         try:
-            seen = {"platforms": _tabs(alerts), **self._seen(request, configured(alias), alerts)}
+            seen = self._seen(request, configured(alias), alerts)
         except ConfigurationError as error:
             return JsonResponse({"error": told(error)}, status=503)
         parts = ("dashboard_platforms", "dashboard_live")
@@ -128,6 +133,7 @@ class Dashboard:
         shown = tiles(health.examine(platform), component, request, since)
         return {
             "alias": platform.alias,
+            "platforms": _tabs(alerts, platform.alias, sum(not tile.is_calm for tile in shown)),
             "component": component,
             "as_of": time_format(timezone.localtime(), "H:i:s"),
             "may": {"tickets": _may_request_tickets(request), "compare": _may_compare(request)},
@@ -174,10 +180,15 @@ class Dashboard:
         if request.method != "POST":
             context = {"alias": alias, "component": platform.row}
             return self._page(request, "dashboard_compare", _("Compare with WeChat's list now"), context)
-        if tokens.sweep_soon(platform):
+        is_new = tokens.sweep_soon(platform)
+        if is_new:
             self._note(
                 request, platform.row, JournalEntry.Kind.RECONCILED, detail=Sentence(gettext_noop("the whole list"))
             )
+        if missing := _missing(platform):
+            words = _("The comparison is noted down, and waits until this is mended: %(why)s") % {"why": missing}
+            self.platforms.message_user(request, words, messages.WARNING)
+        elif is_new:
             words = _("The comparison begins within a minute. What it repairs is shown here when it is done.")
             self.platforms.message_user(request, words, messages.SUCCESS)
         else:
@@ -228,15 +239,27 @@ def _may_compare(request: HttpRequest) -> bool:
     return request.user.has_perm("wechat_open.reconcile_account")
 
 
+def _missing(platform: Platform) -> str:
+    """What is wrong, and what to do about it, before a comparison can begin; empty when nothing stands in its way."""
+    found = [finding for finding in health.examine(platform) if finding.level is RED and finding.code in NEEDED]
+    return " ".join(f"{finding.said} {finding.remedy}" for finding in found)
+
+
 def _open_alerts() -> list[Alert]:
     """What is wrong now with any platform, as it was last seen."""
     return list(Alert.objects.filter(open_key__isnull=False).select_related("component").order_by("pk"))
 
 
-def _tabs(alerts: Iterable[Alert]) -> list[Tab]:
-    """Every platform and how many alerts it has, so that trouble elsewhere is seen from here."""
+def _tabs(alerts: Iterable[Alert], shown: str = "", problems: int | None = None) -> list[Tab]:
+    """Every platform and how many alerts it has, so that trouble elsewhere is seen from here.
+
+    Alerts are as fresh as the worker that raises and ends them; what is wrong with the shown platform was seen now.
+    """
     numbers = Counter(alert.component.appid for alert in alerts if alert.component)
-    return [Tab(alias, numbers[str(credentials.get("APPID"))]) for alias, credentials in conf.components.items()]
+    return [
+        Tab(alias, numbers[str(credentials.get("APPID"))], problems if alias == shown else None)
+        for alias, credentials in conf.components.items()
+    ]
 
 
 def _verdict(shown: Iterable[Tile]) -> dict[str, Any]:
@@ -286,7 +309,7 @@ def _groups(counted: Census, component: Component, request: HttpRequest) -> list
         (_("not verified"), counted.verified["no"], {"verified": "no"}),
     ]
     if counted.verified["unknown"]:
-        verified.append((_("not known yet"), counted.verified["unknown"], {}))
+        verified.append((_("not known yet"), counted.verified["unknown"], {"verified": "unknown"}))
     return [
         Group(_("State"), rows(states)),
         Group(_("Kind"), rows(kinds)),

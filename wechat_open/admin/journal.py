@@ -71,7 +71,20 @@ ABOUT_ANY_ACCOUNT = (Kind.LINK_MADE, Kind.LINK_SHOWN, Kind.LINK_REVOKED)
 
 def sentence(entry: JournalEntry, account: object = None) -> str:
     """What happened, as a person would say it; ``account`` is how the account is to be called."""
-    return str(SENTENCES.get(entry.kind, entry.kind)) % {"who": who(entry), "account": account or called(entry)}
+    return _pattern(entry) % {"who": who(entry), "account": account or called(entry)}
+
+
+def _pattern(entry: JournalEntry) -> str:
+    if entry.kind == Kind.BULK_STOPPED and not entry.ok:
+        return gettext("A bulk action of %(who)s stopped by itself.")
+    return attempted(entry, str(SENTENCES.get(entry.kind, entry.kind)))
+
+
+def attempted(entry: JournalEntry, deed: str) -> str:
+    """What is told as done, and was not. What happens by itself has words of its own for that."""
+    if entry.ok or entry.kind in journal.RENEWALS:
+        return deed
+    return gettext("Attempt failed: %(deed)s") % {"deed": deed}
 
 
 def who(entry: JournalEntry) -> str:
@@ -152,7 +165,7 @@ class WhoFilter(admin.SimpleListFilter):
     def queryset(self, request: HttpRequest, queryset: QuerySet[JournalEntry]) -> QuerySet[JournalEntry] | None:
         wanted = {
             "people": Q(actor__gt="") & ~Q(actor=journal.COMMAND_LINE),
-            "me": Q(actor=request.user.get_username()),
+            "me": Q(actor=journal.name_of(request.user)),
             "command": Q(actor=journal.COMMAND_LINE),
             "system": Q(actor=""),
         }
@@ -206,7 +219,7 @@ class JournalEntryAdmin(ReadOnlyAdmin):
     sortable_by = ["when"]
     fieldsets = [
         (None, {"fields": ["sentence", "when", "outcome", "more"]}),
-        (_("Recorded"), {"fields": ["kind", "component", "appid", "name", "actor", "errcode", "rid", "detail_told"]}),
+        (_("Recorded"), {"fields": ["kind", "component", "appid", "name", "actor", "number", "rid", "detail_told"]}),
     ]
 
     class Media:
@@ -244,7 +257,7 @@ class JournalEntryAdmin(ReadOnlyAdmin):
         if entry.account_pk is not None:
             page = reverse("admin:wechat_open_authorizer_change", args=[entry.account_pk])
             account = format_html('<a href="{}">{}</a>', page, called(entry))
-        pattern = conditional_escape(str(SENTENCES.get(entry.kind, entry.kind)))
+        pattern = conditional_escape(_pattern(entry))
         # Escaped piece by piece: the sentence is ours, the names are anybody's.
         return mark_safe(pattern % {"who": format_html("<b>{}</b>", who(entry)), "account": account})  # noqa: S308
 
@@ -258,6 +271,11 @@ class JournalEntryAdmin(ReadOnlyAdmin):
         if entry.ok:
             return tag(_("succeeded"), "good") if entry.kind not in QUIET else format_html("{}", NOTHING)
         return tag(_("failed"), "bad")
+
+    @admin.display(description=_("errcode"))
+    def number(self, entry: JournalEntry) -> str:
+        """Without separators: it is looked up at WeChat's."""
+        return NOTHING if entry.errcode is None else str(entry.errcode)
 
     @admin.display(description=_("detail"))
     def detail_told(self, entry: JournalEntry) -> str:

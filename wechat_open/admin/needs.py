@@ -11,15 +11,12 @@ from datetime import timedelta
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from ..models import Authorizer
+from ..health import thresholds
+from ..models import Authorizer, Component
 from ..protocol import errcodes
 from ..protocol.errcodes import Reaction
 from ..telling import explained, translated
 from .shown import ago, duration
-
-LATE = timedelta(minutes=2)
-"""A renewal may wait so long for its turn before anybody is told."""
-
 
 _NOT_ITS_FAULT = {Reaction.PLATFORM, Reaction.QUOTA, Reaction.TICKET}
 _REFUSED = {Reaction.LADDER, Reaction.REAUTHORIZE}
@@ -57,10 +54,14 @@ def of(account: Authorizer) -> Need:
             ("ask_again", "reconcile"),
         )
     expires_at, due_at = account.access_token_expires_at, account.next_action_at
-    expired = expires_at is not None and expires_at <= now
+    if _is_stuck(account.component):
+        said = _("The platform has no component access token, and without one no account's token is renewed.")
+        return Need("bad" if expires_at is not None and expires_at <= now else "busy", said, of_platform=True)
     if account.failures:
-        return _failing(account, expired=expired)
-    if expired or (due_at is not None and due_at < now - LATE):
+        return _failing(account, expired=expires_at is not None and expires_at <= now)
+    # Late by the thresholds of health, so that the dashboard, the list and this page speak of the same accounts.
+    expired = expires_at is not None and expires_at < now - thresholds.LATE
+    if expired or (due_at is not None and due_at < now - thresholds.OVERDUE):
         late = duration(now - (expires_at if expired and expires_at else due_at or now))
         said = (
             _("The token expired %(time)s ago and nobody has renewed it. Is a worker running? You can refresh it now.")
@@ -85,6 +86,14 @@ def of(account: Authorizer) -> Need:
         _("Nothing to do. The token is renewed by itself in %(time)s.")
         % {"time": duration(max(due_at - now, timedelta()))},
     )
+
+
+def _is_stuck(platform: Component) -> bool:
+    """Whether it has no token, and none is on its way: no ticket could buy one, or buying it fails."""
+    ends_at = platform.access_token_expires_at
+    if platform.access_token and ends_at is not None and ends_at > timezone.now():
+        return False
+    return platform.failures > 0 or not platform.tickets.exists()
 
 
 def _failing(account: Authorizer, *, expired: bool) -> Need:

@@ -13,7 +13,7 @@ from .. import census, health
 from ..component import platform_of
 from ..conf import conf
 from ..exceptions import WeChatOpenError
-from ..models import Authorizer, Component, VerifyTicket
+from ..models import Authorizer, Component, TokenHolder, VerifyTicket
 from ..telling import told
 from .base import HolderAdmin, ReadOnlyAdmin
 from .dashboard import Dashboard
@@ -63,6 +63,11 @@ class ComponentAdmin(HolderAdmin):
     def ticket(self, component: Component) -> str | SafeString:
         newest = component.tickets.first()
         return moment(newest.created_at) if newest else tag(_("none yet"), "bad")
+
+    @admin.display(description=_("last error"))
+    def problem(self, holder: TokenHolder) -> str:
+        """Only what renewing the token has met; all that is wrong takes too many questions for a list."""
+        return super().problem(holder)
 
     @admin.display(description=_("what is wrong right now"))
     def problems(self, component: Component) -> str | SafeString:

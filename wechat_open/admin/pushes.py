@@ -82,7 +82,7 @@ class PushAdmin(ReadOnlyAdmin):
     fieldsets = [
         (_("The push"), {"fields": ["event", "account", "component", "tagged_state"]}),
         (_("When"), {"fields": ["created_at", "received_at", "processed_at", "next_attempt_at"]}),
-        (_("Attempts"), {"fields": ["attempts", "error"]}),
+        (_("Attempts"), {"fields": ["attempts", "error_told"]}),
     ]
 
     class Media:
@@ -138,6 +138,10 @@ class PushAdmin(ReadOnlyAdmin):
             return self.event(push)
         error = Truncator(translated(push.error)).chars(120)
         return format_html('{} <span class="wechat-open-error">{}</span>', self.event(push), error)
+
+    @admin.display(description=_("error"))
+    def error_told(self, push: Push) -> str:
+        return translated(push.error)
 
     # -- again -------------------------------------------------------------------------------------------------------
 

@@ -21,6 +21,7 @@ from django.utils.translation import gettext_lazy as _
 from ..conf import conf
 from ..exceptions import SealError
 from ..fields import SealedRow
+from ..health.finding import UNITS
 from ..models import Authorizer, Component, TokenHolder
 
 NOTHING = "–"
@@ -50,7 +51,7 @@ def duration(span: timedelta, *, units: int = 2) -> str:
         seconds = int(span.total_seconds())
         return ngettext("%d second", "%d seconds", seconds) % seconds
     now = timezone.now()
-    return timesince(now - span, now, depth=units)
+    return timesince(now - span, now, time_strings=UNITS, depth=units)
 
 
 def ago(at: datetime) -> str:

@@ -20,8 +20,10 @@ from django.utils.translation import gettext_lazy as _
 
 from .. import census, clock
 from ..census import Census
+from ..health import thresholds
 from ..models import Authorizer, Component, func_ids
 from ..protocol import errcodes, permissions
+from .base import as_number
 from .lists import MOST, AtLeast, BoundedPaginator, Listing, PlatformFilter, counted
 
 NOT_FILTERS = {"p", "o", "e", "all", "_facets"}
@@ -30,15 +32,21 @@ NOT_FILTERS = {"p", "o", "e", "all", "_facets"}
 
 @dataclass(frozen=True)
 class Known:
-    """The platforms, and which sets and errors their accounts have."""
+    """The platforms, and which kinds, sets and errors their accounts have."""
 
     components: list[Component]
     many: dict[int, Census] = field(default_factory=dict)
+    kinds: frozenset[str] = frozenset()
     func_keys: frozenset[str] = frozenset()
     errcodes: frozenset[int] = frozenset()
 
-    def func_ids(self) -> list[int]:
-        return sorted({number for key in self.func_keys for number in func_ids(key)})
+    def held(self) -> set[int]:
+        """The sets that some account holds."""
+        return {number for key in self.func_keys for number in func_ids(key)}
+
+    def could_be_held(self) -> set[int]:
+        """The sets with a name that accounts of these kinds can hold, though none may hold one yet."""
+        return {known.id for known in permissions.NAMES.values() if known.kind in self.kinds}
 
     def keys(self, func_id: int, *, held: bool) -> list[str]:
         return sorted(key for key in self.func_keys if (func_id in func_ids(key)) is held)
@@ -71,16 +79,18 @@ def _read() -> Known:
     components = list(Component.objects.only(*columns).order_by("pk"))
     many = {row.pk: kept for row in components if (kept := census.kept(row)) is not None}
     few = [row.pk for row in components if row.pk not in many]
+    kinds = {kind for kept in many.values() for kind, count in kept.kinds.items() if count}
     keys = {key for kept in many.values() for key in kept.func_keys}
     codes = {code for kept in many.values() for code in kept.errcodes}
     # As many as are few. On a platform with more, whose accounts nobody has counted yet, they are a sample.
     rows = Authorizer.objects.filter(component__in=few).order_by("pk") if few else Authorizer.objects.none()
-    for state, key, code in set(rows.values_list("state", "func_key", "last_errcode")[: census.FEW]):
+    for state, kind, key, code in set(rows.values_list("state", "kind", "func_key", "last_errcode")[: census.FEW]):
+        kinds.add(kind)
         if state == Authorizer.State.AUTHORIZED:
             keys.add(key)
         if code is not None:
             codes.add(code)
-    return Known(components, many, frozenset(keys), frozenset(codes))
+    return Known(components, many, frozenset(kinds), frozenset(keys), frozenset(codes))
 
 
 def _kinds(key: str) -> set[str]:
@@ -105,10 +115,11 @@ def _counted(kept: Census, chosen: Mapping[str, str]) -> int | None:
             return kept.verified.get(value, 0)
         if name == "errcode":
             return {str(code): count for code, count in kept.errcodes.items()}.get(value, 0)
-        if name == HoldsFilter.parameter_name and value.isdigit():
-            return kept.holding(int(value))
-        if name == LacksFilter.parameter_name and value.isdigit():
-            return sum(count for key, count in kept.func_keys.items() if _could_hold(key, int(value)))
+        number = as_number(value)
+        if name == HoldsFilter.parameter_name and number is not None:
+            return kept.holding(number)
+        if name == LacksFilter.parameter_name and number is not None:
+            return sum(count for key, count in kept.func_keys.items() if _could_hold(key, number))
         return None
     return kept.total
 
@@ -172,8 +183,8 @@ class AttentionFilter(admin.SimpleListFilter):
     def queryset(self, request: HttpRequest, queryset: QuerySet[Authorizer]) -> QuerySet[Authorizer] | None:
         wanted = {
             "failing": Q(failures__gt=0),
-            "overdue": Q(next_action_at__lt=clock.now()),
-            "expired": Q(access_token_expires_at__lt=clock.now()),
+            "overdue": Q(next_action_at__lt=clock.now() - thresholds.OVERDUE),
+            "expired": Q(access_token_expires_at__lt=clock.now() - thresholds.LATE),
             "doubt": Q(refused_since__isnull=False) | Q(missing_since__isnull=False) | Q(needs_reconcile=True),
         }
         chosen = wanted.get(self.value() or "")
@@ -189,10 +200,10 @@ class VerifiedFilter(admin.SimpleListFilter):
     parameter_name = "verified"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        return [("yes", _("verified")), ("no", _("not verified"))]
+        return [("yes", _("verified")), ("no", _("not verified")), ("unknown", _("not known yet"))]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Authorizer]) -> QuerySet[Authorizer] | None:
-        wanted = {"yes": Q(verify_type__gte=0), "no": Q(verify_type__lt=0)}
+        wanted = {"yes": Q(verify_type__gte=0), "no": Q(verify_type__lt=0), "unknown": Q(verify_type__isnull=True)}
         chosen = wanted.get(self.value() or "")
         return queryset.filter(chosen) if chosen else None
 
@@ -207,7 +218,7 @@ class ErrorFilter(admin.SimpleListFilter):
         return [(str(code), f"{code} {errcodes.meaning(code, language)}".strip()) for code in codes]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Authorizer]) -> QuerySet[Authorizer] | None:
-        number = _number(self.value())
+        number = as_number(self.value())
         return None if number is None else queryset.filter(last_errcode=number)
 
 
@@ -216,7 +227,13 @@ class _SetFilter(admin.SimpleListFilter):
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
         language = get_language() or "en"
-        return [(str(number), f"{number} {permissions.name(number, language)}") for number in known(request).func_ids()]
+        return [
+            (str(number), f"{number} {permissions.name(number, language)}") for number in sorted(self.sets(request))
+        ]
+
+    def sets(self, request: HttpRequest) -> set[int]:
+        """Which of them there are to choose from."""
+        return known(request).held()
 
 
 class HoldsFilter(_SetFilter):
@@ -224,7 +241,7 @@ class HoldsFilter(_SetFilter):
     parameter_name = "holds"
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Authorizer]) -> QuerySet[Authorizer] | None:
-        number = _number(self.value())
+        number = as_number(self.value())
         if number is None:
             return None
         keys = known(request).keys(number, held=True)
@@ -232,13 +249,19 @@ class HoldsFilter(_SetFilter):
 
 
 class LacksFilter(_SetFilter):
-    """Only accounts of the kind that could hold it: no official account is asked for a mini program's set."""
+    """Only accounts of the kind that could hold it: no official account is asked for a mini program's set.
+
+    A set that WeChat has just released is held by nobody, and is what one looks for.
+    """
 
     title = _("permission set missing")
     parameter_name = "lacks"
 
+    def sets(self, request: HttpRequest) -> set[int]:
+        return super().sets(request) | known(request).could_be_held()
+
     def queryset(self, request: HttpRequest, queryset: QuerySet[Authorizer]) -> QuerySet[Authorizer] | None:
-        number = _number(self.value())
+        number = as_number(self.value())
         if number is None:
             return None
         keys = known(request).keys(number, held=False)
@@ -246,17 +269,10 @@ class LacksFilter(_SetFilter):
         if of:
             # Else the database, which does not know that sets go with kinds, would prepare for many rows and read all.
             keys = [key for key in keys if not key or of.kind in _kinds(key)]
-        held = _number(request.GET.get(HoldsFilter.parameter_name))
+        held = as_number(request.GET.get(HoldsFilter.parameter_name))
         if held is not None:
             keys = [key for key in keys if held in func_ids(key)]
         rows = queryset.filter(func_key__in=keys, state=Authorizer.State.AUTHORIZED)
         if of and request.GET.get("kind__exact") not in (None, of.kind):
             return queryset.none()
         return rows.filter(kind=of.kind) if of else rows
-
-
-def _number(value: str | None) -> int | None:
-    try:
-        return int(value or "")
-    except ValueError:
-        return None

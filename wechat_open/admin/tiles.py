@@ -48,6 +48,7 @@ TITLES: dict[str, tuple[Any, Sort]] = {
     "brake": (_("Brake"), (_("off"), _("holds"))),
     "forced_renewals": (_("Forced renewals"), COUNT),
     "clock_skew": (_("Clock difference"), SPAN),
+    "sealed": (_("Lost keys"), COUNT),
     "old_keys": (_("Old keys"), COUNT),
     "database": (_("Database"), ANSWERS),
     "cache": (_("Cache"), ANSWERS),

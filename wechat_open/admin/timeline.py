@@ -16,6 +16,7 @@ from django.utils.translation import get_language, ngettext
 from ..models import Authorizer, JournalEntry
 from ..protocol import permissions
 from ..telling import explained, translated
+from .journal import attempted
 from .shown import date
 
 SHOWN = 25
@@ -70,7 +71,7 @@ def _told(events: Iterable[tuple[datetime, JournalEntry | None]]) -> Iterable[Ev
 def _entry(entry: JournalEntry) -> Event:
     return Event(
         entry.at,
-        entry.get_kind_display(),
+        attempted(entry, entry.get_kind_display()),
         _TONES.get(JournalEntry.Kind(entry.kind), "busy") if entry.ok or entry.kind in _TONES else "bad",
         entry.actor,
         explained(entry.errcode, entry.rid)
@@ -84,5 +85,5 @@ def _sets(changes: str) -> str:
     told = []
     for change in changes.split():
         number = change[1:]
-        told.append(f"{change[0]} {permissions.name(int(number), language)}" if number.isdigit() else change)
+        told.append(f"{change[0]} {permissions.name(int(number), language)}" if number.isdecimal() else change)
     return ", ".join(told)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from datetime import timedelta
+from math import isfinite
 from typing import Any, cast
 
 from django import forms
@@ -15,12 +17,18 @@ from django.utils.translation import gettext_lazy as _
 from ... import authorization
 from ...component import platform_of
 from ...conf import DEFAULT_ALIAS, conf
+from ...exceptions import ConfigurationError
 from ...models import AuthorizationLink, Authorizer
 from ...protocol import permissions
+from ...telling import told, translated
+from ..base import as_number
 from ..lists import accounts_with
-from ..shown import duration
+from ..shown import duration, platform
 
-LONGEST = timedelta(days=30)
+HOUR = timedelta(hours=1)
+
+_EQUALS = re.compile("[=\uff1d]")
+"""Also the full-width one of a Chinese keyboard."""
 
 KINDS: tuple[tuple[permissions.Kind, Any], ...] = (
     ("official", _("For official accounts")),
@@ -35,7 +43,8 @@ class LinkForm(forms.Form):
     component = forms.ChoiceField(label=_("Platform"))
     biz_appid = forms.RegexField(
         label=_("Expected account"),
-        regex=r"\A[A-Za-z0-9_-]{1,64}\Z",
+        regex=authorization.APPID,
+        strip=True,
         required=False,
         help_text=_("Its appid, if only this account may authorize. Empty: whichever the owner chooses."),
         error_messages={"invalid": _("An appid is letters and digits, such as wx4c9e2f70d81b35a6.")},
@@ -69,8 +78,8 @@ class LinkForm(forms.Form):
     hours = forms.FloatField(
         label=_("Hours"),
         required=False,
-        min_value=0.1,
-        max_value=LONGEST / timedelta(hours=1),
+        min_value=authorization.SHORTEST_LIFE / HOUR,
+        max_value=authorization.LONGEST_LIFE / HOUR,
         help_text=_("If you chose “another time” above: 0.1 to 720."),
         widget=forms.NumberInput(attrs={"class": "vIntegerField", "step": "any"}),
     )
@@ -149,28 +158,37 @@ def read_payload(text: str) -> dict[str, Any]:
                 code="json",
                 params={"line": error.lineno, "column": error.colno},
             ) from error
+        except RecursionError as error:
+            raise forms.ValidationError(translated(authorization.TOO_DEEP), code="tenant") from error
         if not isinstance(value, dict):
             raise forms.ValidationError(
-                _("A JSON object is needed, such as {“shop”: 7}; this is a list."), code="object"
+                _('A JSON object is needed, such as {"shop": 7}; this is a list.'), code="object"
             )
-        return value
+        return _keepable(value)
     payload: dict[str, Any] = {}
     for number, line in enumerate(text.splitlines(), start=1):
-        name, equals, value = (part.strip() for part in line.partition("="))
         if not line.strip():
             continue
-        if not equals or not name:
+        name, *value = (part.strip() for part in _EQUALS.split(line, maxsplit=1))
+        if not name or not value:
             raise forms.ValidationError(_("Line %(line)d is not “name = value”."), code="line", params={"line": number})
-        payload[name] = _value(value)
-    return payload
+        payload[name] = _value(value[0])
+    return _keepable(payload)
 
 
 def _value(text: str) -> Any:
     try:
         value = json.loads(text)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         return text
-    return value if isinstance(value, (str, int, float)) else text
+    fits = isinstance(value, (str, int)) or (isinstance(value, float) and isfinite(value))
+    return value if fits else text
+
+
+def _keepable(payload: dict[str, Any]) -> dict[str, Any]:
+    if objection := authorization.unkeepable(payload):
+        raise forms.ValidationError(translated(objection), code="tenant")
+    return payload
 
 
 def _named(alias: str) -> str:
@@ -189,8 +207,8 @@ def _lives() -> list[tuple[str, Any]]:
 def account_asked_for(request: HttpRequest) -> Authorizer | None:
     """``?account=`` (a key) or ``?appid=`` as the page of an account sends it."""
     key, appid = request.GET.get("account", ""), request.GET.get("appid", "").strip()
-    if key.isdecimal():
-        return Authorizer.objects.select_related("component", "granted_through").filter(pk=int(key)).first()
+    if (number := as_number(key)) is not None:
+        return Authorizer.objects.select_related("component", "granted_through").filter(pk=number).first()
     return accounts_with(appid).select_related("component", "granted_through").first() if appid else None
 
 
@@ -207,6 +225,16 @@ def initial(request: HttpRequest, account: Authorizer | None) -> dict[str, Any]:
     if account is not None:
         before = account.granted_through
         payload = json.dumps(before.payload, ensure_ascii=False) if before and before.payload else ""
-        alias = platform_of(account.component).alias
-        proposed |= {"component": alias, "auth_type": "all", "biz_appid": account.appid, "payload": payload}
+        own = platform(account.component)
+        proposed |= {"component": own, "auth_type": "all", "biz_appid": account.appid, "payload": payload}
     return proposed
+
+
+def why_elsewhere(account: Authorizer) -> str:
+    """Why no link can be made for the platform that an account is of; empty when one can."""
+    try:
+        platform_of(account.component)
+    except ConfigurationError as error:
+        elsewhere = gettext("A link that is made here connects the account to another platform.")
+        return f"{told(error)} {elsewhere}"
+    return ""

@@ -8,6 +8,7 @@ from typing import Any
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.auth import get_user_model
+from django.core.exceptions import ValidationError
 from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -26,7 +27,7 @@ from ..lists import BoundedPaginator, PlatformFilter, accounts_called, several_p
 from ..named import account_cell, account_of, with_account
 from ..shown import beside, date, lines, moment
 from .page import LinkPages
-from .story import STATES, tagged_state
+from .story import STATES, stray_of, tagged_state, with_stray
 
 AT_ONCE = 1000
 """So many links are revoked by one click."""
@@ -76,7 +77,7 @@ class AuthorizationLinkAdmin(LinkPages):
         views = AuthorizationAttempt.objects.filter(link=OuterRef("pk")).order_by().values("link")
         opened = Subquery(views.annotate(number=Count("pk")).values("number"))
         links: QuerySet[AuthorizationLink] = with_account(super().get_queryset(request), "biz_appid")
-        return links.annotate(opened=Coalesce(opened, 0))
+        return with_stray(links.annotate(opened=Coalesce(opened, 0)))
 
     def get_list_display(self, request: HttpRequest) -> list[Any]:
         return [*self.list_display, *several_platforms()]
@@ -87,10 +88,9 @@ class AuthorizationLinkAdmin(LinkPages):
         word = search_term.strip()
         if not word:
             return queryset, False
-        people = get_user_model()._default_manager.filter(**{get_user_model().USERNAME_FIELD: word})
         accounts = accounts_called(word)
         found = Q(biz_appid__in={word, *(account.appid for account in accounts)}) | Q(authorizer__in=accounts)
-        found |= Q(user__in=list(people.values_list("pk", flat=True)))
+        found |= Q(user__in=people_called(word, get_user_model()))
         return queryset.filter(found), False
 
     @admin.display(description=_("created"), ordering="created_at")
@@ -109,9 +109,11 @@ class AuthorizationLinkAdmin(LinkPages):
 
     @admin.display(description=_("account"))
     def account(self, link: AuthorizationLink) -> SafeString:
-        """Which came of it, or else which is expected."""
+        """Which came of it, or else which is expected; and one that came and is not the link's."""
         account = link.authorizer or account_of(link, link.biz_appid)
-        return account_cell(account) if account else beside(link.get_auth_type_display(), link.biz_appid)
+        wanted = account_cell(account) if account else beside(link.get_auth_type_display(), link.biz_appid)
+        stray = stray_of(link)
+        return format_html('{}<span class="wechat-open-problem">{}</span>', wanted, stray) if stray else wanted
 
     @admin.display(description=_("tenant"))
     def tenant(self, link: AuthorizationLink) -> str | SafeString:
@@ -175,6 +177,14 @@ class AuthorizationLinkAdmin(LinkPages):
     def _named(self, link: AuthorizationLink) -> SafeString:
         account = link.authorizer or account_of(link, link.biz_appid) or link.biz_appid or link.get_auth_type_display()
         return format_html("{} {} {}", date(link.created_at), account, tagged_state(link))
+
+
+def people_called(word: str, users: Any) -> list[Any]:
+    """The keys of those who sign in with it; nobody where people have numbers for names, and this is none."""
+    try:
+        return list(users._default_manager.filter(**{users.USERNAME_FIELD: word}).values_list("pk", flat=True))
+    except (ValueError, ValidationError):
+        return []
 
 
 def _told(value: Any) -> str:

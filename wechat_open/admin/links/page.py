@@ -29,7 +29,7 @@ from ..base import ReadOnlyAdmin, own_transactions
 from ..named import account_link, account_of
 from ..shown import NOTHING, lines
 from . import story
-from .form import LinkForm, account_asked_for, initial
+from .form import LinkForm, account_asked_for, initial, why_elsewhere
 
 MAKERS_TIME = timedelta(minutes=10)
 """For so long whoever made a link gets its address without the permission to share any link."""
@@ -101,6 +101,8 @@ class LinkPages(ReadOnlyAdmin):
                 form.add_error(None, told(error))
             else:
                 return self._made(request, link)
+        if account is not None and (why := why_elsewhere(account)):
+            self.message_user(request, why, messages.WARNING)
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.db.models import F, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import JSONObject
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.safestring import SafeString
@@ -59,13 +62,13 @@ class View:
 
 @dataclass(frozen=True)
 class Story:
-    """``said`` is the whole in a sentence; ``astray`` are accounts that came although the link had been revoked."""
+    """``said`` is the whole in a sentence; ``astray`` tells of each account that came and is not the link's."""
 
     state: str
     tag: SafeString
     said: str
     account: str | SafeString
-    astray: list[Authorizer]
+    astray: list[str]
     opened: int
     views: list[View]
     """The last VIEWS_SHOWN."""
@@ -76,16 +79,45 @@ def of(link: Any) -> Story:
     state = state_of(link)
     attempts = list(link.attempts.select_related("user").order_by("-created_at", "-pk")[:VIEWS_SHOWN])
     granted = _granted(attempts)
-    came = {account.pk: account for account in granted.values()}.values()
+    strays = [account for account in dict.fromkeys(granted.values()) if _is_astray(link, account)]
     return Story(
         state=state,
         tag=tagged_state(link),
-        said=_said(link, state),
+        said=_said(link, state, strays),
         account=account_link(link.authorizer) if link.authorizer else "",
-        astray=list(came) if state == "revoked" else [],
+        astray=[_told(link, account) for account in strays],
         opened=link.opened,
         views=[_view(attempt, granted.get(attempt.pk)) for attempt in attempts],
     )
+
+
+def with_stray(links: QuerySet[Any]) -> QuerySet[Any]:
+    """With what ``stray_of`` needs, in the same query: the last account for which ``_is_astray`` holds."""
+    revoked, unexpected = Q(attempt__link__revoked_at__isnull=False), ~Q(attempt__link__biz_appid="")
+    unexpected &= ~Q(authorizer__appid=F("attempt__link__biz_appid"))
+    came = CodeExchange.objects.filter(attempt__link=OuterRef("pk"), authorizer__isnull=False).order_by("-pk")
+    columns = JSONObject(appid="authorizer__appid", nick_name="authorizer__nick_name")
+    told: QuerySet[Any] = links.annotate(stray=Subquery(came.filter(revoked | unexpected).values_list(columns)[:1]))
+    return told
+
+
+def stray_of(link: Any) -> str:
+    """What the list tells of an account that came and is not the link's; mostly nothing."""
+    return _told(link, Authorizer(**link.stray)) if link.stray else ""
+
+
+def _is_astray(link: AuthorizationLink, account: Authorizer) -> bool:
+    """Whether its grant was kept for no tenant."""
+    return link.revoked_at is not None or link.biz_appid not in ("", account.appid)
+
+
+def _told(link: AuthorizationLink, account: Authorizer) -> str:
+    words = (
+        gettext("WeChat granted %(account)s through it all the same. The grant is kept, for no tenant.")
+        if link.revoked_at
+        else gettext("Another account came: %(account)s. The grant is kept, for no tenant.")
+    )
+    return words % {"account": account}
 
 
 def _granted(attempts: list[AuthorizationAttempt]) -> dict[int, Authorizer]:
@@ -106,7 +138,7 @@ def _view(attempt: AuthorizationAttempt, account: Authorizer | None) -> View:
     )
 
 
-def _said(link: Any, state: str) -> str:
+def _said(link: Any, state: str, strays: Sequence[Authorizer]) -> str:
     times = ngettext("It was opened once.", "It was opened %(count)d times.", link.opened) % {"count": link.opened}
     opened = times if link.opened else gettext("Nobody has opened it.")
     if state == "used":
@@ -116,9 +148,17 @@ def _said(link: Any, state: str) -> str:
         words = gettext("%(who)s revoked it on %(when)s.") if who else gettext("It was revoked on %(when)s.")
         return " ".join([words % {"who": who, "when": _exactly(link.revoked_at)}, opened])
     if state == "expired":
-        words = gettext("It expired on %(when)s, unused.")
+        words = (
+            gettext("It expired on %(when)s; the expected account did not come.")
+            if strays
+            else gettext("It expired on %(when)s, unused.")
+        )
         return " ".join([words % {"when": _exactly(link.expires_at)}, opened])
-    words = gettext("Nobody has authorized through it yet; it can be opened for %(time)s.")
+    words = (
+        gettext("The expected account has not come yet; the link can be opened for %(time)s.")
+        if strays
+        else gettext("Nobody has authorized through it yet; it can be opened for %(time)s.")
+    )
     return " ".join([opened, words % {"time": duration(link.expires_at - timezone.now())}])
 
 
