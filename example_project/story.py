@@ -373,7 +373,7 @@ class Story:
         self.browser.press(self.browser.open(f"{self.simulator}/"), "Cancel the authorization", about=self.appid)
         self.until(lambda: self.account().state == Authorizer.State.UNAUTHORIZED, "The account is marked")
         page = self.browser.press(old_page, "Say hello to WeChat", about=self._hello())
-        said = f"Account {self.appid} has cancelled its authorization."
+        said = f"Account {self.appid} has cancelled its authorization"
         if said not in page.text or "taken its authorization back" not in page.text:
             raise Failed(f"The page does not say why the call was refused. {page.summary()}")
         return f"“{said} …”"
