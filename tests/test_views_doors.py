@@ -105,6 +105,19 @@ def test_link_without_a_database__is_told_to_nobody(
     assert mailed and path.rstrip("/").rpartition("/")[2] not in all_of(mailed, caplog)
 
 
+def test_wrong_host__is_refused_with_no_request_in_the_log(
+    platform: Platform, client: Client, settings: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A site without CommonMiddleware, which is the first to ask for the host elsewhere."""
+    path = authorization.begin().get_absolute_url()
+    settings.MIDDLEWARE = []
+    response = client.get(path, headers={"host": "elsewhere.example"})
+
+    assert response.status_code == 503
+    assert "elsewhere.example" in caplog.text and "elsewhere.example" not in response.content.decode()
+    assert [record for record in caplog.records if hasattr(record, "request")] == []
+
+
 def test_link_under_a_lost_key__is_refused_at_both_its_pages(
     wechat: Simulator, platform: Platform, settings: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
