@@ -124,7 +124,7 @@ def test_calls__are_played_by_the_simulator(english: Page, wechat: Simulator, gr
     grant(DEMO_OFFICIAL)
     grant(DEMO_MINI)
     wechat.engine.message(DEMO_OFFICIAL, FOLLOWER, {"MsgType": "text"})
-    media_id = wechat.engine.pictures.add(DEMO_OFFICIAL, PICTURE)
+    media_id = wechat.engine.media.add(DEMO_OFFICIAL, PICTURE)
     blocks = [code.text for code in english.code if "api.authorizer(" in code.text]
     left: dict[str, Any] = {}
     for block in blocks:

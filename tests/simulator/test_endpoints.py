@@ -523,7 +523,7 @@ PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
 
 @pytest.mark.parametrize(("appid", "granted"), [(DEMO_OFFICIAL, (1,)), (DEMO_OFFICIAL, (11,)), (DEMO_MINI, (19,))])
 def test_picture_of_a_follower__is_downloaded(wechat: Simulator, appid: str, granted: tuple[int, ...]) -> None:
-    media_id = wechat.engine.pictures.add(appid, PNG)
+    media_id = wechat.engine.media.add(appid, PNG)
     answer = ours(
         wechat, "GET", "/cgi-bin/media/get", authorized(wechat, appid, granted), params={"media_id": media_id}
     )
@@ -531,7 +531,7 @@ def test_picture_of_a_follower__is_downloaded(wechat: Simulator, appid: str, gra
 
 
 def test_picture__has_a_file_name(wechat: Simulator) -> None:
-    media_id = wechat.engine.pictures.add(DEMO_OFFICIAL, PNG)
+    media_id = wechat.engine.media.add(DEMO_OFFICIAL, PNG)
     query = {"access_token": authorized(wechat), "media_id": media_id}
     response = requests.get(f"{wechat.url}/cgi-bin/media/get", params=query, timeout=5)
     assert response.headers["Content-Disposition"] == f'attachment; filename="{media_id}.png"'
@@ -545,13 +545,13 @@ def test_picture_that_nobody_sent__is_refused(wechat: Simulator, media_id: str, 
 
 
 def test_picture__is_for_the_account_that_it_was_sent_to(wechat: Simulator) -> None:
-    media_id = wechat.engine.pictures.add(DEMO_MINI, PNG)
+    media_id = wechat.engine.media.add(DEMO_MINI, PNG)
     with pytest.raises(APIError, match="40007 invalid media_id"):
         ours(wechat, "GET", "/cgi-bin/media/get", authorized(wechat), params={"media_id": media_id})
 
 
 def test_picture__needs_a_set(wechat: Simulator) -> None:
-    media_id = wechat.engine.pictures.add(DEMO_OFFICIAL, PNG)
+    media_id = wechat.engine.media.add(DEMO_OFFICIAL, PNG)
     token = authorized(wechat, DEMO_OFFICIAL, (2, 15))
     with pytest.raises(PermissionMissing, match="61007"):
         ours(wechat, "GET", "/cgi-bin/media/get", token, params={"media_id": media_id})

@@ -16,8 +16,8 @@ from tests.simulator.callback import Callback, Received, Reply
 from wechat_open.simulator import DEMO_MINI, DEMO_OFFICIAL, Simulator
 from wechat_open.simulator.accounts import demo_openid
 from wechat_open.simulator.engine import Engine
+from wechat_open.simulator.media import KEPT_MEDIA, MAX_PICTURE, MediaStore
 from wechat_open.simulator.menu import MenuButton, read_menu
-from wechat_open.simulator.pictures import KEPT_PICTURES, MAX_PICTURE, Pictures
 from wechat_open.simulator.refusal import Refused
 from wechat_open.simulator.web import Request
 
@@ -406,7 +406,7 @@ def test_own_file__arrives_byte_by_byte(phone: Phone, callback: Callback, conten
     assert (fetched.content, fetched.headers["Content-Type"]) == (content, kind)
     assert fetched.headers["X-Content-Type-Options"] == "nosniff"
     media_id = last(callback)["MediaId"]
-    assert phone.wechat.engine.pictures.get(media_id, appid=DEMO_OFFICIAL) == content
+    assert phone.wechat.engine.media.get(media_id, appid=DEMO_OFFICIAL) == content
 
 
 @pytest.mark.parametrize("content", [b"", b"<svg onload='alert(1)'>", b"\xff\xd8\xff" + bytes(MAX_PICTURE)])
@@ -421,8 +421,8 @@ def test_form_without_the_file__is_not_sent(phone: Phone, callback: Callback) ->
 
 
 def test_pictures__are_forgotten_before_memory_runs_out() -> None:
-    pictures = Pictures()
-    first, *others = [pictures.add(DEMO_OFFICIAL, bytes(KEPT_PICTURES // 2)) for _ in range(3)]
+    pictures = MediaStore()
+    first, *others = [pictures.add(DEMO_OFFICIAL, bytes(KEPT_MEDIA // 2)) for _ in range(3)]
     assert (first in pictures, [other in pictures for other in others]) == (False, [True, True])
 
 

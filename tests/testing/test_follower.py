@@ -379,3 +379,38 @@ class TestAnotherPlatform:
         assert isinstance(heard[0], EventMessage)
         assert heard[0].component == "second"
         assert heard[0].authorizer.component.appid == "wx2222222222222222"
+
+
+@pytest.mark.parametrize(
+    ("kind", "field", "beginning"),
+    [
+        ("image", "MediaId", b"\x89PNG"),
+        ("voice", "MediaId", b"#!AMR"),
+        ("video", "MediaId", b"\x00\x00\x00\x18ftyp"),
+        ("shortvideo", "MediaId", b"\x00\x00\x00\x18ftyp"),
+        ("video", "ThumbMediaId", b"\x89PNG"),
+        ("miniprogrampage", "ThumbMediaId", b"\x89PNG"),
+    ],
+)
+def test_media_that_a_follower_sends__are_downloaded(
+    make_wechat_account: Callable[..., Authorizer],
+    make_wechat_follower: Callable[..., Follower],
+    kind: str,
+    field: str,
+    beginning: bytes,
+) -> None:
+    account = make_wechat_account("mini" if kind == "miniprogrampage" else "official")
+    heard = said_to()
+
+    make_wechat_follower(account).sends(kind)
+
+    content = api.authorizer(account).download("/cgi-bin/media/get", media_id=heard[0].fields[field])
+    assert content.startswith(beginning)
+
+
+def test_medium_that_the_test_names__stays(wechat_follower: Follower) -> None:
+    heard = said_to()
+
+    wechat_follower.sends("image", MediaId="my-own")
+
+    assert heard[0].fields["MediaId"] == "my-own"

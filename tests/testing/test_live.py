@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from wechat_open import authorization
 from wechat_open.exceptions import ConfigurationError
 from wechat_open.messaging import answer_later, on_event, on_message
 from wechat_open.models import Authorizer, VerifyTicket
 from wechat_open.protocol.messages import Message
+from wechat_open.signals import authorizer_authorized
 from wechat_open.simulator import DEMO_MINI, DEMO_OFFICIAL
 from wechat_open.testing.live import Live
 
@@ -23,6 +26,64 @@ def test_account__is_authorized_over_http(wechat_live: Live) -> None:
 
     assert VerifyTicket.objects.count() == 1
     assert (account.state, account.nick_name) == (Authorizer.State.AUTHORIZED, "山茶小铺")
+
+
+@pytest.fixture
+def announced() -> Iterator[list[tuple[str, dict[str, Any]]]]:
+    """What receivers of ``authorizer_authorized`` hear: the appid and the tenant's payload."""
+    heard: list[tuple[str, dict[str, Any]]] = []
+
+    def hear(sender: Any, authorizer: Authorizer, payload: dict[str, Any], **kwargs: Any) -> None:
+        heard.append((authorizer.appid, payload))
+
+    authorizer_authorized.connect(hear)
+    yield heard
+    authorizer_authorized.disconnect(hear)
+
+
+@pytest.mark.parametrize("push", [True, False])
+def test_account_that_comes_through_a_link__belongs_to_its_tenant(
+    wechat_live: Live, announced: list[tuple[str, dict[str, Any]]], push: bool
+) -> None:
+    link = authorization.begin(payload={"shop": 7})
+
+    account = wechat_live.authorize(DEMO_MINI, link=link, push=push)
+
+    assert account.granted_through == link
+    assert announced[-1] == (DEMO_MINI, {"shop": 7})
+    link.refresh_from_db()
+    assert link.authorizer == account
+
+
+def test_account_without_a_link__belongs_to_no_tenant(
+    wechat_live: Live, announced: list[tuple[str, dict[str, Any]]]
+) -> None:
+    wechat_live.authorize(DEMO_MINI)
+
+    assert announced == [(DEMO_MINI, {})]
+
+
+def test_owner__grants_the_chosen_permission_sets(wechat_live: Live) -> None:
+    assert wechat_live.authorize(DEMO_OFFICIAL, permissions=(1, 15)).func_info == [1, 15]
+
+
+def test_link_that_cannot_be_used__fails_the_test(wechat_live: Live) -> None:
+    link = authorization.begin()
+    authorization.revoke(link)
+
+    with pytest.raises(AssertionError, match="connect page answered with 4"):
+        wechat_live.authorize(DEMO_MINI, link=link)
+
+
+def test_grant_that_nothing_brings__is_refused(wechat_live: Live) -> None:
+    with pytest.raises(ValueError, match="Without the push and without a link"):
+        wechat_live.authorize(DEMO_MINI, push=False)
+
+
+@pytest.mark.parametrize("unknown", [{"payload": {"shop": 1}}, {"nonsense": 1}])
+def test_unknown_argument__is_refused(wechat_live: Live, unknown: dict[str, Any]) -> None:
+    with pytest.raises(TypeError, match="unexpected keyword argument"):
+        wechat_live.authorize(DEMO_MINI, **unknown)
 
 
 def test_follower__is_answered_over_http(wechat_live: Live) -> None:

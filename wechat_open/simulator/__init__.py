@@ -4,7 +4,7 @@
 pushes tickets, answers the API, shows the authorization page to the owner, lets followers write, keeps a clock that
 can be moved ahead, and fails on demand. Strict where WeChat is strict, and where WeChat says nothing.
 
-The parts: ``engine`` with ``accounts``, ``menu`` and ``pictures`` (the state and its rules, no I/O), ``endpoints``
+The parts: ``engine`` with ``accounts``, ``menu`` and ``media`` (the state and its rules, no I/O), ``endpoints``
 (the API), ``pages`` (the owner's side), ``phone`` with ``screen`` and ``conversation`` (the follower's side),
 ``pusher`` (the way to the callback), ``faults``, ``release_check`` with ``verdicts`` (the full-network release check),
 ``control`` (the tester's side), ``application`` (who answers what), ``server`` and ``simulator`` (on a port),

@@ -15,8 +15,8 @@ from typing import Any, Literal
 
 from .accounts import Account, Kind, Token, func_info
 from .engine import COMPONENT, Engine, Push
+from .media import media_type
 from .menu import read_menu
-from .pictures import kind_of
 from .refusal import Refused, new_rid
 from .web import JSON, PLAIN, Answer, Request, json_answer
 
@@ -512,11 +512,11 @@ def media_get(engine: Engine, call: Call) -> Answer:
     media_id = call.query.get("media_id", "")
     if not media_id:
         raise Refused(41006)
-    content = engine.pictures.get(media_id, appid=call.owner)
+    content = engine.media.get(media_id, appid=call.owner)
     if content is None:
         raise Refused(40007)
-    kind = kind_of(content)
-    name = f"{media_id}.{kind.removeprefix('image/')}"
+    kind = media_type(content)
+    name = f"{media_id}.{kind.partition('/')[2]}"
     return Answer(200, content, kind, {"Content-Disposition": f'attachment; filename="{name}"'})
 
 

@@ -23,7 +23,7 @@ from typing import Any
 from .accounts import OPTIONS, Account, Follower, Grant, Kind, Token, demo_accounts, demo_openid, new_account
 from .clock import Clock
 from .conversation import Conversations, Line, Problem
-from .pictures import Pictures
+from .media import MediaStore
 from .refusal import Refused
 from .settings import Settings
 
@@ -108,7 +108,7 @@ class Engine:
         self.outbox: deque[Push] = deque()
         """What calls of the API have caused WeChat to push; whoever delivers takes it from here."""
         self.conversations = Conversations()
-        self.pictures = Pictures()
+        self.media = MediaStore()
         self._mint = mint
         self._tickets: deque[tuple[str, float]] = deque(maxlen=REMEMBERED)
         self._tokens: dict[str, Token] = {}

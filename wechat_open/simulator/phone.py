@@ -18,7 +18,7 @@ from . import control, screen
 from .accounts import MESSAGE_PERMISSION, Account, demo_openid
 from .conversation import Line
 from .frame import SCRIPT_HEADERS, asset, asset_bytes, first, language_of, other, page, refuse_foreign
-from .pictures import MAX_PICTURE, kind_of
+from .media import MAX_PICTURE, picture_type
 from .pusher import Delivery
 from .refusal import Refused
 from .screen import PEOPLE, PHONE, PICTURE, PLACES, SAMPLES, Chat, address, mark
@@ -99,8 +99,8 @@ def news(app: Application, request: Request) -> Answer:
 
 def picture(app: Application, request: Request) -> Answer:
     sample, media_id = request.query.get("sample", ""), request.query.get("id", "")
-    content = _sample(sample) if sample in SAMPLES else app.engine.pictures.get(media_id)
-    kind = kind_of(content) if content else ""
+    content = _sample(sample) if sample in SAMPLES else app.engine.media.get(media_id)
+    kind = picture_type(content) if content else ""
     if not content or not kind:
         return Answer(404, b"not found", "text/plain")
     return Answer(200, content, kind, {"X-Content-Type-Options": "nosniff"})
@@ -138,7 +138,7 @@ def _chat_of(app: Application, account: Account, openid: str, language: Language
             closed = "no_permission"
         else:
             closed = "" if following else "not_following"
-        return Chat(account, openid, language, engine.clock.now(), following, closed, engine.pictures)
+        return Chat(account, openid, language, engine.clock.now(), following, closed, engine.media)
 
 
 def _desk(app: Application, chat: Chat, *, wrong: str = "") -> Answer:
@@ -237,9 +237,9 @@ def _write(app: Application, chat: Chat, content: str, choice: str) -> None:
 
 
 def _send_picture(app: Application, request: Request, chat: Chat, content: bytes) -> None:
-    if len(content) > MAX_PICTURE or not kind_of(content):
+    if len(content) > MAX_PICTURE or not picture_type(content):
         raise _Wrong("bad_picture")
-    media_id = app.engine.pictures.add(chat.account.appid, content)
+    media_id = app.engine.media.add(chat.account.appid, content)
     host = request.headers.get("host", "127.0.0.1")
     _message(app, chat, MsgType="image", PicUrl=f"http://{host}{PICTURE}?id={media_id}", MediaId=media_id)
 

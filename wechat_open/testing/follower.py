@@ -40,20 +40,27 @@ from ..simulator import Simulator
 from ..simulator.engine import Push
 from ..simulator.pusher import Delivery
 from .accounts import opened
+from .samples import AMR, MP4, PNG
 
 Way = Callable[[Push], Delivery]
 
-MEDIA = "test-media-id"
 SAMPLES: dict[str, dict[str, str]] = {
-    "image": {"PicUrl": "http://mmbiz.qpic.cn/mmbiz_jpg/test/0", "MediaId": MEDIA},
-    "voice": {"MediaId": MEDIA, "Format": "amr"},
-    "video": {"MediaId": MEDIA, "ThumbMediaId": MEDIA},
-    "shortvideo": {"MediaId": MEDIA, "ThumbMediaId": MEDIA},
+    "image": {"PicUrl": "http://mmbiz.qpic.cn/mmbiz_jpg/test/0"},
+    "voice": {"Format": "amr"},
     "location": {"Location_X": "30.274085", "Location_Y": "120.15507", "Scale": "15", "Label": "杭州市西湖区"},
     "link": {"Title": "链接", "Description": "", "Url": "https://example.com/"},
     "miniprogrampage": {"Title": "卡片", "AppId": "wx0000000000000000", "PagePath": "pages/index", "ThumbUrl": ""},
 }
-"""What a message of each kind has when the test does not say."""
+"""What a message of each kind has when the test does not say, beside its media."""
+
+MEDIA: dict[str, dict[str, bytes]] = {
+    "image": {"MediaId": PNG},
+    "voice": {"MediaId": AMR},
+    "video": {"MediaId": MP4, "ThumbMediaId": PNG},
+    "shortvideo": {"MediaId": MP4, "ThumbMediaId": PNG},
+    "miniprogrampage": {"ThumbMediaId": PNG},
+}
+"""The media of such a message. Each is stored at the simulator, where the account downloads it by its media id."""
 
 _latest: dict[str, int] = {}
 
@@ -109,8 +116,13 @@ class Follower:
         return self.sends("text", Content=text, **fields)
 
     def sends(self, kind: str, **fields: Any) -> Answered:
-        """A message of any kind, with WeChat's own fields: ``sends("image", MediaId="...")``."""
-        return self._do({"MsgType": kind, "MsgId": _new_msg_id(), **SAMPLES.get(kind, {}), **fields})
+        """A message of any kind, with WeChat's own fields: ``sends("location", Label="杭州")``.
+
+        Media that the test does not name are small samples, which ``account.download(...)`` gets by their ids.
+        """
+        media = {name: content for name, content in MEDIA.get(kind, {}).items() if name not in fields}
+        stored = {name: self._wechat.engine.media.add(self.account.appid, content) for name, content in media.items()}
+        return self._do({"MsgType": kind, "MsgId": _new_msg_id(), **SAMPLES.get(kind, {}), **stored, **fields})
 
     def does(self, event: str, event_key: str = "", **fields: Any) -> Answered:
         """An event: ``does("subscribe")``, ``does("CLICK", "TODAY")``."""

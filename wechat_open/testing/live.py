@@ -6,14 +6,19 @@ a follower's messages go through the callback. What Celery's workers do with a r
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
+from html import unescape
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
+import requests
 from django.urls import NoReverseMatch, reverse
 
 from .. import inbox
 from ..component import Platform
 from ..exceptions import ConfigurationError
-from ..models import Authorizer, Push
+from ..models import AuthorizationLink, Authorizer, Push
 from ..sentence import Sentence as _
 from ..simulator import DEMO_OFFICIAL, Simulator
 from .follower import Follower
@@ -21,6 +26,8 @@ from .follower import Follower
 TO_INCLUDE = _(
     'The URLs of wechat_open are not included: add path("wechat/", include("wechat_open.urls")) to urlpatterns.'
 )
+
+_TO_WECHAT = re.compile(r'href="([^"]*/cgi-bin/componentloginpage[^"]*)"')
 
 
 class Live:
@@ -39,10 +46,34 @@ class Live:
     def push_ticket(self) -> None:
         self._accepted("verify ticket", self.simulator.control("push-ticket"))
 
-    def authorize(self, appid: str = DEMO_OFFICIAL, **how: Any) -> Authorizer:
-        """An owner authorizes one of the simulator's accounts; ``how`` is as in its control API. The row it becomes."""
-        self._accepted("authorization", self.simulator.control("authorize", appid=appid, **how))
-        self.work()
+    def authorize(
+        self,
+        appid: str = DEMO_OFFICIAL,
+        *,
+        link: AuthorizationLink | None = None,
+        permissions: Iterable[int] | None = None,
+        push: bool = True,
+    ) -> Authorizer:
+        """An owner authorizes one of the simulator's accounts; the row it becomes.
+
+        With ``link`` (``authorization.begin(payload=...)``) the owner opens its connect page, confirms at WeChat and
+        returns in the same browser; without one, the owner starts at WeChat, for no tenant. ``permissions`` are the ids
+        of the permission sets that the owner leaves ticked (default: all that the account has). With ``push=False``
+        WeChat's push is lost, and only the return brings the grant. AssertionError when the site refuses any of it.
+        """
+        if not push and link is None:
+            raise ValueError("Without the push and without a link nothing brings the grant to the site.")
+        asked: dict[str, Any] = {} if permissions is None else {"permissions": sorted(permissions)}
+        with requests.Session() as session:
+            owner = _Browser(session)
+            if link is not None:
+                asked |= owner.open(self.site + link.get_absolute_url())
+            outcome = self.simulator.control("authorize", appid=appid, push=push, **asked)
+            if push:
+                self._accepted("authorization", outcome)
+                self.work()
+            if link is not None:
+                owner.come_back(outcome["redirect_to"])
         return Authorizer.objects.select_related("component").get(component=self.platform.row, appid=appid)
 
     def follower(self, account: Authorizer, openid: str = "") -> Follower:
@@ -60,6 +91,32 @@ class Live:
         if (outcome["status"], outcome["body"]) != (200, "success"):
             answer = outcome["status"] or outcome["error"]
             raise AssertionError(f"The site answered the push of the {what} with {answer}, not with success.")
+
+
+class _Browser:
+    """The owner's browser: it keeps the cookie of the connect page until WeChat sends the owner back."""
+
+    def __init__(self, session: requests.Session) -> None:
+        session.trust_env = False  # the site is on this machine, whatever proxy the environment names
+        self._session = session
+
+    def open(self, address: str) -> dict[str, str]:
+        """What the connect page hands to WeChat: the pre-auth code, and where to send the owner back."""
+        shown = self._get(address)
+        found = _TO_WECHAT.search(shown.text)
+        if found is None:
+            raise AssertionError(f"The connect page answered with {shown.status_code} and leads to no page of WeChat.")
+        query = parse_qs(urlsplit(unescape(found[1])).query)
+        return {name: query[name][0] for name in ("pre_auth_code", "redirect_uri")}
+
+    def come_back(self, address: str) -> None:
+        shown = self._get(address)
+        if shown.status_code >= 400:
+            raise AssertionError(f"The site answered the owner's return with {shown.status_code}.")
+
+    def _get(self, address: str) -> requests.Response:
+        # Redirects are not followed: where the site goes next may be a page that these tests do not have.
+        return self._session.get(address, timeout=30, allow_redirects=False)
 
 
 def _path(name: str, platform: Platform, **arguments: str) -> str:
