@@ -11,15 +11,16 @@ from wechat_open import telling
 from wechat_open.exceptions import TicketMissing, TokenUnavailable, Unreachable, WeChatOpenError
 from wechat_open.models import Authorizer, JournalEntry, Push
 from wechat_open.protocol.errcodes import error_for
-from wechat_open.sentence import Sentence, dumps, loads
+from wechat_open.sentence import Sentence, dumps, loads, pgettext
 
 SAID = Sentence("%(who)s waits: %(why)s", who="wx1", why=Sentence("an answer that is not JSON"))
 NOW = timezone.now()
 CHINESE = {"%(who)s waits: %(why)s": "%(who)s 在等：%(why)s", "an answer that is not JSON": "不是 JSON"}
+CHINESE |= {"door|closed": "门已关", "closed": "已注销"}
 
 
-def in_chinese(msgid: str) -> str:
-    return CHINESE.get(msgid, msgid)
+def in_chinese(context: str, msgid: str) -> str:
+    return CHINESE.get(f"{context}|{msgid}" if context else msgid, msgid)
 
 
 def test_it_is_the_english_text() -> None:
@@ -29,6 +30,14 @@ def test_it_is_the_english_text() -> None:
 
 def test_it_can_be_said_again__with_the_sentences_within_it() -> None:
     assert SAID.made_with(in_chinese) == "wx1 在等：不是 JSON"
+
+
+def test_a_context_tells_two_meanings_apart() -> None:
+    said = Sentence("%(one)s, %(other)s", one=pgettext("door", "closed"), other=Sentence("closed"))
+    for kept in (said, loads(dumps(said)), pickle.loads(pickle.dumps(said))):  # noqa: S301  # our own
+        assert kept == "closed, closed"
+        assert isinstance(kept, Sentence)
+        assert kept.made_with(in_chinese) == "门已关, 已注销"
 
 
 def test_a_column_gives_it_back_whole() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import os
 import re
+import struct
 import subprocess
 import sys
 from argparse import ArgumentParser
@@ -25,7 +26,9 @@ from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.core.management.base import BaseCommand
 from django.test import Client
+from django.urls import reverse
 from django.utils import translation
+from django.utils.translation import gettext, ngettext
 from django.utils.translation.template import templatize
 
 import wechat_open
@@ -113,7 +116,7 @@ FUNCTIONS = {
 }
 FUNCTIONS |= {f"{name}_lazy": places for name, places in FUNCTIONS.items()} | {"gettext_noop": FUNCTIONS["gettext"]}
 SENTENCE = "Sentence as _"
-"""How a module that knows no Django gets its ``_``, see sentence.py."""
+"""How a module that knows no Django gets its ``_``, see sentence.py. Its ``pgettext`` may come from there, too."""
 
 _STRING = r"""u?(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")"""
 _IN_TEMPLATE = re.compile(rf" (n?p?gettext|_)\(({_STRING}(?:, {_STRING})*)")
@@ -133,7 +136,7 @@ def texts_of_module(path: Path) -> Iterator[Text]:
     names = {
         alias.asname or alias.name: alias.name
         for node in ast.walk(tree)
-        if isinstance(node, ast.ImportFrom) and node.module == "django.utils.translation"
+        if isinstance(node, ast.ImportFrom) and node.module in ("django.utils.translation", "sentence")
         for alias in node.names
         if alias.name in FUNCTIONS
     }
@@ -166,6 +169,95 @@ def texts() -> set[Text]:
 
 def test_catalogue__has_the_texts_of_the_sources_and_no_others(catalogue: Catalogue) -> None:
     assert {entry.text for entry in catalogue.entries} ^ texts() == set(), UPDATE
+
+
+# Django merges the catalogues of all apps: without a context, ours and a host site's translate each other's words.
+
+
+def is_short(text: Text) -> bool:
+    """No form has more than two words beside placeholders and tags, so that other apps may have the same text."""
+    forms = [re.sub(r"%(?:\(\w+\))?[a-z]|</?\w+>", " ", form) for form in text[1:] if form is not None]
+    return all(len(re.findall(r"[^\W_]+(?:[-'’._][^\W_]+)*", form)) <= 2 for form in forms)
+
+
+def test_short_text__has_a_context() -> None:
+    assert [text for text in texts() if is_short(text) and not text[0]] == [], (
+        'Of one or two words: pgettext("wechat_open", "…"), or {% translate "…" context "wechat_open" %}.'
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "short"),
+    [
+        ((None, "store", None), True),
+        ((None, "%(count)d account", "%(count)d accounts"), True),
+        ((None, "WeChat says: %s", None), True),
+        ((None, "%(said)s: %(error)s", None), True),
+        ((None, "Sales-assistant accounts", None), True),
+        ((None, "opened once", "opened %(count)d different times"), False),
+        ((None, "Ask its owner", None), False),
+    ],
+)
+def test_short_text__is_one_of_two_words_beside_placeholders(text: Text, short: bool) -> None:
+    assert is_short(text) is short
+
+
+@pytest.mark.parametrize("language", ["zh-hans", "en"])
+def test_words_of_a_host_site__are_not_translated_by_ours(language: str, settings: Any) -> None:
+    found = texts()
+    plain = {text[1] for text in found if not text[0]}
+    words = sorted({(text[1], text[2] or text[1]) for text in found if text[1] not in plain})
+    assert {"store", "closed", "trial", "watch", "off", "more", "what"} <= {one for one, _ in words}
+
+    def as_a_host_reads_them() -> dict[str, str]:
+        settings.LANGUAGES = list(settings.LANGUAGES)  # that one has changed makes Django read the catalogues again
+        with translation.override(language):
+            return {one: ngettext(one, many, 2) if many != one else gettext(one) for one, many in words}
+
+    with_ours = as_a_host_reads_them()
+    settings.INSTALLED_APPS = [app for app in settings.INSTALLED_APPS if app != "wechat_open"]
+    assert with_ours == as_a_host_reads_them()
+
+
+def compiled(catalogue: dict[str, str]) -> bytes:
+    """A ``.mo`` file; see "The Format of GNU MO Files" in the manual of gettext."""
+    pairs = sorted((one.encode(), said.encode()) for one, said in catalogue.items())
+    tables, strings = [b"", b""], b""
+    start = 28 + 16 * len(pairs)
+    for column in (0, 1):
+        for pair in pairs:
+            tables[column] += struct.pack("<II", len(pair[column]), start + len(strings))
+            strings += pair[column] + b"\0"
+    head = struct.pack("<7I", 0x950412DE, 0, len(pairs), 28, 28 + 8 * len(pairs), 0, 0)
+    return head + tables[0] + tables[1] + strings
+
+
+def test_words_of_ours__are_not_translated_by_a_host_site(
+    settings: Any, tmp_path: Path, admin_client: Client, platform: Platform
+) -> None:
+    """Nor by a theme of the admin, whose catalogue has "Filter" and "Dashboard", too."""
+    words = {text[1] for text in texts() if text[0]}
+    with translation.override("zh-hans"):
+        djangos = {word for word in words if gettext(word) != word} - {"Filter"}
+    folder = tmp_path / "zh_Hans" / "LC_MESSAGES"
+    folder.mkdir(parents=True)
+    head = {"": "Content-Type: text/plain; charset=UTF-8\n"}
+    (folder / "django.mo").write_bytes(compiled(head | dict.fromkeys(words - djangos, "HOST")))
+    settings.LOCALE_PATHS = [tmp_path]
+    settings.LANGUAGES = list(settings.LANGUAGES)
+    with translation.override("zh-hans"):
+        assert gettext("Filter") == gettext("Dashboard") == "HOST"
+
+    scene.fill(scene.Size(accounts=40, pushes=30, links=10, entries=50))
+    for address, ours in {
+        "/admin/wechat_open/authorizer/": "筛选",
+        "/admin/wechat_open/component/": "总览",
+        reverse("admin:wechat_open_dashboard", args=["default"]): "总览",
+    }.items():
+        page = admin_client.get(address, headers={"accept-language": "zh-hans"}, follow=True).content.decode()
+        assert ours in page
+        headings = page.count('-filter-header">HOST<')  # Django's own, which the site may translate
+        assert len([text for text in Reader(page).read if "HOST" in text]) == headings
 
 
 def errors_in_plain_text(path: Path) -> Iterator[str]:

@@ -37,7 +37,7 @@ from .exceptions import (
     WeChatOpenError,
 )
 from .models import AuthorizationLink, Authorizer, BulkJob, Component, Push
-from .sentence import Sentence, dumps
+from .sentence import Sentence, dumps, pgettext
 from .sentence import Sentence as _
 from .tokens.dispatch import Limiter
 from .tokens.world import WORLD, World
@@ -272,7 +272,9 @@ def _note(kind: journal.Kind, job: BulkJob, user: Any) -> None:
 def _told(job: BulkJob) -> str:
     with translation.override("en"):
         action = str(job.get_action_display())
-    return _("%(action)s (%(total)d) #%(job)d", action=Sentence(action), total=job.total, job=job.pk)
+    return pgettext(
+        "wechat_open", "%(action)s (%(total)d) #%(job)d", action=Sentence(action), total=job.total, job=job.pk
+    )
 
 
 class _Slice:
@@ -366,7 +368,7 @@ class _Slice:
         job.reason = {**_described("", error), "aside": job.total - end + len(waiting)}
         if not self._write({"targets": job.targets, "reason": job.reason}):
             return False
-        told = _("%(what)s: %(error)s", what=_told(job), error=error.said)
+        told = pgettext("wechat_open", "%(what)s: %(error)s", what=_told(job), error=error.said)
         journal.note(journal.Kind.BULK_STOPPED, component, actor=job.actor, error=error, detail=told)
         return True
 

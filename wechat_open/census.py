@@ -17,7 +17,7 @@ from typing import Any
 
 from django.apps import apps
 from django.db.models import Count, Q, QuerySet
-from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
 
 from . import clock
 from .component import Platform
@@ -59,11 +59,21 @@ class Bucket:
     def label(self) -> str:
         """As it stands under a bar of a plot."""
         if self.at_least is None or self.below is None:
-            words = {NO_TOKEN: _("no token"), EXPIRED: _("expired"), LONGER: _("longer")}
+            words = {
+                NO_TOKEN: pgettext("wechat_open", "no token"),
+                EXPIRED: pgettext("wechat_open", "expired"),
+                LONGER: pgettext("wechat_open", "longer"),
+            }
             return words[self.key]
         if self.below <= 180:
-            return _("%(from)s–%(to)s s") % {"from": f"{self.at_least:g}", "to": f"{self.below:g}"}
-        return _("%(from)s–%(to)s min") % {"from": f"{self.at_least / 60:g}", "to": f"{self.below / 60:g}"}
+            return pgettext("wechat_open", "%(from)s–%(to)s s") % {
+                "from": f"{self.at_least:g}",
+                "to": f"{self.below:g}",
+            }
+        return pgettext("wechat_open", "%(from)s–%(to)s min") % {
+            "from": f"{self.at_least / 60:g}",
+            "to": f"{self.below / 60:g}",
+        }
 
 
 @dataclass(frozen=True)

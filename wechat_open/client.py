@@ -32,6 +32,7 @@ from .exceptions import APIError, Unreachable
 from .protocol.errcodes import error_for
 from .secret import Secret
 from .sentence import Sentence as _
+from .sentence import pgettext
 
 MAX_JSON = 1024 * 1024
 MAX_MEDIA = 32 * 1024 * 1024
@@ -145,7 +146,7 @@ def _read(response: requests.Response, max_bytes: int) -> bytes | None:
 def _judge(response: requests.Response, content: bytes, path: str) -> Answer | APIError | Unreachable:
     """Turn status, type and errcode into an answer or an exception."""
     if response.status_code != 200:
-        return Unreachable(path, _("HTTP %(status)d", status=response.status_code))
+        return Unreachable(path, pgettext("wechat_open", "HTTP %(status)d", status=response.status_code))
     content_type = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
     answered_at = _date(response.headers.get("Date", ""))
     looks_like_json = content.lstrip()[:1] in (b"{", b"[")

@@ -15,6 +15,7 @@ from django.conf import settings as django_settings
 
 from .exceptions import ConfigurationError
 from .sentence import Sentence as _
+from .sentence import pgettext
 
 NAME = "WECHAT_OPEN"
 DEFAULT_ALIAS = "default"
@@ -79,7 +80,7 @@ class Conf:
                     "TOKEN and ENCODING_AES_KEY from the platform's console.",
                     setting=f'{NAME}["COMPONENTS"]',
                     alias=alias,
-                    known=", ".join(sorted(self.components)) or _("none"),
+                    known=", ".join(sorted(self.components)) or pgettext("wechat_open", "none"),
                 )
             ) from None
         credentials = _mapping(f'{NAME}["COMPONENTS"][{alias!r}]', credentials)

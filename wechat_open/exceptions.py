@@ -38,6 +38,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from .sentence import Sentence as _
+from .sentence import pgettext
 
 
 class WeChatOpenError(Exception):
@@ -60,7 +61,7 @@ class InvalidPush(WeChatOpenError):
     """
 
     def __init__(self, reason: str) -> None:
-        super().__init__(_("refused push: %(reason)s", reason=reason))
+        super().__init__(pgettext("wechat_open", "refused push: %(reason)s", reason=reason))
         self.reason = reason
 
 
@@ -168,17 +169,18 @@ class APIError(WeChatOpenError):
         self.meaning = meaning
         self.rid = rid
         self.path = path
-        said = _(
+        said = pgettext(
+            "wechat_open",
             "WeChat answered %(errcode)d %(meaning)s",
             errcode=errcode,
-            meaning=meaning or errmsg or _("unknown error"),
+            meaning=meaning or errmsg or pgettext("wechat_open", "unknown error"),
         )
         if meaning and errmsg:
-            said = _("%(said)s (errmsg: %(errmsg)s)", said=said, errmsg=errmsg)
+            said = pgettext("wechat_open", "%(said)s (errmsg: %(errmsg)s)", said=said, errmsg=errmsg)
         if path:
-            said = _("%(said)s to %(path)s", said=said, path=path)
+            said = pgettext("wechat_open", "%(said)s to %(path)s", said=said, path=path)
         if rid:
-            said = _("%(said)s [rid %(rid)s]", said=said, rid=rid)
+            said = pgettext("wechat_open", "%(said)s [rid %(rid)s]", said=said, rid=rid)
         super().__init__(said)
 
 

@@ -42,8 +42,8 @@ class TokenHolder(SealedRow):
     claimed_until = models.DateTimeField(null=True, editable=False)
     next_action_at = models.DateTimeField(_("next action at"), null=True, editable=False)
     failures = models.PositiveIntegerField(_("failures in a row"), default=0, editable=False)
-    last_errcode = models.IntegerField(_("last errcode"), null=True, editable=False)
-    last_error = SentenceField(_("last error"), blank=True, default="", editable=False)
+    last_errcode = models.IntegerField(pgettext_lazy("wechat_open", "last errcode"), null=True, editable=False)
+    last_error = SentenceField(pgettext_lazy("wechat_open", "last error"), blank=True, default="", editable=False)
     last_rid = models.CharField(_("last request id (rid)"), max_length=64, blank=True, default="", editable=False)
     last_failed_at = models.DateTimeField(_("last failed at"), null=True, editable=False)
 
@@ -54,7 +54,7 @@ class TokenHolder(SealedRow):
 class Component(TokenHolder):
     """One third-party platform (第三方平台), known by its appid."""
 
-    appid = models.CharField(_("appid"), max_length=64, unique=True)
+    appid = models.CharField(pgettext_lazy("wechat_open", "appid"), max_length=64, unique=True)
     created_at = models.DateTimeField(db_default=DatabaseTime(), editable=False)
     last_push_at = models.DateTimeField(_("last push at"), null=True, editable=False)
     heartbeat_at = models.DateTimeField(_("last dispatch at"), null=True, editable=False)
@@ -73,8 +73,8 @@ class Component(TokenHolder):
     census_at = models.DateTimeField(_("accounts last counted at"), null=True, editable=False)
 
     class Meta:
-        verbose_name = _("platform")
-        verbose_name_plural = _("platforms")
+        verbose_name = pgettext_lazy("wechat_open", "platform")
+        verbose_name_plural = pgettext_lazy("wechat_open", "platforms")
         permissions = [("request_tickets", _("Can ask WeChat to push verify tickets"))]
 
     def __str__(self) -> str:
@@ -88,16 +88,19 @@ class VerifyTicket(SealedRow):
     """A component_verify_ticket. The newest by WeChat's CreateTime wins; a few older ones are kept for a while."""
 
     component = models.ForeignKey(
-        Component, on_delete=models.CASCADE, related_name="tickets", verbose_name=_("platform")
+        Component,
+        on_delete=models.CASCADE,
+        related_name="tickets",
+        verbose_name=pgettext_lazy("wechat_open", "platform"),
     )
     ticket = SealedField()
     digest = models.CharField(max_length=64, editable=False)
     created_at = models.DateTimeField(_("created at (WeChat)"), editable=False)
-    received_at = models.DateTimeField(_("received at"), editable=False)
+    received_at = models.DateTimeField(pgettext_lazy("wechat_open", "received at"), editable=False)
 
     class Meta:
-        verbose_name = _("verify ticket")
-        verbose_name_plural = _("verify tickets")
+        verbose_name = pgettext_lazy("wechat_open", "verify ticket")
+        verbose_name_plural = pgettext_lazy("wechat_open", "verify tickets")
         ordering = ["-created_at", "-pk"]
         constraints = [
             models.UniqueConstraint(fields=["component", "created_at", "digest"], name="wechat_open_ticket_once"),
@@ -114,31 +117,36 @@ class Authorizer(TokenHolder):
     """An account (公众号, 小程序 ...) that granted, or once granted, rights to a platform."""
 
     class State(models.TextChoices):
-        AUTHORIZED = "authorized", _("authorized")
-        UNAUTHORIZED = "unauthorized", _("unauthorized")
-        NEEDS_REAUTHORIZATION = "needs_reauthorization", _("needs re-authorization")
+        AUTHORIZED = "authorized", pgettext_lazy("wechat_open", "authorized")
+        UNAUTHORIZED = "unauthorized", pgettext_lazy("wechat_open", "unauthorized")
+        NEEDS_REAUTHORIZATION = "needs_reauthorization", pgettext_lazy("wechat_open", "needs re-authorization")
 
     class Kind(models.TextChoices):
         UNKNOWN = "", _("not known yet")
-        OFFICIAL = "official", _("official account")
-        MINI = "mini", _("mini program")
-        CHANNELS = "channels", _("channels account")
+        OFFICIAL = "official", pgettext_lazy("wechat_open", "official account")
+        MINI = "mini", pgettext_lazy("wechat_open", "mini program")
+        CHANNELS = "channels", pgettext_lazy("wechat_open", "channels account")
 
     component = models.ForeignKey(
-        Component, on_delete=models.CASCADE, related_name="authorizers", verbose_name=_("platform")
+        Component,
+        on_delete=models.CASCADE,
+        related_name="authorizers",
+        verbose_name=pgettext_lazy("wechat_open", "platform"),
     )
-    appid = models.CharField(_("appid"), max_length=64)
-    state = models.CharField(_("state"), max_length=24, choices=State.choices, default=State.AUTHORIZED)
+    appid = models.CharField(pgettext_lazy("wechat_open", "appid"), max_length=64)
+    state = models.CharField(
+        pgettext_lazy("wechat_open", "state"), max_length=24, choices=State.choices, default=State.AUTHORIZED
+    )
 
     refresh_token = SealedField()
     previous_refresh_token = SealedField()
     grant_epoch = models.PositiveBigIntegerField(default=0, editable=False)
     grant_changed_at = models.DateTimeField(null=True, editable=False)
     needs_reconcile = models.BooleanField(_("to be compared with WeChat"), default=False, editable=False)
-    refused_since = models.DateTimeField(_("refused since"), null=True, editable=False)
+    refused_since = models.DateTimeField(pgettext_lazy("wechat_open", "refused since"), null=True, editable=False)
     missing_since = models.DateTimeField(_("missing from WeChat's list since"), null=True, editable=False)
-    authorized_at = models.DateTimeField(_("authorized at"), null=True, editable=False)
-    unauthorized_at = models.DateTimeField(_("unauthorized at"), null=True, editable=False)
+    authorized_at = models.DateTimeField(pgettext_lazy("wechat_open", "authorized at"), null=True, editable=False)
+    unauthorized_at = models.DateTimeField(pgettext_lazy("wechat_open", "unauthorized at"), null=True, editable=False)
     granted_through = models.ForeignKey(
         "AuthorizationLink", on_delete=models.SET_NULL, null=True, related_name="+", editable=False
     )
@@ -150,21 +158,28 @@ class Authorizer(TokenHolder):
     announced_epoch = models.PositiveBigIntegerField(default=0, editable=False)
     announced_func_info = models.JSONField(default=list, blank=True, editable=False)
 
-    nick_name = models.CharField(_("name"), max_length=255, blank=True, default="")
-    kind = models.CharField(_("kind"), max_length=16, choices=Kind.choices, blank=True, default=Kind.UNKNOWN)
-    user_name = models.CharField(
-        _("original id"), max_length=64, blank=True, default="", db_index=True, help_text=_("gh_…: to whom messages go")
+    nick_name = models.CharField(pgettext_lazy("wechat_open", "name"), max_length=255, blank=True, default="")
+    kind = models.CharField(
+        pgettext_lazy("wechat_open", "kind"), max_length=16, choices=Kind.choices, blank=True, default=Kind.UNKNOWN
     )
-    alias = models.CharField(_("WeChat id"), max_length=255, blank=True, default="")
-    principal_name = models.CharField(_("principal"), max_length=255, blank=True, default="")
-    head_img = models.TextField(_("avatar"), blank=True, default="")
-    qrcode_url = models.TextField(_("QR code"), blank=True, default="")
-    signature = models.TextField(_("description"), blank=True, default="")
-    service_type = models.IntegerField(_("service type"), null=True, blank=True)
-    verify_type = models.IntegerField(_("verification type"), null=True, blank=True)
-    account_status = models.IntegerField(_("account status"), null=True, blank=True)
+    user_name = models.CharField(
+        pgettext_lazy("wechat_open", "original id"),
+        max_length=64,
+        blank=True,
+        default="",
+        db_index=True,
+        help_text=_("gh_…: to whom messages go"),
+    )
+    alias = models.CharField(pgettext_lazy("wechat_open", "WeChat id"), max_length=255, blank=True, default="")
+    principal_name = models.CharField(pgettext_lazy("wechat_open", "principal"), max_length=255, blank=True, default="")
+    head_img = models.TextField(pgettext_lazy("wechat_open", "avatar"), blank=True, default="")
+    qrcode_url = models.TextField(pgettext_lazy("wechat_open", "QR code"), blank=True, default="")
+    signature = models.TextField(pgettext_lazy("wechat_open", "description"), blank=True, default="")
+    service_type = models.IntegerField(pgettext_lazy("wechat_open", "service type"), null=True, blank=True)
+    verify_type = models.IntegerField(pgettext_lazy("wechat_open", "verification type"), null=True, blank=True)
+    account_status = models.IntegerField(pgettext_lazy("wechat_open", "account status"), null=True, blank=True)
     profile = models.JSONField(_("profile as WeChat sent it"), default=dict, blank=True)
-    func_info = models.JSONField(_("permission sets"), default=list, blank=True)
+    func_info = models.JSONField(pgettext_lazy("wechat_open", "permission sets"), default=list, blank=True)
     # The same, short enough for an index, see `func_key`: accounts with equal sets have equal keys.
     func_key = models.CharField(max_length=FUNC_KEY_LENGTH, blank=True, default="", editable=False)
     # Name, principal and ids as a search compares them, see `search_key`.
@@ -175,8 +190,8 @@ class Authorizer(TokenHolder):
     profile_synced_at = models.DateTimeField(_("profile read at"), null=True, editable=False)
 
     class Meta:
-        verbose_name = _("account")
-        verbose_name_plural = _("accounts")
+        verbose_name = pgettext_lazy("wechat_open", "account")
+        verbose_name_plural = pgettext_lazy("wechat_open", "accounts")
         constraints = [
             models.UniqueConstraint(fields=["component", "appid"], name="wechat_open_account_once"),
         ]
@@ -224,23 +239,28 @@ class Push(SealedRow):
         ABANDONED = "abandoned", pgettext_lazy("push", "given up")
 
     component = models.ForeignKey(
-        Component, on_delete=models.CASCADE, related_name="pushes", verbose_name=_("platform")
+        Component,
+        on_delete=models.CASCADE,
+        related_name="pushes",
+        verbose_name=pgettext_lazy("wechat_open", "platform"),
     )
     digest = models.CharField(max_length=64, editable=False)
-    info_type = models.CharField(_("type"), max_length=64)
-    authorizer_appid = models.CharField(_("account"), max_length=64, blank=True, default="")
+    info_type = models.CharField(pgettext_lazy("wechat_open", "type"), max_length=64)
+    authorizer_appid = models.CharField(pgettext_lazy("wechat_open", "account"), max_length=64, blank=True, default="")
     payload = SealedField()
     created_at = models.DateTimeField(_("created at (WeChat)"), editable=False)
-    received_at = models.DateTimeField(_("received at"), editable=False)
-    state = models.CharField(_("state"), max_length=16, choices=State.choices, default=State.RECEIVED)
-    attempts = models.PositiveIntegerField(_("attempts"), default=0, editable=False)
+    received_at = models.DateTimeField(pgettext_lazy("wechat_open", "received at"), editable=False)
+    state = models.CharField(
+        pgettext_lazy("wechat_open", "state"), max_length=16, choices=State.choices, default=State.RECEIVED
+    )
+    attempts = models.PositiveIntegerField(pgettext_lazy("wechat_open", "attempts"), default=0, editable=False)
     next_attempt_at = models.DateTimeField(_("next attempt at"), null=True, editable=False)
-    processed_at = models.DateTimeField(_("processed at"), null=True, editable=False)
-    error = SentenceField(_("error"), blank=True, default="", editable=False)
+    processed_at = models.DateTimeField(pgettext_lazy("wechat_open", "processed at"), null=True, editable=False)
+    error = SentenceField(pgettext_lazy("wechat_open", "error"), blank=True, default="", editable=False)
 
     class Meta:
-        verbose_name = _("push")
-        verbose_name_plural = _("pushes")
+        verbose_name = pgettext_lazy("wechat_open", "push")
+        verbose_name_plural = pgettext_lazy("wechat_open", "pushes")
         ordering = ["-received_at", "-pk"]
         constraints = [models.UniqueConstraint(fields=["component", "digest"], name="wechat_open_push_once")]
         indexes = [
@@ -275,9 +295,11 @@ class AuthorizationLink(SealedRow):
         ALL = 6, _("Official accounts, mini programs and channels accounts")
         CHANNELS = 5, _("Channels accounts only")
         PROMOTER = 4, _("Mini-program promoter accounts")
-        SALES = 8, _("Sales-assistant accounts")
+        SALES = 8, pgettext_lazy("wechat_open", "Sales-assistant accounts")
 
-    component = models.ForeignKey(Component, on_delete=models.CASCADE, related_name="links", verbose_name=_("platform"))
+    component = models.ForeignKey(
+        Component, on_delete=models.CASCADE, related_name="links", verbose_name=pgettext_lazy("wechat_open", "platform")
+    )
     key = SealedField()
     key_digest = models.CharField(max_length=64, unique=True, editable=False)
     user = models.ForeignKey(
@@ -286,30 +308,30 @@ class AuthorizationLink(SealedRow):
         null=True,
         blank=True,
         related_name="+",
-        verbose_name=_("started by"),
+        verbose_name=pgettext_lazy("wechat_open", "started by"),
     )
-    payload = models.JSONField(_("tenant payload"), default=dict, blank=True)
+    payload = models.JSONField(pgettext_lazy("wechat_open", "tenant payload"), default=dict, blank=True)
     auth_type = models.PositiveSmallIntegerField(_("kinds of account"), choices=AuthType.choices, default=AuthType.BOTH)
     biz_appid = models.CharField(_("only this account"), max_length=64, blank=True, default="")
     category_ids = models.JSONField(_("permission sets asked for"), default=list, blank=True)
     next_url = models.TextField(_("where the owner goes next"), blank=True, default="")
-    created_at = models.DateTimeField(_("created at"), editable=False)
-    expires_at = models.DateTimeField(_("expires at"), editable=False)
-    completed_at = models.DateTimeField(_("completed at"), null=True, editable=False)
-    revoked_at = models.DateTimeField(_("revoked at"), null=True, editable=False)
+    created_at = models.DateTimeField(pgettext_lazy("wechat_open", "created at"), editable=False)
+    expires_at = models.DateTimeField(pgettext_lazy("wechat_open", "expires at"), editable=False)
+    completed_at = models.DateTimeField(pgettext_lazy("wechat_open", "completed at"), null=True, editable=False)
+    revoked_at = models.DateTimeField(pgettext_lazy("wechat_open", "revoked at"), null=True, editable=False)
     authorizer = models.ForeignKey(
         Authorizer,
         on_delete=models.SET_NULL,
         null=True,
         blank=True,
         related_name="links",
-        verbose_name=_("account"),
+        verbose_name=pgettext_lazy("wechat_open", "account"),
         editable=False,
     )
 
     class Meta:
-        verbose_name = _("authorization link")
-        verbose_name_plural = _("authorization links")
+        verbose_name = pgettext_lazy("wechat_open", "authorization link")
+        verbose_name_plural = pgettext_lazy("wechat_open", "authorization links")
         ordering = ["-created_at", "-pk"]
         indexes = [
             models.Index(fields=["created_at", "id"], name="wechat_open_link_newest"),
@@ -384,8 +406,8 @@ class CodeExchange(models.Model):
     completed_at = models.DateTimeField(null=True, editable=False)
 
     class Meta:
-        verbose_name = _("exchanged code")
-        verbose_name_plural = _("exchanged codes")
+        verbose_name = pgettext_lazy("wechat_open", "exchanged code")
+        verbose_name_plural = pgettext_lazy("wechat_open", "exchanged codes")
         constraints = [models.UniqueConstraint(fields=["component", "digest"], name="wechat_open_code_once")]
 
     def __str__(self) -> str:
@@ -422,21 +444,28 @@ class JournalEntry(models.Model):
         BULK_STARTED = "bulk_started", pgettext_lazy("journal", "bulk action started")
         BULK_STOPPED = "bulk_stopped", pgettext_lazy("journal", "bulk action stopped")
 
-    at = models.DateTimeField(_("when"), editable=False)
+    at = models.DateTimeField(pgettext_lazy("wechat_open", "when"), editable=False)
     component = models.ForeignKey(
-        Component, on_delete=models.CASCADE, related_name="journal", verbose_name=_("platform")
+        Component,
+        on_delete=models.CASCADE,
+        related_name="journal",
+        verbose_name=pgettext_lazy("wechat_open", "platform"),
     )
-    kind = models.CharField(_("what"), max_length=24, choices=Kind.choices)
-    appid = models.CharField(_("account"), max_length=64, blank=True, default="")
-    name = models.CharField(_("name"), max_length=255, blank=True, default="")
+    kind = models.CharField(pgettext_lazy("wechat_open", "what"), max_length=24, choices=Kind.choices)
+    appid = models.CharField(pgettext_lazy("wechat_open", "account"), max_length=64, blank=True, default="")
+    name = models.CharField(pgettext_lazy("wechat_open", "name"), max_length=255, blank=True, default="")
     user = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+", verbose_name=_("who")
+        settings.AUTH_USER_MODEL,
+        on_delete=models.SET_NULL,
+        null=True,
+        related_name="+",
+        verbose_name=pgettext_lazy("wechat_open", "who"),
     )
-    actor = models.CharField(_("who"), max_length=150, blank=True, default="")
-    ok = models.BooleanField(_("succeeded"), default=True)
-    errcode = models.IntegerField(_("errcode"), null=True)
+    actor = models.CharField(pgettext_lazy("wechat_open", "who"), max_length=150, blank=True, default="")
+    ok = models.BooleanField(pgettext_lazy("wechat_open", "succeeded"), default=True)
+    errcode = models.IntegerField(pgettext_lazy("wechat_open", "errcode"), null=True)
     rid = models.CharField(_("request id (rid)"), max_length=64, blank=True, default="")
-    detail = SentenceField(_("detail"), blank=True, default="")
+    detail = SentenceField(pgettext_lazy("wechat_open", "detail"), blank=True, default="")
 
     class Meta:
         verbose_name = _("audit trail entry")
@@ -458,11 +487,11 @@ class HourlyCount(models.Model):
     """How often something happened to a platform in one hour, for plots and monitors."""
 
     class What(models.TextChoices):
-        RENEWED = "renewed", _("renewals")
-        FAILED = "failed", _("failed renewals")
+        RENEWED = "renewed", pgettext_lazy("wechat_open", "renewals")
+        FAILED = "failed", pgettext_lazy("wechat_open", "failed renewals")
         FORCED = "forced", _("component tokens that WeChat refused early")
-        PUSHES = "pushes", _("pushes")
-        PUSHES_FAILED = "pushes_failed", _("failed pushes")
+        PUSHES = "pushes", pgettext_lazy("wechat_open", "pushes")
+        PUSHES_FAILED = "pushes_failed", pgettext_lazy("wechat_open", "failed pushes")
 
     component = models.ForeignKey(Component, on_delete=models.CASCADE, related_name="hours")
     hour = models.DateTimeField(editable=False)  # its beginning
@@ -470,8 +499,8 @@ class HourlyCount(models.Model):
     count = models.PositiveBigIntegerField(default=0)
 
     class Meta:
-        verbose_name = _("hourly count")
-        verbose_name_plural = _("hourly counts")
+        verbose_name = pgettext_lazy("wechat_open", "hourly count")
+        verbose_name_plural = pgettext_lazy("wechat_open", "hourly counts")
         constraints = [
             models.UniqueConstraint(fields=["component", "hour", "what"], name="wechat_open_hour_once"),
         ]
@@ -495,29 +524,33 @@ class BulkJob(models.Model):
         FORGET = "forget", pgettext_lazy("bulk", "Forget accounts")
         REPLAY = "replay", pgettext_lazy("bulk", "Process pushes again")
 
-    action = models.CharField(_("action"), max_length=16, choices=Action.choices)
+    action = models.CharField(pgettext_lazy("wechat_open", "action"), max_length=16, choices=Action.choices)
     user = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+", verbose_name=_("started by")
+        settings.AUTH_USER_MODEL,
+        on_delete=models.SET_NULL,
+        null=True,
+        related_name="+",
+        verbose_name=pgettext_lazy("wechat_open", "started by"),
     )
-    actor = models.CharField(_("started by"), max_length=150, blank=True, default="")
+    actor = models.CharField(pgettext_lazy("wechat_open", "started by"), max_length=150, blank=True, default="")
     language = models.CharField(max_length=16, blank=True, default="", editable=False)  # of what it tells
     targets = models.JSONField(default=list, editable=False)
     arguments = models.JSONField(default=dict, blank=True, editable=False)
-    total = models.PositiveIntegerField(_("rows"), default=0, editable=False)
+    total = models.PositiveIntegerField(pgettext_lazy("wechat_open", "rows"), default=0, editable=False)
     position = models.PositiveIntegerField(default=0, editable=False)
-    done = models.PositiveIntegerField(_("done"), default=0, editable=False)
-    failed = models.PositiveIntegerField(_("failed"), default=0, editable=False)
-    failures = models.JSONField(_("failures"), default=list, blank=True, editable=False)
-    created_at = models.DateTimeField(_("started at"), editable=False)
-    finished_at = models.DateTimeField(_("finished at"), null=True, editable=False)
-    stopped_at = models.DateTimeField(_("stopped at"), null=True, editable=False)
+    done = models.PositiveIntegerField(pgettext_lazy("wechat_open", "done"), default=0, editable=False)
+    failed = models.PositiveIntegerField(pgettext_lazy("wechat_open", "failed"), default=0, editable=False)
+    failures = models.JSONField(pgettext_lazy("wechat_open", "failures"), default=list, blank=True, editable=False)
+    created_at = models.DateTimeField(pgettext_lazy("wechat_open", "started at"), editable=False)
+    finished_at = models.DateTimeField(pgettext_lazy("wechat_open", "finished at"), null=True, editable=False)
+    stopped_at = models.DateTimeField(pgettext_lazy("wechat_open", "stopped at"), null=True, editable=False)
     reason = models.JSONField(default=dict, blank=True, editable=False)  # the error that stopped it, if one did
     fence = models.PositiveBigIntegerField(default=0, editable=False)
     claimed_until = models.DateTimeField(null=True, editable=False)
 
     class Meta:
-        verbose_name = _("bulk action")
-        verbose_name_plural = _("bulk actions")
+        verbose_name = pgettext_lazy("wechat_open", "bulk action")
+        verbose_name_plural = pgettext_lazy("wechat_open", "bulk actions")
         ordering = ["-created_at", "-pk"]
         indexes = [
             models.Index(fields=["created_at", "id"], name="wechat_open_bulk_newest"),
@@ -532,25 +565,27 @@ class Alert(models.Model):
     """Something that is wrong, from when it was first seen until it was resolved, and when that was last told."""
 
     class Severity(models.TextChoices):
-        WARNING = "warning", _("warning")
-        CRITICAL = "critical", _("critical")
+        WARNING = "warning", pgettext_lazy("wechat_open", "warning")
+        CRITICAL = "critical", pgettext_lazy("wechat_open", "critical")
 
     component = models.ForeignKey(Component, on_delete=models.CASCADE, null=True, related_name="alerts")
-    alias = models.CharField(_("platform"), max_length=255, blank=True, default="", editable=False)  # "": the site
-    code = models.CharField(_("code"), max_length=48)
-    severity = models.CharField(_("severity"), max_length=16, choices=Severity.choices)
+    alias = models.CharField(
+        pgettext_lazy("wechat_open", "platform"), max_length=255, blank=True, default="", editable=False
+    )  # "": the site
+    code = models.CharField(pgettext_lazy("wechat_open", "code"), max_length=48)
+    severity = models.CharField(pgettext_lazy("wechat_open", "severity"), max_length=16, choices=Severity.choices)
     first_seen_at = models.DateTimeField(_("first seen at"), editable=False)
     last_seen_at = models.DateTimeField(_("last seen at"), editable=False)
     told_at = models.DateTimeField(_("last told at"), null=True, editable=False)
-    count = models.PositiveIntegerField(_("times seen"), default=1, editable=False)
+    count = models.PositiveIntegerField(pgettext_lazy("wechat_open", "times seen"), default=1, editable=False)
     context = models.JSONField(default=dict, blank=True, editable=False)  # numbers and names, no secret
-    resolved_at = models.DateTimeField(_("resolved at"), null=True, editable=False)
+    resolved_at = models.DateTimeField(pgettext_lazy("wechat_open", "resolved at"), null=True, editable=False)
     # One open alert for each code of a platform: the key is emptied to NULL when it is resolved.
     open_key = models.CharField(max_length=128, null=True, unique=True, editable=False)  # noqa: DJ001  # NULLs are many
 
     class Meta:
-        verbose_name = _("alert")
-        verbose_name_plural = _("alerts")
+        verbose_name = pgettext_lazy("wechat_open", "alert")
+        verbose_name_plural = pgettext_lazy("wechat_open", "alerts")
         ordering = ["-first_seen_at", "-pk"]
         indexes = [models.Index(fields=["first_seen_at", "id"], name="wechat_open_alert_newest")]
 

@@ -5,6 +5,10 @@ it made again with the words of a catalogue. The heart writes such sentences and
 ``_``, which is how catalogues find its texts::
 
     raise TicketMissing(_("WeChat has pushed no verify ticket for %(subject)s yet.", subject=alias))
+
+A text of one or two words needs a context, because Django merges the catalogues of all apps of a site::
+
+    said = pgettext("wechat_open", "%(said)s to %(path)s", said=said, path=path)
 """
 
 from __future__ import annotations
@@ -17,26 +21,38 @@ _MARK = '{"msgid":'
 
 
 class Sentence(str):
-    """An English text, made from a template (``msgid``) and the values that stand in it: texts, numbers, sentences."""
+    """An English text, made from a template (``msgid``) and the values that stand in it: texts, numbers, sentences.
+
+    ``context`` is that of gettext; empty for none.
+    """
 
     msgid: str
+    context: str
     values: Mapping[str, Sentence | str | float]
 
     def __new__(cls, msgid: str, /, **values: Sentence | str | float) -> Sentence:
         made = super().__new__(cls, msgid % values if values else msgid)
         made.msgid = msgid
+        made.context = ""
         made.values = values
         return made
 
-    def made_with(self, translate: Callable[[str], str]) -> str:
-        """The same sentence, and those within it, with the templates that ``translate`` has for ours."""
+    def made_with(self, translate: Callable[[str, str], str]) -> str:
+        """The same sentence, and those within it, with the templates that ``translate`` has for context and msgid."""
         if not self.values:
-            return translate(self.msgid)
+            return translate(self.context, self.msgid)
         inner = {
             name: value.made_with(translate) if isinstance(value, Sentence) else value
             for name, value in self.values.items()
         }
-        return translate(self.msgid) % inner
+        return translate(self.context, self.msgid) % inner
+
+
+def pgettext(context: str, msgid: str, /, **values: Sentence | str | float) -> Sentence:
+    """A sentence whose template is looked up within a context. Called as gettext's, so that catalogues find it."""
+    made = Sentence(msgid, **values)
+    made.context = context
+    return made
 
 
 def dumps(text: str) -> str:
@@ -56,9 +72,10 @@ def loads(stored: str) -> str:
 
 def _parts(sentence: Sentence) -> dict[str, Any]:
     values = {name: _parts(value) if isinstance(value, Sentence) else value for name, value in sentence.values.items()}
-    return {"msgid": sentence.msgid, "values": values}
+    context = {"context": sentence.context} if sentence.context else {}
+    return {"msgid": sentence.msgid, **context, "values": values}
 
 
 def _whole(parts: dict[str, Any]) -> Sentence:
     values = {name: _whole(value) if isinstance(value, dict) else value for name, value in parts["values"].items()}
-    return Sentence(parts["msgid"], **values)
+    return pgettext(parts.get("context", ""), parts["msgid"], **values)

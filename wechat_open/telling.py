@@ -38,10 +38,12 @@ def translated(text: str) -> str:
     return said.made_with(_in_catalogue) if isinstance(said, Sentence) else said
 
 
-def _in_catalogue(msgid: str) -> str:
+def _in_catalogue(context: str, msgid: str) -> str:
     """The meanings of WeChat's numbers are sentences too; their Chinese stands beside the number.
 
     Of an empty text gettext would tell the head of the catalogue.
     """
+    if context:
+        return translation.pgettext(context, msgid)
     chinese = errcodes.chinese_of(msgid) if (get_language() or "en").startswith("zh") else ""
     return chinese or (translation.gettext(msgid) if msgid else "")

@@ -14,7 +14,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import NoReverseMatch, reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
-from django.utils.translation import get_language, gettext, ngettext
+from django.utils.translation import get_language, gettext, npgettext, pgettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from .. import bulk
@@ -96,12 +96,15 @@ class AuthorizerAdmin(HolderAdmin):
     actions = ["refresh_now", "sync_profile", "reconcile", "ask_again", "forget"]
     fieldsets = [
         (
-            _("Tokens"),
+            pgettext_lazy("wechat_open", "Tokens"),
             {"fields": ["access_token_shown", "time_left", "refresh_token_shown", "next_renewal", "doubts"]},
         ),
-        (_("Authorization"), {"fields": ["authorized_at", "unauthorized_at", "brought_by", "permission_sets"]}),
         (
-            _("Profile"),
+            pgettext_lazy("wechat_open", "Authorization"),
+            {"fields": ["authorized_at", "unauthorized_at", "brought_by", "permission_sets"]},
+        ),
+        (
+            pgettext_lazy("wechat_open", "Profile"),
             {
                 "fields": [
                     "nick_name",
@@ -126,13 +129,13 @@ class AuthorizerAdmin(HolderAdmin):
         css = {"all": ["wechat_open/accounts.css"]}
 
     last_failure = (
-        _("Last failure"),
+        pgettext_lazy("wechat_open", "Last failure"),
         {"fields": ["problem", "failures", "last_failed_at", "error_told", "last_rid"]},
     )
 
     # -- columns -----------------------------------------------------------------------------------------------------
 
-    @admin.display(description=_("account"), ordering="name_key")
+    @admin.display(description=pgettext_lazy("wechat_open", "account"), ordering="name_key")
     def named(self, account: Authorizer) -> SafeString:
         return format_html(
             '{}<span class="wechat-open-name">{}<span class="wechat-open-aside">{}</span></span>',
@@ -141,7 +144,7 @@ class AuthorizerAdmin(HolderAdmin):
             account.appid,
         )
 
-    @admin.display(description=_("state"))
+    @admin.display(description=pgettext_lazy("wechat_open", "state"))
     def standing_now(self, account: Authorizer) -> SafeString:
         """The state, and what is wrong in the same column: most rows have nothing to say there."""
         state = tag(account.get_state_display(), _tone(account))
@@ -154,7 +157,7 @@ class AuthorizerAdmin(HolderAdmin):
     def time_left(self, holder: Any) -> str | SafeString:
         return super().time_left(holder)
 
-    @admin.display(description=_("principal"), ordering="principal_key")
+    @admin.display(description=pgettext_lazy("wechat_open", "principal"), ordering="principal_key")
     def principal(self, account: Authorizer) -> SafeString:
         """Whose it is, and what."""
         what = [str(account.get_kind_display()), self._verification(account)]
@@ -164,21 +167,25 @@ class AuthorizerAdmin(HolderAdmin):
             " · ".join(word for word in what if word),
         )
 
-    @admin.display(description=_("authorized at"), ordering="authorized_at")
+    @admin.display(description=pgettext_lazy("wechat_open", "authorized at"), ordering="authorized_at")
     def since(self, account: Authorizer) -> str | SafeString:
         """Since when, and how much."""
         sets = len(account.func_info)
-        words = ngettext("%(count)s permission set", "%(count)s permission sets", sets) % {"count": sets}
+        words = npgettext("wechat_open", "%(count)s permission set", "%(count)s permission sets", sets) % {
+            "count": sets
+        }
         return format_html('{}<span class="wechat-open-aside">{}</span>', moment(account.authorized_at), words)
 
-    @admin.display(description=_("refresh token"))
+    @admin.display(description=pgettext_lazy("wechat_open", "refresh token"))
     def refresh_token_shown(self, account: Authorizer) -> str | SafeString:
         current = masked(account, "refresh_token")
         if not account.previous_refresh_token:
             return current
-        return format_html("{} ({} {})", current, _("before:"), masked(account, "previous_refresh_token"))
+        return format_html(
+            "{} ({} {})", current, pgettext_lazy("wechat_open", "before:"), masked(account, "previous_refresh_token")
+        )
 
-    @admin.display(description=_("in doubt"))
+    @admin.display(description=pgettext_lazy("wechat_open", "in doubt"))
     def doubts(self, account: Authorizer) -> str | SafeString:
         doubts = []
         if account.needs_reconcile:
@@ -197,7 +204,7 @@ class AuthorizerAdmin(HolderAdmin):
         page = reverse("admin:wechat_open_authorizationlink_change", args=[link.pk])
         return format_html('<a href="{}">{}</a>', page, date(link.created_at))
 
-    @admin.display(description=_("permission sets"))
+    @admin.display(description=pgettext_lazy("wechat_open", "permission sets"))
     def permission_sets(self, account: Authorizer) -> str | SafeString:
         language = get_language() or "en"
         rows = [
@@ -222,7 +229,7 @@ class AuthorizerAdmin(HolderAdmin):
         special = word(SERVICE_TYPES.get(account.kind, {}), account.service_type)
         return kind if special == NOTHING else f"{kind} ({special})"
 
-    @admin.display(description=_("verified"), boolean=True)
+    @admin.display(description=pgettext_lazy("wechat_open", "verified"), boolean=True)
     def verified(self, account: Authorizer) -> bool | None:
         return None if account.verify_type is None else account.verify_type >= 0
 
@@ -230,11 +237,11 @@ class AuthorizerAdmin(HolderAdmin):
     def standing(self, account: Authorizer) -> object:
         return word(STANDINGS, account.account_status)
 
-    @admin.display(description=_("avatar"))
+    @admin.display(description=pgettext_lazy("wechat_open", "avatar"))
     def picture(self, account: Authorizer) -> str | SafeString:
         return address(account.head_img)
 
-    @admin.display(description=_("QR code"))
+    @admin.display(description=pgettext_lazy("wechat_open", "QR code"))
     def qr_code(self, account: Authorizer) -> str | SafeString:
         return address(account.qrcode_url)
 
@@ -330,7 +337,7 @@ class AuthorizerAdmin(HolderAdmin):
                 "pushes": self._pushes(request, account),
                 "all_pushes": reverse("admin:wechat_open_push_changelist") + f"?q={account.appid}",
                 "raw": _without_secrets(account.profile) if self.has_sync_permission(request) else "",
-                "title": gettext("Account"),
+                "title": pgettext("wechat_open", "Account"),
                 "subtitle": None,
             }
         return super().render_change_form(request, context, *args, **kwargs)
@@ -341,7 +348,9 @@ class AuthorizerAdmin(HolderAdmin):
         return [fact for fact in facts if fact]
 
     def _verification(self, account: Authorizer) -> str:
-        return {True: gettext("verified"), False: gettext("not verified"), None: ""}[self.verified(account)]
+        return {True: pgettext("wechat_open", "verified"), False: pgettext("wechat_open", "not verified"), None: ""}[
+            self.verified(account)
+        ]
 
     def _journal(self, request: HttpRequest, account: Authorizer) -> str:
         """Where all entries are, for who may see them."""
@@ -422,7 +431,7 @@ class AuthorizerAdmin(HolderAdmin):
         # 307: the browser sends its POST on, to the link's own door, which shows the address by POST only.
         return HttpResponseRedirect(reverse("admin:wechat_open_authorizationlink_address", args=[link.pk]), status=307)
 
-    @admin.action(permissions=["forget"], description=_("Forget"))
+    @admin.action(permissions=["forget"], description=pgettext_lazy("wechat_open", "Forget"))
     def forget(self, request: HttpRequest, queryset: QuerySet[Authorizer]) -> HttpResponse | None:
         return self.carry_out(request, queryset, bulk.Action.FORGET)
 

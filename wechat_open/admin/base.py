@@ -27,8 +27,8 @@ from django.utils.html import format_html
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator, capfirst
-from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import npgettext, pgettext, pgettext_lazy
 
 from .. import bulk
 from ..exceptions import WeChatOpenError
@@ -124,7 +124,7 @@ class ReadOnlyAdmin(ModelAdmin):  # type: ignore[type-arg]  # not generic at run
             raise BadRequest("A filter holds a NUL character, for which PostgreSQL cannot look.")
         return super().get_changelist_instance(request)
 
-    @admin.display(description=_("platform"))
+    @admin.display(description=pgettext_lazy("wechat_open", "platform"))
     def platform(self, row: Any) -> str:
         """In a list, where there are several."""
         return platform(row.component)
@@ -230,13 +230,13 @@ class ReadOnlyAdmin(ModelAdmin):  # type: ignore[type-arg]  # not generic at run
             self.log_change(request, row, said)
             if level == messages.ERROR or len(keys) == 1:
                 # In quotation marks, because Django makes the first letter of a row's name a capital.
-                told = gettext("“%(name)s”: %(said)s") % {"name": name, "said": said}
+                told = pgettext("wechat_open", "“%(name)s”: %(said)s") % {"name": name, "said": said}
                 if level == messages.SUCCESS:
                     told = self._and_where(request, told, deeds.WORDS[action].made)
                 self.message_user(request, told, level)
         if done and len(keys) > 1:
             words = deeds.WORDS[action]
-            told = ngettext("%(count)s row: %(done)s", "%(count)s rows: %(done)s", done) % {
+            told = npgettext("wechat_open", "%(count)s row: %(done)s", "%(count)s rows: %(done)s", done) % {
                 "count": done,
                 "done": words.done,
             }
@@ -257,7 +257,10 @@ def _page_of(job: BulkJob) -> str:
 class HolderAdmin(ReadOnlyAdmin):
     """Rows that hold an access token."""
 
-    last_failure = (_("Last failure"), {"fields": ["failures", "last_failed_at", "error_told", "last_rid"]})
+    last_failure = (
+        pgettext_lazy("wechat_open", "Last failure"),
+        {"fields": ["failures", "last_failed_at", "error_told", "last_rid"]},
+    )
 
     def get_fieldsets(self, request: HttpRequest, obj: TokenHolder | None = None) -> Any:
         """How it failed only when it did."""
@@ -268,20 +271,20 @@ class HolderAdmin(ReadOnlyAdmin):
     def time_left(self, holder: TokenHolder) -> str | SafeString:
         return time_left(holder)
 
-    @admin.display(description=_("problem"))
+    @admin.display(description=pgettext_lazy("wechat_open", "problem"))
     def problem(self, holder: TokenHolder) -> str:
         said = explained(holder.last_errcode, holder.last_rid) or translated(holder.last_error)
         return Truncator(said).chars(90) or NOTHING
 
-    @admin.display(description=_("last error"))
+    @admin.display(description=pgettext_lazy("wechat_open", "last error"))
     def error_told(self, holder: TokenHolder) -> str:
         return translated(holder.last_error)
 
-    @admin.display(description=_("access token"))
+    @admin.display(description=pgettext_lazy("wechat_open", "access token"))
     def access_token_shown(self, holder: TokenHolder) -> str | SafeString:
         current = masked(holder, "access_token")
         return format_html("{} {}", current, moment(holder.access_token_obtained_at)) if current != NOTHING else current
 
-    @admin.display(description=_("next renewal"))
+    @admin.display(description=pgettext_lazy("wechat_open", "next renewal"))
     def next_renewal(self, holder: TokenHolder) -> str | SafeString:
         return moment(holder.next_action_at)

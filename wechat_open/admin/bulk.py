@@ -15,7 +15,7 @@ from django.utils import timezone
 from django.utils.formats import number_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext, ngettext, pgettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from .. import bulk
@@ -42,11 +42,11 @@ class BulkJobAdmin(ReadOnlyAdmin):
 
     # -- columns -----------------------------------------------------------------------------------------------------
 
-    @admin.display(description=_("action"))
+    @admin.display(description=pgettext_lazy("wechat_open", "action"))
     def what(self, job: BulkJob) -> str:
         return job.get_action_display()
 
-    @admin.display(description=_("progress"))
+    @admin.display(description=pgettext_lazy("wechat_open", "progress"))
     def progress(self, job: BulkJob) -> SafeString:
         return format_html(
             '<progress class="wechat-open-row-progress" value="{}" max="{}" aria-hidden="true"></progress> {} / {}',
@@ -56,12 +56,12 @@ class BulkJobAdmin(ReadOnlyAdmin):
             number_format(job.total, use_l10n=True),
         )
 
-    @admin.display(description=_("state"))
+    @admin.display(description=pgettext_lazy("wechat_open", "state"))
     def tagged_state(self, job: BulkJob) -> SafeString:
         words, tone = _state(job)
         return tag(words, tone)
 
-    @admin.display(description=_("started"), ordering="created_at")
+    @admin.display(description=pgettext_lazy("wechat_open", "started"), ordering="created_at")
     def started(self, job: BulkJob) -> str | SafeString:
         return moment(job.created_at)
 
@@ -171,11 +171,15 @@ def _state(job: BulkJob) -> tuple[str, str]:
     """In a word, and its tone."""
     if job.finished_at is None:
         if job.stopped_at is not None:
-            return gettext("stopping"), "busy"
-        return (gettext("working"), "busy") if job.position or job.claimed_until else (gettext("waiting"), "off")
+            return pgettext("wechat_open", "stopping"), "busy"
+        return (
+            (pgettext("wechat_open", "working"), "busy")
+            if job.position or job.claimed_until
+            else (pgettext("wechat_open", "waiting"), "off")
+        )
     if job.position < job.total:
-        return gettext("stopped"), "bad" if job.reason else "off"
-    return (gettext("finished, with failures"), "bad") if job.failed else (gettext("finished"), "good")
+        return pgettext("wechat_open", "stopped"), "bad" if job.reason else "off"
+    return (gettext("finished, with failures"), "bad") if job.failed else (pgettext("wechat_open", "finished"), "good")
 
 
 def _facts(job: BulkJob) -> dict[str, Any]:
@@ -207,7 +211,7 @@ def _facts(job: BulkJob) -> dict[str, Any]:
         % {"count": hidden}
         if hidden
         else "",
-        "spoken": gettext("%(state)s: %(rows)s, failed: %(failed)s")
+        "spoken": pgettext("wechat_open", "%(state)s: %(rows)s, failed: %(failed)s")
         % {"state": state, "rows": rows, "failed": job.failed},
     }
 
@@ -243,7 +247,9 @@ def _time_left(job: BulkJob) -> str:
     if job.finished_at is not None or job.stopped_at is not None or not job.position or _hint(job):
         return ""
     pace = (timezone.now() - job.created_at) / job.position
-    return gettext("about %(time)s left") % {"time": duration(pace * (job.total - job.position - bulk.aside(job)))}
+    return pgettext("wechat_open", "about %(time)s left") % {
+        "time": duration(pace * (job.total - job.position - bulk.aside(job)))
+    }
 
 
 def _hint(job: BulkJob) -> str:

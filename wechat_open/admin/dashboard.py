@@ -22,7 +22,7 @@ from django.utils import timezone
 from django.utils.formats import time_format
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_noop, ngettext
+from django.utils.translation import gettext_noop, ngettext, npgettext, pgettext
 
 from .. import census, doorbell, health, journal, tokens
 from ..api import ComponentAPI
@@ -105,7 +105,7 @@ class Dashboard:
             context |= self._seen(request, configured(alias), alerts)
         except ConfigurationError as error:
             context["error"] = told(error)
-        return self._page(request, "dashboard", _("Dashboard"), context)
+        return self._page(request, "dashboard", pgettext("wechat_open", "Dashboard"), context)
 
     def data(self, request: HttpRequest, alias: str) -> HttpResponse:
         """What is seen now, for the page that is open: its changing part, and the numbers of its plots."""
@@ -305,21 +305,23 @@ def _groups(counted: Census, component: Component, request: HttpRequest) -> list
         if counted.kinds.get(kind.value)
     ]
     verified = [
-        (_("verified"), counted.verified["yes"], {"verified": "yes"}),
-        (_("not verified"), counted.verified["no"], {"verified": "no"}),
+        (pgettext("wechat_open", "verified"), counted.verified["yes"], {"verified": "yes"}),
+        (pgettext("wechat_open", "not verified"), counted.verified["no"], {"verified": "no"}),
     ]
     if counted.verified["unknown"]:
         verified.append((_("not known yet"), counted.verified["unknown"], {"verified": "unknown"}))
     return [
-        Group(_("State"), rows(states)),
-        Group(_("Kind"), rows(kinds)),
-        Group(_("Verification"), rows(verified)),
+        Group(pgettext("wechat_open", "State"), rows(states)),
+        Group(pgettext("wechat_open", "Kind"), rows(kinds)),
+        Group(pgettext("wechat_open", "Verification"), rows(verified)),
     ]
 
 
 def _counted(counted: Census) -> str:
     """How many in all, and how sure that is."""
-    words = ngettext("%(total)s account", "%(total)s accounts", counted.total) % {"total": grouped(counted.total)}
+    words = npgettext("wechat_open", "%(total)s account", "%(total)s accounts", counted.total) % {
+        "total": grouped(counted.total)
+    }
     if not counted.approximate:
         return words
     return _("About %(accounts)s, as of %(time)s") % {"accounts": words, "time": date(counted.counted_at)}

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.db.models import Model, Q
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext, ngettext_lazy
+from django.utils.translation import ngettext, ngettext_lazy, npgettext_lazy
 
 from ..bulk import Action
 from ..models import AuthorizationLink, Authorizer
@@ -102,7 +102,7 @@ WORDS: dict[str, Words] = {
         made=AuthorizationLink,
     ),
     Action.FORGET: Words(
-        question=ngettext_lazy("Forget %(count)s account?", "Forget %(count)s accounts?", "count"),
+        question=npgettext_lazy("wechat_open", "Forget %(count)s account?", "Forget %(count)s accounts?", "count"),
         happens=_(
             "The account is deleted here, with its profile and its list of permission sets. Nothing changes at WeChat. "
             "The audit trail stays. If its owner authorizes again, it comes back as a new account."

@@ -25,7 +25,7 @@ from django.utils.formats import date_format
 from django.utils.html import conditional_escape, format_html
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.text import Truncator
-from django.utils.translation import get_language, gettext, override
+from django.utils.translation import get_language, gettext, override, pgettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from .. import journal
@@ -54,7 +54,7 @@ SENTENCES: dict[str, Any] = {
     Kind.SYNCED: _("%(who)s read the profile of %(account)s from WeChat."),
     Kind.RECONCILED: _("%(who)s compared %(account)s with WeChat's records."),
     Kind.ASKED: _("%(who)s asked the owner of %(account)s to authorize again."),
-    Kind.FORGOTTEN: _("%(who)s had %(account)s forgotten."),
+    Kind.FORGOTTEN: pgettext_lazy("wechat_open", "%(who)s had %(account)s forgotten."),
     Kind.LINK_MADE: _("%(who)s made a link for %(account)s."),
     Kind.LINK_SHOWN: _("%(who)s was shown the address of a link for %(account)s."),
     Kind.LINK_REVOKED: _("%(who)s revoked a link for %(account)s."),
@@ -84,13 +84,13 @@ def attempted(entry: JournalEntry, deed: str) -> str:
     """What is told as done, and was not. What happens by itself has words of its own for that."""
     if entry.ok or entry.kind in journal.RENEWALS:
         return deed
-    return gettext("Attempt failed: %(deed)s") % {"deed": deed}
+    return pgettext("wechat_open", "Attempt failed: %(deed)s") % {"deed": deed}
 
 
 def who(entry: JournalEntry) -> str:
     if entry.actor == journal.COMMAND_LINE:
         return gettext("Somebody at the command line")
-    return entry.actor or gettext("The system")
+    return entry.actor or pgettext("wechat_open", "The system")
 
 
 def called(entry: JournalEntry) -> str:
@@ -100,8 +100,8 @@ def called(entry: JournalEntry) -> str:
     if entry.appid:
         return entry.appid
     if entry.kind in ABOUT_ANY_ACCOUNT:
-        return gettext("any account")
-    return gettext("the platform %s") % entry.component.appid
+        return pgettext("wechat_open", "any account")
+    return pgettext("wechat_open", "the platform %s") % entry.component.appid
 
 
 ROWS = {
@@ -151,13 +151,13 @@ def _sets(changes: str) -> str:
 
 
 class WhoFilter(admin.SimpleListFilter):
-    title = _("who")
+    title = pgettext_lazy("wechat_open", "who")
     parameter_name = "by"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
         return [
-            ("people", _("people")),
-            ("me", _("me")),
+            ("people", pgettext_lazy("wechat_open", "people")),
+            ("me", pgettext_lazy("wechat_open", "me")),
             ("command", _("the command line")),
             ("system", _("owners, WeChat and the system")),
         ]
@@ -174,11 +174,11 @@ class WhoFilter(admin.SimpleListFilter):
 
 
 class OutcomeFilter(admin.SimpleListFilter):
-    title = _("outcome")
+    title = pgettext_lazy("wechat_open", "outcome")
     parameter_name = "outcome"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        return [("done", _("succeeded")), ("failed", _("failed"))]
+        return [("done", pgettext_lazy("wechat_open", "succeeded")), ("failed", pgettext_lazy("wechat_open", "failed"))]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[JournalEntry]) -> QuerySet[JournalEntry] | None:
         return queryset.filter(ok=self.value() == "done") if self.value() in ("done", "failed") else None
@@ -187,7 +187,7 @@ class OutcomeFilter(admin.SimpleListFilter):
 class AccountFilter(admin.SimpleListFilter):
     """``?appid=``: how an account's page leads here. There are too many accounts to offer them."""
 
-    title = _("account")
+    title = pgettext_lazy("wechat_open", "account")
     parameter_name = "appid"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
@@ -219,7 +219,10 @@ class JournalEntryAdmin(ReadOnlyAdmin):
     sortable_by = ["when"]
     fieldsets = [
         (None, {"fields": ["sentence", "when", "outcome", "more"]}),
-        (_("Recorded"), {"fields": ["kind", "component", "appid", "name", "actor", "number", "rid", "detail_told"]}),
+        (
+            pgettext_lazy("wechat_open", "Recorded"),
+            {"fields": ["kind", "component", "appid", "name", "actor", "number", "rid", "detail_told"]},
+        ),
     ]
 
     class Media:
@@ -243,7 +246,7 @@ class JournalEntryAdmin(ReadOnlyAdmin):
             return by_actor, False
         return about(queryset, {word, *(account.appid for account in accounts_called(word))}), False
 
-    @admin.display(description=_("when"), ordering="at")
+    @admin.display(description=pgettext_lazy("wechat_open", "when"), ordering="at")
     def when(self, entry: JournalEntry) -> SafeString:
         at = timezone.localtime(entry.at)
         exact = date_format(at, "Y-m-d H:i:s")
@@ -251,7 +254,7 @@ class JournalEntryAdmin(ReadOnlyAdmin):
             '<time datetime="{}">{}</time> <span class="wechat-open-aside">{}</span>', at.isoformat(), exact, ago(at)
         )
 
-    @admin.display(description=_("what"))
+    @admin.display(description=pgettext_lazy("wechat_open", "what"))
     def sentence(self, entry: Any) -> SafeString:
         account = format_html("{}", called(entry))
         if entry.account_pk is not None:
@@ -261,32 +264,36 @@ class JournalEntryAdmin(ReadOnlyAdmin):
         # Escaped piece by piece: the sentence is ours, the names are anybody's.
         return mark_safe(pattern % {"who": format_html("<b>{}</b>", who(entry)), "account": account})  # noqa: S308
 
-    @admin.display(description=_("what"))
+    @admin.display(description=pgettext_lazy("wechat_open", "what"))
     def what(self, entry: JournalEntry) -> SafeString:
         """The sentence, and what else there is to say."""
         return beside(self.sentence(entry), linked(entry))
 
-    @admin.display(description=_("outcome"))
+    @admin.display(description=pgettext_lazy("wechat_open", "outcome"))
     def outcome(self, entry: JournalEntry) -> SafeString:
         if entry.ok:
-            return tag(_("succeeded"), "good") if entry.kind not in QUIET else format_html("{}", NOTHING)
-        return tag(_("failed"), "bad")
+            return (
+                tag(pgettext_lazy("wechat_open", "succeeded"), "good")
+                if entry.kind not in QUIET
+                else format_html("{}", NOTHING)
+            )
+        return tag(pgettext_lazy("wechat_open", "failed"), "bad")
 
-    @admin.display(description=_("errcode"))
+    @admin.display(description=pgettext_lazy("wechat_open", "errcode"))
     def number(self, entry: JournalEntry) -> str:
         """Without separators: it is looked up at WeChat's."""
         return NOTHING if entry.errcode is None else str(entry.errcode)
 
-    @admin.display(description=_("detail"))
+    @admin.display(description=pgettext_lazy("wechat_open", "detail"))
     def detail_told(self, entry: JournalEntry) -> str:
         return translated(entry.detail) or NOTHING
 
-    @admin.display(description=_("more"))
+    @admin.display(description=pgettext_lazy("wechat_open", "more"))
     def more(self, entry: JournalEntry) -> str | SafeString:
         return linked(entry) or NOTHING
 
     def list_context(self, request: HttpRequest) -> dict[str, Any]:
-        return {"title": gettext("Audit trail")}
+        return {"title": pgettext("wechat_open", "Audit trail")}
 
     def get_list_display(self, request: HttpRequest) -> list[Any]:
         return [*self.list_display, *several_platforms()]
@@ -342,18 +349,18 @@ def _csv(rows: Iterable[Iterable[str]]) -> str:
 
 
 COLUMNS = (
-    _("when"),
-    _("what"),
-    _("who"),
-    _("sentence"),
-    _("platform"),
-    _("account"),
-    _("name"),
-    _("succeeded"),
-    _("errcode"),
-    _("meaning"),
+    pgettext_lazy("wechat_open", "when"),
+    pgettext_lazy("wechat_open", "what"),
+    pgettext_lazy("wechat_open", "who"),
+    pgettext_lazy("wechat_open", "sentence"),
+    pgettext_lazy("wechat_open", "platform"),
+    pgettext_lazy("wechat_open", "account"),
+    pgettext_lazy("wechat_open", "name"),
+    pgettext_lazy("wechat_open", "succeeded"),
+    pgettext_lazy("wechat_open", "errcode"),
+    pgettext_lazy("wechat_open", "meaning"),
     _("request id (rid)"),
-    _("detail"),
+    pgettext_lazy("wechat_open", "detail"),
 )
 
 

@@ -14,8 +14,7 @@ from django.core.paginator import Page, Paginator
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.functional import cached_property
-from django.utils.translation import gettext
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext, pgettext_lazy
 
 from ..models import Authorizer, Component, search_key
 from .shown import platform
@@ -55,7 +54,7 @@ class AtLeast(int):
     """Where counting stopped, as it is said to a person."""
 
     def __str__(self) -> str:
-        return gettext("at least %(count)d") % {"count": int(self)}
+        return pgettext("wechat_open", "at least %(count)d") % {"count": int(self)}
 
 
 def counted(rows: QuerySet[Any]) -> int:
@@ -92,7 +91,7 @@ class BoundedPaginator(Paginator):  # type: ignore[type-arg]  # not generic at r
 class PlatformFilter(admin.SimpleListFilter):
     """There are a handful of platforms, and a table of their own that knows them."""
 
-    title = _("platform")
+    title = pgettext_lazy("wechat_open", "platform")
     parameter_name = "component__id__exact"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:

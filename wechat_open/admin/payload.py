@@ -17,6 +17,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
 
 from ..protocol import events, wire, xml
 from ..protocol.events import Event
@@ -134,7 +135,7 @@ def _decide(name: str, value: Any, read: Any) -> tuple[str, str]:
     if not text:
         return "", ""
     if read is wire.secret:
-        return _length(text), _("a secret")
+        return _length(text), pgettext("wechat_open", "a secret")
     if name in PERSONAL:
         return f"{text[:1]}{HIDDEN}", _("about a person")
     if read is wire.text:  # what people or WeChat wrote freely
@@ -161,7 +162,7 @@ def _is_harmless(text: str) -> bool:
 
 
 def _length(text: str) -> str:
-    return _("%(dots)s (%(count)d characters)") % {"dots": HIDDEN, "count": len(text)}
+    return pgettext("wechat_open", "%(dots)s (%(count)d characters)") % {"dots": HIDDEN, "count": len(text)}
 
 
 def _in_words(text: str, read: Any) -> str:

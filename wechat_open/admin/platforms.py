@@ -8,6 +8,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from .. import census, health
 from ..component import platform_of
@@ -27,12 +28,15 @@ class ComponentAdmin(HolderAdmin):
     ordering = ["pk"]
     fieldsets = [
         (None, {"fields": ["appid", "alias", "dashboard", "problems"]}),
-        (_("Verify ticket"), {"fields": ["ticket", "last_push", "push_requested"]}),
+        (pgettext_lazy("wechat_open", "Verify ticket"), {"fields": ["ticket", "last_push", "push_requested"]}),
         (
             _("Component access token"),
             {"fields": ["access_token_shown", "time_left", "next_renewal", "forced", "paused"]},
         ),
-        (_("Accounts"), {"fields": ["accounts", "dispatched", "swept", "sweep_repairs", "next_sweep"]}),
+        (
+            pgettext_lazy("wechat_open", "Accounts"),
+            {"fields": ["accounts", "dispatched", "swept", "sweep_repairs", "next_sweep"]},
+        ),
     ]
 
     def get_urls(self) -> list[URLPattern]:
@@ -40,31 +44,43 @@ class ComponentAdmin(HolderAdmin):
 
     @admin.display(description=_("alias in the settings"))
     def alias(self, component: Component) -> str | SafeString:
-        return _alias(component) or tag(_("not configured"), "off")
+        return _alias(component) or tag(pgettext_lazy("wechat_open", "not configured"), "off")
 
-    @admin.display(description=_("dashboard"))
+    @admin.display(description=pgettext_lazy("wechat_open", "dashboard"))
     def dashboard(self, component: Component) -> str | SafeString:
         alias = _alias(component)
         if not alias:
             return NOTHING
-        return format_html('<a href="{}">{}</a>', reverse("admin:wechat_open_dashboard", args=[alias]), _("Open"))
+        return format_html(
+            '<a href="{}">{}</a>',
+            reverse("admin:wechat_open_dashboard", args=[alias]),
+            pgettext_lazy("wechat_open", "Open"),
+        )
 
-    last_push = admin.display(description=_("last push"))(lambda self, row: moment(row.last_push_at))
+    last_push = admin.display(description=pgettext_lazy("wechat_open", "last push"))(
+        lambda self, row: moment(row.last_push_at)
+    )
     push_requested = admin.display(description=_("ticket pushing last requested"))(
         lambda self, row: moment(row.push_started_at)
     )
     forced = admin.display(description=_("last forced renewal"))(lambda self, row: moment(row.forced_at))
     paused = admin.display(description=_("renewals paused until"))(lambda self, row: moment(row.paused_until))
-    dispatched = admin.display(description=_("last dispatch"))(lambda self, row: moment(row.heartbeat_at))
-    swept = admin.display(description=_("last sweep"))(lambda self, row: moment(row.swept_at))
-    next_sweep = admin.display(description=_("next sweep"))(lambda self, row: moment(row.sweep_due_at))
+    dispatched = admin.display(description=pgettext_lazy("wechat_open", "last dispatch"))(
+        lambda self, row: moment(row.heartbeat_at)
+    )
+    swept = admin.display(description=pgettext_lazy("wechat_open", "last sweep"))(
+        lambda self, row: moment(row.swept_at)
+    )
+    next_sweep = admin.display(description=pgettext_lazy("wechat_open", "next sweep"))(
+        lambda self, row: moment(row.sweep_due_at)
+    )
 
-    @admin.display(description=_("newest ticket"))
+    @admin.display(description=pgettext_lazy("wechat_open", "newest ticket"))
     def ticket(self, component: Component) -> str | SafeString:
         newest = component.tickets.first()
-        return moment(newest.created_at) if newest else tag(_("none yet"), "bad")
+        return moment(newest.created_at) if newest else tag(pgettext_lazy("wechat_open", "none yet"), "bad")
 
-    @admin.display(description=_("last error"))
+    @admin.display(description=pgettext_lazy("wechat_open", "last error"))
     def problem(self, holder: TokenHolder) -> str:
         """Only what renewing the token has met; all that is wrong takes too many questions for a list."""
         return super().problem(holder)
@@ -78,9 +94,9 @@ class ComponentAdmin(HolderAdmin):
         except WeChatOpenError as error:
             return told(error)
         words = [found.said for found in findings if found.level is not health.GREEN]
-        return lines(words) if words else tag(_("nothing"), "good")
+        return lines(words) if words else tag(pgettext_lazy("wechat_open", "nothing"), "good")
 
-    @admin.display(description=_("accounts"))
+    @admin.display(description=pgettext_lazy("wechat_open", "accounts"))
     def accounts(self, component: Component) -> str | SafeString:
         counts = census.states(component)
         return lines([f"{capfirst(state.label)}: {grouped(counts[state])}" for state in Authorizer.State])
@@ -99,10 +115,10 @@ class VerifyTicketAdmin(ReadOnlyAdmin):
     list_select_related = ["component"]
     fieldsets = [(None, {"fields": ["component", "created_at", "received_at", "age", "shown"]})]
 
-    @admin.display(description=_("age"))
+    @admin.display(description=pgettext_lazy("wechat_open", "age"))
     def age(self, ticket: VerifyTicket) -> str | SafeString:
         return moment(ticket.created_at)
 
-    @admin.display(description=_("ticket"))
+    @admin.display(description=pgettext_lazy("wechat_open", "ticket"))
     def shown(self, ticket: VerifyTicket) -> str | SafeString:
         return masked(ticket, "ticket")

@@ -14,6 +14,7 @@ from django.utils import timezone as site_time
 from django.utils.formats import date_format, time_format
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
 
 from ..census import EXPIRED, LONGER, NO_TOKEN, Census
 from ..models import Component, HourlyCount
@@ -87,12 +88,12 @@ def time_left(census: Census) -> Plot:
         exact=labels,
         panels=[
             Panel(
-                label=_("Authorized accounts"),
+                label=pgettext("wechat_open", "Authorized accounts"),
                 values=[bucket.count for bucket in buckets],
                 hatched=[place for place, bucket in enumerate(buckets) if bucket.key == EXPIRED],
             )
         ],
-        head=capfirst(_("time left")),
+        head=capfirst(pgettext("wechat_open", "time left")),
     )
 
 
@@ -139,10 +140,10 @@ def _by_hour(name: str, title: str, summary: str, hours: Sequence[datetime], pan
         title=title,
         summary=summary,
         labels=[_tick(hour) for hour in local],
-        exact=[f"{date_format(hour, _('M j'))} {time_format(hour, 'H:i')}" for hour in local],
+        exact=[f"{date_format(hour, pgettext('wechat_open', 'M j'))} {time_format(hour, 'H:i')}" for hour in local],
         panels=panels,
         by_hour=True,
-        head=_("Hour from"),
+        head=pgettext("wechat_open", "Hour from"),
     )
 
 
@@ -150,4 +151,4 @@ def _tick(hour: datetime) -> str:
     """Below every sixth bar its hour, and the day where one begins."""
     if hour.hour % 6:
         return ""
-    return time_format(hour, "H:i") if hour.hour else date_format(hour, _("M j"))
+    return time_format(hour, "H:i") if hour.hour else date_format(hour, pgettext("wechat_open", "M j"))

@@ -18,7 +18,7 @@ from django.utils.decorators import method_decorator
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator
-from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext, npgettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_variables
 
@@ -57,7 +57,7 @@ UNSOLVED = (Push.State.FAILED, Push.State.ABANDONED)
 class TypeFilter(admin.SimpleListFilter):
     """The known types; which ones the table holds is not asked. Any other is found by a search for it."""
 
-    title = _("type")
+    title = pgettext_lazy("wechat_open", "type")
     parameter_name = "info_type"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
@@ -80,9 +80,12 @@ class PushAdmin(ReadOnlyAdmin):
     sortable_by = ["received"]
     actions = ["process_again"]
     fieldsets = [
-        (_("The push"), {"fields": ["event", "account", "component", "tagged_state"]}),
-        (_("When"), {"fields": ["created_at", "received_at", "processed_at", "next_attempt_at"]}),
-        (_("Attempts"), {"fields": ["attempts", "error_told"]}),
+        (pgettext_lazy("wechat_open", "The push"), {"fields": ["event", "account", "component", "tagged_state"]}),
+        (
+            pgettext_lazy("wechat_open", "When"),
+            {"fields": ["created_at", "received_at", "processed_at", "next_attempt_at"]},
+        ),
+        (pgettext_lazy("wechat_open", "Attempts"), {"fields": ["attempts", "error_told"]}),
     ]
 
     class Media:
@@ -106,32 +109,34 @@ class PushAdmin(ReadOnlyAdmin):
             return queryset.filter(info_type=word.lower()), False
         return queryset.filter(Q(authorizer_appid__in=appids_called(word)) | Q(info_type=word)), False
 
-    @admin.display(description=_("received"), ordering="received_at")
+    @admin.display(description=pgettext_lazy("wechat_open", "received"), ordering="received_at")
     def received(self, push: Push) -> str | SafeString:
         return moment(push.received_at)
 
-    @admin.display(description=_("type"))
+    @admin.display(description=pgettext_lazy("wechat_open", "type"))
     def event(self, push: Push) -> SafeString:
         known = TYPES.get(push.info_type.lower(), _("a type that is not known here"))
         return beside(str(known), push.info_type)
 
-    @admin.display(description=_("account"))
+    @admin.display(description=pgettext_lazy("wechat_open", "account"))
     def account(self, push: Push) -> str | SafeString:
         account = account_of(push, push.authorizer_appid)
         return account_cell(account) if account else push.authorizer_appid or NOTHING
 
-    @admin.display(description=_("state"))
+    @admin.display(description=pgettext_lazy("wechat_open", "state"))
     def tagged_state(self, push: Push) -> SafeString:
         tone = {Push.State.DONE: "good", Push.State.RECEIVED: "busy"}
         return tag(push.get_state_display(), tone.get(Push.State(push.state), "bad"))
 
-    @admin.display(description=_("state"))
+    @admin.display(description=pgettext_lazy("wechat_open", "state"))
     def progress(self, push: Push) -> SafeString:
         """The state, and how often it was tried."""
-        times = ngettext("%(count)d attempt", "%(count)d attempts", push.attempts) % {"count": push.attempts}
+        times = npgettext("wechat_open", "%(count)d attempt", "%(count)d attempts", push.attempts) % {
+            "count": push.attempts
+        }
         return beside(self.tagged_state(push), times)
 
-    @admin.display(description=_("type"))
+    @admin.display(description=pgettext_lazy("wechat_open", "type"))
     def what(self, push: Push) -> SafeString:
         """The type, and what stands in the way."""
         if not push.error or push.state == Push.State.DONE:
@@ -139,7 +144,7 @@ class PushAdmin(ReadOnlyAdmin):
         error = Truncator(translated(push.error)).chars(120)
         return format_html('{} <span class="wechat-open-error">{}</span>', self.event(push), error)
 
-    @admin.display(description=_("error"))
+    @admin.display(description=pgettext_lazy("wechat_open", "error"))
     def error_told(self, push: Push) -> str:
         return translated(push.error)
 
@@ -148,7 +153,7 @@ class PushAdmin(ReadOnlyAdmin):
     def has_replay_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("wechat_open.replay_push")
 
-    @admin.action(permissions=["replay"], description=_("Process again"))
+    @admin.action(permissions=["replay"], description=pgettext_lazy("wechat_open", "Process again"))
     def process_again(self, request: HttpRequest, queryset: QuerySet[Push]) -> HttpResponse | None:
         return self.carry_out(request, queryset, bulk.Action.REPLAY)
 

@@ -15,8 +15,8 @@ from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.timesince import timesince
-from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import npgettext, pgettext, pgettext_lazy
 
 from ..conf import conf
 from ..exceptions import SealError
@@ -28,17 +28,27 @@ NOTHING = "–"
 
 # What WeChat's numbers in a profile mean (protocol 4.3). The same type means different things for different kinds.
 SERVICE_TYPES: dict[str, dict[int, Any]] = {
-    Authorizer.Kind.OFFICIAL: {0: _("subscription account"), 1: _("subscription account"), 2: _("service account")},
+    Authorizer.Kind.OFFICIAL: {
+        0: pgettext_lazy("wechat_open", "subscription account"),
+        1: pgettext_lazy("wechat_open", "subscription account"),
+        2: pgettext_lazy("wechat_open", "service account"),
+    },
     Authorizer.Kind.MINI: {
-        0: _("ordinary"),
-        2: _("store"),
-        3: _("store"),
-        4: _("mini game"),
-        10: _("mini shop"),
-        12: _("trial"),
+        0: pgettext_lazy("wechat_open", "ordinary"),
+        2: pgettext_lazy("wechat_open", "store"),
+        3: pgettext_lazy("wechat_open", "store"),
+        4: pgettext_lazy("wechat_open", "mini game"),
+        10: pgettext_lazy("wechat_open", "mini shop"),
+        12: pgettext_lazy("wechat_open", "trial"),
     },
 }
-STANDINGS = {1: _("normal"), 14: _("closed"), 16: _("banned"), 18: _("warned"), 19: _("frozen")}
+STANDINGS = {
+    1: pgettext_lazy("wechat_open", "normal"),
+    14: pgettext_lazy("wechat_open", "closed"),
+    16: pgettext_lazy("wechat_open", "banned"),
+    18: pgettext_lazy("wechat_open", "warned"),
+    19: pgettext_lazy("wechat_open", "frozen"),
+}
 
 
 def tag(text: object, tone: str) -> SafeString:
@@ -49,14 +59,14 @@ def tag(text: object, tone: str) -> SafeString:
 def duration(span: timedelta, *, units: int = 2) -> str:
     if span < timedelta(minutes=1):
         seconds = int(span.total_seconds())
-        return ngettext("%d second", "%d seconds", seconds) % seconds
+        return npgettext("wechat_open", "%d second", "%d seconds", seconds) % seconds
     now = timezone.now()
     return timesince(now - span, now, time_strings=UNITS, depth=units)
 
 
 def ago(at: datetime) -> str:
     """Roughly: the exact time is beside it, or comes up for who points at it."""
-    return gettext("%(time)s ago") % {"time": duration(timezone.now() - at, units=1)}
+    return pgettext("wechat_open", "%(time)s ago") % {"time": duration(timezone.now() - at, units=1)}
 
 
 def beside(name: str, appid: str) -> SafeString:
@@ -78,7 +88,9 @@ def moment(at: datetime | None) -> str | SafeString:
     if at is None:
         return NOTHING
     left = at - timezone.now()
-    words = gettext("in %(time)s") % {"time": duration(left, units=1)} if left > timedelta() else ago(at)
+    words = (
+        pgettext("wechat_open", "in %(time)s") % {"time": duration(left, units=1)} if left > timedelta() else ago(at)
+    )
     return format_html('<time datetime="{}" title="{}">{}</time>', at.isoformat(), date(at), words)
 
 
@@ -97,7 +109,7 @@ def time_left(holder: TokenHolder) -> str | SafeString:
         return NOTHING
     left = holder.access_token_expires_at - timezone.now()
     if left <= timedelta():
-        return tag(gettext("expired %(time)s ago") % {"time": duration(-left)}, "bad")
+        return tag(pgettext("wechat_open", "expired %(time)s ago") % {"time": duration(-left)}, "bad")
     begun = holder.access_token_obtained_at
     life = holder.access_token_expires_at - begun if begun else left
     share = min(1.0, left / life) if life > timedelta() else 0.0
@@ -150,4 +162,6 @@ def address(url: str) -> str | SafeString:
     """A link that does not tell its target where it was clicked. WeChat names the address, so it is checked."""
     if not url.startswith(("https://", "http://")):
         return url or NOTHING
-    return format_html('<a href="{}" rel="noreferrer noopener" target="_blank">{}</a>', url, _("Open"))
+    return format_html(
+        '<a href="{}" rel="noreferrer noopener" target="_blank">{}</a>', url, pgettext_lazy("wechat_open", "Open")
+    )

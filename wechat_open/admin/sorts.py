@@ -15,7 +15,7 @@ from typing import Any, cast
 from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
-from django.utils.translation import get_language
+from django.utils.translation import get_language, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from .. import census, clock
@@ -169,14 +169,14 @@ class AccountList(Listing):
 
 
 class AttentionFilter(admin.SimpleListFilter):
-    title = _("attention")
+    title = pgettext_lazy("wechat_open", "attention")
     parameter_name = "attention"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
         return [
-            ("failing", _("renewal fails")),
+            ("failing", pgettext_lazy("wechat_open", "renewal fails")),
             ("overdue", _("renewal is overdue")),
-            ("expired", _("token expired")),
+            ("expired", pgettext_lazy("wechat_open", "token expired")),
             ("doubt", _("tokens in doubt")),
         ]
 
@@ -196,11 +196,15 @@ class AttentionFilter(admin.SimpleListFilter):
 
 
 class VerifiedFilter(admin.SimpleListFilter):
-    title = _("verification")
+    title = pgettext_lazy("wechat_open", "verification")
     parameter_name = "verified"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        return [("yes", _("verified")), ("no", _("not verified")), ("unknown", _("not known yet"))]
+        return [
+            ("yes", pgettext_lazy("wechat_open", "verified")),
+            ("no", pgettext_lazy("wechat_open", "not verified")),
+            ("unknown", _("not known yet")),
+        ]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Authorizer]) -> QuerySet[Authorizer] | None:
         wanted = {"yes": Q(verify_type__gte=0), "no": Q(verify_type__lt=0), "unknown": Q(verify_type__isnull=True)}
@@ -209,7 +213,7 @@ class VerifiedFilter(admin.SimpleListFilter):
 
 
 class ErrorFilter(admin.SimpleListFilter):
-    title = _("last error")
+    title = pgettext_lazy("wechat_open", "last error")
     parameter_name = "errcode"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:

@@ -16,7 +16,7 @@ from django.urls import reverse
 from django.utils.formats import get_format, number_format
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
-from django.utils.translation import gettext
+from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from ..health import AMBER, GREEN, RED, Finding
@@ -25,45 +25,55 @@ from .shown import NOTHING, moment
 
 LEVELS = (RED, AMBER, GREEN)
 
-WORDS = {RED: _("act now"), AMBER: _("watch"), GREEN: _("in order")}
+WORDS = {
+    RED: pgettext_lazy("wechat_open", "act now"),
+    AMBER: pgettext_lazy("wechat_open", "watch"),
+    GREEN: pgettext_lazy("wechat_open", "in order"),
+}
 
 SPAN, COUNT = "span", "count"
-ANSWERS = (_("no answer"), _("answers"))
+ANSWERS = (pgettext_lazy("wechat_open", "no answer"), pgettext_lazy("wechat_open", "answers"))
 Sort = str | tuple[Any, Any]
 """What a value is: seconds, a number, or which of two words."""
 
 TITLES: dict[str, tuple[Any, Sort]] = {
-    "ticket_age": (_("Verify ticket"), SPAN),
-    "component_token": (_("Component token"), SPAN),
-    "push_service": (_("Push service"), SPAN),
-    "inbox": (_("Waiting pushes"), COUNT),
-    "overdue": (_("Overdue renewals"), COUNT),
-    "expired_tokens": (_("Expired tokens"), COUNT),
+    "ticket_age": (pgettext_lazy("wechat_open", "Verify ticket"), SPAN),
+    "component_token": (pgettext_lazy("wechat_open", "Component token"), SPAN),
+    "push_service": (pgettext_lazy("wechat_open", "Push service"), SPAN),
+    "inbox": (pgettext_lazy("wechat_open", "Waiting pushes"), COUNT),
+    "overdue": (pgettext_lazy("wechat_open", "Overdue renewals"), COUNT),
+    "expired_tokens": (pgettext_lazy("wechat_open", "Expired tokens"), COUNT),
     "needs_reauthorization": (_("Needs its owner"), COUNT),
-    "dispatcher": (_("Worker"), SPAN),
-    "beat": (_("Beat"), SPAN),
-    "sweep": (_("Last sweep"), SPAN),
+    "dispatcher": (pgettext_lazy("wechat_open", "Worker"), SPAN),
+    "beat": (pgettext_lazy("wechat_open", "Beat"), SPAN),
+    "sweep": (pgettext_lazy("wechat_open", "Last sweep"), SPAN),
     "sweep_repairs": (_("Repaired by the sweep"), COUNT),
-    "paused": (_("Renewals"), (_("running"), _("paused"))),
-    "brake": (_("Brake"), (_("off"), _("holds"))),
-    "forced_renewals": (_("Forced renewals"), COUNT),
-    "clock_skew": (_("Clock difference"), SPAN),
-    "sealed": (_("Lost keys"), COUNT),
-    "old_keys": (_("Old keys"), COUNT),
-    "database": (_("Database"), ANSWERS),
-    "cache": (_("Cache"), ANSWERS),
-    "broker": (_("Broker"), ANSWERS),
-    "settings": (_("Settings"), COUNT),
+    "paused": (
+        pgettext_lazy("wechat_open", "Renewals"),
+        (pgettext_lazy("wechat_open", "running"), pgettext_lazy("wechat_open", "paused")),
+    ),
+    "brake": (
+        pgettext_lazy("wechat_open", "Brake"),
+        (pgettext_lazy("wechat_open", "off"), pgettext_lazy("wechat_open", "holds")),
+    ),
+    "forced_renewals": (pgettext_lazy("wechat_open", "Forced renewals"), COUNT),
+    "clock_skew": (pgettext_lazy("wechat_open", "Clock difference"), SPAN),
+    "sealed": (pgettext_lazy("wechat_open", "Lost keys"), COUNT),
+    "old_keys": (pgettext_lazy("wechat_open", "Old keys"), COUNT),
+    "database": (pgettext_lazy("wechat_open", "Database"), ANSWERS),
+    "cache": (pgettext_lazy("wechat_open", "Cache"), ANSWERS),
+    "broker": (pgettext_lazy("wechat_open", "Broker"), ANSWERS),
+    "settings": (pgettext_lazy("wechat_open", "Settings"), COUNT),
 }
 """What each code is about, and what its value is."""
 
 DEEDS = {"ticket_age": "tickets", "sweep": "compare"}
 
 UNITS = (
-    (86400, _("d")),
-    (3600, _("h")),
-    (60, _("min")),
-    (1, _("s")),
+    (86400, pgettext_lazy("wechat_open", "d")),
+    (3600, pgettext_lazy("wechat_open", "h")),
+    (60, pgettext_lazy("wechat_open", "min")),
+    (1, pgettext_lazy("wechat_open", "s")),
 )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from django.core.checks import CheckMessage, Error, Warning, register
 from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
 
 from ..conf import COMPONENT_KEYS, DEFAULT_ALIAS, DEFAULTS, NAME
 from ..exceptions import ConfigurationError
@@ -32,7 +33,8 @@ def is_a_dict(**kwargs: object) -> Iterator[CheckMessage]:
     if said := trouble():
         yield Error(
             said,
-            hint=_("Write %(example)s.") % {"example": f'{NAME} = {{"COMPONENTS": {{"default": {{...}}}}}}'},
+            hint=pgettext("wechat_open", "Write %(example)s.")
+            % {"example": f'{NAME} = {{"COMPONENTS": {{"default": {{...}}}}}}'},
             id="wechat_open.E001",
         )
 
@@ -111,7 +113,7 @@ def credentials_are_complete(**kwargs: object) -> Iterator[CheckMessage]:
         for key in COMPONENT_KEYS:
             if not credentials.get(key):
                 yield Error(
-                    _("%(setting)s is missing.") % {"setting": of("COMPONENTS", alias, key)},
+                    pgettext("wechat_open", "%(setting)s is missing.") % {"setting": of("COMPONENTS", alias, key)},
                     hint=_(
                         "Copy it from the platform's console (管理中心 > 第三方平台 > 开发配置). If it comes from the "
                         "environment, this process did not get it."
@@ -139,7 +141,7 @@ def encoding_aes_key_decodes(**kwargs: object) -> Iterator[CheckMessage]:
         key = credentials.get("ENCODING_AES_KEY")
         if isinstance(key, str) and key and (problem := _aes_key_problem(key)):
             yield Error(
-                _("%(setting)s: %(problem)s")
+                pgettext("wechat_open", "%(setting)s: %(problem)s")
                 % {"setting": of("COMPONENTS", alias, "ENCODING_AES_KEY"), "problem": problem},
                 hint=_("Copy 消息加解密Key from the console, all of it and nothing more."),
                 id="wechat_open.E009",

@@ -8,6 +8,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Info, Tags, Warning, register
 from django.db import connections, router
 from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
 
 from ..exceptions import ConfigurationError
 from ..models import Authorizer
@@ -26,7 +27,8 @@ def cache_exists(**kwargs: object) -> Iterator[CheckMessage]:
         yield Error(
             _("%(setting)s must be an alias of CACHES, not %(given)r.")
             % {"setting": of("CACHE"), "given": value("CACHE")},
-            hint=_("CACHES has %(aliases)s.") % {"aliases": ", ".join(map(repr, settings.CACHES))},
+            hint=pgettext("wechat_open", "CACHES has %(aliases)s.")
+            % {"aliases": ", ".join(map(repr, settings.CACHES))},
             id="wechat_open.E012",
         )
 
@@ -56,7 +58,7 @@ def encryption_keys_decode(**kwargs: object) -> Iterator[CheckMessage]:
         yield Error(
             _("%(setting)s must be a list of keys, the newest first, each 32 random bytes in URL-safe base64.")
             % {"setting": of("ENCRYPTION_KEYS")},
-            hint=_("%(command)s makes one.") % {"command": command_for(NEW_KEY)},
+            hint=pgettext("wechat_open", "%(command)s makes one.") % {"command": command_for(NEW_KEY)},
             id="wechat_open.E013",
         )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import reduce
 
-from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
 
 from ..conf import NAME
 
@@ -22,7 +22,10 @@ def of(*keys: object) -> str:
 
 
 def either(words: Iterable[object]) -> str:
-    return reduce(lambda one, other: _("%(one)s or %(other)s") % {"one": one, "other": other}, map(repr, words))
+    return reduce(
+        lambda one, other: pgettext("wechat_open", "%(one)s or %(other)s") % {"one": one, "other": other},
+        map(repr, words),
+    )
 
 
 def command_for(secret: str) -> str:

@@ -22,7 +22,7 @@ from django.core.mail import mail_admins, send_mail
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext, override
+from django.utils.translation import ngettext, override, pgettext
 
 from ..models import Alert
 from ..signals import alert
@@ -58,7 +58,7 @@ def mail(recipients: Sequence[str], told: Mapping[str, Any]) -> None:
 
 def subject(*, code: str, severity: str, platform: str, resolved: bool, **_others: Any) -> str:
     """One line: how bad, what, whose."""
-    word = _("resolved") if resolved else Alert.Severity(severity).label
+    word = pgettext("wechat_open", "resolved") if resolved else Alert.Severity(severity).label
     return f"{word}: {code} ({platform})" if platform else f"{word}: {code}"
 
 

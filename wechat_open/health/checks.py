@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import gettext_lazy, ngettext, pgettext
 
 from .. import census
 from ..exceptions import PlatformFault
@@ -510,7 +510,9 @@ def _many(count: int, total: int, share: float) -> bool:
 
 
 def _counted(count: int) -> str:
-    return _("at least %(count)d") % {"count": count} if count >= thresholds.COUNTED else str(count)
+    return (
+        pgettext("wechat_open", "at least %(count)d") % {"count": count} if count >= thresholds.COUNTED else str(count)
+    )
 
 
 def _with_failure(said: str, facts: Facts) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 
 from django.utils import timezone
 from django.utils.timesince import timesince
-from django.utils.translation import ngettext, npgettext_lazy
+from django.utils.translation import npgettext, npgettext_lazy
 
 
 class Level(str, Enum):
@@ -72,6 +72,6 @@ def lasting(seconds: float) -> str:
     """A span in words: to the second below two minutes, then by its two largest units."""
     if seconds < 120:
         whole = max(0, round(seconds))
-        return ngettext("%(count)d second", "%(count)d seconds", whole) % {"count": whole}
+        return npgettext("wechat_open", "%(count)d second", "%(count)d seconds", whole) % {"count": whole}
     now = timezone.now()
     return timesince(now - timedelta(seconds=seconds), now, time_strings=UNITS).replace("\xa0", " ")

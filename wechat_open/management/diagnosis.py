@@ -13,7 +13,7 @@ from typing import Any
 
 from django.core.management.color import Style
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import ngettext, pgettext
 
 
 class Level(str, Enum):
@@ -100,8 +100,8 @@ def lines(group: Group, style: Style, width: int, *, quiet: bool = False) -> Ite
         yield f"  {paint(finding.level.sign)} {paint(first) if finding.level is Level.RED else first}"
         yield from (f"    {paint(line) if finding.level is Level.RED else line}" for line in others)
         if finding.level in (Level.AMBER, Level.RED):
-            yield from _labelled(_("Why:"), finding.why, width)
-            yield from _labelled(_("Do:"), finding.remedy, width, style.MIGRATE_LABEL)
+            yield from _labelled(pgettext("wechat_open", "Why:"), finding.why, width)
+            yield from _labelled(pgettext("wechat_open", "Do:"), finding.remedy, width, style.MIGRATE_LABEL)
 
 
 def verdict(groups: Iterable[Group], style: Style) -> str:

@@ -28,7 +28,7 @@ from django.db.migrations.executor import MigrationExecutor
 from django.http.request import validate_host
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import gettext_lazy, ngettext, pgettext
 
 from .. import census, checks, clock, doorbell, health
 from ..checks.addresses import WECHAT_HOSTS
@@ -145,8 +145,9 @@ def _holders(aliases: Sequence[str], appid: str) -> list[str]:
             _("No account %(appid)s is authorized here (platforms: %(platforms)s). Known: %(known)s.")
             % {
                 "appid": appid,
-                "platforms": ", ".join(aliases) or _("none"),
-                "known": ", ".join([*known[:NAMED], *("…" for _one in known[NAMED:])]) or _("none"),
+                "platforms": ", ".join(aliases) or pgettext("wechat_open", "none"),
+                "known": ", ".join([*known[:NAMED], *("…" for _one in known[NAMED:])])
+                or pgettext("wechat_open", "none"),
             }
         )
     return [alias for alias in aliases if platforms[alias] in holders]
@@ -166,16 +167,18 @@ class Examination:
         self.database_is_well = False
 
     def groups(self) -> Iterator[Group]:
-        yield self._looked_at(Group("settings", _("Settings")), self._settings)
-        yield self._looked_at(Group("database", _("Database")), self._database)
-        yield self._looked_at(Group("secrets", _("Stored secrets")), self._on_database(self._secrets))
-        yield self._looked_at(Group("cache", _("Cache")), self._cache)
+        yield self._looked_at(Group("settings", pgettext("wechat_open", "Settings")), self._settings)
+        yield self._looked_at(Group("database", pgettext("wechat_open", "Database")), self._database)
+        yield self._looked_at(
+            Group("secrets", pgettext("wechat_open", "Stored secrets")), self._on_database(self._secrets)
+        )
+        yield self._looked_at(Group("cache", pgettext("wechat_open", "Cache")), self._cache)
         yield self._looked_at(Group("workers", _("Broker and workers")), self._workers)
         for alias in self.aliases:
             about = {"platform": _name(alias)}
             addresses = Group("address", _("Addresses of platform %(platform)s") % about, alias)
             yield self._looked_at(addresses, _of(alias, self._address))
-            found = Group("platform", _("Platform %(platform)s") % about, alias)
+            found = Group("platform", pgettext("wechat_open", "Platform %(platform)s") % about, alias)
             yield self._looked_at(found, self._on_database(_of(alias, self._platform)))
             wechat = Group("wechat", _("WeChat, asked from here for platform %(platform)s") % about, alias)
             yield self._looked_at(wechat, self._on_database(_of(alias, self._wechat)))
@@ -530,7 +533,7 @@ def _refusal_is_ours(session: requests.Session, url: str) -> tuple[str, str] | N
         return _("its certificate is not valid"), _("Install a certificate that browsers accept, with its whole chain.")
     except requests.RequestException as error:
         return (
-            _("no answer (%s)") % type(error).__name__,
+            pgettext("wechat_open", "no answer (%s)") % type(error).__name__,
             _(
                 "Look at DNS, the web server and the firewall. Or the server may not reach its own public address: "
                 "then examine from another one."

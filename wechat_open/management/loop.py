@@ -19,6 +19,7 @@ from typing import Any
 from django.db import Error as DatabaseTrouble
 from django.db import close_old_connections
 from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
 
 from .. import alerts, authorization, bulk, census, inbox, journal, tokens
 from ..component import Platform
@@ -66,12 +67,24 @@ def all_jobs(renew_for: float = ROUND, bulk_for: float = TURN) -> list[Job]:
     """All that beat rings, in the order in which one helps the next."""
     return [
         Job("watch_tickets", lambda owner: _("asked WeChat to push tickets") if tokens.ensure_tickets(owner) else ""),
-        Job("process_inbox", lambda: _count(_("pushes processed: %d"), inbox.process_due()), for_all=True),
+        Job(
+            "process_inbox",
+            lambda: _count(pgettext("wechat_open", "pushes processed: %d"), inbox.process_due()),
+            for_all=True,
+        ),
         Job("renew_due_tokens", lambda owner: renew(owner, renew_for)),
         Job("run_bulk_jobs", lambda: _acted(bulk.run_open(bulk_for)), for_all=True, goes_on=True),
         Job("sweep", lambda owner: _swept(tokens.sweep_if_due(owner))),
-        Job("sync_profiles", lambda owner: _count(_("profiles read: %d"), authorization.sync_missing_profiles(owner))),
-        Job("announce", lambda owner: _count(_("changes announced: %d"), authorization.announce_all(owner))),
+        Job(
+            "sync_profiles",
+            lambda owner: _count(
+                pgettext("wechat_open", "profiles read: %d"), authorization.sync_missing_profiles(owner)
+            ),
+        ),
+        Job(
+            "announce",
+            lambda owner: _count(pgettext("wechat_open", "changes announced: %d"), authorization.announce_all(owner)),
+        ),
         Job("count_accounts", _counted),
         Job("watch_health", _watched, for_all=True),
         Job("prune", lambda: _count(_("old rows deleted: %d"), _prune()), for_all=True),
@@ -81,7 +94,10 @@ def all_jobs(renew_for: float = ROUND, bulk_for: float = TURN) -> list[Job]:
 def renew(owner: Platform, seconds: float) -> str:
     """Renew what is due, and say how many; TokenUnavailable when the platform itself cannot."""
     tally = tokens.run_due(owner, seconds=seconds)
-    said = [_count(_("tokens renewed: %d"), tally.renewed), _count(_("renewals failed: %d"), tally.failed)]
+    said = [
+        _count(pgettext("wechat_open", "tokens renewed: %d"), tally.renewed),
+        _count(pgettext("wechat_open", "renewals failed: %d"), tally.failed),
+    ]
     if tally.stopped and not any(said):
         raise TokenUnavailable(
             _("Renewals rest: there is no usable component token. `manage.py wechat_open status` says more.")

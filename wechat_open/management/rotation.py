@@ -25,6 +25,7 @@ from django.db import connections, router, transaction
 from django.db.models import Count, JSONField, Q, QuerySet, TextField, prefetch_related_objects
 from django.db.models.functions import Substr
 from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
 
 from .. import clock
 from ..conf import conf
@@ -185,7 +186,8 @@ def advice(report: Report) -> Iterator[str]:
         yield _("`manage.py wechat_open rotate-keys` seals them anew while the site runs.")
     elif report.removable:
         yield _("These keys can be removed from ENCRYPTION_KEYS: %s.") % ", ".join(
-            _("%(key)s (number %(number)d)") % {"key": key_id, "number": configured_ids().index(key_id) + 1}
+            pgettext("wechat_open", "%(key)s (number %(number)d)")
+            % {"key": key_id, "number": configured_ids().index(key_id) + 1}
             for key_id in report.removable
         )
         yield _(

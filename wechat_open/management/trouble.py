@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import gettext_lazy, npgettext, pgettext
 
 from ..component import Platform
 from ..conf import conf
@@ -120,7 +120,11 @@ def _values(said: str) -> Iterator[tuple[str, Sentence | str | float]]:
 def unanswered(code: str, path: str, error: WeChatOpenError) -> Finding:
     """A question beside the point that WeChat did not answer."""
     api = path.rsplit("/", 1)[-1]
-    return Finding(code, Level.UNKNOWN, _("%(api)s tells nothing: %(error)s") % {"api": api, "error": told(error)})
+    return Finding(
+        code,
+        Level.UNKNOWN,
+        pgettext("wechat_open", "%(api)s tells nothing: %(error)s") % {"api": api, "error": told(error)},
+    )
 
 
 def duration(span: timedelta) -> str:
@@ -129,11 +133,11 @@ def duration(span: timedelta) -> str:
     for unit, words in _UNITS:
         if seconds >= 2 * unit:
             return words(seconds // unit)
-    return ngettext("%d second", "%d seconds", seconds) % seconds
+    return npgettext("wechat_open", "%d second", "%d seconds", seconds) % seconds
 
 
 _UNITS: tuple[tuple[int, Callable[[int], str]], ...] = (
-    (86400, lambda number: ngettext("%d day", "%d days", number) % number),
-    (3600, lambda number: ngettext("%d hour", "%d hours", number) % number),
-    (60, lambda number: ngettext("%d minute", "%d minutes", number) % number),
+    (86400, lambda number: npgettext("wechat_open", "%d day", "%d days", number) % number),
+    (3600, lambda number: npgettext("wechat_open", "%d hour", "%d hours", number) % number),
+    (60, lambda number: npgettext("wechat_open", "%d minute", "%d minutes", number) % number),
 )

@@ -39,6 +39,7 @@ from ..journal import Kind, What
 from ..models import Authorizer
 from ..secret import Secret
 from ..sentence import Sentence as _
+from ..sentence import pgettext
 from . import cache, policy
 from .policy import Blame
 from .store import AuthorizerStore, Claim, ComponentStore, Holding
@@ -262,7 +263,7 @@ class ComponentKeeper(Keeper):
 
     @property
     def subject(self) -> str:
-        return _("platform %(alias)r", alias=self.platform.alias)
+        return pgettext("wechat_open", "platform %(alias)r", alias=self.platform.alias)
 
     def read(self) -> Holding:
         return self.store.read()
@@ -344,7 +345,7 @@ class AuthorizerKeeper(Keeper):
 
     @property
     def subject(self) -> str:
-        return _("account %(appid)s", appid=self.appid)
+        return pgettext("wechat_open", "account %(appid)s", appid=self.appid)
 
     def read(self) -> Holding:
         holding = self.store.read(self.appid)

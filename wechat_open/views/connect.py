@@ -18,7 +18,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import NoReverseMatch, reverse
-from django.utils.translation import get_language
+from django.utils.translation import get_language, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_protect
@@ -63,7 +63,7 @@ class Choice(forms.Form):
         widget=forms.TextInput(attrs={"placeholder": "wx…", "autocomplete": "off", "spellcheck": "false"}),
     )
     category_ids = forms.TypedMultipleChoiceField(
-        label=_("Permission sets"),
+        label=pgettext_lazy("wechat_open", "Permission sets"),
         coerce=int,
         choices=lambda: [(set_.id, set_.id) for set_ in permissions.NAMES.values()],
         required=False,

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from django import forms
 from django.http import HttpRequest
-from django.utils.translation import get_language, gettext, ngettext
+from django.utils.translation import get_language, gettext, npgettext, pgettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from ... import authorization
@@ -40,9 +40,9 @@ KINDS: tuple[tuple[permissions.Kind, Any], ...] = (
 class LinkForm(forms.Form):
     """Whom to invite, and for what."""
 
-    component = forms.ChoiceField(label=_("Platform"))
+    component = forms.ChoiceField(label=pgettext_lazy("wechat_open", "Platform"))
     biz_appid = forms.RegexField(
-        label=_("Expected account"),
+        label=pgettext_lazy("wechat_open", "Expected account"),
         regex=authorization.APPID,
         strip=True,
         required=False,
@@ -58,14 +58,14 @@ class LinkForm(forms.Form):
         help_text=_("WeChat lets the owner choose among accounts of these kinds."),
     )
     category_ids = forms.TypedMultipleChoiceField(
-        label=_("Permission sets"),
+        label=pgettext_lazy("wechat_open", "Permission sets"),
         coerce=int,
         choices=lambda: [(known.id, known.id) for known in permissions.NAMES.values()],
         required=False,
         help_text=_("None chosen: all that the platform has released."),
     )
     payload = forms.CharField(
-        label=_("Tenant"),
+        label=pgettext_lazy("wechat_open", "Tenant"),
         required=False,
         max_length=4000,
         help_text=_(
@@ -76,7 +76,7 @@ class LinkForm(forms.Form):
     )
     expires = forms.ChoiceField(label=_("Can be opened for"), required=False)
     hours = forms.FloatField(
-        label=_("Hours"),
+        label=pgettext_lazy("wechat_open", "Hours"),
         required=False,
         min_value=authorization.SHORTEST_LIFE / HOUR,
         max_value=authorization.LONGEST_LIFE / HOUR,
@@ -196,9 +196,14 @@ def _named(alias: str) -> str:
 
 
 def _lives() -> list[tuple[str, Any]]:
-    days = [(str(24 * days), ngettext("%d day", "%d days", days) % days) for days in (1, 3, 7, 30)]
+    days = [(str(24 * days), npgettext("wechat_open", "%d day", "%d days", days) % days) for days in (1, 3, 7, 30)]
     default = gettext("%(time)s (as the settings say)") % {"time": duration(conf.link_life)}
-    return [("", default), ("1", gettext("1 hour")), *days, ("other", gettext("another time"))]
+    return [
+        ("", default),
+        ("1", pgettext("wechat_open", "1 hour")),
+        *days,
+        ("other", pgettext("wechat_open", "another time")),
+    ]
 
 
 # -- what it proposes --------------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator
-from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext, ngettext, npgettext, pgettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from ... import authorization, clock
@@ -34,7 +34,7 @@ AT_ONCE = 1000
 
 
 class LinkStateFilter(admin.SimpleListFilter):
-    title = _("state")
+    title = pgettext_lazy("wechat_open", "state")
     parameter_name = "state"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
@@ -93,21 +93,21 @@ class AuthorizationLinkAdmin(LinkPages):
         found |= Q(user__in=people_called(word, get_user_model()))
         return queryset.filter(found), False
 
-    @admin.display(description=_("created"), ordering="created_at")
+    @admin.display(description=pgettext_lazy("wechat_open", "created"), ordering="created_at")
     def created(self, link: AuthorizationLink) -> SafeString:
         return beside(moment(link.created_at), str(link.user or ""))
 
-    @admin.display(description=_("expires"))
+    @admin.display(description=pgettext_lazy("wechat_open", "expires"))
     def expires(self, link: AuthorizationLink) -> str | SafeString:
         return moment(link.expires_at)
 
-    @admin.display(description=_("state"))
+    @admin.display(description=pgettext_lazy("wechat_open", "state"))
     def progress(self, link: Any) -> SafeString:
         """The state, and how often it was opened."""
-        times = ngettext("opened once", "opened %(count)d times", link.opened) % {"count": link.opened}
-        return beside(tagged_state(link), times if link.opened else gettext("not opened"))
+        times = npgettext("wechat_open", "opened once", "opened %(count)d times", link.opened) % {"count": link.opened}
+        return beside(tagged_state(link), times if link.opened else pgettext("wechat_open", "not opened"))
 
-    @admin.display(description=_("account"))
+    @admin.display(description=pgettext_lazy("wechat_open", "account"))
     def account(self, link: AuthorizationLink) -> SafeString:
         """Which came of it, or else which is expected; and one that came and is not the link's."""
         account = link.authorizer or account_of(link, link.biz_appid)
@@ -115,14 +115,14 @@ class AuthorizationLinkAdmin(LinkPages):
         stray = stray_of(link)
         return format_html('{}<span class="wechat-open-problem">{}</span>', wanted, stray) if stray else wanted
 
-    @admin.display(description=_("tenant"))
+    @admin.display(description=pgettext_lazy("wechat_open", "tenant"))
     def tenant(self, link: AuthorizationLink) -> str | SafeString:
         """As much of it as fits into a list."""
         return lines([Truncator(f"{name}: {_told(value)}").chars(60) for name, value in [*link.payload.items()][:4]])
 
     # -- taking back -------------------------------------------------------------------------------------------------
 
-    @admin.action(permissions=["revoke"], description=_("Revoke"))
+    @admin.action(permissions=["revoke"], description=pgettext_lazy("wechat_open", "Revoke"))
     def revoke(self, request: HttpRequest, queryset: QuerySet[AuthorizationLink]) -> HttpResponse | None:
         """Asked about first, one link or many."""
         if "confirmed" not in request.POST:
@@ -166,7 +166,7 @@ class AuthorizationLinkAdmin(LinkPages):
             "sample": [self._named(link) for link in links.select_related("authorizer")[:SAMPLE]],
             "more": max(0, count - SAMPLE),
             "careful": True,
-            "yes": gettext("Yes, revoke"),
+            "yes": pgettext("wechat_open", "Yes, revoke"),
             "action": "revoke",
             "across": "1" if across else "0",
             "selected": [] if across else request.POST.getlist(ACTION_CHECKBOX_NAME),

@@ -15,7 +15,7 @@ from django.utils import timezone
 from django.utils.decorators import method_decorator
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.translation import get_language, gettext
+from django.utils.translation import get_language, gettext, pgettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_variables
 
@@ -39,7 +39,7 @@ class LinkPages(ReadOnlyAdmin):
     """The form, the page of one link, and the doors to its address."""
 
     fieldsets = [
-        (_("The link"), {"fields": ["component", "user", "created_at", "expires_at"]}),
+        (pgettext_lazy("wechat_open", "The link"), {"fields": ["component", "user", "created_at", "expires_at"]}),
         (_("What the owner is asked for"), {"fields": ["expected", "auth_type", "permission_sets"]}),
         (_("For your own code"), {"fields": ["payload_shown", "next_url"]}),
     ]
@@ -51,7 +51,7 @@ class LinkPages(ReadOnlyAdmin):
         account = account_of(link, link.biz_appid)
         return account_link(account) if account else link.biz_appid or NOTHING
 
-    @admin.display(description=_("tenant"))
+    @admin.display(description=pgettext_lazy("wechat_open", "tenant"))
     def payload_shown(self, link: AuthorizationLink) -> str | SafeString:
         if not link.payload:
             return NOTHING
@@ -145,7 +145,7 @@ class LinkPages(ReadOnlyAdmin):
             **self.admin_site.each_context(request),
             "opts": self.opts,
             "media": self.media,
-            "title": gettext("Authorization link"),
+            "title": pgettext("wechat_open", "Authorization link"),
             "subtitle": str(link),
             "original": link,
             "story": told_of,

@@ -23,9 +23,9 @@ VIEWS_SHOWN = 50
 
 STATES: dict[str, tuple[Any, str]] = {
     "open": (pgettext_lazy("link", "waiting"), "busy"),
-    "used": (_("used"), "good"),
-    "expired": (_("expired"), "off"),
-    "revoked": (_("revoked"), "bad"),
+    "used": (pgettext_lazy("wechat_open", "used"), "good"),
+    "expired": (pgettext_lazy("wechat_open", "expired"), "off"),
+    "revoked": (pgettext_lazy("wechat_open", "revoked"), "bad"),
 }
 """Each with its word and its tone."""
 

@@ -22,6 +22,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
 
 from ... import authorization, health, inbox, journal, tokens
 from ...api import ComponentAPI
@@ -54,11 +55,14 @@ class Help(DjangoHelpFormatter):
     """Also says argparse's own words in the site's language, and breaks lines between Chinese characters."""
 
     def add_usage(self, usage: Any, actions: Any, groups: Any, prefix: str | None = None) -> None:
-        words = _("usage:")
+        words = pgettext("wechat_open", "usage:")
         super().add_usage(usage, actions, groups, f"{words} " if prefix is None else prefix)
 
     def start_section(self, heading: str | None) -> None:
-        words = {"positional arguments": _("positional arguments"), "options": _("options")}
+        words = {
+            "positional arguments": pgettext("wechat_open", "positional arguments"),
+            "options": pgettext("wechat_open", "options"),
+        }
         super().start_section(words.get(heading or "", heading))
 
     def _split_lines(self, text: str, width: int) -> list[str]:
@@ -96,7 +100,7 @@ class Command(BaseCommand):
             _accept_djangos_options(subcommand)
             return subcommand
 
-        every = _("all")
+        every = pgettext("wechat_open", "all")
         status = add(self.status, _("say what is wrong, and what to do; exit code 1 when something is"), default=every)
         status.add_argument("--json", action="store_true", help=_("the whole report, for a script"))
 
@@ -192,14 +196,14 @@ class Command(BaseCommand):
     def _say_state(self, found: dict[str, Any]) -> None:
         verdicts = {
             health.RED: self.style.ERROR(_("needs somebody now")),
-            health.AMBER: self.style.WARNING(_("needs attention")),
-            health.GREEN: self.style.SUCCESS(_("in order")),
+            health.AMBER: self.style.WARNING(pgettext("wechat_open", "needs attention")),
+            health.GREEN: self.style.SUCCESS(pgettext("wechat_open", "in order")),
         }
         verdict = verdicts[found["level"]]
         self.stdout.write(f"{self.style.MIGRATE_HEADING(found['alias'])} ({found['appid']}): {verdict}")
         if "accounts" in found:  # not while the database is away
             accounts = [f"{label} {found['accounts'][state]}" for state, label in Authorizer.State.choices]
-            self.stdout.write("  " + _("accounts: %s") % ", ".join(accounts))
+            self.stdout.write("  " + pgettext("wechat_open", "accounts: %s") % ", ".join(accounts))
         self._say_findings(found["checks"])
 
     def _say_findings(self, findings: Sequence[dict[str, Any]]) -> None:
@@ -246,9 +250,11 @@ class Command(BaseCommand):
             else:
                 _note(journal.Kind.REFRESHED, account.component, account=account)
                 if verbosity > 1:
-                    self.stdout.write(f"{account}: " + self.style.SUCCESS(_("renewed")))
+                    self.stdout.write(f"{account}: " + self.style.SUCCESS(pgettext("wechat_open", "renewed")))
             if verbosity == 1 and (number % PROGRESS_EVERY == 0 or number == total):
-                self.stdout.write(_("%(number)d of %(total)d") % {"number": number, "total": total})
+                self.stdout.write(
+                    pgettext("wechat_open", "%(number)d of %(total)d") % {"number": number, "total": total}
+                )
         return failed
 
     def reconcile(self, *, component: str | None, json: bool, **options: Any) -> None:
@@ -264,9 +270,9 @@ class Command(BaseCommand):
         else:
             self.stdout.write(_("On WeChat's list: %d") % found.seen)
             for label, appids in [
-                (_("created"), found.created),
-                (_("repaired"), found.repaired),
-                (_("restored"), found.restored),
+                (pgettext("wechat_open", "created"), found.created),
+                (pgettext("wechat_open", "repaired"), found.repaired),
+                (pgettext("wechat_open", "restored"), found.restored),
                 (_("no longer authorized"), found.withdrawn),
             ]:
                 self.stdout.write(f"  {label}: {' '.join([str(len(appids)), *appids])}")
@@ -281,7 +287,7 @@ class Command(BaseCommand):
             _note(journal.Kind.TICKETS_REQUESTED, owner.row, error=error)
             raise
         _note(journal.Kind.TICKETS_REQUESTED, owner.row)
-        self.stdout.write(_("WeChat says: %s") % (said or "ok"))
+        self.stdout.write(pgettext("wechat_open", "WeChat says: %s") % (said or "ok"))
         self.stdout.write(_("Within ten minutes a ticket comes to the authorization event URL (授权事件接收URL)."))
 
     def run(self, *, component: str | None, once: bool, **options: Any) -> None:
@@ -295,7 +301,7 @@ class Command(BaseCommand):
         with stopped_by_signals() as stopped:
             self.stdout.write(_("Looking after %s. Ctrl-C stops.") % ", ".join(owner.alias for owner in owners))
             loop.until(stopped)
-        self.stdout.write(_("Stopped."))
+        self.stdout.write(pgettext("wechat_open", "Stopped."))
 
     # -- links and pushes --------------------------------------------------------------------------------------------
 
@@ -350,7 +356,11 @@ class Command(BaseCommand):
         error = None if done else WeChatOpenError(push.error)
         detail = f"{push.info_type} #{push.pk}" if done else ""
         _note(journal.Kind.REPLAYED, push.component, appid=push.authorizer_appid, error=error, detail=detail)
-        outcome = self.style.SUCCESS(_("processed")) if done else self.style.ERROR(translated(push.error))
+        outcome = (
+            self.style.SUCCESS(pgettext("wechat_open", "processed"))
+            if done
+            else self.style.ERROR(translated(push.error))
+        )
         self.stdout.write(f"{push.pk} {push}: {outcome}")
         return done
 
@@ -378,7 +388,7 @@ class Command(BaseCommand):
 
     def _say_result(self, result: rehearsal.Result) -> None:
         sign = self.style.SUCCESS("✓") if result.ok else self.style.ERROR("✗")
-        group = _("group %d") % result.group
+        group = pgettext("wechat_open", "group %d") % result.group
         about = " · ".join(filter(None, [f"{result.check} {result.name}", group, result.account]))
         self.stdout.write(f"{sign} {about} · {result.took:.3f} s")
         if not result.ok:
@@ -386,7 +396,7 @@ class Command(BaseCommand):
 
     def _say_verdict(self, failed: int, play: rehearsal.Rehearsal) -> None:
         if failed:
-            self.stdout.write(self.style.ERROR(_("Checks failed: %d") % failed))
+            self.stdout.write(self.style.ERROR(pgettext("wechat_open", "Checks failed: %d") % failed))
         else:
             self.stdout.write(self.style.SUCCESS(_("All checks passed.")))
         if not play.complete:
@@ -469,7 +479,11 @@ class Command(BaseCommand):
             self.stdout.write(_("values emptied that no key opens: %d") % report.emptied)
         for key_id, count in report.left.items():
             known = _("an older key") if key_id in key_ids() else _("a key that is not configured")
-            line = _("under %(key)s, %(known)s: %(count)d values") % {"key": key_id, "known": known, "count": count}
+            line = pgettext("wechat_open", "under %(key)s, %(known)s: %(count)d values") % {
+                "key": key_id,
+                "known": known,
+                "count": count,
+            }
             self.stdout.write(self.style.WARNING(f"! {line}"))
         if report.ok:
             line = _("Everything is sealed under the newest key (%s).") % report.newest
