@@ -107,6 +107,18 @@ def test_cancel__leads_nowhere(wechat: Simulator, callback: Callback) -> None:
     assert (answer.status_code, "已取消授权" in answer.text) == (200, True)
     assert wechat.engine.account(DEMO_OFFICIAL).grant is None
     assert callback.received == []
+    assert '<a class="button" href="http://127.0.0.1:8000/">返回您的网站</a>' in answer.text
+
+
+def test_platform__is_shown_by_its_name(wechat: Simulator) -> None:
+    wechat.control("settings", platform_name="Camellia & Co.")
+    page = visit(address(wechat)).text
+    assert "<strong>Camellia &amp; Co.</strong>" in page
+    assert f"<code>{wechat.engine.settings.appid}</code>" in page
+
+
+def test_platform_without_a_name__has_one_for_demonstrations(wechat: Simulator) -> None:
+    assert "演示第三方平台" in visit(address(wechat)).text
 
 
 def test_form__is_sent_once(wechat: Simulator) -> None:
@@ -279,46 +291,12 @@ def test_other_methods__are_refused(wechat: Simulator) -> None:
     assert requests.delete(wechat.url + PC, timeout=5).status_code == 405
 
 
-# The start page
-
-
-def test_start_page__shows_accounts_and_pushes(wechat: Simulator) -> None:
-    assert "还没有推送" in requests.get(wechat.url, timeout=5).text
-    wechat.control("authorize", appid=DEMO_OFFICIAL)
-    page = requests.get(f"{wechat.url}/?lang=en", timeout=5)
-    assert page.headers["Content-Security-Policy"].startswith("default-src 'none'")
-    for text in ("山茶书店", "Authorized", "Not authorized", "Cancel the authorization", "<code>authorized</code>"):
-        assert text in page.text
-    Form(page.text)  # no inline style or script
-
-
 def test_stylesheet__is_served(wechat: Simulator) -> None:
     response = requests.get(f"{wechat.url}/_page/simulator.css", timeout=5)
     assert response.headers["Content-Type"] == "text/css; charset=utf-8"
     assert ".account" in response.text
 
 
-def test_owner__cancels_the_authorization(wechat: Simulator, callback: Callback) -> None:
-    wechat.engine.authorize(DEMO_OFFICIAL)
-    for _ in range(2):  # the second time from a page that was left open
-        answer = requests.post(
-            f"{wechat.url}/_page/unauthorize?lang=en", data={"appid": DEMO_OFFICIAL}, allow_redirects=False, timeout=5
-        )
-        assert (answer.status_code, answer.headers["Location"]) == (303, "/?lang=en")
-    assert wechat.engine.account(DEMO_OFFICIAL).grant is None
-    callback.wait_for("unauthorized")
-
-
-def test_start_page__leads_to_the_phone(wechat: Simulator) -> None:
-    page = requests.get(f"{wechat.url}/?lang=en", timeout=5).text
-    assert '<a class="button" href="/_page/phone?lang=en">Open the phone</a>' in page
-
-
-@pytest.mark.parametrize("path", ["/_page/phone", "/_page/unauthorize"])
-def test_pages_of_other_sites__cannot_press_its_buttons(wechat: Simulator, path: str) -> None:
-    wechat.engine.authorize(DEMO_OFFICIAL)
-    answer = requests.post(
-        wechat.url + path, data={"appid": DEMO_OFFICIAL}, headers={"Origin": "https://evil.example"}, timeout=5
-    )
-    assert answer.status_code == 403
-    assert wechat.engine.account(DEMO_OFFICIAL).grant is not None
+def test_stylesheet__has_a_dark_form(wechat: Simulator) -> None:
+    sheet = requests.get(f"{wechat.url}/_page/simulator.css", timeout=5).text
+    assert "prefers-color-scheme: dark" in sheet

@@ -29,6 +29,7 @@ def parser() -> argparse.ArgumentParser:
         help="where the site mounted wechat_open.urls (default: %(default)s); events/ and messages/<appid>/ are below",
     )
     add("--domain", default="", help="host of the page that starts the authorization (default: the callback's)")
+    add("--platform-name", default="", metavar="NAME", help="the platform's name, as owners read it")
     for option, variable, default in (
         ("--appid", "WECHAT_APPID", DEMO_APPID),
         ("--appsecret", "WECHAT_APPSECRET", DEMO_APPSECRET),

@@ -30,6 +30,7 @@ PREFIX = "/_simulator/"
 
 # What POST settings may change while the simulator runs.
 CHANGEABLE = {
+    "platform_name": str,
     "callback": str,
     "events_url": str,
     "messages_url": str,

@@ -7,6 +7,7 @@ page of another site may press a button here.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta, timezone
 from html import escape
 from importlib.resources import files
 
@@ -16,6 +17,8 @@ from .texts import Language, text
 from .web import HTML, Answer, Request
 
 STYLE = "/_page/simulator.css"
+CHINA = timezone(timedelta(hours=8))
+"""All pages show Beijing time, as WeChat's do, wherever the simulator runs."""
 
 _POLICY = "default-src 'none'; style-src 'self'; img-src {}; base-uri 'none'; frame-ancestors 'none'"
 

@@ -1,8 +1,7 @@
-"""What does the owner of an account see?
+"""The owner's side in a browser: WeChat's authorization page, on a PC and on a phone.
 
-WeChat's authorization page, on a PC and on a phone, with its rule about where the visitor comes from; and the
-simulator's start page, where grants are taken back. Plain HTML and one stylesheet: nothing here needs a script. The
-follower's side is in ``phone``.
+It has WeChat's rule about where the visitor comes from. Plain HTML and one stylesheet: nothing here needs a script. The
+follower's side is in ``phone``, the tester's start page in ``home``.
 """
 
 from __future__ import annotations
@@ -12,21 +11,17 @@ import secrets
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
 from html import escape
 from itertools import islice
 from typing import TYPE_CHECKING
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 from ..protocol import permissions
-from . import control, phone
+from . import control, home, phone
 from .accounts import Account, Kind
 from .clock import Clock
-from .frame import SECURITY_HEADERS, STYLE, asset, avatar, first, language_of, other, page, refuse_foreign
-from .refusal import Refused
-from .screen import address
+from .frame import SECURITY_HEADERS, STYLE, asset, avatar, first, language_of, other, page
 from .settings import host_of
 from .texts import PROBLEMS, Language, text
 from .web import HTML, Answer, Request
@@ -37,7 +32,6 @@ if TYPE_CHECKING:
 LOGIN = "/cgi-bin/componentloginpage"
 BIND = "/wxaopen/safe/bindcomponent"
 OLD_BIND = "/safe/bindcomponent"
-REVOKE = "/_page/unauthorize"
 
 MAX_SHOWN = 50
 MAX_VISITS = 1000
@@ -122,7 +116,7 @@ def submit(app: Application, request: Request) -> Answer:
     if visit is None:
         return _problem(language, Refusal("visit"))
     if first(form, "action") != "confirm":
-        return page(language, "cancelled", _notice(language, "cancelled", "cancelled_why"))
+        return _cancelled(visit, language)
 
     account = app.engine.accounts.get(first(form, "appid"))
     if account is None or account not in _offered(app, visit.parameters)[0]:
@@ -138,6 +132,17 @@ def submit(app: Application, request: Request) -> Answer:
     app.pusher.later(done.push)
     location = control.redirect_with_code(visit.parameters["redirect_uri"], done.code, done.expires_in)
     return Answer(302, b"", HTML, {"Location": location, **SECURITY_HEADERS})
+
+
+def _cancelled(visit: Visit, language: Language) -> Answer:
+    """WeChat's page ends here. What leads on is the simulator's, and says so: its testers would be stuck."""
+    parts = urlsplit(visit.parameters["redirect_uri"])
+    site = escape(f"{parts.scheme}://{parts.netloc}/")
+    onward = (
+        f'<p class="hint">{escape(text("cancelled_onward", language))}</p>'
+        f'<p><a class="button" href="{site}">{escape(text("to_site", language))}</a></p>'
+    )
+    return page(language, "cancelled", _notice(language, "cancelled", "cancelled_why", onward))
 
 
 @dataclass(frozen=True)
@@ -216,6 +221,7 @@ def _form(app: Application, nonce: str, visit: Visit, language: Language, messag
         return escape(text(key, language))
 
     settings = app.engine.settings
+    name = settings.platform_name or text("platform_name", language)
     chosen = "".join(
         _account_choice(account, _sets(account, visit.parameters), language, checked=account is accounts[0])
         for account in accounts
@@ -224,8 +230,10 @@ def _form(app: Application, nonce: str, visit: Visit, language: Language, messag
     <header class="ask">
       <h1>{say("title")}</h1>
       <p>{say("lead")}</p>
+      <p class="asking"><span class="avatar platform" aria-hidden="true">{escape(name[:1])}</span>
+        <strong>{escape(name)}</strong></p>
       <dl>
-        <div><dt>{say("platform")}</dt><dd><code>{escape(settings.appid)}</code></dd></div>
+        <div><dt>{say("platform_appid")}</dt><dd><code>{escape(settings.appid)}</code></dd></div>
         <div><dt>{say("returns_to")}</dt><dd>{escape(host_of(visit.parameters["redirect_uri"]))}</dd></div>
       </dl>
     </header>
@@ -299,92 +307,13 @@ def _picture(seed: str) -> str:
     )
 
 
-# The start page
+# Small things
 
 
-def home(app: Application, request: Request) -> Answer:
-    language = language_of(request)
-
-    def say(key: str) -> str:
-        return escape(text(key, language))
-
-    with app.engine.lock:
-        accounts = list(islice(app.engine.accounts.values(), MAX_SHOWN))
-        more = len(app.engine.accounts) > MAX_SHOWN
-    rows = "".join(_account_row(account, language) for account in accounts)
-    deliveries = list(app.pusher.deliveries)[-8:][::-1]
-    pushes = "".join(
-        f"<li><code>{escape(delivery.push.name)}</code> "
-        f"<span>{escape(str(delivery.status or delivery.error or '…'))} {escape(delivery.body[:60])}</span></li>"
-        for delivery in deliveries
-    )
-    settings = app.engine.settings
-    now = datetime.fromtimestamp(app.engine.clock.now(), tz=timezone.utc)
-    content = f"""
-    <header class="ask"><h1>{say("simulator")}</h1><p>{say("home_lead")}</p></header>
-    <section>
-      <h2>{say("home_accounts")}</h2>
-      <p class="hint">{say("home_how")}</p>
-      <ul class="owned">{rows}</ul>
-      {f'<p class="hint">{say("more")}</p>' if more else ""}
-    </section>
-    <section>
-      <h2>{say("home_follower")}</h2>
-      <p>{say("home_phone")}</p>
-      <p><a class="button" href="{escape(address(language))}">{say("open_phone")}</a></p>
-    </section>
-    <section>
-      <h2>{say("home_pushes")}</h2>
-      {f'<ul class="pushes">{pushes}</ul>' if pushes else f'<p class="hint">{say("no_pushes")}</p>'}
-    </section>
-    <section>
-      <h2>{say("home_more")}</h2>
-      <dl>
-        <div><dt>{say("platform")}</dt><dd><code>{escape(settings.appid)}</code></dd></div>
-        <div><dt>{say("callback")}</dt><dd><code>{escape(settings.url_of_events()) or say("none")}</code></dd></div>
-        <div><dt>{say("clock")}</dt><dd>{now:%Y-%m-%d %H:%M:%S}</dd></div>
-      </dl>
-      <p><a href="{control.PREFIX}state?limit=50">{say("state_link")}</a></p>
-    </section>"""
-    return page(
-        language,
-        "simulator",
-        f'<div class="sheet home"><div class="main">{content}</div></div>',
-        switch=f"/?lang={other(language)}",
-    )
-
-
-def revoke(app: Application, request: Request) -> Answer:
-    """The owner takes a grant back, as she would in the account's own console."""
-    refused = refuse_foreign(request)
-    if refused is not None:
-        return refused
-    with suppress(Refused):  # from an old page: there is no grant any more, which is what she wants
-        app.pusher.later(app.engine.unauthorize(first(request.form, "appid")))
-    return Answer(303, b"", HTML, {"Location": f"/?lang={language_of(request)}", **SECURITY_HEADERS})
-
-
-def _account_row(account: Account, language: Language) -> str:
-    badge = '<span class="badge on">{}</span>' if account.grant else '<span class="badge">{}</span>'
-    state = badge.format(escape(text("granted" if account.grant else "not_granted", language)))
-    button = ""
-    if account.grant:
-        label = escape(text("revoke", language))
-        button = (
-            f'<form method="post" action="{REVOKE}?lang={language}"><input type="hidden" name="appid" '
-            f'value="{escape(account.appid)}"><button class="small">{label}</button></form>'
-        )
-    return (
-        f'<li>{avatar(account)}<span class="who"><strong>{escape(account.nick_name)}</strong>'
-        f"<small>{escape(text(account.kind, language))} · <code>{escape(account.appid)}</code></small></span>"
-        f"{state}{button}</li>"
-    )
-
-
-def _notice(language: Language, title: str, why: str) -> str:
+def _notice(language: Language, title: str, why: str, onward: str = "") -> str:
     return (
         f'<div class="sheet notice"><div class="main"><h1>{escape(text(title, language))}</h1>'
-        f"<p>{escape(text(why, language))}</p></div></div>"
+        f"<p>{escape(text(why, language))}</p>{onward}</div></div>"
     )
 
 
@@ -404,9 +333,8 @@ def _problem(language: Language, refusal: Refusal) -> Answer:
 PAGES: dict[tuple[str, str], Callable[[Application, Request], Answer]] = {
     **{(path, "GET"): show for path in (LOGIN, BIND, OLD_BIND)},
     **{(path, "POST"): submit for path in (LOGIN, BIND, OLD_BIND)},
-    ("/", "GET"): home,
     (STYLE, "GET"): stylesheet,
-    (REVOKE, "POST"): revoke,
+    **home.PAGES,
     **phone.PAGES,
 }
 PATHS = frozenset(path for path, _ in PAGES)

@@ -11,14 +11,14 @@ import re
 import zlib
 from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import datetime
 from html import escape
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from .accounts import Account, demo_openid
 from .conversation import Bubble, Card, Line, bubble
-from .frame import avatar
+from .frame import CHINA, avatar
 from .menu import MenuButton
 from .pusher import Attempt, Delivery
 from .refusal import MESSAGES
@@ -40,7 +40,6 @@ PLACES = (
     ("39.908722", "116.397499", "北京天安门"),
 )
 
-CHINA = timezone(timedelta(hours=8))
 
 PAUSE = 300
 """Seconds of silence after which the time is shown again, as on a real phone."""
@@ -224,9 +223,9 @@ def _line(chat: Chat, line: Line, before: Line | None) -> str:
     return f'{when}<div class="line theirs">{avatar(chat.account)}{speaker}{content}</div>'
 
 
-def _time(at: float, now: float) -> str:
+def _time(at: float, now: float, clock: str = "%H:%M") -> str:
     moment, today = datetime.fromtimestamp(at, CHINA), datetime.fromtimestamp(now, CHINA)
-    shown = moment.strftime("%H:%M" if moment.date() == today.date() else "%m-%d %H:%M")
+    shown = moment.strftime(clock if moment.date() == today.date() else f"%m-%d {clock}")
     return f'<time datetime="{moment.isoformat(timespec="seconds")}">{shown}</time>'
 
 
@@ -429,7 +428,8 @@ def _push(chat: Chat, delivery: Delivery) -> str:
     problem = f'<p class="wrong">{say("problem_" + delivery.problem)}</p>' if delivery.problem else ""
     reply = f"<h3>{say('plain_reply')}</h3>{_pre(_xml(delivery.reply))}" if delivery.reply else ""
     return f"""<summary><span class="way">{say("push")}</span> <strong>{escape(delivery.push.name)}</strong>
-      <span class="state {good}">{state}</span> <span class="took">{took} ms{several}</span></summary>
+      <span class="state {good}">{state}</span>
+      <span class="took">{_time(delivery.at, chat.now, "%H:%M:%S")} · {took} ms{several}</span></summary>
       {problem}
       <h3>{say("plain_push")}</h3>{_pre(_xml(delivery.plain))}
       {"".join(_attempt(chat, number, attempt) for number, attempt in enumerate(list(delivery.attempts), start=1))}
@@ -458,7 +458,8 @@ def _call(chat: Chat, line: Line) -> str:
     else:
         state = f'<span class="state good">{chat.say("accepted")}</span>'
     return f"""<summary><span class="way">{chat.say("called")}</span>
-      <strong>message/custom/send</strong> {state}</summary>
+      <strong>message/custom/send</strong> {state}
+      <span class="took">{_time(line.at, chat.now, "%H:%M:%S")}</span></summary>
       <h3>{chat.say("json_body")}</h3>{_pre(_json(dict(line.fields)))}"""
 
 

@@ -38,6 +38,8 @@ class Settings:
     token: str = field(default=DEMO_TOKEN, repr=False)
     encoding_aes_key: str = field(default=DEMO_ENCODING_AES_KEY, repr=False)
 
+    platform_name: str = ""
+    """名称 in the console: what owners read on the authorization page; empty: a name for demonstrations."""
     callback: str = ""
     """Where the site mounted ``wechat_open.urls``; ``events/`` and ``messages/<appid>/`` are appended."""
     events_url: str = ""

@@ -49,7 +49,12 @@
       const old = document.getElementById(fresh.id);
       kept.add(fresh.id);
       if (!old && above) above.after(fresh);
-      else if (!old) exchange.prepend(fresh);
+      else if (!old) {
+        // The newest is open, and the one that was the newest closes, unless the reader is in it.
+        const newest = exchange.firstElementChild;
+        if (newest && !newest.contains(document.activeElement)) newest.querySelector("details").open = false;
+        exchange.prepend(fresh);
+      }
       else if (old.dataset.mark !== fresh.dataset.mark) replaceEntry(old, fresh);
       above = document.getElementById(fresh.id);
     }
