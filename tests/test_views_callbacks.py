@@ -23,7 +23,7 @@ from tests.messaging.followers import shown
 from tests.protocol.vectors import S1
 from tests.pushes import ACCOUNT, EVENTS, MESSAGES, ORIGINAL_ID, event, message, post, seal, ticket
 from wechat_open import component, messaging, signals, urls
-from wechat_open.messaging import Message, answer_later, on_message
+from wechat_open.messaging import Message, answer_later, deferred, on_message
 from wechat_open.models import Authorizer, Push, VerifyTicket
 from wechat_open.protocol import xml
 from wechat_open.protocol.crypto import KeyPair
@@ -122,6 +122,7 @@ def test_published_vector__is_accepted_as_it_stands(db: None, client: Client, se
 # What a follower gets
 
 
+@deferred
 def say_more(message: Message) -> None:
     """What a worker would do after the answer."""
     done.append(message.openid)

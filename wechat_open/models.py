@@ -492,6 +492,9 @@ class HourlyCount(models.Model):
         FORCED = "forced", _("component tokens that WeChat refused early")
         PUSHES = "pushes", pgettext_lazy("wechat_open", "pushes")
         PUSHES_FAILED = "pushes_failed", pgettext_lazy("wechat_open", "failed pushes")
+        UNREADABLE = "unreadable", _("pushes that could not be read")
+        HANDLERS_BUSY = "handlers_busy", _("messages refused because handlers were busy")
+        DEFERRED_REFUSED = "deferred_refused", _("deferred answers that workers refused")
 
     component = models.ForeignKey(Component, on_delete=models.CASCADE, related_name="hours")
     hour = models.DateTimeField(editable=False)  # its beginning

@@ -19,6 +19,7 @@ from wechat_open.messaging import (
     News,
     TransferToCustomerService,
     answer_later,
+    deferred,
     on_event,
     on_message,
 )
@@ -57,6 +58,7 @@ def asks_for_order(message: TextMessage) -> Later | Any:
     return answer_later(where_it_is, number=number[0]) if number else PASS
 
 
+@deferred
 def where_it_is(message: Message, number: str) -> str:
     """In a worker: here a real shop asks its warehouse, which may take longer than the five seconds of WeChat."""
     order = Order.objects.filter(shop__accounts=message.authorizer, number=number).first()

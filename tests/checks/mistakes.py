@@ -174,6 +174,7 @@ ELSEWHERE: list[tuple[str, dict[str, Any]]] = [
     ("W011", {"CELERY_BEAT_SCHEDULE": {}}),
     ("W012", {"CELERY_BEAT_SCHEDULE": ring(600)}),
     ("W013", {"CELERY_TASK_ALWAYS_EAGER": True}),
+    ("W054", {"CELERY_ACCEPT_CONTENT": ["json", "pickle"]}),
 ]
 """What is wrong in other settings, or with the whole of ``WECHAT_OPEN``."""
 

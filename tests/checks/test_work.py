@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from celery import current_app
 from celery.schedules import crontab
 
 from tests.checks.mistakes import RENEW, WISHES, ids, ring, the
@@ -41,6 +42,12 @@ def test_eager_tasks__are_found_in_production(site: Any) -> None:
     assert ids() == ["W013"]
     site.DEBUG = True
     assert ids() == []
+
+
+@pytest.mark.parametrize("accepted", [["pickle"], ["json", "application/x-python-serialize"]])
+def test_workers_that_accept_pickles__are_found(site: Any, monkeypatch: pytest.MonkeyPatch, accepted: Any) -> None:
+    monkeypatch.setitem(current_app.conf, "accept_content", accepted)
+    assert ids() == ["W054"]
 
 
 @pytest.mark.parametrize(("wish", "told", "hint"), WISHES)

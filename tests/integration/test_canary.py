@@ -38,7 +38,7 @@ from tests.pushes import seal
 from tests.stage import OFFICIAL
 from wechat_open import api, authorization, component, inbox, messaging, signals, tasks, tokens
 from wechat_open.exceptions import TokenUnavailable, Unreachable, WeChatOpenError
-from wechat_open.messaging import Message, answer_later, on_message, patience
+from wechat_open.messaging import Message, answer_later, deferred, on_message, patience
 from wechat_open.models import AuthorizationLink, Authorizer, Push, VerifyTicket
 from wechat_open.protocol.messages import TextMessage
 from wechat_open.schedule import BEAT_SCHEDULE
@@ -536,6 +536,7 @@ def talk(wechat: Simulator, client: Client, haystack: Haystack) -> None:
     until(lambda: any("the code was not sent back" in text for where, text in haystack.straws))
 
 
+@deferred
 def say_later(message: Message) -> str:
     """What a worker calls."""
     return "later"

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import functools
 import json
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,8 +21,18 @@ from tests.messaging.followers import ANNA, event, message
 from tests.stage import OFFICIAL
 from wechat_open import component, tasks
 from wechat_open.exceptions import APIError, ConfigurationError, RateLimited, TokenUnavailable, Unreachable
-from wechat_open.messaging import PASS, Image, Later, Message, Text, TransferToCustomerService, answer_later, later
-from wechat_open.models import Authorizer, Component, VerifyTicket
+from wechat_open.messaging import (
+    PASS,
+    Image,
+    Later,
+    Message,
+    Text,
+    TransferToCustomerService,
+    answer_later,
+    deferred,
+    later,
+)
+from wechat_open.models import Authorizer, Component, HourlyCount, VerifyTicket
 from wechat_open.simulator import Simulator
 
 Failures = list[tuple[str, BaseException]]
@@ -27,25 +41,35 @@ SentTasks = Callable[[], list[tuple[str, list[Any], dict[str, Any]]]]
 CUSTOM_SEND = "/cgi-bin/message/custom/send"
 
 
+@deferred
 def look_up(message: Message, number: int = 0) -> str:
     """A function of the site that takes its time."""
     return f"order {number} of {message.openid} at {message.authorizer.appid}"
 
 
+@deferred
 async def look_up_slowly(message: Message) -> Image:
     return Image("m1")
 
 
+@deferred
 def say_nothing(message: Message) -> None:
     return None
 
 
+@deferred
 def fail(message: Message) -> None:
     raise ValueError("a mistake")
 
 
+@deferred
 def hand_over_to_people(message: Message) -> TransferToCustomerService:
     return TransferToCustomerService()
+
+
+def not_registered(message: Message) -> str:
+    """Of the site's code, but not meant for workers."""
+    raise AssertionError("a worker called it")
 
 
 def work_off(sent_tasks: SentTasks) -> int:
@@ -80,10 +104,41 @@ def test_decision__is_a_function_and_what_it_is_told() -> None:
     assert answer_later(look_up).path == f"{__name__}.look_up"
 
 
-@pytest.mark.parametrize("function", [lambda message: None, Later(look_up).__eq__, functools.partial(look_up)])
-def test_function_that_no_worker_finds__is_refused_where_it_was_named(function: Any) -> None:
-    with pytest.raises(ValueError, match="cannot be found by a worker"):
+@pytest.mark.parametrize(
+    "function", [not_registered, lambda message: None, Later(look_up).__eq__, functools.partial(look_up)]
+)
+def test_function_that_is_not_registered__is_refused_where_it_was_named(function: Any) -> None:
+    with pytest.raises(ValueError, match="decorate it with @deferred"):
         answer_later(function)
+
+
+@pytest.mark.parametrize("function", [lambda message: None, functools.partial(look_up), "tests.look_up"])
+def test_function_that_no_worker_finds__is_not_registered(function: Any) -> None:
+    with pytest.raises(ValueError, match="at the top of a module"):
+        deferred(function)
+
+
+def test_decorator_above_deferred__is_refused() -> None:
+    """A worker would call the function without it."""
+
+    @functools.wraps(look_up)
+    def wrapped(message: Message) -> str:
+        raise AssertionError
+
+    with pytest.raises(ValueError, match="above any other decorator"):
+        answer_later(wrapped)
+
+
+def test_decorator_below_deferred__is_called() -> None:
+    @deferred
+    @functools.wraps(look_up)
+    def wrapped(message: Message) -> str:
+        raise AssertionError
+
+    try:
+        assert answer_later(wrapped).function is wrapped
+    finally:
+        deferred(look_up)
 
 
 def test_argument_that_cannot_travel__is_refused_where_it_was_given() -> None:
@@ -166,10 +221,69 @@ def test_function_that_fails__is_told_as_a_handler_is(
     assert "canary" not in caplog.text
 
 
-def test_function_that_is_gone__is_the_tasks_failure(platform: Any) -> None:
-    """After a deployment: the message of the old version is in the broker still."""
-    with pytest.raises(ImportError):
-        tasks.answer_later(f"{__name__}.no_longer_there", "default", OFFICIAL, message().fields, {})
+# What anybody may have written into the broker
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        f"{__name__}.not_registered",
+        f"{__name__}.no_longer_there",
+        "tests.messaging.imported_by_a_task.answer",
+        "os.system",
+        "builtins.exec",
+        "",
+        None,
+        ["os.system"],
+        {"a": 1},
+    ],
+)
+def test_path_that_is_not_registered__is_refused_logged_and_counted(
+    wechat: Simulator, anna: Sent, caplog: pytest.LogCaptureFixture, path: Any
+) -> None:
+    tasks.answer_later(path, "default", OFFICIAL, message().fields, {})
+
+    assert anna() == []
+    assert "Refused a task of answer_later" in caplog.text
+    assert "canary" not in caplog.text
+    assert "tests.messaging.imported_by_a_task" not in sys.modules
+    [counted] = HourlyCount.objects.filter(what=HourlyCount.What.DEFERRED_REFUSED)
+    assert counted.count == 1
+
+
+def test_refusal_for_a_platform_that_is_unknown__is_counted_too(platform: Any) -> None:
+    tasks.answer_later("os.system", "no such platform", OFFICIAL, {}, {})
+
+    assert HourlyCount.objects.get(what=HourlyCount.What.DEFERRED_REFUSED).component == platform.row
+
+
+@pytest.mark.parametrize("arguments", [{"message": "another"}, {"number": 1, "more": 2}, ["a"], "a"])
+def test_arguments_that_do_not_fit__are_told(anna: Sent, failures: Failures, arguments: Any) -> None:
+    tasks.answer_later(f"{__name__}.look_up", "default", OFFICIAL, message().fields, arguments)
+
+    assert anna() == []
+    assert [(handler, type(error)) for handler, error in failures] == [(f"{__name__}.look_up", TypeError)]
+
+
+def test_worker_that_has_just_started__knows_what_handler_modules_register() -> None:
+    """A process of its own: nobody has called answer_later there."""
+    code = (
+        "import django; django.setup(); from wechat_open.messaging import later; "
+        "import wechat_handlers_of_tests.wechat_handlers as handlers; "
+        "assert later._deferred['wechat_handlers_of_tests.wechat_handlers.look_up'] is handlers.look_up"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code],
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent / "apps"), *sys.path]),
+            "DJANGO_SETTINGS_MODULE": "wechat_handlers_of_tests.settings",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
 
 
 def test_platform_that_is_gone__is_the_tasks_failure(platform: Any) -> None:

@@ -23,6 +23,7 @@ from wechat_open.messaging import (
     Video,
     Voice,
     answer_later,
+    deferred,
     on_event,
     on_message,
 )
@@ -53,11 +54,13 @@ def said_to(handler_wants: Any = on_message) -> list[Message]:
     return heard
 
 
+@deferred
 def later_name(message: Message, ids: list[int]) -> str:
     """At the top of a module, where a worker finds it."""
     return f"{api.authorizer(message.authorizer).appid} {ids}"
 
 
+@deferred
 def later_trouble(message: Message) -> str:
     raise ZeroDivisionError
 

@@ -9,7 +9,7 @@ import pytest
 
 from wechat_open import authorization
 from wechat_open.exceptions import ConfigurationError
-from wechat_open.messaging import answer_later, on_event, on_message
+from wechat_open.messaging import answer_later, deferred, on_event, on_message
 from wechat_open.models import Authorizer, VerifyTicket
 from wechat_open.protocol.messages import Message
 from wechat_open.signals import authorizer_authorized
@@ -17,6 +17,7 @@ from wechat_open.simulator import DEMO_MINI, DEMO_OFFICIAL
 from wechat_open.testing.live import Live
 
 
+@deferred
 def later_hello(message: Message) -> str:
     return "later"
 

@@ -38,7 +38,7 @@ urlpatterns = [path("wechat/", include("wechat_open.urls"))]
 
 HANDLERS = """
 from wechat_open import api
-from wechat_open.messaging import answer_later, on_event, on_message
+from wechat_open.messaging import answer_later, deferred, on_event, on_message
 
 @on_message("text")
 def greet(message):
@@ -52,6 +52,7 @@ def who(message):
 def welcome(message):
     return answer_later(more)
 
+@deferred
 def more(message):
     return "welcome"
 """

@@ -67,6 +67,21 @@ def tasks_run_in_workers(**kwargs: object) -> Iterator[CheckMessage]:
         )
 
 
+PICKLE = ("pickle", "application/x-python-serialize")
+
+
+@register(TAG)
+def tasks_carry_no_code(**kwargs: object) -> Iterator[CheckMessage]:
+    given = (*(getattr(settings, "CELERY_ACCEPT_CONTENT", None) or ()), *(current_app.conf.accept_content or ()))
+    accepted = {str(kind).lower() for kind in given}
+    if accepted.intersection(PICKLE):
+        yield Warning(
+            _("Celery's workers accept pickles: anything that can write to the broker can run any code in them."),
+            hint=_('Set CELERY_ACCEPT_CONTENT = ["json"]. The tasks of wechat_open are JSON.'),
+            id="wechat_open.W054",
+        )
+
+
 # Handlers
 
 

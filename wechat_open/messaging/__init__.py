@@ -39,7 +39,7 @@ from ..protocol.messages import (
 )
 from .duplicates import StillRunning
 from .handlers import PASS, all_handlers, on_event, on_message
-from .later import Later, answer_later
+from .later import Later, answer_later, deferred
 from .patience import TooMany, TooSlow
 from .receiving import NOTHING, SUCCESS, Answer, forget, receive
 
@@ -65,6 +65,7 @@ __all__ = [
     "Voice",
     "all_handlers",
     "answer_later",
+    "deferred",
     "forget",
     "on_event",
     "on_message",

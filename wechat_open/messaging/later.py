@@ -12,21 +12,23 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from asgiref.sync import async_to_sync
 from django.utils.functional import Promise
-from django.utils.module_loading import import_string
 
-from .. import doorbell, signals
+from .. import doorbell, journal, signals
 from ..api import AuthorizerAPI
 from ..component import platform as configured
+from ..conf import conf
 from ..exceptions import RateLimited, TokenUnavailable, WeChatOpenError
 from ..protocol.messages import Message, Reply, Text, parse
 from .accounts import row
 from .handlers import PASS, Function, name_of
 
 logger = logging.getLogger(__name__)
+
+F = TypeVar("F", bound=Function)
 
 TASK = "wechat_open.tasks.answer_later"
 EXPIRES = 48 * 60 * 60.0
@@ -48,20 +50,36 @@ class Later:
         return name_of(self.function)
 
 
+_deferred: dict[str, Function] = {}
+"""The functions that a task may name, by their dotted paths. A path that came from the broker is looked up here and is
+never imported: otherwise, write access to the broker would be enough to run any code in a worker."""
+
+
+def deferred(function: F) -> F:
+    """Let workers call a function for ``answer_later``: a decorator for functions at the top of a module.
+
+    Workers know it once its module was imported: ``wechat_handlers.py`` of every app is, when Django starts. Raises
+    ValueError for a function without a dotted path of its own, such as a lambda.
+    """
+    path = name_of(function)
+    if "<" in path or not hasattr(function, "__qualname__"):
+        raise ValueError(f"@deferred is for functions at the top of a module; a worker cannot find {path}.")
+    _deferred[path] = function
+    return function
+
+
 def answer_later(function: Function, **arguments: Any) -> Later:
     """Let a worker call ``function(message, **arguments)`` and send what it returns as a customer-service message.
 
-    ``function``, plain or ``async``, is found by its dotted path, so it stands at the top of a module. ``arguments``
-    and the message travel through the broker as JSON: no secrets. Raises ValueError and TypeError for what cannot
-    travel.
+    ``function``, plain or ``async``, is decorated with ``@deferred``. ``arguments`` and the message travel through the
+    broker as JSON: no secrets. Raises ValueError and TypeError for what cannot travel.
     """
     decision = Later(function, arguments)
-    try:
-        found = import_string(decision.path)
-    except ImportError:
-        found = None
-    if found is not function:
-        raise ValueError(f"{decision.path} cannot be found by a worker: define it at the top of a module.")
+    if _deferred.get(decision.path) is not function:
+        raise ValueError(
+            f"A worker may not call {decision.path}: decorate it with @deferred, above any other decorator, at the top "
+            "of a module that is imported when Django starts, such as wechat_handlers.py."
+        )
     json.dumps(arguments)
     return decision
 
@@ -74,11 +92,28 @@ def hand_over(message: Message, decision: Later) -> Callable[[], None] | None:
     return lambda: perform(message, decision)
 
 
-def take_over(path: str, alias: str, appid: str, fields: dict[str, Any], arguments: dict[str, Any]) -> None:
-    """The worker's part."""
+def take_over(path: object, alias: str, appid: str, fields: dict[str, Any], arguments: dict[str, Any]) -> None:
+    """The worker's part. A path that the site did not register is refused, logged and counted."""
+    function = _deferred.get(path) if isinstance(path, str) else None
+    if function is None:
+        _refuse(path, alias)
+        return
     platform = configured(alias)
     message = parse(fields, appid=appid, component=alias, authorizer=row(platform, appid))
-    perform(message, Later(import_string(path), arguments))
+    perform(message, Later(function, arguments))
+
+
+def _refuse(path: object, alias: str) -> None:
+    """Nothing is imported, and nothing of the message is logged: whether WeChat sent it is not known."""
+    logger.error(
+        "Refused a task of answer_later: this worker has no function %.200r that is decorated with @deferred. "
+        "If it is yours, see that its module is imported when Django starts, and that web processes and workers run "
+        "the same release; if not, something else writes to your broker.",
+        path,
+    )
+    known = alias if alias in conf.components else next(iter(conf.components), None)
+    if known is not None:
+        journal.count(journal.What.DEFERRED_REFUSED, configured(known).row)
 
 
 def perform(message: Message, decision: Later) -> None:

@@ -193,7 +193,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('hour', models.DateTimeField(editable=False)),
-                ('what', models.CharField(choices=[('renewed', 'renewals'), ('failed', 'failed renewals'), ('forced', 'component tokens that WeChat refused early'), ('pushes', 'pushes'), ('pushes_failed', 'failed pushes')], max_length=24)),
+                ('what', models.CharField(choices=[('renewed', 'renewals'), ('failed', 'failed renewals'), ('forced', 'component tokens that WeChat refused early'), ('pushes', 'pushes'), ('pushes_failed', 'failed pushes'), ('unreadable', 'pushes that could not be read'), ('handlers_busy', 'messages refused because handlers were busy'), ('deferred_refused', 'deferred answers that workers refused')], max_length=24)),
                 ('count', models.PositiveBigIntegerField(default=0)),
                 ('component', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='hours', to='wechat_open.component')),
             ],
