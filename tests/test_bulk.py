@@ -28,8 +28,7 @@ from wechat_open.component import Platform
 from wechat_open.exceptions import PlatformFault, QuotaExceeded, TokenUnavailable, WeChatOpenError
 from wechat_open.journal import Kind
 from wechat_open.management.loop import Loop, all_jobs
-from wechat_open.models import AuthorizationLink, Authorizer, BulkJob, Component, JournalEntry, Push
-from wechat_open.sentence import loads
+from wechat_open.models import AuthorizationLink, Authorizer, BulkFailure, BulkJob, Component, JournalEntry, Push
 from wechat_open.simulator import Simulator
 
 REFRESH = "/cgi-bin/component/api_authorizer_token"
@@ -83,6 +82,11 @@ def keys(rows: list[Any]) -> list[int]:
 
 def fresh(job: BulkJob) -> BulkJob:
     return BulkJob.objects.get(pk=job.pk)
+
+
+def run_to_the_end(job: BulkJob) -> None:
+    while bulk.run(job.pk):
+        pass
 
 
 # -- one row -----------------------------------------------------------------------------------------------------------
@@ -351,18 +355,78 @@ def test_failures__are_collected_with_errcode_and_name_and_do_not_stop_it(
 
     job = fresh(job)
     assert (job.done, job.failed, job.position) == (2, 1, 3)
-    [failure] = job.failures
-    assert failure["row"] == str(accounts[1])
-    assert (failure["key"], failure["errcode"]) == (accounts[1].pk, 61003)
+    failure = job.failures.get()
+    assert failure.name == str(accounts[1])
+    assert (failure.key, failure.errcode, failure.reason) == (accounts[1].pk, 61003, "61003")
 
 
-def test_only_the_first_failures__are_kept(shops: Shops, operator: User, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bulk, "FAILURES_KEPT", 2)
-    job = bulk.start(Action.FORGET, keys(shops(4)), user=operator)
+def test_all_failures__are_kept_and_tried_again(operator: User, platform: Platform) -> None:
+    row = platform.row
+    accounts = [Authorizer(component=row, appid=f"wx{number}", nick_name=f"Shop {number}") for number in range(130)]
+    Authorizer.objects.bulk_create(accounts)
+    job = bulk.start(Action.FORGET, keys(list(Authorizer.objects.order_by("pk"))), user=operator)
+    run_to_the_end(job)
+    assert (fresh(job).failed, fresh(job).failures.count()) == (130, 130)
+    assert len(set(fresh(job).failures.values_list("reason", flat=True))) == 1
+
+    again = bulk.again(fresh(job), operator)
+
+    assert again is not None
+    assert again.targets == list(fresh(job).failures.order_by("pk").values_list("key", flat=True))
+    assert again.arguments == {bulk.AGAIN: job.pk}
+
+
+def test_failures__are_of_one_kind_whatever_names_stand_in_them(
+    wechat: Simulator, shops: Shops, operator: User, platform: Platform
+) -> None:
+    """WeChat's refusals by their number, ours by their template, and a row that is gone by itself."""
+    accounts = shops(4)
+    wechat.faults.add("api_get_authorizer_info", "errcode", 61003, appid=accounts[0].appid)
+    wechat.faults.add("api_get_authorizer_info", "errcode", 61003, appid=accounts[1].appid)
+    wechat.faults.add("api_get_authorizer_info", "errcode", 48001, appid=accounts[2].appid)
+    job = bulk.start(Action.SYNC, [*keys(accounts), 10**6, 10**6 + 1], user=operator)
+
+    run_to_the_end(job)
+
+    reasons: dict[str, list[int]] = {}
+    for failure in fresh(job).failures.order_by("pk"):
+        reasons.setdefault(failure.reason, []).append(failure.key)
+    one, two, three, _other = keys(accounts)
+    gone = [10**6, 10**6 + 1]
+    assert sorted(reasons.values()) == [[one, two], [three], gone]
+    again = bulk.again(fresh(job), operator, reason="61003")
+    assert again is not None and again.targets == [one, two]
+    assert bulk.again(fresh(job), operator, reason="no such reason") is None
+
+
+def test_failure__is_kept_once_when_the_job_is_done_twice_at_a_row(
+    shops: Shops, operator: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that dies while it records a row leaves no failure that the next one would repeat."""
+    job = bulk.start(Action.FORGET, keys(shops(2)), user=operator)
+    write = BulkFailure.save
+
+    def killed(row: BulkFailure, *what: Any, **how: Any) -> None:
+        write(row, *what, **how)
+        raise SystemExit
+
+    with monkeypatch.context() as patched:
+        patched.setattr(BulkFailure, "save", killed)
+        with pytest.raises(SystemExit):
+            bulk.run(job.pk)
+    assert (fresh(job).position, fresh(job).failures.count()) == (0, 0)
+    BulkJob.objects.update(claimed_until=None)
 
     bulk.run(job.pk)
 
-    assert (fresh(job).failed, len(fresh(job).failures)) == (4, 2)
+    assert (fresh(job).failed, fresh(job).failures.count()) == (2, 2)
+
+
+def test_rows__carry_the_number_of_their_bulk_action(shops: Shops, operator: User) -> None:
+    job = bulk.start(Action.FORGET, keys(shops(2)), user=operator)
+    bulk.run(job.pk)
+    assert [entry.job for entry in JournalEntry.objects.filter(kind=Kind.FORGOTTEN)] == [job.pk, job.pk]
+    assert JournalEntry.objects.get(kind=Kind.BULK_STARTED).job == 0
 
 
 def test_what_is_told__is_in_the_language_of_who_started_it(
@@ -393,8 +457,8 @@ def test_row_that_is_gone__is_told(operator: User, platform: Platform) -> None:
 
     bulk.run(job.pk)
 
-    (failure,) = fresh(job).failures
-    assert (failure["key"], failure["row"], loads(failure["said"])) == (10**6, "#1000000", "It is no longer there.")
+    failure = fresh(job).failures.get()
+    assert (failure.key, failure.name, failure.said) == (10**6, "#1000000", "It is no longer there.")
 
 
 @pytest.mark.parametrize("errcode", [45009, 61004, 40164])
@@ -444,7 +508,7 @@ def test_unexpected_error__is_one_failure_and_tells_no_secret(
 
     bulk.run(job.pk)
 
-    assert [loads(failure["said"]) for failure in fresh(job).failures] == ["ValueError: see the log"]
+    assert [failure.said for failure in fresh(job).failures.all()] == ["ValueError: see the log"]
 
 
 @pytest.mark.parametrize(("error", "skipped"), [(OperationalError, False), (InterfaceError, False), (DataError, True)])

@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
+from hashlib import sha256
 from typing import Any
 
 from django.db import DataError, IntegrityError, ProgrammingError, router, transaction
@@ -36,7 +37,7 @@ from .exceptions import (
     Unreachable,
     WeChatOpenError,
 )
-from .models import AuthorizationLink, Authorizer, BulkJob, Component, Push
+from .models import AuthorizationLink, Authorizer, BulkFailure, BulkJob, Component, Push
 from .sentence import Sentence, dumps, pgettext
 from .sentence import Sentence as _
 from .tokens.dispatch import Limiter
@@ -55,7 +56,6 @@ LEASE = timedelta(minutes=2)
 SHARE = 0.5
 """A job calls WeChat at most this often, as a share of what renewals may."""
 
-FAILURES_KEPT = 100
 SAME_TROUBLE = 20
 """After so many rows in a row for which WeChat could not be asked at all, the platform's rest would fare no better."""
 
@@ -64,6 +64,9 @@ AT_ONCE = 500
 
 KEPT = timedelta(days=90)
 """How long a job that has ended can be looked up."""
+
+AGAIN = "again"
+"""Among a job's arguments: the number of the job whose failures it tries again."""
 
 ASKED_FOR = timedelta(days=7)
 """How long an owner who was asked to authorize again can open the link."""
@@ -141,8 +144,11 @@ DEEDS: dict[str, Deed] = {
 }
 
 
-def act(action: str, row: Any, *, user: Any = None, actor: str = "") -> Any:
-    """Do it to one row, and write down who did it and what came of it. Returns and raises what the deed does."""
+def act(action: str, row: Any, *, user: Any = None, actor: str = "", job: int = 0) -> Any:
+    """Do it to one row, and write down who did it and what came of it. Returns and raises what the deed does.
+
+    ``job`` is the number of the bulk action that has it done.
+    """
     deed = DEEDS[action]
     whose: dict[str, Any] = (
         {"appid": row.authorizer_appid, "detail": row.info_type} if isinstance(row, Push) else {"account": row}
@@ -151,9 +157,9 @@ def act(action: str, row: Any, *, user: Any = None, actor: str = "") -> Any:
         result = deed.do(row, user)
     except WeChatOpenError as error:
         said = {**whose, "detail": error.said}
-        journal.note(deed.kind, row.component, user=user, actor=actor, error=error, **said)
+        journal.note(deed.kind, row.component, user=user, actor=actor, error=error, job=job, **said)
         raise
-    journal.note(deed.kind, row.component, user=user, actor=actor, **whose)
+    journal.note(deed.kind, row.component, user=user, actor=actor, job=job, **whose)
     return result
 
 
@@ -198,12 +204,13 @@ def go_on(job: BulkJob, user: Any) -> bool:
     return True
 
 
-def again(job: BulkJob, user: Any) -> BulkJob | None:
-    """A new job for the failures that an ended one has kept; None when there are none, or it has not ended."""
-    keys = [failure["key"] for failure in job.failures]
-    if job.finished_at is None or not keys:
+def again(job: BulkJob, user: Any, reason: str = "") -> BulkJob | None:
+    """A new job for all failures of an ended one, or for those with this reason; None when there are none."""
+    if job.finished_at is None:
         return None
-    return start(job.action, keys, user=user, arguments=job.arguments)
+    rows = job.failures.filter(reason=reason) if reason else job.failures.all()
+    keys = list(rows.order_by("pk").values_list("key", flat=True))
+    return start(job.action, keys, user=user, arguments={**job.arguments, AGAIN: job.pk}) if keys else None
 
 
 def run(job_pk: int, seconds: float = SLICE, world: World = WORLD) -> bool:
@@ -307,14 +314,14 @@ class _Slice:
         self._settle(**self._ended(), **by_itself)
         return False
 
-    def _do(self, key: int, row: Any) -> dict[str, Any] | None:
+    def _do(self, key: int, row: Any) -> BulkFailure | None:
         """One row; what went wrong with it, or None. Raises when its platform is at fault."""
         if row is None:
-            gone = self.job.action == Action.FORGET  # by us, before we were killed, or by somebody else
-            return None if gone else {"key": key, "row": f"#{key}", "said": dumps(_("It is no longer there."))}
+            gone = self.job.action == Action.FORGET  # by us, before we were killed, or by another person
+            return None if gone else self._failure(key, f"#{key}", _("It is no longer there."))
         name = str(row)
         try:
-            act(self.job.action, row, user=self.job.user, actor=self.job.actor)
+            act(self.job.action, row, user=self.job.user, actor=self.job.actor, job=self.job.pk)
         except (PlatformFault, QuotaExceeded, TicketMissing, TicketRefused):
             raise
         except WeChatOpenError as error:
@@ -322,20 +329,31 @@ class _Slice:
             self.unasked[row.component_id] = self.unasked[row.component_id] + 1 if unasked else 0
             if self.unasked[row.component_id] >= SAME_TROUBLE:
                 raise
-            return {"key": key, **_described(name, error)}
+            return self._failure(key, name, error.said, error)
         except DatabaseTrouble as error:
             if not isinstance(error, (DataError, IntegrityError, ProgrammingError)):
                 raise  # the database is away: the claim ends, and another worker goes on with this row
             logger.exception("The database refused what %s did to %s.", self.job.action, name)
-            return {"key": key, "row": name, "said": _unexpected(error)}
+            return self._failure(key, name, _unexpected(error))
         except Exception as error:
             logger.exception("%s failed unexpectedly for %s.", self.job.action, name)
-            return {"key": key, "row": name, "said": _unexpected(error)}
+            return self._failure(key, name, _unexpected(error))
         del self.unasked[row.component_id]
         return None
 
-    def _keep(self, failure: dict[str, Any] | None) -> bool:
-        """Note that a row is behind us; False when the job is not to go on."""
+    def _failure(self, key: int, name: str, said: str, error: WeChatOpenError | None = None) -> BulkFailure:
+        return BulkFailure(
+            job=self.job,
+            key=key,
+            name=name[:400],
+            reason=_reason(said, error),
+            errcode=error.errcode if isinstance(error, APIError) else None,
+            rid=error.rid[:64] if isinstance(error, APIError) else "",
+            said=said,
+        )
+
+    def _keep(self, failure: BulkFailure | None) -> bool:
+        """Record that a row is done, and its failure with it; False when the job is not to go on."""
         job = self.job
         job.position += 1
         changes: dict[str, Any] = {"position": job.position}
@@ -345,10 +363,7 @@ class _Slice:
         else:
             job.failed += 1
             changes["failed"] = job.failed
-            if len(job.failures) < FAILURES_KEPT:
-                job.failures.append(failure)
-                changes["failures"] = job.failures
-        return self._write(changes)
+        return self._write(changes, failure)
 
     def _set_aside(self, component: Component, error: WeChatOpenError) -> bool:
         """Move the platform's rows that are left behind all others; False when the job is not to go on.
@@ -365,20 +380,25 @@ class _Slice:
             theirs.update(some.values_list("pk", flat=True))
         waiting = [key for key in ahead if key in theirs]
         job.targets[job.position :] = [*(key for key in ahead if key not in theirs), *job.targets[end:], *waiting]
-        job.reason = {**_described("", error), "aside": job.total - end + len(waiting)}
+        job.reason = {**_described(error), "aside": job.total - end + len(waiting)}
         if not self._write({"targets": job.targets, "reason": job.reason}):
             return False
         told = pgettext("wechat_open", "%(what)s: %(error)s", what=_told(job), error=error.said)
         journal.note(journal.Kind.BULK_STOPPED, component, actor=job.actor, error=error, detail=told)
         return True
 
-    def _write(self, changes: dict[str, Any]) -> bool:
-        """Under our claim, which is moved on; False when the job was stopped, or is no longer ours."""
+    def _write(self, changes: dict[str, Any], failure: BulkFailure | None = None) -> bool:
+        """Under our claim, which is moved on; False when the job was stopped, or is no longer ours.
+
+        A failure is written in the same transaction: it is there as soon as the job counts it, and once.
+        """
         mine = BulkJob.objects.filter(pk=self.job.pk, fence=self.job.fence)
-        if mine.filter(stopped_at=None).update(**changes, claimed_until=clock.now() + LEASE):
-            return True
-        mine.update(**{**changes, **self._ended()})  # asked to stop meanwhile
-        return False
+        with transaction.atomic(using=router.db_for_write(BulkJob)):
+            going = bool(mine.filter(stopped_at=None).update(**changes, claimed_until=clock.now() + LEASE))
+            ours = going or bool(mine.update(**{**changes, **self._ended()}))  # asked to stop meanwhile
+            if ours and failure is not None:
+                failure.save(force_insert=True)
+        return going
 
     def _ended(self) -> dict[str, Any]:
         """The columns of a job of which nothing more is done; only one with rows left needs its keys."""
@@ -391,12 +411,28 @@ class _Slice:
         return bool(mine.update(fence=self.job.fence + 1, **changes))
 
 
-def _unexpected(error: Exception) -> str:
+def _unexpected(error: Exception) -> Sentence:
     """No more than its kind: what an unknown error says may hold anything."""
-    return dumps(_("%(error)s: see the log", error=type(error).__name__))
+    return _("%(error)s: see the log", error=type(error).__name__)
 
 
-def _described(name: str, error: WeChatOpenError) -> dict[str, Any]:
-    """An error as a row's page and a job's page show it: what it means is said in the reader's language."""
-    said = {"row": name, "said": dumps(error.said)}
+def _reason(said: str, error: WeChatOpenError | None) -> str:
+    """Equal for failures of one kind: WeChat's errcode, or the text without the names that stand in it."""
+    if isinstance(error, APIError):
+        return str(error.errcode)
+    return sha256(_template(said).encode()).hexdigest()
+
+
+def _template(said: str) -> str:
+    """The template of a sentence with those of the sentences within it, and the numbers, which are WeChat's."""
+    if not isinstance(said, Sentence):
+        return said
+    inner = [_template(value) for value in said.values.values() if isinstance(value, Sentence)]
+    numbers = [str(value) for value in said.values.values() if isinstance(value, int)]
+    return "\n".join([said.msgid, *numbers, *inner])
+
+
+def _described(error: WeChatOpenError) -> dict[str, Any]:
+    """An error as a job's page shows it: what it means is said in the reader's language."""
+    said = {"said": dumps(error.said)}
     return {**said, "errcode": error.errcode, "rid": error.rid} if isinstance(error, APIError) else said

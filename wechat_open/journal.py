@@ -45,11 +45,13 @@ def note(
     actor: str = "",
     error: WeChatOpenError | None = None,
     detail: str = "",
+    job: int = 0,
 ) -> None:
     """Write down what happened to an account (or, without one, to the platform), and what came of it.
 
     ``user`` is who did it, if it was a person; ``actor`` names who has no row. ``error`` makes the entry a failure:
-    its text, errcode and rid are kept. Nothing that is passed here may hold a secret.
+    its text, errcode and rid are kept. ``job`` is the number of the bulk action of which this is one row. Nothing that
+    is passed here may hold a secret.
     """
     person = user if getattr(user, "is_authenticated", False) else None
     entry = JournalEntry(
@@ -64,6 +66,7 @@ def note(
         errcode=error.errcode if isinstance(error, APIError) else None,
         rid=error.rid[:64] if isinstance(error, APIError) else "",
         detail=detail or ("" if error is None else error.said),
+        job=job,
     )
     try:
         with transaction.atomic(using=router.db_for_write(JournalEntry)):

@@ -466,6 +466,8 @@ class JournalEntry(models.Model):
     errcode = models.IntegerField(pgettext_lazy("wechat_open", "errcode"), null=True)
     rid = models.CharField(_("request id (rid)"), max_length=64, blank=True, default="")
     detail = SentenceField(pgettext_lazy("wechat_open", "detail"), blank=True, default="")
+    # The number of the bulk action of which this is one row, or 0. A number and no key: an entry outlives the job.
+    job = models.PositiveBigIntegerField(pgettext_lazy("wechat_open", "bulk action"), default=0)
 
     class Meta:
         verbose_name = _("audit trail entry")
@@ -477,6 +479,7 @@ class JournalEntry(models.Model):
             models.Index(fields=["kind", "at"], name="wechat_open_journal_kind"),
             models.Index(fields=["actor", "at"], name="wechat_open_journal_actor"),
             models.Index(fields=["ok", "at"], name="wechat_open_journal_outcome"),
+            models.Index(fields=["job", "at", "id"], name="wechat_open_journal_job"),
         ]
 
     def __str__(self) -> str:
@@ -543,7 +546,6 @@ class BulkJob(models.Model):
     position = models.PositiveIntegerField(default=0, editable=False)
     done = models.PositiveIntegerField(pgettext_lazy("wechat_open", "done"), default=0, editable=False)
     failed = models.PositiveIntegerField(pgettext_lazy("wechat_open", "failed"), default=0, editable=False)
-    failures = models.JSONField(pgettext_lazy("wechat_open", "failures"), default=list, blank=True, editable=False)
     created_at = models.DateTimeField(pgettext_lazy("wechat_open", "started at"), editable=False)
     finished_at = models.DateTimeField(pgettext_lazy("wechat_open", "finished at"), null=True, editable=False)
     stopped_at = models.DateTimeField(pgettext_lazy("wechat_open", "stopped at"), null=True, editable=False)
@@ -562,6 +564,28 @@ class BulkJob(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_action_display()} ({self.total})"
+
+
+class BulkFailure(models.Model):
+    """A row of a bulk action that failed, and why. ``reason`` is equal for failures of the same kind."""
+
+    job = models.ForeignKey(BulkJob, on_delete=models.CASCADE, related_name="failures")
+    key = models.BigIntegerField(editable=False)
+    name = models.CharField(max_length=400, blank=True, default="", editable=False)
+    reason = models.CharField(max_length=64, editable=False)
+    errcode = models.IntegerField(null=True, editable=False)
+    rid = models.CharField(max_length=64, blank=True, default="", editable=False)
+    said = SentenceField(blank=True, default="", editable=False)
+
+    class Meta:
+        verbose_name = _("failed row of a bulk action")
+        verbose_name_plural = _("failed rows of bulk actions")
+        default_permissions = ()
+        constraints = [models.UniqueConstraint(fields=["job", "key"], name="wechat_open_failure_once")]
+        indexes = [models.Index(fields=["job", "reason", "id"], name="wechat_open_failure_reason")]
+
+    def __str__(self) -> str:
+        return self.name
 
 
 class Alert(models.Model):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -18,7 +21,7 @@ from django.utils.translation import override
 from tests.admin.staff import found, page, person, rows
 from wechat_open import bulk
 from wechat_open.bulk import Action
-from wechat_open.models import Authorizer, BulkJob, Component, JournalEntry
+from wechat_open.models import Authorizer, BulkFailure, BulkJob, Component, JournalEntry
 
 Kind = JournalEntry.Kind
 
@@ -118,19 +121,18 @@ def test_finished_job__shows_what_failed_with_a_link_to_each(operator: Client, j
 
 
 def test_errors_of_wechat__are_explained_in_the_readers_language(operator: Client, job: BulkJob) -> None:
+    BulkFailure.objects.create(job=job, key=1, name="Shop", reason="61003", errcode=61003, rid="r-1", said="WeChat")
     BulkJob.objects.update(
-        failures=[{"key": 1, "row": "Shop", "said": "WeChat answered", "errcode": 61003, "rid": "r-1"}],
-        failed=3,
+        failed=1,
         position=3,
         finished_at=timezone.now(),
         stopped_at=timezone.now(),
         reason={"said": "WeChat answered", "errcode": 45009, "rid": ""},
     )
     told = facts(operator, job)
-    assert told["failures"][0]["said"].startswith("61003 ")
-    assert told["failures"][0]["said"].endswith("(rid r-1)")
+    assert '<span class="wechat-open-tag wechat-open-bad">1</span> 61003 The ' in told["failures"]
+    assert '<code class="wechat-open-hint">r-1</code>' in told["failures"]
     assert told["reason"] == "It stopped by itself: 45009 The daily quota of this API is used up"
-    assert told["more"] == "2 more failed; the audit trail has them."
     assert (told["state"], told["tone"], told["stopped"]) == ("stopped", "bad", True)
 
     operator.cookies.load({site.LANGUAGE_COOKIE_NAME: "zh-hans"})
@@ -176,7 +178,8 @@ def test_door__tells_the_script_what_the_page_shows(
 
     bulk.run(job.pk)
     told = facts(operator, job)
-    assert (told["finished"], told["failed"], len(told["failures"])) == (True, "2", 2)
+    assert (told["finished"], told["failed"]) == (True, "2")
+    assert told["failures"].count("<li>") == 2
     assert told["finished_at"] != "–"
 
 
@@ -243,8 +246,8 @@ def test_what_failed__is_tried_again_by_a_new_job(operator: Client, job: BulkJob
     assert "Nothing of it has failed." in order(operator, job, "again").content.decode(), "it has not ended yet"
     bulk.run(job.pk)
     job.refresh_from_db()
-    assert [failure["key"] for failure in job.failures] == [accounts[2].pk, accounts[3].pk]
-    assert ">Try these again</button>" in shown(operator, page(job))
+    assert list(job.failures.order_by("pk").values_list("key", flat=True)) == [accounts[2].pk, accounts[3].pk]
+    assert ">Try all failures again</button>" in shown(operator, page(job))
     Authorizer.objects.update(state=Authorizer.State.UNAUTHORIZED)
 
     text = order(operator, job, "again").content.decode()
@@ -253,6 +256,74 @@ def test_what_failed__is_tried_again_by_a_new_job(operator: Client, job: BulkJob
     assert (new.action, new.targets, new.actor) == (job.action, [accounts[2].pk, accounts[3].pk], "operator")
     bulk.run(new.pk)
     assert Authorizer.objects.count() == 0
+
+
+@pytest.fixture
+def mixed(operator: Client, job: BulkJob, accounts: list[Authorizer]) -> BulkJob:
+    """Ended, with failures for two reasons, one of them in more rows than the page names."""
+    BulkFailure.objects.bulk_create(
+        [
+            *(
+                BulkFailure(job=job, key=accounts[2].pk + number, name=f"Shop {number}", reason="48001", errcode=48001)
+                for number in range(30)
+            ),
+            BulkFailure(job=job, key=accounts[3].pk + 1000, name="=1+1", reason="61003", errcode=61003, rid="r-2"),
+        ]
+    )
+    BulkJob.objects.update(failed=31, done=0, position=4, finished_at=timezone.now())
+    job.refresh_from_db()
+    return job
+
+
+def test_failures__are_grouped_by_reason_the_most_frequent_first(operator: Client, mixed: BulkJob) -> None:
+    text = shown(operator, page(mixed))
+    heads = re.findall(r"<h3>(.*?)</h3>", text)
+    assert [re.sub("<[^>]+>", "", head)[:8] for head in heads] == ["30 48001", "1 61003 "]
+    assert text.count("<li><a href") >= 21 and "10 more are in the export." in text
+
+
+def test_failures_of_one_reason__are_tried_again_alone(operator: Client, mixed: BulkJob) -> None:
+    assert ">Try these again</button>" in shown(operator, page(mixed))
+    operator.post(reverse("admin:wechat_open_bulkjob_again", args=[mixed.pk]), {"reason": "61003"})
+    new = BulkJob.objects.latest("pk")
+    assert new.targets == [mixed.failures.get(reason="61003").key]
+    assert f'href="{page(mixed)}">#{mixed.pk}</a>' in shown(operator, page(new))
+
+    operator.post(reverse("admin:wechat_open_bulkjob_again", args=[mixed.pk]))
+    assert len(BulkJob.objects.latest("pk").targets) == 31
+    bad = operator.post(reverse("admin:wechat_open_bulkjob_again", args=[mixed.pk]), {"reason": "\x00"})
+    assert bad.status_code == 400
+
+
+def exported(browser: Client, job: BulkJob, query: str = "") -> list[dict[str, str]]:
+    answer = browser.get(reverse("admin:wechat_open_bulkjob_export", args=[job.pk]) + query)
+    assert answer.status_code == 200
+    text = b"".join(answer.streaming_content).decode("utf-8-sig")  # type: ignore[attr-defined]
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def test_failures__are_exported_without_formulas(operator: Client, mixed: BulkJob) -> None:
+    lines = exported(operator, mixed)
+    assert len(lines) == 31
+    assert lines[-1]["row"] == "'=1+1"
+    assert (lines[-1]["errcode"], lines[-1]["request id (rid)"]) == ("61003", "r-2")
+    assert lines[-1]["meaning"]
+    assert [line["row"] for line in exported(operator, mixed, "?reason=61003")] == ["'=1+1"]
+    assert exported(operator, mixed, "?reason=%00") == []
+
+
+def test_page__names_no_rows_to_those_who_may_not_see_them(mixed: BulkJob) -> None:
+    viewer = person("viewer", "view_bulkjob")
+    text = shown(viewer, page(mixed)) + str(facts(viewer, mixed))
+    assert "Shop 1" not in text
+    assert "48001" in text and "Which rows these are is shown to those who may see such rows." in text
+    assert viewer.get(reverse("admin:wechat_open_bulkjob_export", args=[mixed.pk])).status_code == 403
+    assert (
+        person("stranger", "forget_account")
+        .get(reverse("admin:wechat_open_bulkjob_export", args=[mixed.pk]))
+        .status_code
+        == 404
+    )
 
 
 @pytest.mark.parametrize("what", ["stop", "go_on", "again"])

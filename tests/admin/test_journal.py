@@ -19,11 +19,11 @@ from django.utils import timezone
 from django.utils.translation import override
 
 from tests.admin.staff import TEA, found, page, person, rows
-from wechat_open import journal
+from wechat_open import bulk, journal
 from wechat_open.admin import journal as pages
 from wechat_open.component import Platform
 from wechat_open.exceptions import RefreshTokenRefused, WeChatOpenError
-from wechat_open.models import Authorizer, Component, HourlyCount, JournalEntry, Push
+from wechat_open.models import Authorizer, BulkJob, Component, HourlyCount, JournalEntry, Push
 from wechat_open.simulator import Simulator
 
 pytestmark = pytest.mark.usefixtures("english")
@@ -159,6 +159,64 @@ def several(component: Component, tea: Authorizer, zhang: User, viewer: Client) 
     return list(JournalEntry.objects.order_by("pk").values_list("pk", flat=True))
 
 
+@pytest.fixture
+def bulk_action(component: Component, tea: Authorizer, zhang: User) -> BulkJob:
+    """Of two rows; one of them has failed."""
+    job = bulk.start(bulk.Action.REFRESH, [tea.pk, tea.pk + 1], user=zhang)
+    journal.note(Kind.REFRESHED, component, account=tea, user=zhang, job=job.pk)
+    journal.note(Kind.REFRESHED, component, appid="wxother", user=zhang, error=WeChatOpenError("no"), job=job.pk)
+    BulkJob.objects.update(position=2, done=1, failed=1, finished_at=timezone.now())
+    return job
+
+
+def kinds(browser: Client, query: str = "") -> list[str]:
+    return [entry.kind for entry in browser.get(rows(JournalEntry, query)).context["cl"].result_list]
+
+
+@pytest.mark.parametrize(
+    ("query", "kinds_shown"),
+    [
+        ("", [Kind.BULK_STARTED]),
+        ("?by=people", [Kind.BULK_STARTED]),
+        ("?job=all", [Kind.REFRESHED, Kind.REFRESHED, Kind.BULK_STARTED]),
+        ("?job={job}", [Kind.REFRESHED, Kind.REFRESHED]),
+        ("?job={job}&outcome=failed", [Kind.REFRESHED]),
+        ("?job=99999999999999999999", []),
+        (f"?appid={TEA}", [Kind.REFRESHED]),
+        (f"?q={TEA}", [Kind.REFRESHED]),
+    ],
+)
+def test_bulk_action__is_one_line_that_leads_to_its_rows(
+    viewer: Client, bulk_action: BulkJob, query: str, kinds_shown: list[str]
+) -> None:
+    assert kinds(viewer, query.format(job=bulk_action.pk)) == kinds_shown
+
+
+def test_line_of_a_bulk_action__says_what_came_of_it_and_links_to_rows_and_job(
+    viewer: Client, bulk_action: BulkJob
+) -> None:
+    text = viewer.get(rows(JournalEntry)).content.decode()
+    assert f'<a href="{page(bulk_action)}">#{bulk_action.pk}</a>' in text
+    assert f'<a href="{rows(JournalEntry)}?job={bulk_action.pk}">Show its rows</a>' in text
+    assert '<span class="wechat-open-tag wechat-open-bad">1 failed</span>' in text
+    details = viewer.get(rows(JournalEntry, f"?job={bulk_action.pk}")).content.decode()
+    assert f'<a href="{page(bulk_action)}">bulk action #{bulk_action.pk}</a>' in details
+
+
+def test_bulk_actions__cost_no_query_each(
+    viewer: Client, tea: Authorizer, zhang: User, django_assert_max_num_queries: Any
+) -> None:
+    for _number in range(12):
+        bulk.start(bulk.Action.REFRESH, [tea.pk], user=zhang)
+    with django_assert_max_num_queries(9):
+        assert viewer.get(rows(JournalEntry)).content.decode().count("Show its rows") == 12
+
+
+def test_export__has_the_number_of_the_bulk_action(viewer: Client, bulk_action: BulkJob) -> None:
+    assert [line["bulk action"] for line in read(viewer.get(EXPORT))] == [str(bulk_action.pk)]
+    assert len(read(viewer.get(EXPORT + "?job=all"))) == 3
+
+
 @pytest.mark.parametrize(
     ("query", "which"),
     [
@@ -241,7 +299,7 @@ def test_export__has_what_the_filters_leave(viewer: Client, several: list[int]) 
     )
 
 
-@pytest.mark.parametrize("evil", ["=1+1", "+cmd|x", "-2+3", "@SUM(A1)", "\t=1", "＝1"])
+@pytest.mark.parametrize("evil", ["=1+1", "+cmd|x", "-2+3", "@SUM(A1)", "\t=1", "\r=1", "＝1", " =1+1", "--1"])
 def test_export__holds_no_formula(viewer: Client, component: Component, evil: str) -> None:
     account = Authorizer.objects.create(component=component, appid=TEA, nick_name=evil)
     journal.note(Kind.AUTHORIZED, component, account=account, detail=evil)

@@ -40,6 +40,7 @@ from wechat_open.models import (
     AuthorizationAttempt,
     AuthorizationLink,
     Authorizer,
+    BulkFailure,
     BulkJob,
     CodeExchange,
     Component,
@@ -428,7 +429,7 @@ class Scene:
         for number, action in enumerate(BulkJob.Action.values * 5):
             at = self.now - timedelta(hours=number * 7)
             done = len(pks) if number else len(pks) // 3
-            BulkJob.objects.create(
+            job = BulkJob.objects.create(
                 action=action,
                 user=self.users[number % len(self.users)],
                 actor=self.users[number % len(self.users)].username,
@@ -437,12 +438,12 @@ class Scene:
                 position=done,
                 done=done - done // 50,
                 failed=done // 50,
-                failures=[
-                    {"key": pk, "row": names[pk], "said": ERRORS[-1], "errcode": -1, "rid": "6a5b-1"}
-                    for pk in pks[: done // 50]
-                ],
                 created_at=at,
                 finished_at=at + timedelta(minutes=4) if number else None,
+            )
+            BulkFailure.objects.bulk_create(
+                BulkFailure(job=job, key=pk, name=names[pk], reason="-1", errcode=-1, rid="6a5b-1", said=ERRORS[-1])
+                for pk in pks[: done // 50]
             )
         for number, code in enumerate(["ticket_age", "overdue", "needs_reauthorization", "dispatcher"] * 10):
             at = self.now - timedelta(hours=number * 9)

@@ -30,6 +30,7 @@ from wechat_open.models import (
     Alert,
     AuthorizationLink,
     Authorizer,
+    BulkFailure,
     BulkJob,
     Component,
     JournalEntry,
@@ -95,14 +96,13 @@ def scene(platform: Platform) -> dict[type[Model], Any]:
     link = AuthorizationLink.objects.select_related("component").get()
     link.key = link.seal("key", made.reveal("key").reveal())
     link.save()
-    failure = {"key": BIG, "row": "Tea", "said": "", "errcode": 61023, "rid": ""}
     counts = {"total": BIG, "position": 12_345, "done": 12_344, "failed": 1}
     common = {"component": row, "created_at": now, "received_at": now}
     rows = [
         accounts[0],
         link,
         row,
-        BulkJob(pk=BIG, action="refresh", targets=[], failures=[failure], created_at=now, **counts),
+        BulkJob(pk=BIG, action="refresh", targets=[], created_at=now, **counts),
         Push(pk=BIG, digest="x", info_type="authorized", authorizer_appid=OFFICIAL, state="failed", **common),
         VerifyTicket(pk=BIG, ticket="", **common),
         JournalEntry(pk=BIG, at=now, component=row, kind="link_made", errcode=61023, ok=False, detail=f"#{BIG}"),
@@ -110,6 +110,7 @@ def scene(platform: Platform) -> dict[type[Model], Any]:
     ]
     for new in rows[3:]:
         new.save(force_insert=True)
+    BulkFailure.objects.create(job_id=BIG, key=BIG, name="Tea", reason="61023", errcode=61023)
     return {type(one): one for one in rows}
 
 

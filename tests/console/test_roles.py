@@ -65,6 +65,7 @@ DOORS = {
     "bulkjob_stop": BY_POST,
     "bulkjob_go_on": BY_POST,
     "bulkjob_again": BY_POST,
+    "bulkjob_export": [302, 404, 200, 200, 200],
     "bulkjob_changelist": LOOK,
     "bulkjob_add": NEVER,
     "bulkjob_history": [302, 302, 200, 200, 200],  # Django: "doesn't exist. Perhaps it was deleted?"

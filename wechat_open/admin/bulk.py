@@ -1,15 +1,22 @@
-"""How far is a bulk action, what failed, and how is it stopped?"""
+"""How far is a bulk action, what failed, and how is it stopped?
+
+Failures are grouped by their reason. All of them, or those of one reason, can be tried again, and be exported.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib import admin, messages
-from django.core.exceptions import PermissionDenied
-from django.db.models import QuerySet
+from django.core.exceptions import BadRequest, PermissionDenied
+from django.db.models import Count, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect, JsonResponse
+from django.http.response import HttpResponseBase
+from django.template.loader import render_to_string
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.formats import number_format
@@ -19,10 +26,21 @@ from django.utils.translation import gettext, ngettext, pgettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from .. import bulk
-from ..models import BulkJob
+from ..models import BulkFailure, BulkJob
+from ..protocol import errcodes
 from ..telling import explained, translated
+from . import export
 from .base import ReadOnlyAdmin
 from .shown import NOTHING, date, duration, moment, tag
+from .tiles import grouped
+
+MOST_EXPORTED = 50_000
+REASONS = 50
+"""So many reasons are shown; the export has all failures."""
+SHOWN = 20
+"""So many rows of each reason are named on the page."""
+
+FAILURES = "admin/wechat_open/bulkjob/failures.html"
 
 UNSEEN_AFTER = timedelta(seconds=30)
 """A job that no worker has looked at for so long needs a hint."""
@@ -83,8 +101,13 @@ class BulkJobAdmin(ReadOnlyAdmin):
             return False
         return _is_own(request, job) or request.user.has_perm("wechat_open.change_bulkjob")
 
+    def may_name(self, request: HttpRequest, job: BulkJob) -> bool:
+        """Whether this person may see which rows they are: a bulk action's page shows no more than their own list."""
+        model = bulk.DEEDS[job.action].model._meta
+        return request.user.has_perm(f"{model.app_label}.view_{model.model_name}")
+
     def get_queryset(self, request: HttpRequest) -> QuerySet[BulkJob]:
-        rows: QuerySet[BulkJob] = super().get_queryset(request).defer("targets", "arguments")
+        rows: QuerySet[BulkJob] = super().get_queryset(request).defer("targets")
         return rows if request.user.has_perm("wechat_open.view_bulkjob") else rows.filter(user=request.user.pk)
 
     # -- the page of one ---------------------------------------------------------------------------------------------
@@ -96,6 +119,7 @@ class BulkJobAdmin(ReadOnlyAdmin):
             path("<int:pk>/stop/", wrap(self.stop_view), name="wechat_open_bulkjob_stop"),
             path("<int:pk>/go-on/", wrap(self.go_on_view), name="wechat_open_bulkjob_go_on"),
             path("<int:pk>/again/", wrap(self.again_view), name="wechat_open_bulkjob_again"),
+            path("<int:pk>/failures/", wrap(self.export_view), name="wechat_open_bulkjob_export"),
             *super().get_urls(),
         ]
 
@@ -108,17 +132,50 @@ class BulkJobAdmin(ReadOnlyAdmin):
                 "title": job.get_action_display(),
                 "subtitle": None,
                 "facts": _facts(job),
-                "door": reverse("admin:wechat_open_bulkjob_progress", args=[job.pk]),
-                "stop": reverse("admin:wechat_open_bulkjob_stop", args=[job.pk]),
-                "go_on": reverse("admin:wechat_open_bulkjob_go_on", args=[job.pk]),
-                "again": reverse("admin:wechat_open_bulkjob_again", args=[job.pk]),
+                "failures": self._failures(request, job),
+                "door": _door(request, "progress", job.pk),
+                "stop": _door(request, "stop", job.pk),
+                "go_on": _door(request, "go_on", job.pk),
+                "again": _door(request, "again", job.pk),
+                "again_of": job.arguments.get(bulk.AGAIN),
+                "rows": self._rows(request, job),
                 "may_stop": self.may_stop(request, job),
             }
         return super().render_change_form(request, context, *args, **kwargs)
 
     def progress_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         """How far it is, for the page that is open."""
-        return JsonResponse(_facts(self._job(request, pk)))
+        job = self._job(request, pk)
+        html = render_to_string(FAILURES, {"failures": self._failures(request, job)}, request)
+        return JsonResponse({**_facts(job), "failures": html})
+
+    def _failures(self, request: HttpRequest, job: BulkJob) -> dict[str, Any]:
+        """The groups, most failures first; which rows they are only for those who may look at such rows."""
+        named = self.may_name(request, job)
+        return {
+            "groups": [_group(job, request, reason, count, named) for reason, count in _reasons(job)],
+            "named": named,
+            "finished": job.finished_at is not None,
+            "may_stop": self.may_stop(request, job),
+            "export": _door(request, "export", job.pk),
+        }
+
+    def _rows(self, request: HttpRequest, job: BulkJob) -> str:
+        """Its rows in the audit trail, for those who may read that."""
+        if not request.user.has_perm("wechat_open.view_journalentry"):
+            return ""
+        return f"{reverse('admin:wechat_open_journalentry_changelist', current_app=_app(request))}?job={job.pk}"
+
+    def export_view(self, request: HttpRequest, pk: int) -> HttpResponseBase:
+        """All failures, or those of one reason, as CSV; read while it is sent."""
+        job = self._job(request, pk)
+        if not self.may_name(request, job):
+            raise PermissionDenied
+        failures = job.failures.order_by("pk")
+        if reason := request.GET.get("reason", ""):
+            failures = failures.filter(reason=reason) if reason.isprintable() else failures.none()
+        rows = failures[: MOST_EXPORTED + 1].iterator(chunk_size=export.PIECE)
+        return export.as_file(f"wechat-failures-{job.pk}", COLUMNS, rows, _cells, most=MOST_EXPORTED, cut=_cut)
 
     def stop_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         return self._order(request, pk, bulk.stop, _("No further row is done."), _("It had ended already."))
@@ -127,9 +184,11 @@ class BulkJobAdmin(ReadOnlyAdmin):
         return self._order(request, pk, bulk.go_on, _("It goes on with the rest."), _("There is nothing left to do."))
 
     def again_view(self, request: HttpRequest, pk: int) -> HttpResponse:
-        return self._order(
-            request, pk, bulk.again, _("What had failed is tried again."), _("Nothing of it has failed.")
-        )
+        reason = request.POST.get("reason", "")
+        if not reason.isprintable():
+            raise BadRequest("A reason is one of those on the page.")
+        again = partial(bulk.again, reason=reason)
+        return self._order(request, pk, again, _("What had failed is tried again."), _("Nothing of it has failed."))
 
     def _order(
         self,
@@ -152,7 +211,7 @@ class BulkJobAdmin(ReadOnlyAdmin):
         else:
             self.message_user(request, str(else_said), messages.WARNING)
         next_pk = came.pk if isinstance(came, BulkJob) else pk
-        return HttpResponseRedirect(reverse("admin:wechat_open_bulkjob_change", args=[next_pk]))
+        return HttpResponseRedirect(_door(request, "change", next_pk))
 
     def _job(self, request: HttpRequest, pk: int) -> BulkJob:
         job = self.get_queryset(request).filter(pk=pk).first()
@@ -186,7 +245,6 @@ def _facts(job: BulkJob) -> dict[str, Any]:
     """What the page shows, and the script that keeps it up to date: texts in the reader's language, and numbers."""
     state, tone = _state(job)
     rows = f"{number_format(job.position, use_l10n=True)} / {number_format(job.total, use_l10n=True)}"
-    hidden = max(0, job.failed - len(job.failures))
     return {
         "position": job.position,
         "total": job.total,
@@ -202,15 +260,6 @@ def _facts(job: BulkJob) -> dict[str, Any]:
         "reason": _why(job),
         "hint": _hint(job),
         "finished_at": date(job.finished_at) if job.finished_at else NOTHING,
-        "failures": [
-            {"row": failure["row"], "said": _said(failure), "page": _page(job, failure)} for failure in job.failures
-        ],
-        "more": ngettext(
-            "One more failed; the audit trail has it.", "%(count)s more failed; the audit trail has them.", hidden
-        )
-        % {"count": hidden}
-        if hidden
-        else "",
         "spoken": pgettext("wechat_open", "%(state)s: %(rows)s, failed: %(failed)s")
         % {"state": state, "rows": rows, "failed": job.failed},
     }
@@ -233,13 +282,75 @@ def _said(failure: dict[str, Any]) -> str:
     return explained(failure.get("errcode"), failure.get("rid", "")) or translated(str(failure.get("said", "")))
 
 
-def _page(job: BulkJob, failure: dict[str, Any]) -> str:
+def _reasons(job: BulkJob) -> list[tuple[str, int]]:
+    counts = job.failures.order_by().values_list("reason").annotate(count=Count("pk")).order_by("-count", "reason")
+    return list(counts[:REASONS])
+
+
+def _group(job: BulkJob, request: HttpRequest, reason: str, count: int, named: bool) -> dict[str, Any]:
+    """Failures with one reason: how many, why, and the first of them."""
+    first = list(job.failures.filter(reason=reason).order_by("pk")[: SHOWN if named else 1])
+    why = explained(first[0].errcode) or translated(first[0].said)
+    rows = [(failure, explained(failure.errcode) or translated(failure.said)) for failure in first]
+    query = urlencode({"reason": reason})
+    return {
+        "reason": reason,
+        "count": grouped(count),
+        "why": why,
+        "rows": [
+            {
+                "row": failure.name,
+                "page": _page(job, request, failure),
+                "said": "" if said == why else said,
+                "rid": failure.rid,
+            }
+            for failure, said in rows
+            if named
+        ],
+        "more": count - len(first) if named else 0,
+        "export": f"{_door(request, 'export', job.pk)}?{query}",
+    }
+
+
+def _page(job: BulkJob, request: HttpRequest, failure: BulkFailure) -> str:
     model = bulk.DEEDS[job.action].model._meta
-    return (
-        reverse(f"admin:{model.app_label}_{model.model_name}_change", args=[failure["key"]])
-        if failure.get("key")
-        else ""
-    )
+    door = f"admin:{model.app_label}_{model.model_name}_change"
+    return reverse(door, args=[failure.key], current_app=_app(request))
+
+
+def _app(request: HttpRequest) -> str | None:
+    """The admin site whose page this is."""
+    return getattr(request, "current_app", None)
+
+
+def _door(request: HttpRequest, name: str, pk: int) -> str:
+    return reverse(f"admin:wechat_open_bulkjob_{name}", args=[pk], current_app=_app(request))
+
+
+COLUMNS = (
+    pgettext_lazy("bulk", "row"),
+    pgettext_lazy("bulk", "key"),
+    pgettext_lazy("wechat_open", "errcode"),
+    pgettext_lazy("wechat_open", "meaning"),
+    _("request id (rid)"),
+    pgettext_lazy("wechat_open", "detail"),
+)
+
+
+def _cells(failure: BulkFailure, language: str) -> list[str]:
+    errcode = failure.errcode
+    return [
+        failure.name,
+        str(failure.key),
+        "" if errcode is None else str(errcode),
+        "" if errcode is None else errcodes.meaning(errcode, language),
+        failure.rid,
+        translated(failure.said),
+    ]
+
+
+def _cut() -> str:
+    return gettext("Cut off after %(count)d failures: export one reason at a time.") % {"count": MOST_EXPORTED}
 
 
 def _time_left(job: BulkJob) -> str:

@@ -6,18 +6,16 @@ the filters leave can be taken along as a table.
 
 from __future__ import annotations
 
-import csv
 import re
-from collections.abc import Iterable, Iterator
-from io import StringIO
-from itertools import islice
+from collections.abc import Iterable
 from typing import Any
 
 from django.contrib import admin
 from django.contrib.admin.options import IncorrectLookupParameters
+from django.contrib.admin.views.main import SEARCH_VAR, ChangeList
 from django.core.exceptions import PermissionDenied
 from django.db.models import OuterRef, Q, QuerySet, Subquery
-from django.http import HttpRequest, HttpResponseBadRequest, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponseBadRequest
 from django.http.response import HttpResponseBase
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
@@ -25,24 +23,23 @@ from django.utils.formats import date_format
 from django.utils.html import conditional_escape, format_html
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.text import Truncator
-from django.utils.translation import get_language, gettext, override, pgettext, pgettext_lazy
+from django.utils.translation import get_language, gettext, npgettext, pgettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from .. import journal
-from ..models import Authorizer, Component, JournalEntry
+from ..models import Authorizer, BulkJob, Component, JournalEntry
 from ..protocol import errcodes, permissions
 from ..telling import explained, translated
-from .base import ReadOnlyAdmin
-from .lists import BoundedPaginator, PlatformFilter, accounts_called, several_platforms
+from . import export
+from .base import ReadOnlyAdmin, as_number
+from .lists import BoundedPaginator, Listing, PlatformFilter, accounts_called, several_platforms
 from .shown import NOTHING, ago, beside, tag
+from .tiles import grouped
 
 Kind = JournalEntry.Kind
 
 MOST_EXPORTED = 50_000
-EXPORTED = ("at", "kind", "actor", "component__appid", "appid", "name", "ok", "errcode", "rid", "detail")
-PIECE = 200
-"""So many entries are read and sent at once."""
-
+EXPORTED = ("at", "kind", "actor", "component__appid", "appid", "name", "ok", "errcode", "rid", "detail", "job")
 SENTENCES: dict[str, Any] = {
     Kind.AUTHORIZED: _("The owner of %(account)s authorized the platform."),
     Kind.UPDATED: _("The owner of %(account)s changed its permission sets."),
@@ -197,6 +194,56 @@ class AccountFilter(admin.SimpleListFilter):
         return about(queryset, [chosen]) if (chosen := self.value()) else None
 
 
+class BulkFilter(admin.SimpleListFilter):
+    """Rows of bulk actions: by default each bulk action is the one line that says who started it.
+
+    Whoever asks for an account, by the filter or the search, sees what bulk actions did to it as well.
+    """
+
+    title = pgettext_lazy("audit trail", "rows of bulk actions")
+    parameter_name = "job"
+
+    ALL = "all"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        chosen = self.value() or ""
+        one = [(chosen, gettext("those of bulk action #%s") % chosen)] if as_number(chosen) is not None else []
+        return [(self.ALL, _("each on a line of its own")), *one]
+
+    def choices(self, changelist: Any) -> Any:
+        first, *others = super().choices(changelist)
+        yield {**first, "display": gettext("one line for each bulk action")}
+        yield from others
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[JournalEntry]) -> QuerySet[JournalEntry] | None:
+        chosen = self.value() or ""
+        number = as_number(chosen)
+        if number is not None:
+            return queryset.filter(job=number) if 0 < number < 2**63 else queryset.none()
+        asked_for_one = request.GET.get(SEARCH_VAR, "").strip() or request.GET.get(AccountFilter.parameter_name)
+        return None if chosen == self.ALL or asked_for_one else queryset.filter(job=0)
+
+
+class Trail(Listing):
+    """Each bulk action on the page with how far it is, by one query for all of them."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        numbers = {entry.pk: number for entry in self.result_list if (number := bulk_number(entry))}
+        jobs = BulkJob.objects.only("total", "position", "done", "failed", "finished_at", "stopped_at")
+        found = jobs.in_bulk(set(numbers.values()))
+        for entry in self.result_list:
+            entry.bulk = found.get(numbers.get(entry.pk, 0))
+
+
+def bulk_number(entry: JournalEntry) -> int:
+    """The number of the bulk action that this entry started or stopped; 0 for any other entry."""
+    if entry.kind not in (Kind.BULK_STARTED, Kind.BULK_STOPPED):
+        return 0
+    number = _KEY.search(entry.detail)
+    return int(number[1]) if number else 0
+
+
 def about(entries: QuerySet[JournalEntry], appids: Iterable[str]) -> QuerySet[JournalEntry]:
     """Those of these accounts. The platforms are named, because the index begins with them."""
     platforms = list(Component.objects.values_list("pk", flat=True))
@@ -210,7 +257,7 @@ def about(entries: QuerySet[JournalEntry], appids: Iterable[str]) -> QuerySet[Jo
 class JournalEntryAdmin(ReadOnlyAdmin):
     list_display = ["when", "what", "outcome"]
     list_display_links = ["when"]
-    list_filter = ["at", WhoFilter, OutcomeFilter, "kind", AccountFilter, PlatformFilter]
+    list_filter = ["at", WhoFilter, OutcomeFilter, "kind", BulkFilter, AccountFilter, PlatformFilter]
     list_select_related = ["component"]
     search_fields = ["appid"]  # for the box; get_search_results says what is looked for
     search_help_text = _("Exactly: an appid or who did it; or the beginning of an account's name")
@@ -234,6 +281,9 @@ class JournalEntryAdmin(ReadOnlyAdmin):
         entries: QuerySet[JournalEntry] = super().get_queryset(request)
         account = Authorizer.objects.filter(component=OuterRef("component"), appid=OuterRef("appid"))
         return entries.annotate(account_pk=Subquery(account.values("pk")[:1]))
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return Trail
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[JournalEntry], search_term: str
@@ -267,10 +317,13 @@ class JournalEntryAdmin(ReadOnlyAdmin):
     @admin.display(description=pgettext_lazy("wechat_open", "what"))
     def what(self, entry: JournalEntry) -> SafeString:
         """The sentence, and what else there is to say."""
-        return beside(self.sentence(entry), linked(entry))
+        return beside(self.sentence(entry), format_html("{} {}", linked(entry), _bulk_links(entry)))
 
     @admin.display(description=pgettext_lazy("wechat_open", "outcome"))
-    def outcome(self, entry: JournalEntry) -> SafeString:
+    def outcome(self, entry: Any) -> SafeString:
+        job = getattr(entry, "bulk", None)
+        if job is not None and entry.kind == Kind.BULK_STARTED:
+            return _bulk_outcome(job)
         if entry.ok:
             return (
                 tag(pgettext_lazy("wechat_open", "succeeded"), "good")
@@ -290,7 +343,8 @@ class JournalEntryAdmin(ReadOnlyAdmin):
 
     @admin.display(description=pgettext_lazy("wechat_open", "more"))
     def more(self, entry: JournalEntry) -> str | SafeString:
-        return linked(entry) or NOTHING
+        said, links = linked(entry), _bulk_links(entry)
+        return format_html("{} {}", said, links) if links else said or NOTHING
 
     def list_context(self, request: HttpRequest) -> dict[str, Any]:
         return {"title": pgettext("wechat_open", "Audit trail")}
@@ -313,39 +367,36 @@ class JournalEntryAdmin(ReadOnlyAdmin):
         except IncorrectLookupParameters:
             return HttpResponseBadRequest()
         # A cursor of the database's hands them over, so that no more than a piece is held here.
-        rows = entries.only(*EXPORTED)[: MOST_EXPORTED + 1].iterator(chunk_size=PIECE)
-        pieces = _pieces(iter(rows), get_language() or "en")
-        response = StreamingHttpResponse(pieces, content_type="text/csv; charset=utf-8")
-        name = f"wechat-journal-{timezone.localdate():%Y-%m-%d}.csv"
-        response["Content-Disposition"] = f'attachment; filename="{name}"'
-        return response
+        rows = entries.only(*EXPORTED)[: MOST_EXPORTED + 1].iterator(chunk_size=export.PIECE)
+        return export.as_file("wechat-journal", COLUMNS, rows, _cells, most=MOST_EXPORTED, cut=_cut)
+
+
+def _cut() -> str:
+    return gettext("Cut off after %(count)d entries: choose a shorter time.") % {"count": MOST_EXPORTED}
+
+
+def _bulk_links(entry: JournalEntry) -> str | SafeString:
+    """The way from a bulk action to its rows, or from a row to its bulk action."""
+    if number := bulk_number(entry):
+        rows = f"{reverse('admin:wechat_open_journalentry_changelist')}?{BulkFilter.parameter_name}={number}"
+        return format_html('<a href="{}">{}</a>', rows, gettext("Show its rows"))
+    if entry.job:
+        page = reverse("admin:wechat_open_bulkjob_change", args=[entry.job])
+        return format_html('<a href="{}">{}</a>', page, pgettext("bulk", "bulk action #%d") % entry.job)
+    return ""
+
+
+def _bulk_outcome(job: BulkJob) -> SafeString:
+    if job.failed:
+        words = npgettext("bulk", "%(count)s failed", "%(count)s failed", job.failed) % {"count": grouped(job.failed)}
+        return tag(words, "bad")
+    if job.position < job.total:
+        return tag(f"{grouped(job.position)} / {grouped(job.total)}", "busy" if job.finished_at is None else "off")
+    return tag(pgettext("wechat_open", "succeeded"), "good")
 
 
 QUIET = (Kind.AUTHORIZED, Kind.UPDATED, Kind.UNAUTHORIZED, Kind.NEEDS_REAUTHORIZATION)
 """What is no attempt has no outcome."""
-
-
-def _pieces(entries: Iterator[JournalEntry], language: str) -> Iterator[str]:
-    """CSV in the reader's language, which is no longer active when a piece of it is sent."""
-    with override(language):
-        heads = _csv([[str(column) for column in COLUMNS]])
-    yield "\ufeff" + heads  # the mark by which Excel knows UTF-8
-    left = MOST_EXPORTED
-    while piece := list(islice(entries, min(PIECE, left))):
-        left -= len(piece)
-        with override(language):
-            lines = _csv(_cells(entry, language) for entry in piece)
-        yield lines
-    if next(entries, None) is not None:
-        with override(language):
-            cut = gettext("Cut off after %(count)d entries: choose a shorter time.") % {"count": MOST_EXPORTED}
-        yield _csv([[cut]])
-
-
-def _csv(rows: Iterable[Iterable[str]]) -> str:
-    lines = StringIO()
-    csv.writer(lines).writerows([_harmless(cell) for cell in row] for row in rows)
-    return lines.getvalue()
 
 
 COLUMNS = (
@@ -361,6 +412,7 @@ COLUMNS = (
     pgettext_lazy("wechat_open", "meaning"),
     _("request id (rid)"),
     pgettext_lazy("wechat_open", "detail"),
+    pgettext_lazy("wechat_open", "bulk action"),
 )
 
 
@@ -379,11 +431,5 @@ def _cells(entry: JournalEntry, language: str) -> list[str]:
         errcodes.meaning(errcode, language) if errcode is not None else "",
         entry.rid,
         translated(entry.detail),
+        str(entry.job or bulk_number(entry) or ""),
     ]
-
-
-def _harmless(cell: str) -> str:
-    """No spreadsheet takes it for a formula; numbers stay numbers."""
-    if cell.lstrip("-").isdecimal():
-        return cell
-    return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")) else cell

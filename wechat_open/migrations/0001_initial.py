@@ -215,6 +215,7 @@ class Migration(migrations.Migration):
                 ('errcode', models.IntegerField(null=True, verbose_name='errcode')),
                 ('rid', models.CharField(blank=True, default='', max_length=64, verbose_name='request id (rid)')),
                 ('detail', wechat_open.fields.SentenceField(blank=True, default='', verbose_name='detail')),
+                ('job', models.PositiveBigIntegerField(default=0, verbose_name='bulk action')),
                 ('component', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='journal', to='wechat_open.component', verbose_name='platform')),
                 ('user', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL, verbose_name='who')),
             ],
@@ -277,7 +278,6 @@ class Migration(migrations.Migration):
                 ('position', models.PositiveIntegerField(default=0, editable=False)),
                 ('done', models.PositiveIntegerField(default=0, editable=False, verbose_name='done')),
                 ('failed', models.PositiveIntegerField(default=0, editable=False, verbose_name='failed')),
-                ('failures', models.JSONField(blank=True, default=list, editable=False, verbose_name='failures')),
                 ('created_at', models.DateTimeField(editable=False, verbose_name='started at')),
                 ('finished_at', models.DateTimeField(editable=False, null=True, verbose_name='finished at')),
                 ('stopped_at', models.DateTimeField(editable=False, null=True, verbose_name='stopped at')),
@@ -291,6 +291,26 @@ class Migration(migrations.Migration):
                 'verbose_name_plural': 'bulk actions',
                 'ordering': ['-created_at', '-pk'],
                 'indexes': [models.Index(fields=['created_at', 'id'], name='wechat_open_bulk_newest'), models.Index(fields=['finished_at', 'claimed_until'], name='wechat_open_bulk_open')],
+            },
+        ),
+        migrations.CreateModel(
+            name='BulkFailure',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('key', models.BigIntegerField(editable=False)),
+                ('name', models.CharField(blank=True, default='', editable=False, max_length=400)),
+                ('reason', models.CharField(editable=False, max_length=64)),
+                ('errcode', models.IntegerField(editable=False, null=True)),
+                ('rid', models.CharField(blank=True, default='', editable=False, max_length=64)),
+                ('said', wechat_open.fields.SentenceField(blank=True, default='', editable=False)),
+                ('job', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='failures', to='wechat_open.bulkjob')),
+            ],
+            options={
+                'verbose_name': 'failed row of a bulk action',
+                'verbose_name_plural': 'failed rows of bulk actions',
+                'default_permissions': (),
+                'constraints': [models.UniqueConstraint(fields=('job', 'key'), name='wechat_open_failure_once')],
+                'indexes': [models.Index(fields=['job', 'reason', 'id'], name='wechat_open_failure_reason')],
             },
         ),
         migrations.CreateModel(
@@ -424,6 +444,10 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='journalentry',
             index=models.Index(fields=['ok', 'at'], name='wechat_open_journal_outcome'),
+        ),
+        migrations.AddIndex(
+            model_name='journalentry',
+            index=models.Index(fields=['job', 'at', 'id'], name='wechat_open_journal_job'),
         ),
         migrations.AddIndex(
             model_name='push',

@@ -28,33 +28,34 @@
     }
   };
 
-  const cell = (text, address) => {
-    const made = document.createElement("td");
-    if (address) {
-      const link = document.createElement("a");
-      link.href = address;
-      link.textContent = text;
-      made.append(link);
-    } else {
-      made.textContent = text;
+  /* The groups of failures come as the site made them; those that are open stay open. */
+  const showFailures = (html) => {
+    const old = page.querySelector("[data-part=groups]");
+    const fresh = new DOMParser().parseFromString(html, "text/html").querySelector("[data-part=groups]");
+    page.querySelector("[data-part=failures]").hidden = !fresh.querySelector("[data-reason]");
+    for (const details of old.querySelectorAll("[data-reason] details[open]")) {
+      const reason = details.closest("[data-reason]").dataset.reason;
+      const same = fresh.querySelector(`[data-reason="${CSS.escape(reason)}"] details`);
+      if (same) {
+        same.open = true;
+      }
     }
-    return made;
-  };
-
-  const showFailures = (failures) => {
-    const body = page.querySelector("[data-part=failures] tbody");
-    for (const failure of failures.slice(body.rows.length)) {
-      const row = document.createElement("tr");
-      row.append(cell(failure.row, failure.page), cell(failure.said, ""));
-      body.append(row);
+    if (old.innerHTML === fresh.innerHTML) {
+      return;
     }
-    page.querySelector("[data-part=failures]").hidden = failures.length === 0;
+    const focused = old.contains(document.activeElement) ? document.activeElement : null;
+    const group = focused && focused.closest("[data-reason]");
+    old.replaceWith(fresh);
+    if (group) {
+      const same = fresh.querySelector(`[data-reason="${CSS.escape(group.dataset.reason)}"] ${focused.localName}`);
+      (same || page).focus({ preventScroll: true });
+    }
   };
 
   const draw = (facts) => {
     bar.max = facts.total || 1;
     bar.value = facts.position;
-    for (const name of ["state", "left", "rows", "done", "failed", "reason", "hint", "more", "finished_at"]) {
+    for (const name of ["state", "left", "rows", "done", "failed", "reason", "hint", "finished_at"]) {
       show(name, facts[name]);
     }
     const state = page.querySelector("[data-tone]");
