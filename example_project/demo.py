@@ -10,6 +10,7 @@ used instead of the embedded part.
 from __future__ import annotations
 
 import argparse
+import locale
 import logging
 import os
 import secrets
@@ -21,10 +22,13 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 SITE_PORT, SIMULATOR_PORT = 8000, 8001
+PLATFORM_NAME = "山茶 Camellia"
+"""As the simulated WeChat shows it to owners."""
 LOG_LINES = 40
 """How much of the log is shown when a step fails."""
 
@@ -32,21 +36,30 @@ LOG_LINES = 40
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m example_project.demo", description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true", help="play the story without a person; exit 1 if a step fails")
+    parser.add_argument("--port", type=_port, help=f"the site's (default: {SITE_PORT}, or a free one if that is taken)")
+    parser.add_argument(
+        "--simulator-port", type=_port, help=f"the simulator's (default: {SIMULATOR_PORT}, or a free one likewise)"
+    )
     options = parser.parse_args(argv)
+    ports = Ports(options.port, options.simulator_port)
     signal.signal(signal.SIGTERM, _interrupt)
     sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]  # names are Chinese; not every terminal is
     try:
         with tempfile.TemporaryDirectory(prefix="wechat-demo-", ignore_cleanup_errors=True) as folder:
-            return check(Path(folder)) if options.check else stay(Path(folder))
+            return check(Path(folder), ports) if options.check else stay(Path(folder), ports)
+    except PortTaken as error:
+        print(error, file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("\nStopped.")
         return 1 if options.check else 0
 
 
-def check(folder: Path) -> int:
-    """The story, without a person."""
+def check(folder: Path, ports: Ports) -> int:
+    """The story, without a person. It reads the site's English pages, whatever language the machine speaks."""
+    os.environ["LANGUAGE_CODE"] = "en"
     started = time.monotonic()
-    with everything(folder) as demo:
+    with everything(folder, ports) as demo:
         from . import story
 
         print(f"The whole of a grant. Site {demo.site}, WeChat {demo.simulator}")
@@ -57,12 +70,14 @@ def check(folder: Path) -> int:
     return 0 if told else 1
 
 
-def stay(folder: Path) -> int:
-    """Until Ctrl-C. What happens is told in a line each."""
-    with everything(folder) as demo:
+def stay(folder: Path, ports: Ports) -> int:
+    """Until Ctrl-C. Each event prints a line."""
+    language = os.environ.setdefault("LANGUAGE_CODE", language_of_machine())
+    with everything(folder, ports) as demo:
         from .story import ORDER
 
-        print(WELCOME.format(demo=demo, log=folder / "demo.log", order=ORDER), flush=True)
+        welcome = WELCOME["zh" if language.lower().startswith("zh") else "en"]
+        print(welcome.format(demo=demo, log=folder / "demo.log", order=ORDER), flush=True)
         happenings = logging.StreamHandler(sys.stdout)
         happenings.setFormatter(logging.Formatter("  %(asctime)s  %(message)s", "%H:%M:%S"))
         logging.getLogger("example_project").addHandler(happenings)
@@ -70,17 +85,18 @@ def stay(folder: Path) -> int:
     return 0
 
 
-WELCOME = """
+WELCOME = {
+    "en": """
   The site      {demo.site}/
-  WeChat        {demo.simulator}/   (simulated: its accounts and what it pushed)
+  WeChat        {demo.simulator}/   (simulated: its accounts, pushes, faults and clock)
   A phone       {demo.simulator}/_page/phone   (a follower's, in the simulated WeChat)
 
   Connect an account, in a minute:
-    1  Open the site and press "Enter as the demo user" (以演示用户进入).
-    2  Press "Connect an account" (接入账号).
-    3  Press "Authorize on this computer" (在这台电脑上授权): WeChat's page opens.
-    4  Press "Authorize" (授权) there: you are back, and the account is on the page.
-    5  Press "Say hello to WeChat" (向微信问声好): the site calls WeChat in its name.
+    1  Open the site and press "Enter as the demo user".
+    2  Press "Connect an account".
+    3  Press "Authorize on this computer": WeChat's page opens.
+    4  Press "Authorize" there: you are back, and the account is on the page.
+    5  Press "Say hello to WeChat": the site calls WeChat in its name.
 
   Then be a follower: open the phone, choose the account, and write {order}, the number of an order.
   What went over the wire stands beside the phone.
@@ -88,8 +104,55 @@ WELCOME = """
   The admin     {demo.site}/admin/   user demo, password {demo.password}
   The log       {log}
 
-  Stop with Ctrl-C; nothing is kept.
-"""
+  Times are Beijing time. LANGUAGE_CODE=zh-hans makes it speak Chinese. Stop with Ctrl-C; nothing is kept.
+""",
+    "zh": """
+  网站          {demo.site}/
+  微信          {demo.simulator}/   （模拟器：账号、推送、故障和时钟）
+  手机          {demo.simulator}/_page/phone   （模拟微信里的用户）
+
+  一分钟接入一个账号：
+    1  打开网站，点击“以演示用户进入”。
+    2  点击“接入账号”。
+    3  点击“在这台电脑上授权”，打开微信的授权页。
+    4  在微信的页面点击“授权”，即返回网站，页面上出现该账号。
+    5  点击“向微信问声好”，网站以该账号的名义调用微信接口。
+
+  然后扮演用户：打开手机，选择该账号，发送订单号 {order}。
+  手机旁边显示微信与网站之间的原始往来。
+
+  管理后台      {demo.site}/admin/   用户名 demo，密码 {demo.password}
+  日志          {log}
+
+  所有时间均为北京时间。LANGUAGE_CODE=en 可切换为英文。按 Ctrl-C 停止，不保留任何数据。
+""",
+}
+
+
+def language_of_machine() -> str:
+    """What the person at this machine reads: Chinese where the system's language is."""
+    names = [os.environ.get(name, "") for name in ("LC_ALL", "LC_MESSAGES", "LANG")]
+    chosen = next(filter(None, names), locale.getlocale()[0] or "")  # Windows has no such variables
+    return "zh-hans" if chosen.lower().startswith(("zh", "chinese")) else "en"
+
+
+def _port(text: str) -> int:
+    """A port as an argument; argparse shows what it should have been."""
+    if not (text.isascii() and text.isdecimal()) or not 1 <= int(text) <= 65535:
+        raise argparse.ArgumentTypeError(f"a port is a number from 1 to 65535, not {text!r}")
+    return int(text)
+
+
+class PortTaken(Exception):
+    """A port that the person asked for is in use."""
+
+
+@dataclass(frozen=True)
+class Ports:
+    """Those that the person asked for, if any."""
+
+    site: int | None = None
+    simulator: int | None = None
 
 
 class Demo:
@@ -102,7 +165,7 @@ class Demo:
 
 
 @contextmanager
-def everything(folder: Path) -> Iterator[Demo]:
+def everything(folder: Path, ports: Ports) -> Iterator[Demo]:
     """Start all parts, and stop them in the opposite order."""
     from django.core.servers.basehttp import ThreadedWSGIServer, WSGIRequestHandler
 
@@ -110,10 +173,16 @@ def everything(folder: Path) -> Iterator[Demo]:
 
     with ExitStack() as parts:
         # The ports come first: the settings need the addresses.
-        server = _on_port(SITE_PORT, lambda port: ThreadedWSGIServer(("127.0.0.1", port), WSGIRequestHandler))
+        server = _on_port(
+            ports.site, SITE_PORT, lambda port: ThreadedWSGIServer(("127.0.0.1", port), WSGIRequestHandler)
+        )
         parts.callback(server.server_close)
         site = f"http://127.0.0.1:{server.server_port}"
-        wechat = _on_port(SIMULATOR_PORT, lambda port: Simulator(f"{site}/wechat/", port, **_credentials()).start())
+        wechat = _on_port(
+            ports.simulator,
+            SIMULATOR_PORT,
+            lambda port: Simulator(f"{site}/wechat/", port, platform_name=PLATFORM_NAME, **_credentials()).start(),
+        )
         parts.callback(wechat.stop)
         _environment(folder, site, wechat.url)
 
@@ -131,12 +200,14 @@ def everything(folder: Path) -> Iterator[Demo]:
         yield Demo(site, wechat.url, password)
 
 
-def _on_port(port: int, listen: Callable[[int], Any]) -> Any:
-    """On the usual port, or on a free one when somebody else has that."""
+def _on_port(wanted: int | None, usual: int, listen: Callable[[int], Any]) -> Any:
+    """On the port that was asked for; else on the usual one, or on a free one when another program has that."""
     try:
-        return listen(port)
-    except OSError:
-        return listen(0)
+        return listen(wanted or usual)
+    except OSError as error:
+        if wanted is None:
+            return listen(0)
+        raise PortTaken(f"Port {wanted} cannot be used ({error.strerror}). Choose another one.") from error
 
 
 def _credentials() -> dict[str, Any]:

@@ -34,6 +34,8 @@ RENEWALS = 3
 """How many renewals in a row are watched."""
 ORDER = "20260001"
 """The number of an order of the demo's shop."""
+QUIET_SECONDS = 8.0
+"""How long a step may say nothing where there is no terminal, such as in CI."""
 RELEASE_CHECK_GROUPS = (1, 2, 3, 4, 5)
 
 REFRESH = "/cgi-bin/component/api_authorizer_token"
@@ -210,6 +212,8 @@ class Story:
 
         if not any("/wechat/authorized/" in url for url in self.back.went_through) or self.back.url != f"{self.site}/":
             raise Failed(f"The redirect did not lead through the site to its home page. {self.back.summary()}")
+        if "is connected." not in self.back.text:
+            raise Failed(f"The home page does not say that the account is connected. {self.back.summary()}")
         pushes = Push.objects.filter(info_type="authorized", authorizer_appid=self.appid)
         self.until(lambda: pushes.filter(state=Push.State.DONE).exists(), "The push is in the inbox, and done")
         exchanged = self.calls(QUERY_AUTH) - self.exchanged_before
@@ -447,11 +451,17 @@ class Teller:
         self.live = out.isatty() and os.environ.get("TERM", "dumb") != "dumb"
         self.colours = self.live and not os.environ.get("NO_COLOR")
         self.width = max(len(chapter.name) for chapter in steps) + 2
+        self.printed_at = 0.0
 
     def murmur(self, number: int, name: str, text: str) -> None:
-        """What goes on in this moment; the next line takes its place."""
+        """What goes on in this moment; the next line takes its place. In a file it is a line, now and then."""
         if self.live:
             print(f"\033[2K{self._line('·', number, name)} {self._paint(text, 2)}", end="\r", file=self.out, flush=True)
+        elif not text:
+            self.printed_at = time.monotonic()
+        elif time.monotonic() - self.printed_at >= QUIET_SECONDS:
+            self.printed_at = time.monotonic()
+            print(f"        {name}: {text}", file=self.out, flush=True)
 
     def done(self, number: int, name: str, took: float, seen: str) -> None:
         self._end_line(self._paint(self._sign("✓", "+"), 32), number, name, took)

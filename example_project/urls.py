@@ -10,6 +10,7 @@ from .shop import views
 urlpatterns = [
     path("", views.home, name="home"),
     path("shops/<int:pk>/connect/", views.connect, name="connect"),
+    path("connected/", views.connected, name="connected"),
     path("accounts/<int:pk>/hello/", views.hello, name="hello"),
     path("login/", LoginView.as_view(template_name="shop/login.html"), name="login"),
     path("logout/", LogoutView.as_view(), name="logout"),

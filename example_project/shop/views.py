@@ -33,7 +33,7 @@ from wechat_open.exceptions import (
     Unreachable,
     WeChatOpenError,
 )
-from wechat_open.models import Authorizer
+from wechat_open.models import AuthorizationLink, Authorizer
 from wechat_open.protocol import permissions
 
 from .models import Shop
@@ -80,8 +80,20 @@ def home(request: HttpRequest) -> HttpResponse:
 def connect(request: HttpRequest, pk: int) -> HttpResponse:
     """Start an authorization for a shop; ``wechat.give_to_shop`` gets the payload back together with the account."""
     shop = get_object_or_404(Shop.objects.for_user(request.user), pk=pk)
-    link = authorization.begin(user=request.user, payload={"shop": shop.pk}, next_url=reverse("home"))
+    link = authorization.begin(user=request.user, payload={"shop": shop.pk}, next_url=reverse("connected"))
+    request.session["link"] = link.pk
     return redirect(link)
+
+
+@login_required
+@require_safe
+def connected(request: HttpRequest) -> HttpResponse:
+    """Back from WeChat: say which account it was, and go home."""
+    link = AuthorizationLink.objects.filter(pk=request.session.pop("link", None), user=request.user.pk)
+    account = Authorizer.objects.filter(pk__in=link.values("authorizer")).first()
+    if account is not None:
+        messages.success(request, _("%(name)s is connected.") % {"name": account.nick_name or account.appid})
+    return redirect("home")
 
 
 @login_required

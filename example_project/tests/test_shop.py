@@ -158,6 +158,30 @@ class ConnectTests(TestCase):
         assert self.client.get(self.address).status_code == 405
         assert not AuthorizationLink.objects.exists()
 
+    def back(self, **columns: Any) -> Any:
+        """The owner comes back from WeChat through the link that ``connect`` made."""
+        self.client.force_login(self.owner)
+        self.client.post(self.address)
+        AuthorizationLink.objects.update(**columns)
+        return self.client.get("/connected/", follow=True)
+
+    def test_the_way_back_says_which_account_is_connected(self) -> None:
+        self.assertContains(self.back(authorizer=an_account()), "山茶书店 is connected.")
+
+    def test_the_way_back_says_so_the_second_time_too(self) -> None:
+        account = an_account()
+        self.back(authorizer=account)
+
+        self.assertContains(self.back(authorizer=account), "山茶书店 is connected.")
+
+    def test_the_way_back_without_an_account_says_nothing(self) -> None:
+        self.assertNotContains(self.back(), "is connected.")
+
+    def test_another_owners_link_is_not_shown(self) -> None:
+        page = self.back(authorizer=an_account(), user=User.objects.create_user("another"))
+
+        self.assertNotContains(page, "山茶书店")
+
 
 class SignalTests(TestCase):
     def setUp(self) -> None:

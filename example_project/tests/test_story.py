@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import time
+from unittest.mock import patch
 
 from django.test import SimpleTestCase
 
@@ -58,3 +59,16 @@ class TellTests(SimpleTestCase):
 
         assert time.monotonic() - started < 3
         assert "Something that never comes: not seen in time." in text
+
+    def test_a_long_step_says_how_far_it_is_where_there_is_no_terminal(self) -> None:
+        def renews(story: Story) -> str:
+            for number in range(3):
+                story.murmur(f"{number} of 3")
+            return "renewed"
+
+        with patch("example_project.story.QUIET_SECONDS", 0.0):
+            text = told(Step("First", 5, renews))[1]
+
+        assert "First: 0 of 3" in text
+        assert "First: 2 of 3" in text
+        assert "0 of 3" not in told(Step("First", 5, renews))[1]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -15,6 +16,8 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+
+from example_project.demo import language_of_machine
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 MANAGE = str(CHECKOUT / "example_project" / "manage.py")
@@ -123,10 +126,15 @@ def test_a_step_that_fails_ends_the_check_with_its_name_the_reason_and_the_log(t
 
 
 @pytest.mark.slow
-def test_the_demo_stays_up_until_it_is_stopped(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("language", "greeting"), [("en", "Connect an account, in a minute"), ("zh-hans", "一分钟接入一个账号")]
+)
+def test_the_demo_stays_up_until_it_is_stopped(tmp_path: Path, language: str, greeting: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
     demo = subprocess.Popen(
-        [sys.executable, "-m", "example_project.demo"],
-        env=environment(),
+        [sys.executable, "-m", "example_project.demo", "--port", str(port)],
+        env=environment(LANGUAGE_CODE=language),
         cwd=tmp_path,
         stdout=subprocess.PIPE,
         text=True,
@@ -139,6 +147,8 @@ def test_the_demo_stays_up_until_it_is_stopped(tmp_path: Path) -> None:
         while "Ctrl-C" not in welcome and time.monotonic() < ends_at:
             welcome += demo.stdout.readline()
         addresses = re.findall(r"http://127\.0\.0\.1:\d+/\S*", welcome)
+        assert greeting in welcome
+        assert addresses[0] == f"http://127.0.0.1:{port}/"
         assert addresses[2].endswith("/_page/phone")
         for address in addresses[:3]:
             with urllib.request.urlopen(address, timeout=10) as answer:
@@ -148,3 +158,54 @@ def test_the_demo_stays_up_until_it_is_stopped(tmp_path: Path) -> None:
         rest, _ = demo.communicate(timeout=30)
     assert demo.returncode == 0
     assert "Stopped." in rest
+
+
+@pytest.mark.parametrize(
+    ("variables", "language"),
+    [
+        ({"LANG": "zh_CN.UTF-8"}, "zh-hans"),
+        ({"LANG": "en_US.UTF-8"}, "en"),
+        ({"LC_ALL": "zh_CN", "LANG": "en_US.UTF-8"}, "zh-hans"),
+        ({"LC_ALL": "en_US", "LANG": "zh_CN.UTF-8"}, "en"),
+        ({"LANG": "C"}, "en"),
+    ],
+)
+def test_the_demo_speaks_the_language_of_the_machine(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], language: str
+) -> None:
+    for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
+        monkeypatch.setenv(name, variables.get(name, ""))
+
+    assert language_of_machine() == language
+
+
+@pytest.mark.parametrize("option", ["--port", "--simulator-port"])
+def test_a_port_that_is_taken_is_refused(option: str, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        result = _demo(tmp_path, option, str(port))
+
+    assert result.returncode == 1
+    assert f"Port {port} cannot be used" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("port", ["0", "65536", "eight", "-1", "８０００"])
+def test_what_is_no_port_is_refused(port: str, tmp_path: Path) -> None:
+    result = _demo(tmp_path, f"--port={port}")
+
+    assert result.returncode == 2
+    assert "a port is a number from 1 to 65535" in result.stderr
+
+
+def _demo(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "example_project.demo", *arguments],
+        env=environment(),
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=60,
+        check=False,
+    )
