@@ -6,17 +6,18 @@ its own, sent by POST, and in the account's history.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from django.contrib import admin, messages
 from django.contrib.admin import ModelAdmin
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.admin.options import TO_FIELD_VAR, IncorrectLookupParameters
 from django.contrib.admin.templatetags.admin_urls import add_preserved_filters
 from django.contrib.admin.utils import flatten_fieldsets
 from django.contrib.admin.views.main import ChangeList
-from django.core.exceptions import BadRequest
 from django.db import connections, transaction
 from django.db.models import Model, QuerySet
 from django.forms import Script
@@ -34,9 +35,12 @@ from .. import bulk
 from ..exceptions import WeChatOpenError
 from ..models import BulkJob, TokenHolder
 from ..telling import briefly, explained, translated
-from . import deeds
+from . import deeds, lookups
 from .lists import AtLeast, Listing, counted
 from .shown import NOTHING, masked, moment, platform, time_left
+
+logger = logging.getLogger("django.security.DisallowedModelAdminLookup")
+"""Where Django itself writes such requests."""
 
 _View = TypeVar("_View", bound=Callable[..., HttpResponse])
 
@@ -92,6 +96,9 @@ class ReadOnlyAdmin(ModelAdmin):  # type: ignore[type-arg]  # not generic at run
     view_on_site = False  # a link's page is for who was sent there
     empty_value_display = NOTHING
     show_full_result_count = False  # counting everything twice takes long in a large table
+    show_facets = admin.ShowFacets.NEVER  # each would count a part of the table
+    linked_lookups: frozenset[str] = frozenset()
+    """Filters that no side bar offers, and that links of ours use."""
     # No date_hierarchy: MariaDB without its time-zone tables raises on it. Date filters serve as well.
 
     class Media:
@@ -113,16 +120,50 @@ class ReadOnlyAdmin(ModelAdmin):  # type: ignore[type-arg]  # not generic at run
     @own_transactions
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         context = {"title": capfirst(self.opts.verbose_name_plural), **self.list_context(request)}
-        return super().changelist_view(request, {**context, **(extra_context or {})})
+        try:
+            return super().changelist_view(request, {**context, **(extra_context or {})})
+        except lookups.RefusedFilter as error:
+            return self.refused(request, error)
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return Listing
 
     def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
-        """What the address asks for, on a page or as a file."""
-        if any("\x00" in value for _name, values in request.GET.lists() for value in values):
-            raise BadRequest("A filter holds a NUL character, for which PostgreSQL cannot look.")
-        return super().get_changelist_instance(request)
+        """What the address asks for, on a page or as a file; RefusedFilter for what is no filter of this list."""
+        lookups.refuse_others(request, self.model, self.declared_lookups(request))
+        to_field = request.GET.get(TO_FIELD_VAR)
+        if to_field and not self.to_field_allowed(request, to_field):
+            raise lookups.RefusedFilter(to_field, "No other row refers to this list by the column")
+        try:
+            return super().get_changelist_instance(request)
+        except OverflowError as error:  # the first day of the year 1, east of Greenwich
+            raise IncorrectLookupParameters(error) from error
+
+    def declared_lookups(self, request: HttpRequest) -> frozenset[str]:
+        """The filters that an address may use: those of ``list_filter``, and ``linked_lookups``."""
+        return lookups.declared(self.model, self.get_list_filter(request)) | self.linked_lookups
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
+        """Only what a filter offers. Django's own answer allows every lookup on every column of the table."""
+        return lookup in self.declared_lookups(cast("HttpRequest", request))
+
+    def refused(self, request: HttpRequest, error: lookups.RefusedFilter | None = None) -> HttpResponse:
+        """A page that says which filter was not taken; without ``error`` it was a value that cannot be one."""
+        if error is not None:
+            logger.warning("%s (%s)", error, request.path)
+        said = (
+            gettext("This list cannot be filtered by “%(name)s”.") % {"name": Truncator(error.name).chars(80)}
+            if error is not None
+            else gettext("The value of a filter is not understood.")
+        )
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "media": self.media,
+            "title": said,
+            "has_view_permission": self.has_view_permission(request),
+        }
+        return TemplateResponse(request, "admin/wechat_open/refused.html", context, status=400)
 
     @admin.display(description=pgettext_lazy("wechat_open", "platform"))
     def platform(self, row: Any) -> str:

@@ -15,7 +15,7 @@ from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.main import SEARCH_VAR, ChangeList
 from django.core.exceptions import PermissionDenied
 from django.db.models import OuterRef, Q, QuerySet, Subquery
-from django.http import HttpRequest, HttpResponseBadRequest
+from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
@@ -33,6 +33,7 @@ from ..telling import explained, translated
 from . import export
 from .base import ReadOnlyAdmin, as_number
 from .lists import BoundedPaginator, Listing, PlatformFilter, accounts_called, several_platforms
+from .lookups import RefusedFilter
 from .shown import NOTHING, ago, beside, tag
 from .tiles import grouped
 
@@ -364,8 +365,10 @@ class JournalEntryAdmin(ReadOnlyAdmin):
             raise PermissionDenied
         try:
             entries = self.get_changelist_instance(request).get_queryset(request)
+        except RefusedFilter as error:
+            return self.refused(request, error)
         except IncorrectLookupParameters:
-            return HttpResponseBadRequest()
+            return self.refused(request)
         # A cursor of the database's hands them over, so that no more than a piece is held here.
         rows = entries.only(*EXPORTED)[: MOST_EXPORTED + 1].iterator(chunk_size=export.PIECE)
         return export.as_file("wechat-journal", COLUMNS, rows, _cells, most=MOST_EXPORTED, cut=_cut)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 from django.contrib import admin
-from django.contrib.admin.views.main import ChangeList
+from django.contrib.admin.views.main import ORDER_VAR, ChangeList
 from django.core.paginator import Page, Paginator
 from django.db.models import QuerySet
 from django.http import HttpRequest
@@ -34,6 +34,26 @@ class Listing(ChangeList):
         rows: QuerySet[Any] = super().apply_select_related(qs)
         along = self.list_select_related
         return rows if isinstance(along, bool) or "component" not in along else rows.defer("component__census")
+
+    def get_ordering_field(self, field_name: Any) -> Any:
+        """None for a column that the list's head does not offer to sort by: Django takes it from an address."""
+        if self.sortable_by is not None and field_name not in self.sortable_by:
+            return None
+        return super().get_ordering_field(field_name)
+
+    def get_ordering(self, request: HttpRequest, queryset: QuerySet[Any]) -> Any:
+        """The usual order where the address names no column to sort by."""
+        asked = [part for part in self.params.get(ORDER_VAR, "").split(".") if self._is_sortable(part)]
+        self.params.pop(ORDER_VAR, None)
+        if asked:
+            self.params[ORDER_VAR] = ".".join(asked)
+        return super().get_ordering(request, queryset)
+
+    def _is_sortable(self, part: str) -> bool:
+        place = part.removeprefix("-")
+        if not (place.isascii() and place.isdecimal() and len(place) < 3 and int(place) < len(self.list_display)):
+            return False
+        return self.get_ordering_field(self.list_display[int(place)]) is not None
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)

@@ -72,6 +72,7 @@ class PushAdmin(ReadOnlyAdmin):
     list_display = ["received", "progress", "what", "account"]
     list_display_links = ["received"]
     list_filter = ["state", TypeFilter, "received_at", PlatformFilter]
+    linked_lookups = frozenset({"state__in"})  # all that failed, to be processed again
     list_select_related = ["component"]
     search_fields = ["authorizer_appid"]  # for the box; get_search_results says what is looked for
     search_help_text = _("Exactly: an appid or a type; or the beginning of an account's name")
