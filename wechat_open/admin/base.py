@@ -28,8 +28,8 @@ from django.utils.html import format_html
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator, capfirst
+from django.utils.translation import gettext, npgettext, pgettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import npgettext, pgettext, pgettext_lazy
 
 from .. import bulk
 from ..exceptions import WeChatOpenError

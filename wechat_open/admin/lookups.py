@@ -75,7 +75,7 @@ def _parameters(model: type[Model], entry: Any) -> Iterator[str]:
         registered: list[Any] = FieldListFilter._field_list_filters  # type: ignore[attr-defined]  # not in the stubs
         kind = next(kind for test, kind in registered if test(field))
     if issubclass(kind, DateFieldListFilter) and isinstance(field, DateField):
-        lookups = ["gte", "lt"]
+        lookups = ["gte", "lt", "lte"]  # simpleui asks for a range by the last one
     elif issubclass(kind, AllValuesFieldListFilter):
         lookups = [""]
     elif issubclass(kind, ChoicesFieldListFilter) or not field.is_relation:
