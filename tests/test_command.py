@@ -25,9 +25,9 @@ from django.db import InterfaceError, OperationalError, connection
 from django.utils import timezone
 from django.utils.translation import override
 
-from wechat_open import endpoints, health
+from wechat_open import endpoints, health, journal
 from wechat_open.management.loop import ROUND, TURN, Job, Loop, all_jobs, stopped_by_signals
-from wechat_open.models import AuthorizationLink, Authorizer, Component, Push, VerifyTicket
+from wechat_open.models import AuthorizationLink, Authorizer, Component, JournalEntry, Push, VerifyTicket
 from wechat_open.schedule import BEAT_SCHEDULE
 
 API = "https://api.weixin.qq.com"
@@ -329,6 +329,18 @@ def test_push_ticket__asks_wechat(component: Component, wechat: responses.Reques
     assert "WeChat says: ok" in result.out
     assert "授权事件接收URL" in result.out
     assert json.loads(wechat.calls[0].request.body or b"")["component_appid"] == DEFAULT
+
+
+def test_push_ticket__deletes_the_stored_ones_first(component: Component, wechat: responses.RequestsMock) -> None:
+    component.tickets.all().delete()
+    for number in range(3):
+        component.tickets.create(digest=str(number), created_at=timezone.now(), received_at=timezone.now())
+    wechat.post(API + endpoints.START_PUSH_TICKET, json={"errcode": 0, "errmsg": "ok"})
+
+    assert "3 tickets were deleted." in Result("push-ticket", "--forget").out
+    assert component.tickets.count() == 0
+    entry = JournalEntry.objects.get(kind=JournalEntry.Kind.TICKETS_FORGOTTEN)
+    assert (entry.actor, entry.detail) == (journal.COMMAND_LINE, "3")
 
 
 def test_wechats_refusal__is_one_line_with_errcode_and_rid(

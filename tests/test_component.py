@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
 from typing import Any
 
 import pytest
@@ -57,6 +58,45 @@ def test_previous_keys__come_after_the_current_pair(settings: Any) -> None:
     changed(settings, PREVIOUS_KEYS=[{"TOKEN": "older-token", "ENCODING_AES_KEY": OLD_KEY}])
 
     assert [pair.token for pair in component.platform().pairs] == ["default-platform-token-0001", "older-token"]
+
+
+TOMORROW, YESTERDAY = (datetime(year, 12, 31, tzinfo=timezone.utc) for year in (2099, 2001))
+
+
+@pytest.mark.parametrize(
+    ("until", "opens"),
+    [
+        (TOMORROW, True),
+        (YESTERDAY, False),
+        (TOMORROW.isoformat(), True),
+        (YESTERDAY.isoformat(), False),
+        (TOMORROW.date().isoformat(), True),
+        (YESTERDAY.date(), False),
+        (TOMORROW.replace(tzinfo=None).isoformat(" "), True),
+        (None, True),
+    ],
+)
+def test_previous_keys__end_when_they_say_so(settings: Any, until: object, opens: bool) -> None:
+    changed(settings, PREVIOUS_KEYS=[{"TOKEN": "older-token", "ENCODING_AES_KEY": OLD_KEY, "UNTIL": until}])
+
+    assert ("older-token" in [pair.token for pair in component.platform().pairs]) is opens
+
+
+def test_date__counts_until_the_end_of_its_day(settings: Any) -> None:
+    settings.TIME_ZONE = "Asia/Shanghai"
+
+    assert component.end_of("2026-12-31") == datetime(2026, 12, 31, 16, tzinfo=timezone.utc)
+    assert component.end_of("2026-12-31T18:00:00") == datetime(2026, 12, 31, 10, tzinfo=timezone.utc)
+    assert component.end_of("2026-12-31T18:00:00Z") == datetime(2026, 12, 31, 18, tzinfo=timezone.utc)
+
+
+@pytest.mark.parametrize("until", ["", "soon", "2026-02-30", 20261231, True, "31.12.2026"])
+def test_end_that_is_no_date__is_a_configuration_error(settings: Any, until: object) -> None:
+    changed(settings, PREVIOUS_KEYS=[{"TOKEN": "older-token", "ENCODING_AES_KEY": OLD_KEY, "UNTIL": until}])
+
+    with pytest.raises(ConfigurationError, match="ISO date or time") as caught:
+        component.platform()
+    assert "older-token" not in str(caught.value)
 
 
 @pytest.mark.parametrize("wrong", [OLD_KEY[:42], OLD_KEY + "x", "*" * 43])

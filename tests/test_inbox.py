@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 from django.db import OperationalError, connection
 
 from tests.stage import OFFICIAL, deliver, opened, process
-from wechat_open import component, inbox, signals
+from wechat_open import component, inbox, signals, tokens
 from wechat_open.component import Platform
 from wechat_open.exceptions import InvalidPush
 from wechat_open.models import Authorizer, Push, VerifyTicket
@@ -48,6 +49,34 @@ def event(info_type: str, **fields: Any) -> FromWeChat:
     return FromWeChat({"AppId": component.platform().appid, "CreateTime": 1700000000, "InfoType": info_type, **fields})
 
 
+class TestFuture:
+    """Grants and tickets are ordered by CreateTime: what is dated ahead would win for ever."""
+
+    @pytest.mark.parametrize(
+        "info_type", ["component_verify_ticket", "authorized", "updateauthorized", "unauthorized", "wxa_new_thing"]
+    )
+    def test_push_dated_ahead__is_refused(self, platform: Platform, info_type: str, caplog: Any) -> None:
+        VerifyTicket.objects.all().delete()
+        tomorrow = int(time.time()) + 86400
+        fields = {"ComponentVerifyTicket": "ticket@@@x", "AuthorizerAppid": OFFICIAL, "AuthorizationCode": "code@@@x"}
+        with pytest.raises(InvalidPush) as refusal:
+            deliver(platform, event(info_type, **{**fields, "CreateTime": tomorrow}))
+
+        assert refusal.value.reason == "ahead"
+        assert not Push.objects.exists() and not VerifyTicket.objects.exists()
+        assert "ahead of the database's clock" in caplog.text
+
+    def test_push_a_few_minutes_ahead__is_taken(self, platform: Platform) -> None:
+        """Clocks differ."""
+        assert deliver(platform, event("unauthorized", AuthorizerAppid=OFFICIAL, CreateTime=int(time.time()) + 300))
+
+    def test_clock__is_the_databases(self, platform: Platform, later: Later) -> None:
+        in_an_hour = int(time.time()) + 3600
+        later(timedelta(hours=1))
+
+        assert deliver(platform, event("unauthorized", AuthorizerAppid=OFFICIAL, CreateTime=in_an_hour))
+
+
 class TestTickets:
     def test_ticket__is_stored_sealed_with_wechats_time(self, platform: Platform) -> None:
         VerifyTicket.objects.all().delete()
@@ -74,8 +103,9 @@ class TestTickets:
         assert newest and newest.reveal("ticket").reveal() == "ticket@@@new"
 
     def test_old_tickets__are_pruned(self, platform: Platform) -> None:
+        VerifyTicket.objects.all().delete()
         for number in range(30):
-            deliver(platform, ticket(f"ticket@@@{number}", 1800000000 + 600 * number))
+            deliver(platform, ticket(f"ticket@@@{number}", 1700000000 + 600 * number))
 
         assert VerifyTicket.objects.count() == inbox.TICKETS_KEPT
         newest = platform.row.tickets.first()
@@ -97,6 +127,24 @@ class TestTickets:
             deliver(platform, ticket("ticket@@@last", 1700000100))
 
         assert VerifyTicket.objects.filter(digest="meanwhile").exists()
+
+    def test_tickets_dated_ahead__evict_no_good_one(self, platform: Platform, wechat: Simulator) -> None:
+        """From before pushes were bounded, or by a clock of WeChat's: they are tried after all others."""
+        now = datetime.now(timezone.utc)
+        for number in range(inbox.TICKETS_KEPT):
+            VerifyTicket.objects.create(
+                component=platform.row,
+                digest=f"ahead {number}",
+                created_at=now + timedelta(days=1, seconds=number),
+                received_at=now,
+            )
+        for _ in range(2):
+            deliver(platform, wechat.engine.new_ticket())
+
+        assert tokens.ComponentKeeper(platform).renew_now()
+        for _ in range(inbox.TICKETS_KEPT):
+            deliver(platform, wechat.engine.new_ticket())
+        assert not VerifyTicket.objects.filter(digest__startswith="ahead").exists()
 
     def test_ticket_for_another_platform__is_refused(self, platform: Platform) -> None:
         before = VerifyTicket.objects.count()

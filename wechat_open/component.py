@@ -6,8 +6,14 @@ at each use from the settings, so nothing outlives a change of them; only connec
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date, datetime, time, timedelta, timezone
 from functools import cached_property
+from typing import Any
+
+from django.utils.dateparse import parse_date, parse_datetime
+from django.utils.timezone import get_default_timezone, is_aware
 
 from .client import Client
 from .conf import DEFAULT_ALIAS, conf
@@ -54,13 +60,42 @@ def platform(alias: str = DEFAULT_ALIAS) -> Platform:
     """The platform of this alias; ConfigurationError names what is missing."""
     credentials = conf.component(alias)
     keys = [(credentials["TOKEN"], credentials["ENCODING_AES_KEY"])]
-    keys += [(pair["TOKEN"], pair["ENCODING_AES_KEY"]) for pair in credentials.get("PREVIOUS_KEYS", ())]
+    keys += [
+        (pair["TOKEN"], pair["ENCODING_AES_KEY"]) for pair in credentials.get("PREVIOUS_KEYS", ()) if still_opens(pair)
+    ]
     return Platform(
         alias=alias,
         appid=str(credentials["APPID"]),
         pairs=tuple(KeyPair.from_console(token, key) for token, key in keys),
         appsecret=Secret(str(credentials["APPSECRET"])),
     )
+
+
+def still_opens(pair: Mapping[str, Any]) -> bool:
+    """Whether an older pair of keys still opens pushes; ConfigurationError when its UNTIL is no date."""
+    until = pair.get("UNTIL")
+    return until is None or datetime.now(timezone.utc) < end_of(until)
+
+
+def end_of(until: object) -> datetime:
+    """When an older pair of keys stops opening pushes. A date means the end of that day, in the site's time zone."""
+    found: object = until
+    if isinstance(until, str):
+        try:
+            found = parse_date(until) or parse_datetime(until)
+        except ValueError:  # well-formed, and not in the calendar
+            found = None
+    if isinstance(found, date) and not isinstance(found, datetime):
+        found = datetime.combine(found + timedelta(days=1), time())
+    if not isinstance(found, datetime):
+        raise ConfigurationError(
+            _(
+                "UNTIL of a pair in PREVIOUS_KEYS must be an ISO date or time, such as %(day)s or %(time)s.",
+                day="2026-12-31",
+                time="2026-12-31T18:00:00+08:00",
+            )
+        )
+    return found if is_aware(found) else found.replace(tzinfo=get_default_timezone())
 
 
 def platforms() -> list[Platform]:

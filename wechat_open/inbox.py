@@ -19,7 +19,7 @@ from django.db.models import F, Q
 from . import authorization, clock, journal, signals, tokens
 from .component import Platform, platform_of
 from .exceptions import InvalidPush, NotAuthorized, WeChatOpenError
-from .models import Component, Push, VerifyTicket, update_row
+from .models import AHEAD, Component, Push, VerifyTicket, update_row
 from .protocol import events
 from .protocol.envelope import Unsealed, read_plain
 from .protocol.events import Authorized, Event, MiniProgramRegistered, TicketPushed, Unauthorized
@@ -43,15 +43,32 @@ KEEP_DONE = timedelta(days=30)
 def receive(platform: Platform, unsealed: Unsealed) -> Push | None:
     """Record an authenticated push; the row to process, or None for a ticket or a repeat.
 
-    InvalidPush when it is not an event for this platform. Database errors are raised: then there is no ``success``.
+    InvalidPush when it is not an event for this platform, or is dated ahead of the database's clock. Database errors
+    are raised: then there is no ``success``.
     """
     event = events.parse(unsealed.fields)
     if event.appid != platform.appid:
         raise InvalidPush("appid")
+    _require_no_future(platform, event)
     if isinstance(event, TicketPushed):
         _store_ticket(platform.row, event)
         return None
     return _record(platform.row, event, unsealed)
+
+
+def _require_no_future(platform: Platform, event: Event) -> None:
+    """Grants and tickets are ordered by CreateTime: a push that is dated ahead would win over every later one."""
+    now = Component.objects.annotate(read_at=clock.read()).values_list("read_at", flat=True).get(pk=platform.row.pk)
+    ahead = event.created_at - now
+    if ahead > AHEAD:
+        logger.error(
+            "A push of type %s for platform %r is dated %d seconds ahead of the database's clock and is refused: "
+            "compare that clock with an NTP server; if it is right, change TOKEN and ENCODING_AES_KEY in the console.",
+            event.info_type,
+            platform.alias,
+            ahead.total_seconds(),
+        )
+        raise InvalidPush("ahead")
 
 
 def _store_ticket(component: Component, event: TicketPushed) -> None:
@@ -72,7 +89,7 @@ def _store_ticket(component: Component, event: TicketPushed) -> None:
         tokens.ticket_arrived(component)
     update_row(component, last_push_at=clock.now())
     # What was seen to be old, and not "all but the newest": another one may be coming in this moment.
-    old = list(component.tickets.order_by("-created_at", "-pk").values_list("pk", flat=True)[TICKETS_KEPT:])
+    old = list(component.tickets.best_first().values_list("pk", flat=True)[TICKETS_KEPT:])
     component.tickets.filter(pk__in=old).delete()
     signals.announce(signals.push_received, type(event), component=component, event=event)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable
+from datetime import timedelta
 from hashlib import sha256
 from typing import Any
 
@@ -25,6 +26,9 @@ from .fields import SealedField, SealedRow, SentenceField
 from .secret import Secret
 
 FUNC_KEY_LENGTH = 255
+
+AHEAD = timedelta(minutes=10)
+"""How far WeChat's CreateTime may be ahead of the database's clock before nothing is ordered by it."""
 
 
 class TokenHolder(SealedRow):
@@ -75,7 +79,10 @@ class Component(TokenHolder):
     class Meta:
         verbose_name = pgettext_lazy("wechat_open", "platform")
         verbose_name_plural = pgettext_lazy("wechat_open", "platforms")
-        permissions = [("request_tickets", _("Can ask WeChat to push verify tickets"))]
+        permissions = [
+            ("request_tickets", _("Can ask WeChat to push verify tickets")),
+            ("forget_tickets", _("Can delete the stored verify tickets of a platform")),
+        ]
 
     def __str__(self) -> str:
         return self.appid
@@ -84,8 +91,27 @@ class Component(TokenHolder):
         return self.appid
 
 
+class Tickets(models.QuerySet["VerifyTicket"]):
+    """Named queries over verify tickets."""
+
+    def best_first(self) -> Tickets:
+        """The newest by WeChat's time first; last those that were dated ahead of the time at which they came.
+
+        WeChat dates a ticket before it sends it. One that is dated ahead comes from a wrong clock, or from somebody
+        who has a key pair: it is worth a try when there is no other, and evicts none.
+        """
+        ahead = models.Case(
+            models.When(created_at__gt=models.F("received_at") + AHEAD, then=1),
+            default=0,
+            output_field=models.IntegerField(),
+        )
+        return self.order_by(ahead, "-created_at", "-received_at", "-pk")
+
+
 class VerifyTicket(SealedRow):
     """A component_verify_ticket. The newest by WeChat's CreateTime wins; a few older ones are kept for a while."""
+
+    objects = Tickets.as_manager()
 
     component = models.ForeignKey(
         Component,
@@ -441,6 +467,7 @@ class JournalEntry(models.Model):
         REPLAYED = "replayed", pgettext_lazy("journal", "push processed again")
         PAYLOAD_SEEN = "payload_seen", pgettext_lazy("journal", "push looked into")
         TICKETS_REQUESTED = "tickets_requested", pgettext_lazy("journal", "ticket pushing requested")
+        TICKETS_FORGOTTEN = "tickets_forgotten", pgettext_lazy("journal", "verify tickets deleted")
         BULK_STARTED = "bulk_started", pgettext_lazy("journal", "bulk action started")
         BULK_STOPPED = "bulk_stopped", pgettext_lazy("journal", "bulk action stopped")
 

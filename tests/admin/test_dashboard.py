@@ -29,6 +29,7 @@ PAGE = f"{INDEX}default/"
 DATA = f"{PAGE}data/"
 TICKETS = f"{PAGE}tickets/"
 COMPARE = f"{PAGE}compare/"
+FORGET = f"{PAGE}forget-tickets/"
 
 
 def browser(*permissions: str, superuser: bool = False) -> Client:
@@ -436,6 +437,25 @@ def test_tickets_that_wechat_refuses__are_told_and_written_down(wechat: Simulato
     assert (entry.ok, entry.errcode) == (False, 61004)
 
 
+def test_tickets__are_deleted_after_a_confirmation(platform: Platform, wechat: Simulator) -> None:
+    operator = browser("view_component", "forget_tickets")
+    assert "1 verify ticket of the platform" in words(read(operator, FORGET))
+    assert platform.row.tickets.count() == 1
+
+    page = operator.post(FORGET, follow=True)
+
+    assert "1 ticket was deleted." in words(page.content.decode())
+    assert platform.row.tickets.count() == 0
+    entry = JournalEntry.objects.get(kind=journal.Kind.TICKETS_FORGOTTEN)
+    assert entry.ok and entry.user is not None and entry.detail == "1"
+
+
+def test_tickets__are_not_deleted_without_the_permission(platform: Platform, operator: Client) -> None:
+    assert operator.get(FORGET).status_code == operator.post(FORGET).status_code == 403
+    assert platform.row.tickets.count() == 1
+    assert FORGET not in read(operator)
+
+
 def test_forged_post__is_refused(platform: Platform) -> None:
     User.objects.create_superuser("root")
     client = Client(enforce_csrf_checks=True)
@@ -446,7 +466,7 @@ def test_forged_post__is_refused(platform: Platform) -> None:
 
 
 def test_deeds__are_not_wrapped_in_a_transaction_of_the_site() -> None:
-    for path in (TICKETS, COMPARE):
+    for path in (TICKETS, COMPARE, FORGET):
         assert "default" in resolve(path).func._non_atomic_requests  # type: ignore[attr-defined]
 
 

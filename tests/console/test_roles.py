@@ -90,6 +90,7 @@ DOORS = {
     "dashboard": LOOK,
     "dashboard_data": LOOK,
     "dashboard_tickets": [302, 403, 405, 405, 405],
+    "dashboard_forget_tickets": ASK,
     "dashboard_compare": ASK,
     "component_changelist": LOOK,
     "component_add": NEVER,
@@ -119,6 +120,7 @@ DEEDS = {
     "authorizationlink_qr": ("share_link", {"format": "png"}),
     "bulkjob_stop": ("refresh_account", {}),
     "dashboard_tickets": ("request_tickets", {}),
+    "dashboard_forget_tickets": ("forget_tickets", {}),
     "dashboard_compare": ("reconcile_account", {}),
     "push_payload": ("view_push_payload", {}),
 }

@@ -1,7 +1,7 @@
 """Is the platform healthy, and what needs a person now?
 
 One page for each platform, at ``admin:wechat_open_dashboard``: what ``health`` finds, how many accounts there are, and
-what happened in the last two days. Looking changes nothing; two deeds are offered, each by POST.
+what happened in the last two days. Looking changes nothing; three operations are offered, each by POST.
 """
 
 from __future__ import annotations
@@ -92,6 +92,7 @@ class Dashboard:
             door("<slug:alias>/", self.show),
             door("<slug:alias>/data/", self.data, "_data"),
             door("<slug:alias>/tickets/", self.tickets, "_tickets"),
+            door("<slug:alias>/forget-tickets/", self.forget_tickets, "_forget_tickets"),
             door("<slug:alias>/compare/", self.compare, "_compare"),
         ]
 
@@ -136,7 +137,11 @@ class Dashboard:
             "platforms": _tabs(alerts, platform.alias, sum(not tile.is_calm for tile in shown)),
             "component": component,
             "as_of": time_format(timezone.localtime(), "H:i:s"),
-            "may": {"tickets": _may_request_tickets(request), "compare": _may_compare(request)},
+            "may": {
+                "tickets": _may_request_tickets(request),
+                "forget_tickets": _may_forget_tickets(request),
+                "compare": _may_compare(request),
+            },
             "tiles": shown,
             **_verdict(shown),
             "counted": _counted(counted),
@@ -165,6 +170,26 @@ class Dashboard:
             self._note(request, platform.row, JournalEntry.Kind.TICKETS_REQUESTED, detail=said)
             words = _("WeChat was asked, and says “%s”. A ticket should come within ten minutes.") % (said or "ok")
             self.platforms.message_user(request, words, messages.SUCCESS)
+        return _back(alias)
+
+    def forget_tickets(self, request: HttpRequest, alias: str) -> HttpResponse:
+        """Delete the stored verify tickets: after a leaked key pair they may be another's."""
+        alias = self._alias(request, alias)
+        if not _may_forget_tickets(request):
+            raise PermissionDenied
+        try:
+            platform = configured(alias)
+        except ConfigurationError as error:
+            self.platforms.message_user(request, told(error), messages.ERROR)
+            return _back(alias)
+        if request.method != "POST":
+            context = {"alias": alias, "component": platform.row, "count": platform.row.tickets.count()}
+            return self._page(request, "dashboard_forget_tickets", _("Delete the stored verify tickets"), context)
+        count = tokens.forget_tickets(platform)
+        self._note(request, platform.row, JournalEntry.Kind.TICKETS_FORGOTTEN, detail=str(count))
+        words = ngettext("%d ticket was deleted.", "%d tickets were deleted.", count) % count
+        more = _("WeChat pushes the next one within ten minutes.")
+        self.platforms.message_user(request, f"{words} {more}", messages.SUCCESS)
         return _back(alias)
 
     def compare(self, request: HttpRequest, alias: str) -> HttpResponse:
@@ -233,6 +258,10 @@ def _back(alias: str) -> HttpResponse:
 
 def _may_request_tickets(request: HttpRequest) -> bool:
     return request.user.has_perm("wechat_open.request_tickets")
+
+
+def _may_forget_tickets(request: HttpRequest) -> bool:
+    return request.user.has_perm("wechat_open.forget_tickets")
 
 
 def _may_compare(request: HttpRequest) -> bool:

@@ -59,6 +59,7 @@ SENTENCES: dict[str, Any] = {
     Kind.REPLAYED: _("%(who)s had a push about %(account)s processed again."),
     Kind.PAYLOAD_SEEN: _("%(who)s looked into a push about %(account)s."),
     Kind.TICKETS_REQUESTED: _("%(who)s had WeChat push verify tickets to %(account)s."),
+    Kind.TICKETS_FORGOTTEN: _("%(who)s deleted the verify tickets of %(account)s."),
     Kind.BULK_STARTED: _("%(who)s started a bulk action."),
     Kind.BULK_STOPPED: _("%(who)s stopped a bulk action."),
 }

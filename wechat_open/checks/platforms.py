@@ -12,6 +12,7 @@ from django.core.checks import CheckMessage, Error, Warning, register
 from django.utils.translation import gettext as _
 from django.utils.translation import pgettext
 
+from ..component import end_of, still_opens
 from ..conf import COMPONENT_KEYS, DEFAULT_ALIAS, DEFAULTS, NAME
 from ..exceptions import ConfigurationError
 from ..protocol.crypto import decode_aes_key
@@ -21,6 +22,7 @@ from .wellformed import STRONG_BITS, STRONG_LENGTH, is_list, is_plain_text, is_w
 from .wording import TAG, command_for, either, of
 
 PREVIOUS_KEYS = "PREVIOUS_KEYS"
+UNTIL = "UNTIL"
 RESERVED_ALIASES = {"link"}
 """Words that stand in our URLs where an alias could stand."""
 
@@ -163,6 +165,43 @@ def previous_keys_are_pairs(**kwargs: object) -> Iterator[CheckMessage]:
 
 
 @register(TAG)
+def previous_keys_end_at_a_time(**kwargs: object) -> Iterator[CheckMessage]:
+    for alias, credentials in components():
+        for pair in _previous_pairs(credentials):
+            if problem := _end_problem(pair):
+                yield Error(
+                    f"{of('COMPONENTS', alias, PREVIOUS_KEYS)}: {problem}",
+                    hint=_("Write %(example)s, or leave it out.") % {"example": f'"{UNTIL}": "2026-12-31"'},
+                    id="wechat_open.E052",
+                )
+
+
+@register(TAG)
+def previous_keys_are_temporary(**kwargs: object) -> Iterator[CheckMessage]:
+    """A pair that stays in the settings opens pushes for everybody who has ever learned it."""
+    for alias, credentials in components():
+        pairs = [pair for pair in _previous_pairs(credentials) if not _end_problem(pair)]
+        if not pairs:
+            continue
+        live = [pair for pair in pairs if still_opens(pair)]
+        if not live:
+            said = _("%(setting)s holds only pairs whose time is over.")
+        elif any(pair.get(UNTIL) is None for pair in live):
+            said = _("%(setting)s still opens pushes under an older pair of keys, without an end.")
+        else:
+            said = _("%(setting)s still opens pushes under an older pair of keys.")
+        yield Warning(
+            said % {"setting": of("COMPONENTS", alias, PREVIOUS_KEYS)},
+            hint=_(
+                "Remove it when WeChat pushes under the new pair, mostly within an hour; %(until)s sets an end. A pair "
+                "that leaked is removed at once."
+            )
+            % {"until": f'"{UNTIL}": "2026-12-31"'},
+            id="wechat_open.W052",
+        )
+
+
+@register(TAG)
 def appids_differ(**kwargs: object) -> Iterator[CheckMessage]:
     appids = Counter(str(credentials["APPID"]) for _alias, credentials in components() if credentials.get("APPID"))
     for appid, times in appids.items():
@@ -213,8 +252,22 @@ def _tokens(credentials: Mapping[str, Any]) -> list[str]:
     return [str(pair["TOKEN"]) for pair in pairs if isinstance(pair, Mapping) and pair.get("TOKEN")]
 
 
+def _previous_pairs(credentials: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    pairs = credentials.get(PREVIOUS_KEYS, [])
+    return [pair for pair in pairs if isinstance(pair, Mapping) and _is_pair(pair)] if is_list(pairs) else []
+
+
+def _end_problem(pair: Mapping[str, Any]) -> str:
+    try:
+        if pair.get(UNTIL) is not None:
+            end_of(pair[UNTIL])
+    except ConfigurationError as error:
+        return told(error)
+    return ""
+
+
 def _is_pair(pair: object) -> bool:
-    if not isinstance(pair, Mapping) or set(pair) != {"TOKEN", "ENCODING_AES_KEY"}:
+    if not isinstance(pair, Mapping) or set(pair) - {UNTIL} != {"TOKEN", "ENCODING_AES_KEY"}:
         return False
     token, key = pair["TOKEN"], pair["ENCODING_AES_KEY"]
     return bool(token) and isinstance(token, str) and isinstance(key, str) and not _aes_key_problem(key)

@@ -129,7 +129,9 @@ def _rows(now: Expression) -> QuerySet[Any]:
     )
     return Component.objects.order_by("pk").annotate(
         read_at=ExpressionWrapper(now, output_field=DateTimeField()),
-        ticket_at=_first(VerifyTicket.objects.filter(component=OuterRef("pk")), "-created_at", "-pk", of="received_at"),
+        ticket_at=_first(
+            VerifyTicket.objects.filter(component=OuterRef("pk")), "-received_at", "-pk", of="received_at"
+        ),
         due_at=_first(authorized.filter(next_action_at__isnull=False), "next_action_at"),
         expires_at=_first(authorized.filter(access_token_expires_at__isnull=False), "access_token_expires_at"),
         received_at=_first(pushes.filter(state=Push.State.RECEIVED), "received_at"),

@@ -52,7 +52,7 @@ class Migration(migrations.Migration):
             options={
                 'verbose_name': 'platform',
                 'verbose_name_plural': 'platforms',
-                'permissions': [('request_tickets', 'Can ask WeChat to push verify tickets')],
+                'permissions': [('request_tickets', 'Can ask WeChat to push verify tickets'), ('forget_tickets', 'Can delete the stored verify tickets of a platform')],
             },
         ),
         migrations.CreateModel(
@@ -207,7 +207,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('at', models.DateTimeField(editable=False, verbose_name='when')),
-                ('kind', models.CharField(choices=[('authorized', 'authorized'), ('updated', 'permission sets changed'), ('unauthorized', 'authorization ended'), ('needs_reauthorization', 'needs re-authorization'), ('renewal_failed', 'renewal failed'), ('recovered', 'renewal works again'), ('refreshed', 'tokens refreshed by hand'), ('synced', 'profile read by hand'), ('reconciled', "compared with WeChat's records"), ('asked', 'asked to authorize again'), ('forgotten', 'forgotten'), ('link_made', 'link made'), ('link_shown', "link's address shown"), ('link_revoked', 'link revoked'), ('replayed', 'push processed again'), ('payload_seen', 'push looked into'), ('tickets_requested', 'ticket pushing requested'), ('bulk_started', 'bulk action started'), ('bulk_stopped', 'bulk action stopped')], max_length=24, verbose_name='what')),
+                ('kind', models.CharField(choices=[('authorized', 'authorized'), ('updated', 'permission sets changed'), ('unauthorized', 'authorization ended'), ('needs_reauthorization', 'needs re-authorization'), ('renewal_failed', 'renewal failed'), ('recovered', 'renewal works again'), ('refreshed', 'tokens refreshed by hand'), ('synced', 'profile read by hand'), ('reconciled', "compared with WeChat's records"), ('asked', 'asked to authorize again'), ('forgotten', 'forgotten'), ('link_made', 'link made'), ('link_shown', "link's address shown"), ('link_revoked', 'link revoked'), ('replayed', 'push processed again'), ('payload_seen', 'push looked into'), ('tickets_requested', 'ticket pushing requested'), ('tickets_forgotten', 'verify tickets deleted'), ('bulk_started', 'bulk action started'), ('bulk_stopped', 'bulk action stopped')], max_length=24, verbose_name='what')),
                 ('appid', models.CharField(blank=True, default='', max_length=64, verbose_name='account')),
                 ('name', models.CharField(blank=True, default='', max_length=255, verbose_name='name')),
                 ('actor', models.CharField(blank=True, default='', max_length=150, verbose_name='who')),

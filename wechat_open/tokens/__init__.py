@@ -18,7 +18,7 @@ from ..models import Authorizer
 from ..secret import Secret
 from . import grants
 from .custody import AuthorizerKeeper, ComponentKeeper, as_authorizer, as_component
-from .dispatch import Tally, ensure_tickets, run_due, start_push, ticket_arrived
+from .dispatch import Tally, ensure_tickets, forget_tickets, run_due, start_push, ticket_arrived
 from .sweep import SweepReport, sweep, sweep_if_due, sweep_soon
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "authorizer_token",
     "component_token",
     "ensure_tickets",
+    "forget_tickets",
     "reconcile_account",
     "refresh_now",
     "run_due",

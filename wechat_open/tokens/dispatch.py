@@ -97,6 +97,14 @@ def start_push(platform: Platform) -> str:
     return said
 
 
+def forget_tickets(platform: Platform) -> int:
+    """Delete the stored verify tickets; how many. The component token stays, and the next ticket renews it.
+
+    For after a leaked key pair: what others have pushed is gone, and WeChat pushes within ten minutes.
+    """
+    return platform.row.tickets.all().delete()[0]
+
+
 def ticket_arrived(component: Component) -> None:
     """A platform that failed for want of a good ticket need not rest any longer."""
     Component.objects.filter(pk=component.pk, failures__gt=0).update(failures=0, next_action_at=clock.now())

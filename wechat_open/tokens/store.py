@@ -270,7 +270,7 @@ class ComponentStore(TokenStore[Component]):
 
     def tickets(self) -> list[Secret]:
         """The two newest tickets, newest first (protocol 2.1: several live at a time)."""
-        tickets = list(self.row.tickets.order_by("-created_at", "-pk")[:2])
+        tickets = list(self.row.tickets.best_first()[:2])
         for ticket in tickets:
             ticket.component = self.row
         return [ticket.reveal("ticket") for ticket in tickets]

@@ -56,7 +56,8 @@ def messages(request: HttpRequest, authorizer_appid: str, alias: str = DEFAULT_A
 def _record(platform: Platform, unsealed: Unsealed) -> Answer:
     """Into the inbox; what follows from it is done by workers."""
     # No window for tickets: with one, a host whose clock is wrong would lose its platform in twelve hours. An old
-    # ticket does no harm, because the newest CreateTime wins.
+    # ticket does no harm, because the newest CreateTime wins; one that is dated ahead is refused by the database's
+    # clock, like every other push.
     is_ticket = isinstance(parse(unsealed.fields), TicketPushed)
     if not is_ticket:
         _require_recent(unsealed.stamp)

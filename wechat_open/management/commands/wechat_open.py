@@ -22,7 +22,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
-from django.utils.translation import pgettext
+from django.utils.translation import ngettext, pgettext
 
 from ... import authorization, health, inbox, journal, tokens
 from ...api import ComponentAPI
@@ -115,7 +115,10 @@ class Command(BaseCommand):
         reconcile = add(self.reconcile, _("compare with WeChat's list of accounts and repair the differences"))
         reconcile.add_argument("--json", action="store_true", help=_("what was found, for a script"))
 
-        add(self.push_ticket, _("have WeChat push verify tickets"))
+        push_ticket = add(self.push_ticket, _("have WeChat push verify tickets"))
+        push_ticket.add_argument(
+            "--forget", action="store_true", help=_("delete the stored tickets first, after a leaked TOKEN or key")
+        )
 
         link = add(self.link, _("start an authorization and print the address of its connect page"))
         link.add_argument(
@@ -279,8 +282,12 @@ class Command(BaseCommand):
         if not found.complete:
             raise CommandError(_("The list ended early; nothing was concluded from what it lacks. Try again."))
 
-    def push_ticket(self, *, component: str | None, **options: Any) -> None:
+    def push_ticket(self, *, component: str | None, forget: bool, **options: Any) -> None:
         owner = platform(component or DEFAULT_ALIAS)
+        if forget:
+            count = tokens.forget_tickets(owner)
+            _note(journal.Kind.TICKETS_FORGOTTEN, owner.row, detail=str(count))
+            self.stdout.write(ngettext("%d ticket was deleted.", "%d tickets were deleted.", count) % count)
         try:
             said = ComponentAPI(owner).start_push_ticket()
         except WeChatOpenError as error:
