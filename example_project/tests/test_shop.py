@@ -135,7 +135,7 @@ class ConnectTests(TestCase):
 
         link = AuthorizationLink.objects.get()
         assert answer["Location"].startswith("/wechat/authorize/link/")
-        assert (link.user, link.payload, link.next_url) == (self.owner, {"shop": self.shop.pk}, "/")
+        assert (link.user, link.payload, link.next_url) == (self.owner, {"shop": self.shop.pk}, "/connected/")
 
     def test_only_for_ones_own_shop(self) -> None:
         self.client.force_login(User.objects.create_user("other"))
