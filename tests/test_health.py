@@ -806,11 +806,16 @@ def test_platforms_of_the_wrong_sort__are_told_in_our_words(scene: Scene, wrong:
     assert "has no attribute" not in str(report)
 
 
-def test_naive_times__leave_the_finding_about_the_settings(scene: Scene) -> None:
+def test_site_without_time_zones__is_examined_as_any_other(scene: Scene) -> None:
+    with_zones = health.report()
     scene.settings.USE_TZ = False
-    report = health.report()
+    without = health.report()
 
-    assert (report["ok"], report["components"][0]["problems"]) == (False, ["settings"])
+    assert [each["problems"] for each in without["components"]] == [
+        each["problems"] for each in with_zones["components"]
+    ]
+    pushed = [report["components"][0]["last_push_at"] for report in (with_zones, without)]
+    assert pushed[0] == pushed[1] and pushed[0].endswith("+08:00")
 
 
 def test_platform_with_unusable_settings__is_a_finding(scene: Scene) -> None:

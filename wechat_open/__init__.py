@@ -19,6 +19,7 @@
     fields                                    columns that hold sealed text
     sealing   shared_cache   host_cache       how it is sealed; how the cache is asked that may be down; one for a host
     conf    clock   qr      telling           the settings; the database's time; a text as a QR code; an error in words
+    times                                     columns for points in time, in UTC whatever USE_TZ is
     ----------------------------------------
     client   simulator                        one HTTP call; a WeChat that fits in one process
     protocol                                  the wire format

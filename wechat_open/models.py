@@ -17,13 +17,13 @@ from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.db import models
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
 from .clock import DatabaseTime
 from .fields import SealedField, SealedRow, SentenceField
 from .secret import Secret
+from .times import UTCDateTimeField, site_time
 
 FUNC_KEY_LENGTH = 255
 
@@ -40,16 +40,16 @@ class TokenHolder(SealedRow):
     """
 
     access_token = SealedField()
-    access_token_obtained_at = models.DateTimeField(_("token obtained at"), null=True, editable=False)
-    access_token_expires_at = models.DateTimeField(_("token expires at"), null=True, editable=False)
+    access_token_obtained_at = UTCDateTimeField(_("token obtained at"), null=True, editable=False)
+    access_token_expires_at = UTCDateTimeField(_("token expires at"), null=True, editable=False)
     fence = models.PositiveBigIntegerField(default=0, editable=False)
-    claimed_until = models.DateTimeField(null=True, editable=False)
-    next_action_at = models.DateTimeField(_("next action at"), null=True, editable=False)
+    claimed_until = UTCDateTimeField(null=True, editable=False)
+    next_action_at = UTCDateTimeField(_("next action at"), null=True, editable=False)
     failures = models.PositiveIntegerField(_("failures in a row"), default=0, editable=False)
     last_errcode = models.IntegerField(pgettext_lazy("wechat_open", "last errcode"), null=True, editable=False)
     last_error = SentenceField(pgettext_lazy("wechat_open", "last error"), blank=True, default="", editable=False)
     last_rid = models.CharField(_("last request id (rid)"), max_length=64, blank=True, default="", editable=False)
-    last_failed_at = models.DateTimeField(_("last failed at"), null=True, editable=False)
+    last_failed_at = UTCDateTimeField(_("last failed at"), null=True, editable=False)
 
     class Meta:
         abstract = True
@@ -59,22 +59,22 @@ class Component(TokenHolder):
     """One third-party platform (第三方平台), known by its appid."""
 
     appid = models.CharField(pgettext_lazy("wechat_open", "appid"), max_length=64, unique=True)
-    created_at = models.DateTimeField(db_default=DatabaseTime(), editable=False)
-    last_push_at = models.DateTimeField(_("last push at"), null=True, editable=False)
-    heartbeat_at = models.DateTimeField(_("last dispatch at"), null=True, editable=False)
-    dispatching_until = models.DateTimeField(null=True, editable=False)
-    paused_until = models.DateTimeField(_("renewals paused until"), null=True, editable=False)
-    forced_at = models.DateTimeField(_("last forced renewal at"), null=True, editable=False)
-    push_started_at = models.DateTimeField(_("ticket pushing last requested at"), null=True, editable=False)
+    created_at = UTCDateTimeField(db_default=DatabaseTime(), editable=False)
+    last_push_at = UTCDateTimeField(_("last push at"), null=True, editable=False)
+    heartbeat_at = UTCDateTimeField(_("last dispatch at"), null=True, editable=False)
+    dispatching_until = UTCDateTimeField(null=True, editable=False)
+    paused_until = UTCDateTimeField(_("renewals paused until"), null=True, editable=False)
+    forced_at = UTCDateTimeField(_("last forced renewal at"), null=True, editable=False)
+    push_started_at = UTCDateTimeField(_("ticket pushing last requested at"), null=True, editable=False)
     push_said = SentenceField(_("what WeChat said to that"), blank=True, default="", editable=False)
-    sweep_due_at = models.DateTimeField(_("next sweep at"), null=True, editable=False)
-    swept_at = models.DateTimeField(_("last complete sweep at"), null=True, editable=False)
+    sweep_due_at = UTCDateTimeField(_("next sweep at"), null=True, editable=False)
+    swept_at = UTCDateTimeField(_("last complete sweep at"), null=True, editable=False)
     sweep_repairs = models.PositiveIntegerField(_("repairs of the last sweep"), default=0, editable=False)
-    beat_at = models.DateTimeField(_("last ring of beat at"), null=True, editable=False)
-    braked_at = models.DateTimeField(_("brake last held at"), null=True, editable=False)
+    beat_at = UTCDateTimeField(_("last ring of beat at"), null=True, editable=False)
+    braked_at = UTCDateTimeField(_("brake last held at"), null=True, editable=False)
     skew_seconds = models.FloatField(_("seconds by which WeChat's clock is ahead of ours"), null=True, editable=False)
     census = models.JSONField(default=dict, blank=True, editable=False)  # how many accounts of each sort, see census.py
-    census_at = models.DateTimeField(_("accounts last counted at"), null=True, editable=False)
+    census_at = UTCDateTimeField(_("accounts last counted at"), null=True, editable=False)
 
     class Meta:
         verbose_name = pgettext_lazy("wechat_open", "platform")
@@ -121,8 +121,8 @@ class VerifyTicket(SealedRow):
     )
     ticket = SealedField()
     digest = models.CharField(max_length=64, editable=False)
-    created_at = models.DateTimeField(_("created at (WeChat)"), editable=False)
-    received_at = models.DateTimeField(pgettext_lazy("wechat_open", "received at"), editable=False)
+    created_at = UTCDateTimeField(_("created at (WeChat)"), editable=False)
+    received_at = UTCDateTimeField(pgettext_lazy("wechat_open", "received at"), editable=False)
 
     class Meta:
         verbose_name = pgettext_lazy("wechat_open", "verify ticket")
@@ -167,12 +167,12 @@ class Authorizer(TokenHolder):
     refresh_token = SealedField()
     previous_refresh_token = SealedField()
     grant_epoch = models.PositiveBigIntegerField(default=0, editable=False)
-    grant_changed_at = models.DateTimeField(null=True, editable=False)
+    grant_changed_at = UTCDateTimeField(null=True, editable=False)
     needs_reconcile = models.BooleanField(_("to be compared with WeChat"), default=False, editable=False)
-    refused_since = models.DateTimeField(pgettext_lazy("wechat_open", "refused since"), null=True, editable=False)
-    missing_since = models.DateTimeField(_("missing from WeChat's list since"), null=True, editable=False)
-    authorized_at = models.DateTimeField(pgettext_lazy("wechat_open", "authorized at"), null=True, editable=False)
-    unauthorized_at = models.DateTimeField(pgettext_lazy("wechat_open", "unauthorized at"), null=True, editable=False)
+    refused_since = UTCDateTimeField(pgettext_lazy("wechat_open", "refused since"), null=True, editable=False)
+    missing_since = UTCDateTimeField(_("missing from WeChat's list since"), null=True, editable=False)
+    authorized_at = UTCDateTimeField(pgettext_lazy("wechat_open", "authorized at"), null=True, editable=False)
+    unauthorized_at = UTCDateTimeField(pgettext_lazy("wechat_open", "unauthorized at"), null=True, editable=False)
     granted_through = models.ForeignKey(
         "AuthorizationLink", on_delete=models.SET_NULL, null=True, related_name="+", editable=False
     )
@@ -213,7 +213,7 @@ class Authorizer(TokenHolder):
     principal_key = models.CharField(max_length=255, blank=True, default="", editable=False, db_index=True)
     # When the tokens were renewed lately, newest first; the journal would grow by a million rows a day.
     renewals = models.JSONField(default=list, blank=True, editable=False)
-    profile_synced_at = models.DateTimeField(_("profile read at"), null=True, editable=False)
+    profile_synced_at = UTCDateTimeField(_("profile read at"), null=True, editable=False)
 
     class Meta:
         verbose_name = pgettext_lazy("wechat_open", "account")
@@ -274,14 +274,14 @@ class Push(SealedRow):
     info_type = models.CharField(pgettext_lazy("wechat_open", "type"), max_length=64)
     authorizer_appid = models.CharField(pgettext_lazy("wechat_open", "account"), max_length=64, blank=True, default="")
     payload = SealedField()
-    created_at = models.DateTimeField(_("created at (WeChat)"), editable=False)
-    received_at = models.DateTimeField(pgettext_lazy("wechat_open", "received at"), editable=False)
+    created_at = UTCDateTimeField(_("created at (WeChat)"), editable=False)
+    received_at = UTCDateTimeField(pgettext_lazy("wechat_open", "received at"), editable=False)
     state = models.CharField(
         pgettext_lazy("wechat_open", "state"), max_length=16, choices=State.choices, default=State.RECEIVED
     )
     attempts = models.PositiveIntegerField(pgettext_lazy("wechat_open", "attempts"), default=0, editable=False)
-    next_attempt_at = models.DateTimeField(_("next attempt at"), null=True, editable=False)
-    processed_at = models.DateTimeField(pgettext_lazy("wechat_open", "processed at"), null=True, editable=False)
+    next_attempt_at = UTCDateTimeField(_("next attempt at"), null=True, editable=False)
+    processed_at = UTCDateTimeField(pgettext_lazy("wechat_open", "processed at"), null=True, editable=False)
     error = SentenceField(pgettext_lazy("wechat_open", "error"), blank=True, default="", editable=False)
 
     class Meta:
@@ -341,10 +341,10 @@ class AuthorizationLink(SealedRow):
     biz_appid = models.CharField(_("only this account"), max_length=64, blank=True, default="")
     category_ids = models.JSONField(_("permission sets asked for"), default=list, blank=True)
     next_url = models.TextField(_("where the owner goes next"), blank=True, default="")
-    created_at = models.DateTimeField(pgettext_lazy("wechat_open", "created at"), editable=False)
-    expires_at = models.DateTimeField(pgettext_lazy("wechat_open", "expires at"), editable=False)
-    completed_at = models.DateTimeField(pgettext_lazy("wechat_open", "completed at"), null=True, editable=False)
-    revoked_at = models.DateTimeField(pgettext_lazy("wechat_open", "revoked at"), null=True, editable=False)
+    created_at = UTCDateTimeField(pgettext_lazy("wechat_open", "created at"), editable=False)
+    expires_at = UTCDateTimeField(pgettext_lazy("wechat_open", "expires at"), editable=False)
+    completed_at = UTCDateTimeField(pgettext_lazy("wechat_open", "completed at"), null=True, editable=False)
+    revoked_at = UTCDateTimeField(pgettext_lazy("wechat_open", "revoked at"), null=True, editable=False)
     authorizer = models.ForeignKey(
         Authorizer,
         on_delete=models.SET_NULL,
@@ -372,7 +372,7 @@ class AuthorizationLink(SealedRow):
         ]
 
     def __str__(self) -> str:
-        return f"{timezone.localtime(self.created_at):%Y-%m-%d %H:%M} {self.biz_appid}".rstrip()
+        return f"{site_time(self.created_at):%Y-%m-%d %H:%M} {self.biz_appid}".rstrip()
 
     def sealing_identity(self) -> str:
         return self.key_digest
@@ -402,9 +402,9 @@ class AuthorizationAttempt(models.Model):
     state_digest = models.CharField(max_length=64, unique=True, editable=False)
     browser_digest = models.CharField(max_length=64, editable=False)
     pre_auth_code_digest = models.CharField(max_length=64, db_index=True, editable=False)
-    created_at = models.DateTimeField(editable=False)
-    expires_at = models.DateTimeField(editable=False)
-    used_at = models.DateTimeField(null=True, editable=False)
+    created_at = UTCDateTimeField(editable=False)
+    expires_at = UTCDateTimeField(editable=False)
+    used_at = UTCDateTimeField(null=True, editable=False)
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+", editable=False
     )
@@ -427,9 +427,9 @@ class CodeExchange(models.Model):
     authorizer = models.ForeignKey(Authorizer, on_delete=models.CASCADE, null=True, related_name="+")
     grant_epoch = models.PositiveBigIntegerField(null=True, editable=False)
     fence = models.PositiveBigIntegerField(default=0, editable=False)
-    claimed_until = models.DateTimeField(null=True, editable=False)
-    created_at = models.DateTimeField(editable=False)
-    completed_at = models.DateTimeField(null=True, editable=False)
+    claimed_until = UTCDateTimeField(null=True, editable=False)
+    created_at = UTCDateTimeField(editable=False)
+    completed_at = UTCDateTimeField(null=True, editable=False)
 
     class Meta:
         verbose_name = pgettext_lazy("wechat_open", "exchanged code")
@@ -471,7 +471,7 @@ class JournalEntry(models.Model):
         BULK_STARTED = "bulk_started", pgettext_lazy("journal", "bulk action started")
         BULK_STOPPED = "bulk_stopped", pgettext_lazy("journal", "bulk action stopped")
 
-    at = models.DateTimeField(pgettext_lazy("wechat_open", "when"), editable=False)
+    at = UTCDateTimeField(pgettext_lazy("wechat_open", "when"), editable=False)
     component = models.ForeignKey(
         Component,
         on_delete=models.CASCADE,
@@ -527,7 +527,7 @@ class HourlyCount(models.Model):
         DEFERRED_REFUSED = "deferred_refused", _("deferred answers that workers refused")
 
     component = models.ForeignKey(Component, on_delete=models.CASCADE, related_name="hours")
-    hour = models.DateTimeField(editable=False)  # its beginning
+    hour = UTCDateTimeField(editable=False)  # its beginning
     what = models.CharField(max_length=24, choices=What.choices)
     count = models.PositiveBigIntegerField(default=0)
 
@@ -573,12 +573,12 @@ class BulkJob(models.Model):
     position = models.PositiveIntegerField(default=0, editable=False)
     done = models.PositiveIntegerField(pgettext_lazy("wechat_open", "done"), default=0, editable=False)
     failed = models.PositiveIntegerField(pgettext_lazy("wechat_open", "failed"), default=0, editable=False)
-    created_at = models.DateTimeField(pgettext_lazy("wechat_open", "started at"), editable=False)
-    finished_at = models.DateTimeField(pgettext_lazy("wechat_open", "finished at"), null=True, editable=False)
-    stopped_at = models.DateTimeField(pgettext_lazy("wechat_open", "stopped at"), null=True, editable=False)
+    created_at = UTCDateTimeField(pgettext_lazy("wechat_open", "started at"), editable=False)
+    finished_at = UTCDateTimeField(pgettext_lazy("wechat_open", "finished at"), null=True, editable=False)
+    stopped_at = UTCDateTimeField(pgettext_lazy("wechat_open", "stopped at"), null=True, editable=False)
     reason = models.JSONField(default=dict, blank=True, editable=False)  # the error that stopped it, if one did
     fence = models.PositiveBigIntegerField(default=0, editable=False)
-    claimed_until = models.DateTimeField(null=True, editable=False)
+    claimed_until = UTCDateTimeField(null=True, editable=False)
 
     class Meta:
         verbose_name = pgettext_lazy("wechat_open", "bulk action")
@@ -628,12 +628,12 @@ class Alert(models.Model):
     )  # "": the site
     code = models.CharField(pgettext_lazy("wechat_open", "code"), max_length=48)
     severity = models.CharField(pgettext_lazy("wechat_open", "severity"), max_length=16, choices=Severity.choices)
-    first_seen_at = models.DateTimeField(_("first seen at"), editable=False)
-    last_seen_at = models.DateTimeField(_("last seen at"), editable=False)
-    told_at = models.DateTimeField(_("last told at"), null=True, editable=False)
+    first_seen_at = UTCDateTimeField(_("first seen at"), editable=False)
+    last_seen_at = UTCDateTimeField(_("last seen at"), editable=False)
+    told_at = UTCDateTimeField(_("last told at"), null=True, editable=False)
     count = models.PositiveIntegerField(pgettext_lazy("wechat_open", "times seen"), default=1, editable=False)
     context = models.JSONField(default=dict, blank=True, editable=False)  # numbers and names, no secret
-    resolved_at = models.DateTimeField(pgettext_lazy("wechat_open", "resolved at"), null=True, editable=False)
+    resolved_at = UTCDateTimeField(pgettext_lazy("wechat_open", "resolved at"), null=True, editable=False)
     # One open alert for each code of a platform: the key is emptied to NULL when it is resolved.
     open_key = models.CharField(max_length=128, null=True, unique=True, editable=False)  # noqa: DJ001  # NULLs are many
 

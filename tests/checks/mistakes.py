@@ -172,7 +172,6 @@ GREEN: list[dict[str, Any]] = [
 
 ELSEWHERE: list[tuple[str, dict[str, Any]]] = [
     ("E001", {"WECHAT_OPEN": None}),
-    ("E014", {"USE_TZ": False}),
     ("W008", {"ROOT_URLCONF": "django.contrib.auth.urls"}),
     ("W009", {"MIDDLEWARE": []}),
     ("W011", {"CELERY_BEAT_SCHEDULE": {}}),

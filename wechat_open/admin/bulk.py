@@ -18,7 +18,6 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllow
 from django.http.response import HttpResponseBase
 from django.template.loader import render_to_string
 from django.urls import URLPattern, path, reverse
-from django.utils import timezone
 from django.utils.formats import number_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -29,6 +28,7 @@ from .. import bulk
 from ..models import BulkFailure, BulkJob
 from ..protocol import errcodes
 from ..telling import explained, translated
+from ..times import utc_now
 from . import export
 from .base import ReadOnlyAdmin
 from .shown import NOTHING, date, duration, moment, tag
@@ -357,7 +357,7 @@ def _time_left(job: BulkJob) -> str:
     """Told from the pace so far."""
     if job.finished_at is not None or job.stopped_at is not None or not job.position or _hint(job):
         return ""
-    pace = (timezone.now() - job.created_at) / job.position
+    pace = (utc_now() - job.created_at) / job.position
     return pgettext("wechat_open", "about %(time)s left") % {
         "time": duration(pace * (job.total - job.position - bulk.aside(job)))
     }
@@ -365,9 +365,9 @@ def _time_left(job: BulkJob) -> str:
 
 def _hint(job: BulkJob) -> str:
     """When nothing moves, the usual reason."""
-    if job.finished_at is not None or (job.claimed_until and job.claimed_until > timezone.now()):
+    if job.finished_at is not None or (job.claimed_until and job.claimed_until > utc_now()):
         return ""
-    if timezone.now() - job.created_at < UNSEEN_AFTER:
+    if utc_now() - job.created_at < UNSEEN_AFTER:
         return ""
     return gettext(
         "No worker is at it just now. If that lasts: is a Celery worker, or “manage.py wechat_open run”, running?"

@@ -18,7 +18,6 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllow
 from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
-from django.utils import timezone
 from django.utils.formats import time_format
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
@@ -35,6 +34,7 @@ from ..health import AMBER, GREEN, RED
 from ..models import Alert, Authorizer, Component, JournalEntry
 from ..sentence import Sentence
 from ..telling import briefly, told
+from ..times import site_now
 from . import plots
 from .base import own_transactions
 from .shown import date
@@ -136,7 +136,7 @@ class Dashboard:
             "alias": platform.alias,
             "platforms": _tabs(alerts, platform.alias, sum(not tile.is_calm for tile in shown)),
             "component": component,
-            "as_of": time_format(timezone.localtime(), "H:i:s"),
+            "as_of": time_format(site_now(), "H:i:s"),
             "may": {
                 "tickets": _may_request_tickets(request),
                 "forget_tickets": _may_forget_tickets(request),

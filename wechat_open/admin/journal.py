@@ -18,7 +18,6 @@ from django.db.models import OuterRef, Q, QuerySet, Subquery
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.urls import URLPattern, path, reverse
-from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.html import conditional_escape, format_html
 from django.utils.safestring import SafeString, mark_safe
@@ -30,6 +29,7 @@ from .. import journal
 from ..models import Authorizer, BulkJob, Component, JournalEntry
 from ..protocol import errcodes, permissions
 from ..telling import explained, translated
+from ..times import site_time
 from . import export
 from .base import ReadOnlyAdmin, as_number
 from .lists import BoundedPaginator, Listing, PlatformFilter, accounts_called, several_platforms
@@ -300,7 +300,7 @@ class JournalEntryAdmin(ReadOnlyAdmin):
 
     @admin.display(description=pgettext_lazy("wechat_open", "when"), ordering="at")
     def when(self, entry: JournalEntry) -> SafeString:
-        at = timezone.localtime(entry.at)
+        at = site_time(entry.at)
         exact = date_format(at, "Y-m-d H:i:s")
         return format_html(
             '<time datetime="{}">{}</time> <span class="wechat-open-aside">{}</span>', at.isoformat(), exact, ago(at)
@@ -423,7 +423,7 @@ COLUMNS = (
 def _cells(entry: JournalEntry, language: str) -> list[str]:
     errcode = entry.errcode
     return [
-        timezone.localtime(entry.at).isoformat(sep=" ", timespec="seconds"),
+        site_time(entry.at).isoformat(sep=" ", timespec="seconds"),
         entry.kind,
         entry.actor,
         sentence(entry),

@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
-from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from ..health import thresholds
@@ -16,6 +15,7 @@ from ..models import Authorizer, Component
 from ..protocol import errcodes
 from ..protocol.errcodes import Reaction
 from ..telling import explained, translated
+from ..times import utc_now
 from .shown import ago, duration
 
 _NOT_ITS_FAULT = {Reaction.PLATFORM, Reaction.QUOTA, Reaction.TICKET}
@@ -35,7 +35,7 @@ class Need:
 
 def of(account: Authorizer) -> Need:
     """What to tell whoever opens the account's page."""
-    now = timezone.now()
+    now = utc_now()
     if account.state == Authorizer.State.UNAUTHORIZED:
         left = account.unauthorized_at
         said = (
@@ -91,7 +91,7 @@ def of(account: Authorizer) -> Need:
 def _is_stuck(platform: Component) -> bool:
     """Whether it has no token, and none is on its way: no ticket could buy one, or buying it fails."""
     ends_at = platform.access_token_expires_at
-    if platform.access_token and ends_at is not None and ends_at > timezone.now():
+    if platform.access_token and ends_at is not None and ends_at > utc_now():
         return False
     return platform.failures > 0 or not platform.tickets.exists()
 
@@ -100,8 +100,8 @@ def _failing(account: Authorizer, *, expired: bool) -> Need:
     why = explained(account.last_errcode, account.last_rid) or translated(account.last_error)
     soon = account.next_action_at
     again = (
-        _("It is tried again in %(time)s.") % {"time": duration(soon - timezone.now())}
-        if soon and soon > timezone.now()
+        _("It is tried again in %(time)s.") % {"time": duration(soon - utc_now())}
+        if soon and soon > utc_now()
         else _("It is tried again at once.")
     )
     said = (

@@ -10,7 +10,6 @@ from datetime import datetime, timedelta
 from typing import Any
 from zlib import crc32
 
-from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
@@ -23,6 +22,7 @@ from ..exceptions import SealError
 from ..fields import SealedRow
 from ..health.finding import UNITS
 from ..models import Authorizer, Component, TokenHolder
+from ..times import site_time, utc_now
 
 NOTHING = "–"
 
@@ -60,13 +60,13 @@ def duration(span: timedelta, *, units: int = 2) -> str:
     if span < timedelta(minutes=1):
         seconds = int(span.total_seconds())
         return npgettext("wechat_open", "%d second", "%d seconds", seconds) % seconds
-    now = timezone.now()
+    now = utc_now()
     return timesince(now - span, now, time_strings=UNITS, depth=units)
 
 
 def ago(at: datetime) -> str:
     """Roughly: the exact time is beside it, or comes up for who points at it."""
-    return pgettext("wechat_open", "%(time)s ago") % {"time": duration(timezone.now() - at, units=1)}
+    return pgettext("wechat_open", "%(time)s ago") % {"time": duration(utc_now() - at, units=1)}
 
 
 def beside(name: str, appid: str) -> SafeString:
@@ -80,14 +80,14 @@ def platform(component: Component) -> str:
 
 
 def date(at: datetime) -> str:
-    return date_format(timezone.localtime(at), "SHORT_DATETIME_FORMAT")
+    return date_format(site_time(at), "SHORT_DATETIME_FORMAT")
 
 
 def moment(at: datetime | None) -> str | SafeString:
     """How long ago, with the exact time for who points at it."""
     if at is None:
         return NOTHING
-    left = at - timezone.now()
+    left = at - utc_now()
     words = (
         pgettext("wechat_open", "in %(time)s") % {"time": duration(left, units=1)} if left > timedelta() else ago(at)
     )
@@ -107,7 +107,7 @@ def time_left(holder: TokenHolder) -> str | SafeString:
     """How long the access token still works: in words, and as a bar for who looks down the column."""
     if holder.access_token_expires_at is None:
         return NOTHING
-    left = holder.access_token_expires_at - timezone.now()
+    left = holder.access_token_expires_at - utc_now()
     if left <= timedelta():
         return tag(pgettext("wechat_open", "expired %(time)s ago") % {"time": duration(-left)}, "bad")
     begun = holder.access_token_obtained_at

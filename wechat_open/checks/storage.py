@@ -78,28 +78,6 @@ def encryption_keys_are_given(**kwargs: object) -> Iterator[CheckMessage]:
 
 
 @register(TAG)
-def times_are_aware(**kwargs: object) -> Iterator[CheckMessage]:
-    if not settings.USE_TZ:
-        yield Error(
-            _("USE_TZ must be True: WeChat's times and the expiry of tokens are points in time."),
-            hint=_("Remove USE_TZ = False; TIME_ZONE still decides what people see."),
-            id="wechat_open.E014",
-        )
-
-
-@register(TAG)
-def times_are_kept_in_utc(**kwargs: object) -> Iterator[CheckMessage]:
-    database = connections[router.db_for_write(Authorizer)]
-    if settings.USE_TZ and not database.features.supports_timezones and database.timezone_name != "UTC":
-        yield Error(
-            _("DATABASES[%(alias)r]['TIME_ZONE'] is %(zone)r: times would be compared with the database's, in UTC.")
-            % {"alias": database.alias, "zone": database.timezone_name},
-            hint=_("Remove it: Django then keeps times in UTC; TIME_ZONE still decides what people see."),
-            id="wechat_open.E034",
-        )
-
-
-@register(TAG)
 def database_takes_many_writers(**kwargs: object) -> Iterator[CheckMessage]:
     if not settings.DEBUG and connections[router.db_for_write(Authorizer)].vendor == "sqlite":
         yield Info(

@@ -19,13 +19,13 @@ from typing import Any
 
 from django.conf import settings
 from django.core.mail import mail_admins, send_mail
-from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext, override, pgettext
 
 from ..models import Alert
 from ..signals import alert
+from ..times import site_time
 
 
 def connect(recipients: Sequence[str] = ()) -> None:
@@ -63,7 +63,7 @@ def subject(*, code: str, severity: str, platform: str, resolved: bool, **_other
 
 
 def body(*, first_seen: datetime, count: int, context: Mapping[str, Any], resolved: bool, **_others: Any) -> str:
-    since = date_format(timezone.localtime(first_seen), "DATETIME_FORMAT")
+    since = date_format(site_time(first_seen), "DATETIME_FORMAT")
     seen = ngettext(
         "Seen first on %(since)s, and %(count)d time so far.",
         "Seen first on %(since)s, and %(count)d times so far.",

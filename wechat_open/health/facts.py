@@ -13,7 +13,6 @@ from typing import Any
 
 from django.db.models import (
     Count,
-    DateTimeField,
     Expression,
     ExpressionWrapper,
     Min,
@@ -27,6 +26,7 @@ from django.db.models import (
 from .. import census, clock
 from ..component import Platform
 from ..models import Authorizer, Component, HourlyCount, JournalEntry, Push, VerifyTicket
+from ..times import UTCDateTimeField
 from .thresholds import COUNTED, INBOX_WAITING, LATE, LATELY, OVERDUE
 
 
@@ -128,7 +128,7 @@ def _rows(now: Expression) -> QuerySet[Any]:
         component=OuterRef("pk"), what=HourlyCount.What.FORCED, hour__gt=clock.DatabaseTime() - timedelta(hours=2)
     )
     return Component.objects.order_by("pk").annotate(
-        read_at=ExpressionWrapper(now, output_field=DateTimeField()),
+        read_at=ExpressionWrapper(now, output_field=UTCDateTimeField()),
         ticket_at=_first(
             VerifyTicket.objects.filter(component=OuterRef("pk")), "-received_at", "-pk", of="received_at"
         ),

@@ -12,9 +12,10 @@ from datetime import timedelta
 from enum import Enum
 from typing import Any
 
-from django.utils import timezone
 from django.utils.timesince import timesince
 from django.utils.translation import npgettext, npgettext_lazy
+
+from ..times import utc_now
 
 
 class Level(str, Enum):
@@ -73,5 +74,5 @@ def lasting(seconds: float) -> str:
     if seconds < 120:
         whole = max(0, round(seconds))
         return npgettext("wechat_open", "%(count)d second", "%(count)d seconds", whole) % {"count": whole}
-    now = timezone.now()
+    now = utc_now()
     return timesince(now - timedelta(seconds=seconds), now, time_strings=UNITS).replace("\xa0", " ")

@@ -26,7 +26,6 @@ from django.db import Error as DatabaseTrouble
 from django.db import connections, router
 from django.db.migrations.executor import MigrationExecutor
 from django.http.request import validate_host
-from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext, pgettext
 
@@ -41,6 +40,7 @@ from ..models import Authorizer, Component
 from ..schedule import BEAT_SCHEDULE
 from ..sealing import key_ids
 from ..telling import told
+from ..times import utc_now
 from . import rotation
 from .diagnosis import Finding, Group, Level
 from .probes import probe
@@ -272,7 +272,7 @@ class Examination:
         )
         if now is None:
             return
-        ahead = now - timezone.now()
+        ahead = now - utc_now()
         if abs(ahead) >= timedelta(seconds=30):
             yield Finding(
                 "database_clock",

@@ -17,7 +17,6 @@ from datetime import timedelta
 from typing import Any
 
 from django.db.models import Q
-from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -46,6 +45,7 @@ from ..journal import COMMAND_LINE, Kind
 from ..models import Authorizer, Component
 from ..secret import Secret
 from ..telling import translated
+from ..times import utc_now
 from ..tokens.dispatch import START_PUSH_APART
 from .diagnosis import Finding, Level
 from .trouble import QUOTA_REMEDY, duration, recalled, trouble, unanswered
@@ -148,7 +148,7 @@ class Pushing:
 
     def _arrives(self) -> Finding:
         received_at = self.owner.row.tickets.order_by("-received_at").values_list("received_at", flat=True).first()
-        age = timezone.now() - received_at if received_at else None
+        age = utc_now() - received_at if received_at else None
         if age is not None and age <= TICKET_LATE:
             return Finding("push_service", Level.GREEN, _("WeChat pushes verify tickets, and they arrive."))
         if age is None:

@@ -11,7 +11,6 @@ from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import NoReverseMatch, URLPattern, path, reverse
-from django.utils import timezone
 from django.utils.decorators import method_decorator
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -25,6 +24,7 @@ from ...exceptions import WeChatOpenError
 from ...models import AuthorizationLink
 from ...protocol import permissions
 from ...telling import told
+from ...times import utc_now
 from ..base import ReadOnlyAdmin, own_transactions
 from ..named import account_link, account_of
 from ..shown import NOTHING, lines
@@ -77,7 +77,7 @@ class LinkPages(ReadOnlyAdmin):
         if request.user.has_perm("wechat_open.share_link") and self.has_view_permission(request, link):
             return True
         mine = link.user_id is not None and link.user_id == request.user.pk
-        return mine and self.has_add_permission(request) and link.created_at > timezone.now() - MAKERS_TIME
+        return mine and self.has_add_permission(request) and link.created_at > utc_now() - MAKERS_TIME
 
     # -- the form ----------------------------------------------------------------------------------------------------
 

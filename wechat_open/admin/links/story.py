@@ -9,13 +9,13 @@ from typing import Any
 
 from django.db.models import F, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import JSONObject
-from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext, ngettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from ...models import AuthorizationAttempt, AuthorizationLink, Authorizer, CodeExchange, JournalEntry
+from ...times import site_time, utc_now
 from ..named import account_link
 from ..shown import NOTHING, duration, moment, tag
 
@@ -42,7 +42,7 @@ def state_of(link: AuthorizationLink) -> str:
         return "used"
     if link.revoked_at:
         return "revoked"
-    return "expired" if link.expires_at <= timezone.now() else "open"
+    return "expired" if link.expires_at <= utc_now() else "open"
 
 
 def tagged_state(link: AuthorizationLink) -> SafeString:
@@ -159,19 +159,19 @@ def _said(link: Any, state: str, strays: Sequence[Authorizer]) -> str:
         if strays
         else gettext("Nobody has authorized through it yet; it can be opened for %(time)s.")
     )
-    return " ".join([opened, words % {"time": duration(link.expires_at - timezone.now())}])
+    return " ".join([opened, words % {"time": duration(link.expires_at - utc_now())}])
 
 
 def _exactly(at: datetime) -> str:
     """Within a sentence, whose full stop is not to meet that of "p.m."."""
-    return date_format(timezone.localtime(at), "Y-m-d H:i")
+    return date_format(site_time(at), "Y-m-d H:i")
 
 
 def _revoked_by(link: AuthorizationLink) -> str:
     """Who took it back, if the journal goes back so far."""
     entries = JournalEntry.objects.filter(
         kind=JournalEntry.Kind.LINK_REVOKED,
-        at__gte=link.revoked_at - timedelta(minutes=1) if link.revoked_at else timezone.now(),
+        at__gte=link.revoked_at - timedelta(minutes=1) if link.revoked_at else utc_now(),
         component=link.component_id,
         detail=f"#{link.pk}",
     )

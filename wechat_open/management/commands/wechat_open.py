@@ -19,7 +19,6 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser, DjangoHelpFormatter
 from django.db.models import QuerySet
-from django.utils import timezone
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext, pgettext
@@ -33,6 +32,7 @@ from ...models import Authorizer, Component, Push
 from ...sealing import key_ids
 from ...simulator.release_check import GROUPS
 from ...telling import told, translated
+from ...times import site_now, site_time
 from .. import diagnosis, doctor, rehearsal, rotation
 from ..loop import Loop, all_jobs, renew, stopped_by_signals
 
@@ -337,7 +337,7 @@ class Command(BaseCommand):
         url = origin + link.get_absolute_url()
         _note(journal.Kind.LINK_MADE, link.component, appid=link.biz_appid, detail=f"#{link.pk}")
         if json:
-            self._say_json({"url": url, "expires_at": link.expires_at.isoformat()})
+            self._say_json({"url": url, "expires_at": site_time(link.expires_at).isoformat()})
         else:
             self.stdout.write(url)
 
@@ -514,10 +514,10 @@ class Command(BaseCommand):
         self.stdout.write(json.dumps(data, ensure_ascii=False, indent=2))
 
     def _say_now(self, text: str) -> None:
-        self.stdout.write(f"{timezone.localtime():%H:%M:%S} {text}")
+        self.stdout.write(f"{site_now():%H:%M:%S} {text}")
 
     def _complain_now(self, text: str) -> None:
-        self.stderr.write(self.style.ERROR(f"{timezone.localtime():%H:%M:%S} {text}"))
+        self.stderr.write(self.style.ERROR(f"{site_now():%H:%M:%S} {text}"))
 
 
 def _nothing(done: int, of: int) -> None:
