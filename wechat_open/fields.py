@@ -13,7 +13,7 @@ from django.db import models
 
 from .exceptions import SealError
 from .sealing import is_sealed, seal, unseal
-from .secret import Secret
+from .secret import Secret, hide_variables
 from .sentence import Sentence as _
 from .sentence import dumps, loads
 
@@ -58,6 +58,7 @@ class SealedRow(models.Model):
     def _context(self, field: str) -> str:
         return f"{self._meta.label}.{field}:{self.sealing_identity()}"
 
+    @hide_variables
     def seal(self, field: str, text: str) -> str:
         """The value to store in ``field`` of this row."""
         return seal(text, self._context(field))

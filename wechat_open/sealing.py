@@ -19,7 +19,7 @@ from django.conf import settings as django_settings
 
 from .conf import conf
 from .exceptions import ConfigurationError, SealError
-from .secret import Secret
+from .secret import Secret, hide_variables
 from .sentence import Sentence as _
 
 VERSION = "v1"
@@ -27,6 +27,7 @@ _NONCE = 12
 _TAG = 16
 
 
+@hide_variables
 def seal(text: str, context: str) -> str:
     """Seal for one place; an empty text stays empty, so that *nothing stored* remains visible."""
     if not text:
@@ -39,6 +40,7 @@ def seal(text: str, context: str) -> str:
     return f"{VERSION}.{key_id}.{base64.b64encode(nonce + ciphertext + tag).decode()}"
 
 
+@hide_variables
 def unseal(sealed: str, context: str) -> Secret:
     """The opposite; raises SealError with the key id, never with the content."""
     if not sealed:
@@ -68,17 +70,19 @@ def is_sealed(value: str) -> bool:
     return value == "" or value.startswith(VERSION + ".")
 
 
+@hide_variables
 def digest(text: str, purpose: str) -> str:
     """64 hex digits that stand for a secret in a unique column. Keyed, so that they tell nothing by themselves."""
     key = hashlib.sha256(f"wechat_open {purpose}".encode()).digest()
     return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
 
 
+@hide_variables
 def decode_key(text: str) -> bytes:
     """32 bytes from URL-safe base64, padded or not; ConfigurationError otherwise."""
     try:
         key = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-    except (ValueError, binascii.Error):
+    except (TypeError, ValueError, binascii.Error):
         key = b""
     if len(key) != 32:
         raise ConfigurationError(
@@ -90,6 +94,7 @@ def decode_key(text: str) -> bytes:
     return key
 
 
+@hide_variables
 def key_ids() -> tuple[str, ...]:
     """The ids of the configured keys, the sealing one first."""
     return tuple(_ring())

@@ -54,7 +54,7 @@ def ids_of_the_sources() -> list[str]:
     return found
 
 
-GONE = {"E014", "E034"}
+GONE = {"E014", "E034", "W005"}
 """Checks of old versions. A site may still silence them."""
 
 

@@ -285,10 +285,7 @@ def _tabs(alerts: Iterable[Alert], shown: str = "", problems: int | None = None)
     Alerts are as fresh as the worker that raises and ends them; what is wrong with the shown platform was seen now.
     """
     numbers = Counter(alert.component.appid for alert in alerts if alert.component)
-    return [
-        Tab(alias, numbers[str(credentials.get("APPID"))], problems if alias == shown else None)
-        for alias, credentials in conf.components.items()
-    ]
+    return [Tab(alias, numbers[appid], problems if alias == shown else None) for alias, appid in conf.appids.items()]
 
 
 def _verdict(shown: Iterable[Tile]) -> dict[str, Any]:

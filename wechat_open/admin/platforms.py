@@ -104,7 +104,7 @@ class ComponentAdmin(HolderAdmin):
 
 def _alias(component: Component) -> str:
     """Its name in the settings; empty when it is there no longer."""
-    aliases = [alias for alias, credentials in conf.components.items() if credentials.get("APPID") == component.appid]
+    aliases = [alias for alias, appid in conf.appids.items() if appid == component.appid]
     return aliases[0] if aliases else ""
 
 

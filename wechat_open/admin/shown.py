@@ -75,7 +75,7 @@ def beside(name: str, appid: str) -> SafeString:
 
 def platform(component: Component) -> str:
     """As the settings call it; by its appid when they know it no longer."""
-    names = (alias for alias, credentials in conf.components.items() if credentials.get("APPID") == component.appid)
+    names = (alias for alias, appid in conf.appids.items() if appid == component.appid)
     return next(names, component.appid)
 
 

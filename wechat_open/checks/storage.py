@@ -13,6 +13,7 @@ from django.utils.translation import pgettext
 from ..exceptions import ConfigurationError
 from ..models import Authorizer
 from ..sealing import decode_key
+from ..secret import shown_value
 from .given import value
 from .wellformed import is_list, is_subclass
 from .wording import TAG, command_for, of
@@ -26,7 +27,7 @@ def cache_exists(**kwargs: object) -> Iterator[CheckMessage]:
     if value("CACHE") not in list(settings.CACHES):
         yield Error(
             _("%(setting)s must be an alias of CACHES, not %(given)r.")
-            % {"setting": of("CACHE"), "given": value("CACHE")},
+            % {"setting": of("CACHE"), "given": shown_value(value("CACHE"))},
             hint=pgettext("wechat_open", "CACHES has %(aliases)s.")
             % {"aliases": ", ".join(map(repr, settings.CACHES))},
             id="wechat_open.E012",

@@ -22,6 +22,7 @@ from .. import doorbell
 from ..conf import conf
 from ..exceptions import ConfigurationError
 from ..models import Component
+from ..secret import shown_name
 from ..telling import told
 from . import reach, thresholds
 from .finding import AMBER, GREEN, RED, Finding
@@ -88,7 +89,7 @@ def cache() -> Finding:
         "cache",
         AMBER,
         False,
-        said % {"alias": alias, "error": trouble},
+        said % {"alias": shown_name(alias), "error": trouble},
         _("Start the cache, or correct CACHES. Nothing is lost meanwhile; it is only slower."),
         "platform",
     )

@@ -30,9 +30,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext, pgettext
 
 from .. import census, checks, clock, doorbell, health
-from ..checks.addresses import WECHAT_HOSTS
 from ..component import Platform, platform
-from ..conf import conf
+from ..conf import conf, is_wechats
 from ..exceptions import ConfigurationError
 from ..health.checks import WRONG_KEYS, old_keys_level
 from ..health.site import cache, first_line
@@ -450,7 +449,7 @@ class Examination:
 def _meets_wechat() -> bool:
     """Whether API_BASE_URL is WeChat's own, as far as the settings can be read."""
     try:
-        return str(urlsplit(conf.api_base_url).hostname).endswith(WECHAT_HOSTS)
+        return is_wechats(str(urlsplit(conf.api_base_url).hostname))
     except (ConfigurationError, TypeError, ValueError):
         return False
 

@@ -192,7 +192,7 @@ def _keepable(payload: dict[str, Any]) -> dict[str, Any]:
 
 
 def _named(alias: str) -> str:
-    return f"{alias} ({conf.components[alias].get('APPID', '')})"
+    return f"{alias} ({conf.appids[alias]})"
 
 
 def _lives() -> list[tuple[str, Any]]:
