@@ -485,7 +485,112 @@ class TestLife:
         )
         account = grant()
 
-        assert (account.nick_name, account.kind, account.service_type, account.func_info) == ("", "channels", 2, [])
+        assert (account.nick_name, account.kind, account.service_type) == ("", "channels", 2)
+        assert account.profile_synced_at and account.func_info  # of the grant: this answer says nothing about it
+
+    @pytest.mark.parametrize(
+        "profile",
+        [
+            "{}",
+            '{"nick_name": "Another", "user_name": ""}',
+            '{"nick_name": "Another", "user_name": null}',
+            '{"nick_name": "Another", "user_name": ["gh_x"]}',
+        ],
+    )
+    def test_answer_that_is_no_profile__counts_as_none_and_takes_nothing(
+        self, wechat: Simulator, platform: Platform, account: Authorizer, profile: str
+    ) -> None:
+        columns = ("nick_name", "user_name", "kind", "profile", "func_info", "profile_synced_at")
+        before = Authorizer.objects.values(*columns).get()
+        wechat.faults.add(
+            "api_get_authorizer_info",
+            "garbage",
+            f'{{"authorizer_info": {profile}, "authorization_info": {{"func_info": []}}}}',
+        )
+
+        with pytest.raises(Unreachable, match="user_name"):
+            authorization.sync_profile(account)
+        assert Authorizer.objects.values(*columns).get() == before
+
+    def test_fields_that_say_nothing__overwrite_none(
+        self, wechat: Simulator, platform: Platform, account: Authorizer
+    ) -> None:
+        kept = (
+            "nick_name",
+            "principal_name",
+            "head_img",
+            "service_type",
+            "verify_type",
+            "kind",
+            "func_info",
+            "name_key",
+        )
+        before = Authorizer.objects.values(*kept).get()
+        wechat.faults.add(
+            "api_get_authorizer_info",
+            "garbage",
+            '{"authorizer_info": {"nick_name": null, "user_name": "gh_new", "head_img": {}, "service_type_info": {},'
+            ' "verify_type_info": null, "principal_name": "", "alias": "", "signature": "New"},'
+            ' "authorization_info": {"func_info": [null, {"funcscope_category": {}}]}}',
+        )
+
+        authorization.sync_profile(account)
+        assert Authorizer.objects.values(*kept).get() == before
+        account.refresh_from_db()
+        assert (account.user_name, account.signature) == ("gh_new", "New")
+
+    def test_grant_without_func_info__keeps_the_sets(
+        self, wechat: Simulator, platform: Platform, account: Authorizer, grant: Any
+    ) -> None:
+        sets = account.func_info
+        pair = '"authorizer_access_token": "a", "authorizer_refresh_token": "r", "expires_in": 7200'
+        wechat.faults.add(
+            "api_query_auth", "garbage", f'{{"authorization_info": {{"authorizer_appid": "{OFFICIAL}", {pair}}}}}'
+        )
+        wechat.faults.add("api_get_authorizer_info", "errcode", -1)
+
+        assert grant(permissions=(1, 15)).func_info == sets
+
+    @pytest.mark.parametrize(
+        ("field", "kind"),
+        [
+            ("store_info", "shop"),
+            ("talent_info", "sales"),
+            ("supplier_info", "supplier"),
+            ("channels_info", "channels"),
+        ],
+    )
+    def test_kind__is_told_by_the_field_that_only_it_has(
+        self, wechat: Simulator, platform: Platform, grant: Any, field: str, kind: str
+    ) -> None:
+        wechat.faults.add(
+            "api_get_authorizer_info",
+            "garbage",
+            f'{{"authorizer_info": {{"nick_name": "x", "{field}": {{"id": 0}}}}, "authorization_info": {{}}}}',
+        )
+        assert grant().kind == kind
+
+    def test_profiles_that_fail__come_last_and_ever_more_rarely(
+        self, wechat: Simulator, platform: Platform, account: Authorizer, later: Any
+    ) -> None:
+        Authorizer.objects.update(profile_synced_at=None)
+        for number in range(3):
+            Authorizer.objects.create(
+                component=platform.row, appid=f"wxunread{number}", state=Authorizer.State.AUTHORIZED
+            )
+            wechat.faults.add("api_get_authorizer_info", "garbage", "{}", times=100, appid=f"wxunread{number}")
+        wechat.faults.add("api_get_authorizer_info", "errcode", -1, appid=OFFICIAL)
+        path = "/cgi-bin/component/api_get_authorizer_info"
+
+        assert [authorization.sync_missing_profiles(platform, 2) for _ in range(4)] == [0, 0, 1, 0]
+        for _ in range(10):
+            authorization.sync_missing_profiles(platform)
+        before = wechat.engine.calls[path]
+        authorization.sync_missing_profiles(platform)
+        assert wechat.engine.calls[path] == before
+        later(timedelta(minutes=6))
+        authorization.sync_missing_profiles(platform)
+        assert wechat.engine.calls[path] == before + 3
 
     def test_half_an_answer__changes_no_profile(
         self, wechat: Simulator, platform: Platform, account: Authorizer

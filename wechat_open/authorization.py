@@ -30,13 +30,14 @@ from . import clock, journal, signals
 from .api import ComponentAPI
 from .component import Platform, platform, platform_of
 from .conf import DEFAULT_ALIAS, conf
-from .endpoints import AuthorizerInfo, Grant
+from .endpoints import GET_AUTHORIZER_INFO, AuthorizerInfo, Grant
 from .exceptions import (
     AuthorizationRefused,
     CodeRefused,
     LinkRevoked,
     SealError,
     TokenUnavailable,
+    Unreachable,
     WeChatOpenError,
 )
 from .models import (
@@ -81,6 +82,13 @@ RETURN_LIFE = timedelta(hours=1)
 EXCHANGE_LEASE = timedelta(minutes=1)
 EXCHANGE_WAIT = 15.0
 """Seconds for which the second to bring a code waits for the first."""
+
+PROFILE_LEASE = timedelta(minutes=1)
+PROFILE_RETRY, PROFILE_LAST_RETRY = timedelta(minutes=5), timedelta(hours=6)
+"""After the second failure, and at last, a profile is tried again that much later."""
+
+LARGEST = 2**31 - 1
+"""The largest number that each database takes in a column."""
 
 KEEP_EXCHANGES = timedelta(days=2)
 KEEP_VIEWS = timedelta(days=30)
@@ -405,7 +413,7 @@ def _link_for(appid: str, attempt: AuthorizationAttempt | None) -> Authorization
 def _grant_on_record(owner: Platform, appid: str) -> Grant:
     """The grant as WeChat has it on record; raises NotAuthorized when that is nothing."""
     info = ComponentAPI(owner).authorizer_info(appid)
-    return Grant(appid, None, info.refresh_token, info.func_info, None)
+    return Grant(appid, None, info.refresh_token, info.func_info, None, info.says_sets)
 
 
 def _second_to_come(
@@ -450,11 +458,25 @@ def _code_digest(code: Secret) -> str:
 
 
 def sync_profile(authorizer: Authorizer) -> Authorizer:
-    """Read profile and permission sets from WeChat and store them; the fresh row."""
+    """Read profile and permission sets from WeChat and store what the answer says; the fresh row.
+
+    Unreachable for an answer that is no profile. A failure is noted, so that the next attempt waits for its time.
+    """
     owner = platform_of(authorizer.component)
-    info = ComponentAPI(owner).authorizer_info(authorizer.appid)
-    columns = {**profile_columns(info), "profile_synced_at": clock.now()}
-    if set(info.func_info) != set(authorizer.announced_func_info):
+    try:
+        info = ComponentAPI(owner).authorizer_info(authorizer.appid)
+        columns = profile_columns(info)
+        if not columns:
+            raise Unreachable(GET_AUTHORIZER_INFO, _("a profile without user_name"))
+    except TokenUnavailable:  # nobody was asked
+        raise
+    except WeChatOpenError:
+        _postpone_profile(authorizer)
+        raise
+    columns["profile"] = {**authorizer.profile, **columns["profile"]}
+    columns.setdefault("kind", authorizer.kind or Authorizer.Kind.OFFICIAL)
+    columns |= {"profile_synced_at": clock.now(), "profile_failures": 0, "profile_due_at": None}
+    if "func_info" in columns and set(info.func_info) != set(authorizer.announced_func_info):
         columns |= to_announce()
     update_row(authorizer, **columns)
     authorizer.refresh_from_db()
@@ -462,14 +484,35 @@ def sync_profile(authorizer: Authorizer) -> Authorizer:
     return authorizer
 
 
+def take_profile_turn(authorizer: Authorizer) -> bool:
+    """Whether the caller may read this profile now: a failed read rests, and two callers do not ask at once."""
+    due = Q(profile_due_at__isnull=True) | Q(profile_due_at__lte=clock.now())
+    turn = Authorizer.objects.filter(due, pk=authorizer.pk)
+    return bool(turn.update(profile_due_at=clock.now() + PROFILE_LEASE))
+
+
+def _postpone_profile(authorizer: Authorizer) -> None:
+    """Try again at once, then ever more rarely; behind those that failed earlier."""
+    rows = Authorizer.objects.filter(pk=authorizer.pk)
+    rows.update(profile_failures=F("profile_failures") + 1)
+    failures = rows.values_list("profile_failures", flat=True).first() or 1
+    wait = min(PROFILE_LAST_RETRY, PROFILE_RETRY * 2 ** min(failures - 2, 12)) if failures > 1 else timedelta()
+    rows.update(profile_due_at=clock.now() + wait)
+
+
 def sync_missing_profiles(owner: Platform, limit: int = 50) -> int:
-    """Read the profiles that could not be read when the grant came; how many were."""
+    """Read the profiles that could not be read when the grant came; how many were. Those that failed come last."""
     waiting = Authorizer.objects.filter(
-        component=owner.row, profile_synced_at__isnull=True, state=Authorizer.State.AUTHORIZED
+        Q(profile_due_at__isnull=True) | Q(profile_due_at__lte=clock.now()),
+        component=owner.row,
+        profile_synced_at__isnull=True,
+        state=Authorizer.State.AUTHORIZED,
     )
+    order = (F("profile_due_at").asc(nulls_first=True), "pk")
     synced = 0
-    for authorizer in waiting.select_related("component").order_by("pk")[:limit]:
-        synced += _sync_or_leave(authorizer).profile_synced_at is not None
+    for authorizer in waiting.select_related("component").order_by(*order)[:limit]:
+        if take_profile_turn(authorizer):
+            synced += _sync_or_leave(authorizer).profile_synced_at is not None
     return synced
 
 
@@ -483,14 +526,22 @@ def _sync_or_leave(authorizer: Authorizer) -> Authorizer:
 
 
 def profile_columns(info: AuthorizerInfo) -> dict[str, Any]:
-    """WeChat's profile as columns; what is missing gets its default, what is unknown stays in ``profile`` (4.3)."""
-    profile = info.profile
-    return {
-        "nick_name": _text(profile, "nick_name")[:255],
-        "kind": _kind(profile),
-        "user_name": _text(profile, "user_name")[:64],
-        "alias": _text(profile, "alias")[:255],
-        "principal_name": _text(profile, "principal_name")[:255],
+    """What WeChat's answer says, as columns; empty when it is no profile.
+
+    A field that is missing, null or of another type than WeChat documents says nothing, so its column is not among
+    them. What is unknown stays in ``profile`` (4.3).
+    """
+    profile = {name: value for name, value in info.profile.items() if value is not None}
+    user_name = _text(profile, "user_name") or ""
+    kind = _kind(profile)
+    if not user_name and kind not in WITHOUT_MESSAGES:
+        return {}
+    said: dict[str, Any] = {
+        "nick_name": _name(profile, "nick_name", 255),
+        "kind": kind,
+        "user_name": user_name[:64] or None,
+        "alias": _cut(_text(profile, "alias"), 255),
+        "principal_name": _name(profile, "principal_name", 255),
         "head_img": _text(profile, "head_img"),
         "qrcode_url": _text(profile, "qrcode_url"),
         "signature": _text(profile, "signature"),
@@ -498,29 +549,56 @@ def profile_columns(info: AuthorizerInfo) -> dict[str, Any]:
         "verify_type": _number(profile.get("verify_type_info")),
         "account_status": _number(profile.get("account_status")),
         "profile": profile,
-        "func_info": list(info.func_info),
-        "func_key": func_key(info.func_info),
-        "name_key": search_key(_text(profile, "nick_name")),
-        "principal_key": search_key(_text(profile, "principal_name")),
     }
+    if info.says_sets:
+        said |= {"func_info": list(info.func_info), "func_key": func_key(info.func_info)}
+    for column, key in (("nick_name", "name_key"), ("principal_name", "principal_key")):
+        if said[column]:
+            said[key] = search_key(said[column])
+    return {column: value for column, value in said.items() if value is not None}
 
 
-def _kind(profile: Mapping[str, Any]) -> str:
+WITHOUT_MESSAGES = {
+    Authorizer.Kind.CHANNELS: "channels_info",
+    Authorizer.Kind.SHOP: "store_info",
+    Authorizer.Kind.SALES: "talent_info",
+    Authorizer.Kind.SUPPLIER: "supplier_info",
+}
+"""Kinds of account that need no original id (gh_…), and the field that tells each."""
+
+
+def _kind(profile: Mapping[str, Any]) -> str | None:
     """MiniProgramInfo is the documented way to tell a mini program; type numbers mean different things (4.3)."""
-    if "MiniProgramInfo" in profile:
+    if profile.get("MiniProgramInfo") is not None:
         return Authorizer.Kind.MINI
-    return Authorizer.Kind.CHANNELS if profile.get("channels_info") else Authorizer.Kind.OFFICIAL
+    for kind, field_name in WITHOUT_MESSAGES.items():
+        if profile.get(field_name):
+            return kind
+    told = profile.get("service_type_info") or profile.get("verify_type_info") or profile.get("business_info")
+    return Authorizer.Kind.OFFICIAL if told else None
 
 
-def _text(profile: Mapping[str, Any], name: str) -> str:
+def _name(profile: Mapping[str, Any], name: str, length: int) -> str | None:
+    """An account has a name and a subject: an empty one says nothing."""
+    return _cut(_text(profile, name), length) or None
+
+
+def _cut(text: str | None, length: int) -> str | None:
+    return None if text is None else text[:length]
+
+
+def _text(profile: Mapping[str, Any], name: str) -> str | None:
+    """None when the field says nothing."""
     value = profile.get(name)
-    return "" if value is None else str(value)
+    if isinstance(value, str):
+        return value
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def _number(value: Any) -> int | None:
     """``{"id": 2}`` or plain 2."""
     number = value.get("id") if isinstance(value, Mapping) else value
-    return number if isinstance(number, int) else None
+    return number if isinstance(number, int) and abs(number) <= LARGEST else None
 
 
 # -- ending ------------------------------------------------------------------------------------------------------------

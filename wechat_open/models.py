@@ -152,6 +152,9 @@ class Authorizer(TokenHolder):
         OFFICIAL = "official", pgettext_lazy("wechat_open", "official account")
         MINI = "mini", pgettext_lazy("wechat_open", "mini program")
         CHANNELS = "channels", pgettext_lazy("wechat_open", "channels account")
+        SHOP = "shop", pgettext_lazy("wechat_open", "WeChat shop")
+        SALES = "sales", pgettext_lazy("wechat_open", "sales assistant")
+        SUPPLIER = "supplier", pgettext_lazy("wechat_open", "supplier")
 
     component = models.ForeignKey(
         Component,
@@ -214,6 +217,8 @@ class Authorizer(TokenHolder):
     # When the tokens were renewed lately, newest first; the journal would grow by a million rows a day.
     renewals = models.JSONField(default=list, blank=True, editable=False)
     profile_synced_at = UTCDateTimeField(_("profile read at"), null=True, editable=False)
+    profile_failures = models.PositiveIntegerField(default=0, editable=False)  # reads in a row that brought none
+    profile_due_at = UTCDateTimeField(null=True, editable=False)  # when to try again; NULL: never failed
 
     class Meta:
         verbose_name = pgettext_lazy("wechat_open", "account")

@@ -18,7 +18,7 @@ from .. import clock
 from ..component import Platform
 from ..endpoints import Grant
 from ..exceptions import NotAuthorized, WeChatOpenError
-from ..models import AuthorizationLink, Authorizer, Component, func_key, to_announce, update_row
+from ..models import AHEAD, AuthorizationLink, Authorizer, Component, func_key, to_announce, update_row
 from ..sentence import Sentence as _
 from . import cache
 from .custody import as_component
@@ -112,7 +112,8 @@ def look_again(platform: Platform, authorizer: Authorizer) -> bool:
     answer = as_component(platform, lambda token: platform.endpoints.authorizer_token(token, appid, asked))
     if not Authorizer.objects.filter(pk=authorizer.pk, grant_epoch=authorizer.grant_epoch).exists():
         return False
-    keep(platform, Grant(appid, answer.access, answer.refresh_token or asked, info.func_info, None), granted_at=None)
+    found = Grant(appid, answer.access, answer.refresh_token or asked, info.func_info, None, info.says_sets)
+    keep(platform, found, granted_at=None)
     return True
 
 
@@ -121,6 +122,8 @@ def _granted(
 ) -> dict[str, Any] | None:
     """The columns that change; None when the stored grant is newer."""
     before = row.grant_changed_at
+    if granted_at and granted_at > row.read_at + AHEAD:  # type: ignore[attr-defined]  # or no later grant would count
+        granted_at = None
     if before and granted_at and granted_at < before:
         return None
     doubtful = granted_at is None or before == granted_at
@@ -136,13 +139,14 @@ def _granted(
         "refused_since": None,
         "missing_since": None,
         "needs_reconcile": doubtful,
-        "func_info": list(grant.func_info),
-        "func_key": func_key(grant.func_info),
         "profile_synced_at": None,
+        "profile_due_at": None,
         "granted_through": link,
         **to_announce(),
         "next_action_at": row.read_at,  # type: ignore[attr-defined]  # an annotation
     }
+    if grant.says_sets:
+        changes |= {"func_info": list(grant.func_info), "func_key": func_key(grant.func_info)}
     if granted_at is not None:
         changes |= {"grant_changed_at": granted_at, "authorized_at": granted_at}
     elif not row.authorized_at:

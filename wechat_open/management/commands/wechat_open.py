@@ -277,6 +277,7 @@ class Command(BaseCommand):
                 (pgettext("wechat_open", "repaired"), found.repaired),
                 (pgettext("wechat_open", "restored"), found.restored),
                 (_("no longer authorized"), found.withdrawn),
+                (_("skipped, because their entry cannot be read"), [appid or "–" for appid in found.skipped]),
             ]:
                 self.stdout.write(f"  {label}: {' '.join([str(len(appids)), *appids])}")
         if not found.complete:
