@@ -522,7 +522,7 @@ def test_console__has_no_english_for_a_chinese_operator(platform: Platform) -> N
     client = Client(headers={"accept-language": "zh-hans"})
     client.force_login(User.objects.get(username="admin"))
     addresses = ["/admin/", "/admin/wechat_open/"]
-    addresses += [address for model in pages.admins() for address in pages.list_addresses(client, model, [], most=3)]
+    addresses += [address for model in pages.lists() for address in pages.list_addresses(client, model, [], most=3)]
     for door in pages.doors():
         row = door.model._default_manager.order_by("pk").first() if door.needs_row else None
         addresses.append(door.address(row))

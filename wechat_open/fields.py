@@ -56,7 +56,8 @@ class SealedRow(models.Model):
         raise NotImplementedError
 
     def _context(self, field: str) -> str:
-        return f"{self._meta.label}.{field}:{self.sealing_identity()}"
+        model = self._meta.concrete_model or type(self)  # a proxy reads what its model has sealed
+        return f"{model._meta.label}.{field}:{self.sealing_identity()}"
 
     @hide_variables
     def seal(self, field: str, text: str) -> str:

@@ -475,6 +475,9 @@ class JournalEntry(models.Model):
         TICKETS_FORGOTTEN = "tickets_forgotten", pgettext_lazy("journal", "verify tickets deleted")
         BULK_STARTED = "bulk_started", pgettext_lazy("journal", "bulk action started")
         BULK_STOPPED = "bulk_stopped", pgettext_lazy("journal", "bulk action stopped")
+        ALERT_ACKNOWLEDGED = "alert_acknowledged", pgettext_lazy("journal", "alert acknowledged")
+        ALERT_MUTED = "alert_muted", pgettext_lazy("journal", "alert muted")
+        ALERT_UNMUTED = "alert_unmuted", pgettext_lazy("journal", "mute of an alert ended")
 
     at = UTCDateTimeField(pgettext_lazy("wechat_open", "when"), editable=False)
     component = models.ForeignKey(
@@ -635,7 +638,15 @@ class Alert(models.Model):
     severity = models.CharField(pgettext_lazy("wechat_open", "severity"), max_length=16, choices=Severity.choices)
     first_seen_at = UTCDateTimeField(_("first seen at"), editable=False)
     last_seen_at = UTCDateTimeField(_("last seen at"), editable=False)
-    told_at = UTCDateTimeField(_("last told at"), null=True, editable=False)
+    told_at = UTCDateTimeField(_("last told at"), null=True, editable=False)  # NULL: muted from its beginning on
+    acknowledged_at = UTCDateTimeField(pgettext_lazy("wechat_open", "acknowledged at"), null=True, editable=False)
+    acknowledged_by = models.CharField(
+        pgettext_lazy("wechat_open", "acknowledged by"), max_length=150, blank=True, default="", editable=False
+    )
+    muted_until = UTCDateTimeField(pgettext_lazy("wechat_open", "muted until"), null=True, editable=False)
+    muted_by = models.CharField(
+        pgettext_lazy("wechat_open", "muted by"), max_length=150, blank=True, default="", editable=False
+    )
     count = models.PositiveIntegerField(pgettext_lazy("wechat_open", "times seen"), default=1, editable=False)
     context = models.JSONField(default=dict, blank=True, editable=False)  # numbers and names, no secret
     resolved_at = UTCDateTimeField(pgettext_lazy("wechat_open", "resolved at"), null=True, editable=False)
@@ -647,9 +658,21 @@ class Alert(models.Model):
         verbose_name_plural = pgettext_lazy("wechat_open", "alerts")
         ordering = ["-first_seen_at", "-pk"]
         indexes = [models.Index(fields=["first_seen_at", "id"], name="wechat_open_alert_newest")]
+        default_permissions = ("view",)
+        permissions = [("handle_alert", _("Can acknowledge and mute alerts"))]
 
     def __str__(self) -> str:
         return f"{self.severity} {self.code}"
+
+
+class Dashboard(Component):
+    """The platforms' health as an entry of the admin's index and sidebar. It has no table and no rows of its own."""
+
+    class Meta:
+        proxy = True
+        default_permissions = ()
+        verbose_name = pgettext_lazy("wechat_open", "dashboard")
+        verbose_name_plural = pgettext_lazy("wechat_open", "dashboard")
 
 
 def func_key(func_info: Iterable[int]) -> str:

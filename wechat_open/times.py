@@ -50,6 +50,11 @@ def site_now() -> datetime:
     return site_time(utc_now())
 
 
+def exact(at: datetime) -> str:
+    """``2026-11-29 14:59:03`` in the site's zone: on every page, in files and in what commands print."""
+    return f"{site_time(at):%Y-%m-%d %H:%M:%S}"
+
+
 _Given = TypeVar("_Given", contravariant=True)
 _Read = TypeVar("_Read", covariant=True)
 

@@ -24,7 +24,7 @@ from wechat_open.health import AMBER, GREEN, RED, Finding
 from wechat_open.models import Alert, Authorizer, Component, HourlyCount, JournalEntry, Push
 from wechat_open.simulator import Simulator
 
-INDEX = "/admin/wechat_open/component/dashboard/"
+INDEX = "/admin/wechat_open/dashboard/"
 PAGE = f"{INDEX}default/"
 DATA = f"{PAGE}data/"
 TICKETS = f"{PAGE}tickets/"
@@ -149,6 +149,12 @@ def test_alert__tells_since_when(platform: Platform, operator: Client) -> None:
     alert.open_key = "x"
     alert.save()
     assert "noticed 3 hours ago" in words(tile(read(operator), "beat")).replace("\xa0", " ")
+    assert "/alert/" not in read(operator), "without the permission"
+
+    Alert.objects.update(acknowledged_at=at, acknowledged_by="li", muted_until=at + timedelta(days=1), muted_by="zhang")
+    shown = tile(read(browser("view_component", "view_alert")), "beat")
+    assert f'href="{reverse("admin:wechat_open_alert_change", args=[alert.pk])}"' in shown
+    assert "acknowledged by li; muted until 2" in words(shown) and "by zhang" in words(shown)
 
 
 def test_accounts__are_counted_by_sort_and_lead_to_their_list(platform: Platform, operator: Client) -> None:
@@ -310,7 +316,7 @@ def test_unknown_platform__is_not_found(operator: Client) -> None:
     assert operator.get(f"{INDEX}moon/").status_code == 404
 
 
-def test_several_platforms__can_be_switched_and_show_their_alerts(
+def test_several_platforms__can_be_switched_and_show_their_problems(
     platform: Platform, operator: Client, settings: Any
 ) -> None:
     assert 'id="wod-platforms"' not in read(operator)
@@ -324,9 +330,21 @@ def test_several_platforms__can_be_switched_and_show_their_alerts(
 
     page = read(operator)
     nav = page.split('id="wod-platforms"')[1].split("</nav>")[0]
-    assert words(nav).split()[-3:] == ["second", "1", "alert"]
     assert f'href="{INDEX}second/"' in nav
-    assert "wx2222222222222222" in read(operator, f"{INDEX}second/")
+    second = read(operator, f"{INDEX}second/")
+    assert "wx2222222222222222" in second
+    listed = len(re.findall('data-level="(?:red|amber)"', second))
+    assert listed > 1, "which is more than its one alert"
+    assert words(nav).split()[-3:] == ["second", str(listed), "problems"]
+    assert f'<span class="wod-alerts wod-red">{listed} problems' in nav
+
+
+def test_platform_with_wrong_settings__is_a_problem_of_its_tab(
+    platform: Platform, operator: Client, settings: Any
+) -> None:
+    settings.WECHAT_OPEN["COMPONENTS"]["second"] = {"APPID": "wx2222222222222222"}
+    nav = read(operator).split('id="wod-platforms"')[1].split("</nav>")[0]
+    assert words(nav).split()[-3:] == ["second", "1", "problem"]
 
 
 def test_tab_of_the_shown_platform__counts_what_the_page_lists(
@@ -365,7 +383,13 @@ def test_way_in__is_on_the_apps_index_and_on_the_platforms_pages(platform: Platf
     assert f'href="{INDEX}"' in read(operator, reverse("admin:wechat_open_component_changelist"))
     change = reverse("admin:wechat_open_component_change", args=[platform.row.pk])
     assert f'href="{PAGE}"' in read(operator, change)
+    for address in ("admin:index", "admin:wechat_open_push_changelist"):
+        assert f'<a href="{INDEX}">' in re.sub(
+            ' (?:class|title|aria-current)="[^"]*"', "", read(operator, reverse(address))
+        )
+    assert re.search(r'model-dashboard current-model"', read(operator)), "the sidebar marks it"
     stranger = browser("view_push")
+    assert INDEX not in read(stranger, reverse("admin:index"))
     assert f'href="{INDEX}"' not in read(stranger, reverse("admin:app_list", args=["wechat_open"]))
 
 

@@ -16,7 +16,7 @@ from wechat_open.models import Component, HourlyCount, VerifyTicket
 pytestmark = pytest.mark.browser
 
 OpenPage = Callable[..., Page]
-PATH = "/admin/wechat_open/component/dashboard/"
+PATH = "/admin/wechat_open/dashboard/"
 
 INK = """canvas => {
     const copy = document.createElement("canvas");

@@ -182,9 +182,17 @@ class ReadOnlyAdmin(ModelAdmin):  # type: ignore[type-arg]  # not generic at run
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
         """Our actions as buttons. They are sent to the list's own door, which knows permissions and CSRF."""
-        buttons = self.get_action_choices(request, default_choices=[])
-        context = {"buttons": buttons, "list_filters": list_filters(request), **(extra_context or {})}
+        context = {
+            "buttons": self.buttons(request, object_id),
+            "list_filters": list_filters(request),
+            **(extra_context or {}),
+        }
         return super().changeform_view(request, object_id, form_url, context)
+
+    def buttons(self, request: HttpRequest, object_id: str | None) -> list[tuple[str, str]]:
+        """The actions that the page of one row offers."""
+        choices: list[tuple[str, str]] = self.get_action_choices(request, default_choices=[])
+        return choices
 
     def carry_out(self, request: HttpRequest, rows: QuerySet[Any], action: str) -> HttpResponse | None:
         """An action of ``bulk.DEEDS``: asked about first unless it is one harmless row, and given to workers if many.

@@ -18,7 +18,6 @@ from django.db.models import OuterRef, Q, QuerySet, Subquery
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.urls import URLPattern, path, reverse
-from django.utils.formats import date_format
 from django.utils.html import conditional_escape, format_html
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.text import Truncator
@@ -29,12 +28,11 @@ from .. import journal
 from ..models import Authorizer, BulkJob, Component, JournalEntry
 from ..protocol import errcodes, permissions
 from ..telling import explained, translated
-from ..times import site_time
 from . import export
 from .base import ReadOnlyAdmin, as_number
 from .lists import BoundedPaginator, Listing, PlatformFilter, accounts_called, several_platforms
 from .lookups import RefusedFilter
-from .shown import NOTHING, ago, beside, tag
+from .shown import NOTHING, beside, date, exactly, tag
 from .tiles import grouped
 
 Kind = JournalEntry.Kind
@@ -62,6 +60,9 @@ SENTENCES: dict[str, Any] = {
     Kind.TICKETS_FORGOTTEN: _("%(who)s deleted the verify tickets of %(account)s."),
     Kind.BULK_STARTED: _("%(who)s started a bulk action."),
     Kind.BULK_STOPPED: _("%(who)s stopped a bulk action."),
+    Kind.ALERT_ACKNOWLEDGED: _("%(who)s acknowledged an alert."),
+    Kind.ALERT_MUTED: _("%(who)s muted an alert."),
+    Kind.ALERT_UNMUTED: _("%(who)s ended the mute of an alert."),
 }
 
 ABOUT_ANY_ACCOUNT = (Kind.LINK_MADE, Kind.LINK_SHOWN, Kind.LINK_REVOKED)
@@ -111,6 +112,9 @@ ROWS = {
     Kind.PAYLOAD_SEEN: "push",
     Kind.BULK_STARTED: "bulkjob",
     Kind.BULK_STOPPED: "bulkjob",
+    Kind.ALERT_ACKNOWLEDGED: "alert",
+    Kind.ALERT_MUTED: "alert",
+    Kind.ALERT_UNMUTED: "alert",
 }
 """Whose key stands in the detail, as ``#7``."""
 
@@ -299,12 +303,8 @@ class JournalEntryAdmin(ReadOnlyAdmin):
         return about(queryset, {word, *(account.appid for account in accounts_called(word))}), False
 
     @admin.display(description=pgettext_lazy("wechat_open", "when"), ordering="at")
-    def when(self, entry: JournalEntry) -> SafeString:
-        at = site_time(entry.at)
-        exact = date_format(at, "Y-m-d H:i:s")
-        return format_html(
-            '<time datetime="{}">{}</time> <span class="wechat-open-aside">{}</span>', at.isoformat(), exact, ago(at)
-        )
+    def when(self, entry: JournalEntry) -> str | SafeString:
+        return exactly(entry.at)
 
     @admin.display(description=pgettext_lazy("wechat_open", "what"))
     def sentence(self, entry: Any) -> SafeString:
@@ -423,7 +423,7 @@ COLUMNS = (
 def _cells(entry: JournalEntry, language: str) -> list[str]:
     errcode = entry.errcode
     return [
-        site_time(entry.at).isoformat(sep=" ", timespec="seconds"),
+        date(entry.at),
         entry.kind,
         entry.actor,
         sentence(entry),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from django.contrib import admin
-from django.urls import URLPattern, reverse
+from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
@@ -17,7 +17,6 @@ from ..exceptions import WeChatOpenError
 from ..models import Authorizer, Component, TokenHolder, VerifyTicket
 from ..telling import told
 from .base import HolderAdmin, ReadOnlyAdmin
-from .dashboard import Dashboard
 from .shown import NOTHING, lines, masked, moment, tag
 from .tiles import grouped
 
@@ -38,9 +37,6 @@ class ComponentAdmin(HolderAdmin):
             {"fields": ["accounts", "dispatched", "swept", "sweep_repairs", "next_sweep"]},
         ),
     ]
-
-    def get_urls(self) -> list[URLPattern]:
-        return [*Dashboard(self).urls(), *super().get_urls()]
 
     @admin.display(description=_("alias in the settings"))
     def alias(self, component: Component) -> str | SafeString:

@@ -10,19 +10,17 @@ from datetime import datetime, timedelta
 from typing import Any
 from zlib import crc32
 
-from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
-from django.utils.timesince import timesince
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import npgettext, pgettext, pgettext_lazy
 
 from ..conf import conf
 from ..exceptions import SealError
 from ..fields import SealedRow
-from ..health.finding import UNITS
+from ..health.finding import spoken
 from ..models import Authorizer, Component, TokenHolder
-from ..times import site_time, utc_now
+from ..times import exact, utc_now
 
 NOTHING = "–"
 
@@ -52,7 +50,7 @@ STANDINGS = {
 
 
 def tag(text: object, tone: str) -> SafeString:
-    """A word in a colour: ``good``, ``busy``, ``bad`` or ``off``."""
+    """A word in a colour: ``good``, ``busy``, ``warn``, ``bad`` or ``off``."""
     return format_html('<span class="wechat-open-tag wechat-open-{}">{}</span>', tone, text)
 
 
@@ -60,8 +58,7 @@ def duration(span: timedelta, *, units: int = 2) -> str:
     if span < timedelta(minutes=1):
         seconds = int(span.total_seconds())
         return npgettext("wechat_open", "%d second", "%d seconds", seconds) % seconds
-    now = utc_now()
-    return timesince(now - span, now, time_strings=UNITS, depth=units)
+    return spoken(span, units)
 
 
 def ago(at: datetime) -> str:
@@ -80,7 +77,16 @@ def platform(component: Component) -> str:
 
 
 def date(at: datetime) -> str:
-    return date_format(site_time(at), "SHORT_DATETIME_FORMAT")
+    """``2026-11-29 14:59:03``: the same in every language and on every page, in files and in commands."""
+    return exact(at)
+
+
+def exactly(at: datetime | None) -> str | SafeString:
+    """When, to the second, and how long ago that is."""
+    if at is None:
+        return NOTHING
+    pattern = '<time datetime="{}">{}</time> <span class="wechat-open-aside">{}</span>'
+    return format_html(pattern, at.isoformat(), date(at), ago(at))
 
 
 def moment(at: datetime | None) -> str | SafeString:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
@@ -20,8 +19,9 @@ from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from ..health import AMBER, GREEN, RED, Finding
-from ..models import Authorizer, Component, Push
-from .shown import NOTHING, moment
+from ..models import Alert, Authorizer, Component, Push
+from ..times import utc_now
+from .shown import NOTHING, date, moment
 
 LEVELS = (RED, AMBER, GREEN)
 
@@ -91,6 +91,10 @@ class Tile:
     link: str
     link_text: str
     since: str | SafeString
+    handled: str = ""
+    """Who has acknowledged or muted its alert."""
+    alert: str = ""
+    """Where its alert is."""
 
     @property
     def is_calm(self) -> bool:
@@ -108,20 +112,20 @@ class Tile:
 
 
 def tiles(
-    findings: Iterable[Finding], component: Component, request: HttpRequest, since: Mapping[str, datetime]
+    findings: Iterable[Finding], component: Component, request: HttpRequest, alerts: Mapping[str, Alert]
 ) -> list[Tile]:
     """The worst first, and otherwise in the order of ``TITLES``, so that each has its place.
 
-    ``since`` tells by code since when there is an alert.
+    ``alerts`` are those that are open, by code: since when, and who looks after it.
     """
     order = list(TITLES)
     ranked = sorted(
         findings, key=lambda found: (LEVELS.index(found.level), order.index(found.code) if found.code in order else 99)
     )
-    return [_tile(found, component, request, since.get(found.code)) for found in ranked]
+    return [_tile(found, component, request, alerts.get(found.code)) for found in ranked]
 
 
-def _tile(found: Finding, component: Component, request: HttpRequest, since: datetime | None) -> Tile:
+def _tile(found: Finding, component: Component, request: HttpRequest, alert: Alert | None) -> Tile:
     title, sort = TITLES.get(found.code, (found.code.replace("_", " "), COUNT))
     link, link_text = where(found.page, component, request)
     return Tile(
@@ -134,8 +138,33 @@ def _tile(found: Finding, component: Component, request: HttpRequest, since: dat
         remedy=str(found.remedy),
         link=link,
         link_text=link_text,
-        since=moment(since) if since and found.level is not GREEN else "",
+        since=moment(alert.first_seen_at) if alert and found.level is not GREEN else "",
+        handled=handled(alert) if alert and found.level is not GREEN else "",
+        alert=_alert_page(alert, request) if alert and found.level is not GREEN else "",
     )
+
+
+def is_muted(alert: Alert) -> bool:
+    return alert.muted_until is not None and alert.muted_until > utc_now()
+
+
+def handled(alert: Alert) -> str:
+    """Who has acknowledged an alert, or muted it until when; empty when nobody has."""
+    said = []
+    if alert.acknowledged_at is not None:
+        said.append(gettext("acknowledged by %s") % alert.acknowledged_by)
+    if is_muted(alert):
+        assert alert.muted_until is not None
+        words = gettext("muted until %(time)s by %(who)s")
+        said.append(words % {"time": date(alert.muted_until), "who": alert.muted_by})
+    return "; ".join(said)
+
+
+def _alert_page(alert: Alert, request: HttpRequest) -> str:
+    if not request.user.has_perm("wechat_open.view_alert"):
+        return ""
+    app = getattr(request, "current_app", None)
+    return reverse("admin:wechat_open_alert_change", args=[alert.pk], current_app=app)
 
 
 def measured(value: float | None, sort: Sort) -> list[tuple[str, str]]:

@@ -74,5 +74,11 @@ def lasting(seconds: float) -> str:
     if seconds < 120:
         whole = max(0, round(seconds))
         return npgettext("wechat_open", "%(count)d second", "%(count)d seconds", whole) % {"count": whole}
+    return spoken(timedelta(seconds=seconds)).replace("\xa0", " ")
+
+
+def spoken(span: timedelta, units: int = 2) -> str:
+    """Django's ``timesince`` for a span; in Chinese without a comma between the units."""
     now = utc_now()
-    return timesince(now - timedelta(seconds=seconds), now, time_strings=UNITS).replace("\xa0", " ")
+    words = timesince(now - span, now, time_strings=UNITS, depth=units)
+    return words.replace("，", " ")

@@ -179,6 +179,10 @@ class Migration(migrations.Migration):
                 ('first_seen_at', wechat_open.times.UTCDateTimeField(editable=False, verbose_name='first seen at')),
                 ('last_seen_at', wechat_open.times.UTCDateTimeField(editable=False, verbose_name='last seen at')),
                 ('told_at', wechat_open.times.UTCDateTimeField(editable=False, null=True, verbose_name='last told at')),
+                ('acknowledged_at', wechat_open.times.UTCDateTimeField(editable=False, null=True, verbose_name='acknowledged at')),
+                ('acknowledged_by', models.CharField(blank=True, default='', editable=False, max_length=150, verbose_name='acknowledged by')),
+                ('muted_until', wechat_open.times.UTCDateTimeField(editable=False, null=True, verbose_name='muted until')),
+                ('muted_by', models.CharField(blank=True, default='', editable=False, max_length=150, verbose_name='muted by')),
                 ('count', models.PositiveIntegerField(default=1, editable=False, verbose_name='times seen')),
                 ('context', models.JSONField(blank=True, default=dict, editable=False)),
                 ('resolved_at', wechat_open.times.UTCDateTimeField(editable=False, null=True, verbose_name='resolved at')),
@@ -188,6 +192,8 @@ class Migration(migrations.Migration):
             options={
                 'verbose_name': 'alert',
                 'verbose_name_plural': 'alerts',
+                'default_permissions': ('view',),
+                'permissions': [('handle_alert', 'Can acknowledge and mute alerts')],
                 'ordering': ['-first_seen_at', '-pk'],
             },
         ),
@@ -210,7 +216,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('at', wechat_open.times.UTCDateTimeField(editable=False, verbose_name='when')),
-                ('kind', models.CharField(choices=[('authorized', 'authorized'), ('updated', 'permission sets changed'), ('unauthorized', 'authorization ended'), ('needs_reauthorization', 'needs re-authorization'), ('renewal_failed', 'renewal failed'), ('recovered', 'renewal works again'), ('refreshed', 'tokens refreshed by hand'), ('synced', 'profile read by hand'), ('reconciled', "compared with WeChat's records"), ('asked', 'asked to authorize again'), ('forgotten', 'forgotten'), ('link_made', 'link made'), ('link_shown', "link's address shown"), ('link_revoked', 'link revoked'), ('replayed', 'push processed again'), ('payload_seen', 'push looked into'), ('tickets_requested', 'ticket pushing requested'), ('tickets_forgotten', 'verify tickets deleted'), ('bulk_started', 'bulk action started'), ('bulk_stopped', 'bulk action stopped')], max_length=24, verbose_name='what')),
+                ('kind', models.CharField(choices=[('authorized', 'authorized'), ('updated', 'permission sets changed'), ('unauthorized', 'authorization ended'), ('needs_reauthorization', 'needs re-authorization'), ('renewal_failed', 'renewal failed'), ('recovered', 'renewal works again'), ('refreshed', 'tokens refreshed by hand'), ('synced', 'profile read by hand'), ('reconciled', "compared with WeChat's records"), ('asked', 'asked to authorize again'), ('forgotten', 'forgotten'), ('link_made', 'link made'), ('link_shown', "link's address shown"), ('link_revoked', 'link revoked'), ('replayed', 'push processed again'), ('payload_seen', 'push looked into'), ('tickets_requested', 'ticket pushing requested'), ('tickets_forgotten', 'verify tickets deleted'), ('bulk_started', 'bulk action started'), ('bulk_stopped', 'bulk action stopped'), ('alert_acknowledged', 'alert acknowledged'), ('alert_muted', 'alert muted'), ('alert_unmuted', 'mute of an alert ended')], max_length=24, verbose_name='what')),
                 ('appid', models.CharField(blank=True, default='', max_length=64, verbose_name='account')),
                 ('name', models.CharField(blank=True, default='', max_length=255, verbose_name='name')),
                 ('actor', models.CharField(blank=True, default='', max_length=150, verbose_name='who')),
@@ -483,5 +489,19 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='verifyticket',
             constraint=models.UniqueConstraint(fields=('component', 'created_at', 'digest'), name='wechat_open_ticket_once'),
+        ),
+        migrations.CreateModel(
+            name='Dashboard',
+            fields=[
+            ],
+            options={
+                'verbose_name': 'dashboard',
+                'verbose_name_plural': 'dashboard',
+                'proxy': True,
+                'default_permissions': (),
+                'indexes': [],
+                'constraints': [],
+            },
+            bases=('wechat_open.component',),
         ),
     ]
