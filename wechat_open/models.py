@@ -662,7 +662,7 @@ class Alert(models.Model):
         permissions = [("handle_alert", _("Can acknowledge and mute alerts"))]
 
     def __str__(self) -> str:
-        return f"{self.severity} {self.code}"
+        return f"{self.get_severity_display()} #{self.pk}"
 
 
 class Dashboard(Component):

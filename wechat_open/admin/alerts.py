@@ -149,6 +149,14 @@ class AlertAdmin(ReadOnlyAdmin):
     def list_context(self, request: HttpRequest) -> dict[str, Any]:
         return {"title": pgettext("wechat_open", "Alerts")}
 
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        alert: Alert | None = kwargs.get("obj")
+        if alert is not None:
+            context |= {"title": titled(alert), "subtitle": None}
+        return super().render_change_form(request, context, *args, **kwargs)
+
     # -- what can be done ----------------------------------------------------------------------------------------------
 
     def has_handle_alert_permission(self, request: HttpRequest) -> bool:
