@@ -22,6 +22,7 @@ from wechat_open.exceptions import (
     CodeRefused,
     ConfigurationError,
     NotAuthorized,
+    SystemBusy,
     TicketMissing,
     Unreachable,
 )
@@ -30,6 +31,7 @@ from wechat_open.secret import Secret
 from wechat_open.simulator import Simulator
 
 QUERY_AUTH = "/cgi-bin/component/api_query_auth"
+PRE_AUTH_CODE = "/cgi-bin/component/api_create_preauthcode"
 SITE = "https://site.example"
 BROWSER = "a browser's own secret"
 Later = Callable[[timedelta], None]
@@ -172,12 +174,104 @@ class TestOffer:
         assert "%7C" in offer.pc_url
         assert "redirect_uri=https%3A%2F%2F" in offer.pc_url
 
-    def test_each_view__has_a_code_and_a_state_of_its_own(self, platform: Platform) -> None:
+    def offered(self, link: AuthorizationLink, browser: str = BROWSER) -> str:
+        return authorization.offer(link, browser=browser, base_url=SITE).pc_url
+
+    def test_views_of_one_link__share_a_young_code(self, wechat: Simulator, platform: Platform) -> None:
+        """Previews, mail scanners and reloads would otherwise cost WeChat a code each."""
         link = authorization.begin()
-        urls = [authorization.offer(link, browser=BROWSER, base_url=SITE).pc_url for _ in range(2)]
+        urls = [self.offered(link, f"browser {number}") for number in range(20)]
+
+        assert wechat.engine.calls[PRE_AUTH_CODE] == 1
+        assert len({query(url)["pre_auth_code"] for url in urls}) == 1
+
+    def test_each_browser__has_a_state_of_its_own(self, platform: Platform) -> None:
+        link = authorization.begin()
+        states = {state_of(self.offered(link, browser)) for browser in ("one", "two")}
+
+        assert len(states) == 2
+
+    def test_same_browser_again__stores_nothing_more(self, platform: Platform) -> None:
+        link = authorization.begin()
+        states = {state_of(self.offered(link)) for _ in range(5)}
+
+        assert len(states) == 1
+        assert AuthorizationAttempt.objects.count() == 1
+
+    def test_state__cannot_be_made_without_the_browsers_secret(self, platform: Platform) -> None:
+        url = self.offered(authorization.begin())
+        link = AuthorizationLink.objects.get()
+        made = authorization._state(link, Secret(query(url)["pre_auth_code"]), "", ":")
+
+        assert state_of(url) != made.reveal()
+        assert len(state_of(url)) == 43
+
+    def test_links__share_no_code(self, platform: Platform) -> None:
+        urls = [self.offered(authorization.begin()) for _ in range(2)]
 
         assert len({query(url)["pre_auth_code"] for url in urls}) == 2
-        assert len({state_of(url) for url in urls}) == 2
+
+    def test_code__is_shared_until_it_is_old(self, wechat: Simulator, platform: Platform, later: Later) -> None:
+        """Whoever opens the page has the larger part of the code's life left."""
+        link = authorization.begin()
+        first = self.offered(link)
+        later(timedelta(minutes=4))
+        again = authorization.offer(link, browser=BROWSER, base_url=SITE)
+        assert query(again.pc_url)["pre_auth_code"] == query(first)["pre_auth_code"]
+        assert timedelta(minutes=5) < again.valid_for <= timedelta(minutes=26)
+        later(timedelta(minutes=2))
+
+        assert query(self.offered(link))["pre_auth_code"] != query(first)["pre_auth_code"]
+        assert wechat.engine.calls[PRE_AUTH_CODE] == 2
+
+    @pytest.mark.parametrize("way", ["redirect", "push"])
+    def test_code__is_shared_until_the_owner_acts(self, wechat: Simulator, platform: Platform, way: str) -> None:
+        """A code is good for one authorization, so the next view needs another one."""
+        wechat.engine.add_account("Other Shop", "official", appid="wxother")
+        link = authorization.begin(biz_appid="wxother")
+        url = self.offered(link)
+        granted = wechat.engine.authorize(OFFICIAL, pre_auth_code=query(url)["pre_auth_code"])
+        if way == "redirect":
+            authorization.complete_return(authorization.find_attempt(state_of(url), BROWSER), Secret(granted.code))
+        else:
+            process(platform, granted.push)
+
+        assert query(self.offered(link))["pre_auth_code"] != query(url)["pre_auth_code"]
+
+    def test_code_that_cannot_be_had__is_asked_for_again(self, wechat: Simulator, platform: Platform) -> None:
+        link = authorization.begin()
+        wechat.faults.add(PRE_AUTH_CODE, "errcode", -1)
+        with pytest.raises(SystemBusy):
+            self.offered(link)
+
+        assert query(self.offered(link))["pre_auth_code"]
+
+    def test_code_that_cannot_be_read__is_replaced(self, platform: Platform) -> None:
+        link = authorization.begin()
+        first = self.offered(link)
+        AuthorizationLink.objects.update(pre_auth_code="v1.00000000.encrypted under a lost key")
+
+        assert query(self.offered(link))["pre_auth_code"] != query(first)["pre_auth_code"]
+
+    def test_shared_code__is_encrypted_at_rest(self, platform: Platform) -> None:
+        url = self.offered(authorization.begin())
+
+        assert query(url)["pre_auth_code"] not in str(AuthorizationLink.objects.values().get())
+
+    def test_rows_of_one_link__are_bounded(
+        self, wechat: Simulator, platform: Platform, monkeypatch: pytest.MonkeyPatch, later: Later, heard: Heard
+    ) -> None:
+        """And a push still finds the link by the code of a view that was deleted."""
+        monkeypatch.setattr(authorization, "VIEWS_KEPT", 3)
+        link = authorization.begin(payload={"shop": 7})
+        first = self.offered(link)
+        later(timedelta(minutes=6))
+        for number in range(20):
+            self.offered(link, f"scanner {number}")
+
+        assert AuthorizationAttempt.objects.count() <= 3 + 2
+        process(platform, wechat.engine.authorize(OFFICIAL, pre_auth_code=query(first)["pre_auth_code"]).push)
+        assert heard.last("authorized")["payload"] == {"shop": 7}
 
     def test_code_and_state__are_stored_as_digests(self, platform: Platform) -> None:
         offer = authorization.offer(authorization.begin(), browser=BROWSER, base_url=SITE)

@@ -21,13 +21,13 @@ from tests import failing_cache
 from tests.celery_app import app
 from tests.failing_cache import Failing
 from tests.stage import OFFICIAL, deliver
-from wechat_open import authorization, census, clock, component, health, inbox, tokens
+from wechat_open import authorization, census, clock, component, health, inbox, journal, tokens
 from wechat_open.component import Platform
 from wechat_open.health import AMBER, GREEN, RED, Finding, Level, checks, facts, reach
 from wechat_open.health.checks import CHECKS
 from wechat_open.health.site import CODES
 from wechat_open.management import rotation
-from wechat_open.models import Authorizer, Component, HourlyCount, Push
+from wechat_open.models import Authorizer, Component, HourlyCount, JournalEntry, Push
 from wechat_open.simulator import Simulator
 
 SECRET_KEY = settings.SECRET_KEY
@@ -219,6 +219,21 @@ def another_system_takes_the_component_token(scene: Scene) -> None:
     for _ in range(20):
         tokens.ComponentKeeper(scene.platform).invalidate(tokens.component_token(scene.platform))
         Component.objects.update(forced_at=clock.now() - timedelta(minutes=1))
+
+
+def days_pass(scene: Scene) -> None:
+    JournalEntry.objects.update(at=clock.now() - timedelta(days=2))
+
+
+@trouble("misused_codes", AMBER, days_pass)
+def a_code_was_presented_through_another_link(scene: Scene) -> None:
+    journal.note(journal.Kind.CODE_MISUSED, scene.platform.row, detail="#7")
+
+
+@trouble("misused_codes", RED, days_pass)
+def codes_were_presented_through_other_links(scene: Scene) -> None:
+    for _ in range(3):
+        journal.note(journal.Kind.CODE_MISUSED, scene.platform.row, detail="#7")
 
 
 def wechats_clock_is_right_again(scene: Scene) -> None:

@@ -10,7 +10,7 @@
     inbox   messaging   health                what a push or a message does; what is wrong
     release_check                             the exact answers that WeChat's release check wants
     authorization                             the life of one grant
-    api                                       calls with the right token, one bounded retry
+    api   codes                               calls with the right token, one bounded retry; whose code it is
     tokens   census                           custody; how many accounts of each sort
     component   journal                       settings become objects; what happened, and who did it
     ----------------------------------------

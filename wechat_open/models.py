@@ -343,6 +343,8 @@ class AuthorizationLink(SealedRow):
     )
     payload = models.JSONField(pgettext_lazy("wechat_open", "tenant payload"), default=dict, blank=True)
     auth_type = models.PositiveSmallIntegerField(_("kinds of account"), choices=AuthType.choices, default=AuthType.BOTH)
+    # Whether it was started for a user, who may have been deleted since.
+    for_user = models.BooleanField(default=False, editable=False)
     biz_appid = models.CharField(_("only this account"), max_length=64, blank=True, default="")
     category_ids = models.JSONField(_("permission sets asked for"), default=list, blank=True)
     next_url = models.TextField(_("where the owner goes next"), blank=True, default="")
@@ -350,6 +352,11 @@ class AuthorizationLink(SealedRow):
     expires_at = UTCDateTimeField(pgettext_lazy("wechat_open", "expires at"), editable=False)
     completed_at = UTCDateTimeField(pgettext_lazy("wechat_open", "completed at"), null=True, editable=False)
     revoked_at = UTCDateTimeField(pgettext_lazy("wechat_open", "revoked at"), null=True, editable=False)
+    # The newest pre-auth code, and until when further views of the page are given it too; a time without a code says
+    # that WeChat is being asked for one.
+    pre_auth_code = SealedField()
+    pre_auth_code_shared_until = UTCDateTimeField(null=True, editable=False)
+    pre_auth_code_expires_at = UTCDateTimeField(null=True, editable=False)
     authorizer = models.ForeignKey(
         Authorizer,
         on_delete=models.SET_NULL,
@@ -424,12 +431,20 @@ class AuthorizationAttempt(models.Model):
 
 
 class CodeExchange(models.Model):
-    """One authorization code, however often it arrives: who exchanges it now, and the account it brought."""
+    """One authorization code, however often it arrives: the link it belongs to, and the account it brought.
+
+    ``returned_at`` is when a browser first brought it, to ``attempt``; ``pushed_at`` when WeChat's push said which link
+    it belongs to (none: no link of ours). ``grant_epoch`` is empty when a newer grant of the account was stored before.
+    """
 
     component = models.ForeignKey(Component, on_delete=models.CASCADE, related_name="+")
     digest = models.CharField(max_length=64, editable=False)
+    link = models.ForeignKey(AuthorizationLink, on_delete=models.SET_NULL, null=True, related_name="+")
     attempt = models.ForeignKey(AuthorizationAttempt, on_delete=models.SET_NULL, null=True, related_name="+")
-    authorizer = models.ForeignKey(Authorizer, on_delete=models.CASCADE, null=True, related_name="+")
+    returned_at = UTCDateTimeField(null=True, editable=False)
+    pushed_at = UTCDateTimeField(null=True, editable=False)
+    pre_auth_code_digest = models.CharField(max_length=64, blank=True, default="", editable=False)
+    authorizer = models.ForeignKey(Authorizer, on_delete=models.SET_NULL, null=True, related_name="+")
     grant_epoch = models.PositiveBigIntegerField(null=True, editable=False)
     fence = models.PositiveBigIntegerField(default=0, editable=False)
     claimed_until = UTCDateTimeField(null=True, editable=False)
@@ -457,6 +472,7 @@ class JournalEntry(models.Model):
         UPDATED = "updated", pgettext_lazy("journal", "permission sets changed")
         UNAUTHORIZED = "unauthorized", pgettext_lazy("journal", "authorization ended")
         NEEDS_REAUTHORIZATION = "needs_reauthorization", pgettext_lazy("journal", "needs re-authorization")
+        CODE_MISUSED = "code_misused", pgettext_lazy("journal", "authorization code misused")
         # How renewals went: the first failure of several, and the success that ended them
         RENEWAL_FAILED = "renewal_failed", pgettext_lazy("journal", "renewal failed")
         RECOVERED = "recovered", pgettext_lazy("journal", "renewal works again")

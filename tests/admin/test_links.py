@@ -486,6 +486,26 @@ def test_other_account_than_expected__is_told_on_the_page_and_in_the_list(
     assert "unused" not in shown
 
 
+def test_second_account_through_a_used_link__is_told_as_a_stray(
+    wechat: Simulator, platform: Platform, viewer: Client
+) -> None:
+    wechat.engine.add_account("Side Door", "official", appid=OTHER)
+    link = authorization.begin()
+    codes = []
+    for _ in range(2):
+        codes.append(code_in(view(link)))
+        AuthorizationLink.objects.update(pre_auth_code_shared_until=None)  # as after some minutes
+    for appid, code in zip((OFFICIAL, OTHER), codes, strict=True):
+        process(platform, wechat.engine.authorize(appid, pre_auth_code=code).push)
+
+    assert Authorizer.objects.get(appid=OTHER).granted_through is None
+    assert Authorizer.objects.get(appid=OFFICIAL).granted_through == link
+    for address in (page(link), rows(AuthorizationLink)):
+        shown = viewer.get(address).content.decode()
+        assert shown.count(STRAYED) == 1
+        assert "Corner Shop" in shown
+
+
 def test_expected_account_after_another__leaves_the_other_told(
     wechat: Simulator, platform: Platform, viewer: Client, link: AuthorizationLink, stray: Authorizer
 ) -> None:

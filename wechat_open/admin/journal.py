@@ -44,6 +44,9 @@ SENTENCES: dict[str, Any] = {
     Kind.UPDATED: _("The owner of %(account)s changed its permission sets."),
     Kind.UNAUTHORIZED: _("The owner of %(account)s took the authorization back."),
     Kind.NEEDS_REAUTHORIZATION: _("WeChat refuses every token of %(account)s: its owner has to authorize again."),
+    Kind.CODE_MISUSED: _(
+        "An authorization code of %(account)s was presented through a link that it does not belong to."
+    ),
     Kind.RENEWAL_FAILED: _("A token of %(account)s could not be renewed."),
     Kind.RECOVERED: _("The tokens of %(account)s are renewed again."),
     Kind.REFRESHED: _("%(who)s refreshed the tokens of %(account)s."),
@@ -65,7 +68,7 @@ SENTENCES: dict[str, Any] = {
     Kind.ALERT_UNMUTED: _("%(who)s ended the mute of an alert."),
 }
 
-ABOUT_ANY_ACCOUNT = (Kind.LINK_MADE, Kind.LINK_SHOWN, Kind.LINK_REVOKED)
+ABOUT_ANY_ACCOUNT = (Kind.CODE_MISUSED, Kind.LINK_MADE, Kind.LINK_SHOWN, Kind.LINK_REVOKED)
 """Without an appid these are about whichever account the owner chooses, and not about the platform."""
 
 
@@ -105,6 +108,7 @@ def called(entry: JournalEntry) -> str:
 
 
 ROWS = {
+    Kind.CODE_MISUSED: "authorizationlink",
     Kind.LINK_MADE: "authorizationlink",
     Kind.LINK_SHOWN: "authorizationlink",
     Kind.LINK_REVOKED: "authorizationlink",

@@ -57,6 +57,7 @@ TITLES: dict[str, tuple[Any, Sort]] = {
         (pgettext_lazy("wechat_open", "off"), pgettext_lazy("wechat_open", "holds")),
     ),
     "forced_renewals": (pgettext_lazy("wechat_open", "Forced renewals"), COUNT),
+    "misused_codes": (pgettext_lazy("wechat_open", "Misused codes"), COUNT),
     "clock_skew": (pgettext_lazy("wechat_open", "Clock difference"), SPAN),
     "sealed": (pgettext_lazy("wechat_open", "Lost keys"), COUNT),
     "old_keys": (pgettext_lazy("wechat_open", "Old keys"), COUNT),
@@ -212,6 +213,9 @@ def where(page: str, component: Component, request: HttpRequest) -> tuple[str, s
         return pushes(component, **_pushes_filter(which)), gettext("Show these pushes")
     if place == "tickets" and request.user.has_perm("wechat_open.view_verifyticket"):
         return _list("verifyticket", {"component__id__exact": component.pk}), gettext("Show the tickets")
+    if place == "journal" and request.user.has_perm("wechat_open.view_journalentry"):
+        filters = {"component__id__exact": component.pk, "kind__exact": which}
+        return _list("journalentry", filters), gettext("Show the audit trail")
     if place == "platform":
         return reverse("admin:wechat_open_component_change", args=[component.pk]), gettext("Show the platform")
     return "", ""

@@ -428,6 +428,26 @@ def sweep_repairs(facts: Facts) -> Finding:
     return Finding("sweep_repairs", RED if many and not first else AMBER, repairs, said, remedy, "platform")
 
 
+def misused_codes(facts: Facts) -> Finding:
+    """Authorization codes that were presented through links to which they do not belong."""
+    misused = facts.misused_codes
+    if not misused:
+        said = _("No authorization code has been misused.")
+        return Finding("misused_codes", GREEN, 0, said, "", "journal:code_misused")
+    said = ngettext(
+        "%(count)d time in the last day an authorization code was presented through a link that it does not belong to.",
+        "%(count)d times in the last day an authorization code was presented through a link that it does not belong "
+        "to.",
+        misused,
+    ) % {"count": misused}
+    remedy = _(
+        "The account stays with its tenant. The audit trail names link and account: find out who has the link, revoke "
+        "it if it is still open, and look where codes can be read, such as in a proxy's or an analytics service's log."
+    )
+    level = RED if misused >= thresholds.MISUSED_RED else AMBER
+    return Finding("misused_codes", level, misused, said, remedy, "journal:code_misused")
+
+
 def sealed(facts: Facts) -> Finding:
     found = census.old_keys(facts.row)
     if found is None or not found.lost:
@@ -484,6 +504,7 @@ CHECKS: tuple[Callable[[Facts], Finding], ...] = (
     sweep_repairs,
     forced_renewals,
     clock_skew,
+    misused_codes,
     sealed,
     old_keys,
 )

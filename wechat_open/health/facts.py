@@ -27,7 +27,7 @@ from .. import census, clock
 from ..component import Platform
 from ..models import Authorizer, Component, HourlyCount, JournalEntry, Push, VerifyTicket
 from ..times import UTCDateTimeField
-from .thresholds import COUNTED, INBOX_WAITING, LATE, LATELY, OVERDUE
+from .thresholds import COUNTED, INBOX_WAITING, LATE, LATELY, MISUSED_FOR, OVERDUE
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,7 @@ class Facts:
     ticket_at: datetime | None
     forced: int
     newly_lost: int
+    misused_codes: int
     refused: int
     overdue: int
     overdue_since: datetime | None
@@ -102,6 +103,7 @@ def read(platform: Platform) -> Facts:
         ticket_at=row.ticket_at,
         forced=row.forced or 0,
         newly_lost=row.newly_lost or 0,
+        misused_codes=row.misused_codes or 0,
         **accounts,
         **_waiting(row),
     )
@@ -124,6 +126,9 @@ def _rows(now: Expression) -> QuerySet[Any]:
     lost = JournalEntry.objects.filter(
         component=OuterRef("pk"), kind=JournalEntry.Kind.NEEDS_REAUTHORIZATION, at__gt=now - LATELY
     )
+    misused = JournalEntry.objects.filter(
+        component=OuterRef("pk"), kind=JournalEntry.Kind.CODE_MISUSED, at__gt=now - MISUSED_FOR
+    )
     forced = HourlyCount.objects.filter(  # in this hour and the one before
         component=OuterRef("pk"), what=HourlyCount.What.FORCED, hour__gt=clock.DatabaseTime() - timedelta(hours=2)
     )
@@ -137,6 +142,7 @@ def _rows(now: Expression) -> QuerySet[Any]:
         received_at=_first(pushes.filter(state=Push.State.RECEIVED), "received_at"),
         failed_at=_first(pushes.filter(state=Push.State.FAILED), "received_at"),
         newly_lost=_number(lost, Count("pk")),
+        misused_codes=_number(misused, Count("pk")),
         forced=_number(forced, Sum("count")),
     )
 

@@ -79,7 +79,7 @@ def of(link: Any) -> Story:
     state = state_of(link)
     attempts = list(link.attempts.select_related("user").order_by("-created_at", "-pk")[:VIEWS_SHOWN])
     granted = _granted(attempts)
-    strays = [account for account in dict.fromkeys(granted.values()) if _is_astray(link, account)]
+    strays = [account for account in _came_through(link) if _is_astray(link, account)]
     return Story(
         state=state,
         tag=tagged_state(link),
@@ -93,11 +93,13 @@ def of(link: Any) -> Story:
 
 def with_stray(links: QuerySet[Any]) -> QuerySet[Any]:
     """With what ``stray_of`` needs, in the same query: the last account for which ``_is_astray`` holds."""
-    revoked, unexpected = Q(attempt__link__revoked_at__isnull=False), ~Q(attempt__link__biz_appid="")
-    unexpected &= ~Q(authorizer__appid=F("attempt__link__biz_appid"))
-    came = CodeExchange.objects.filter(attempt__link=OuterRef("pk"), authorizer__isnull=False).order_by("-pk")
+    revoked, unexpected = Q(link__revoked_at__isnull=False), ~Q(link__biz_appid="")
+    unexpected &= ~Q(authorizer__appid=F("link__biz_appid"))
+    second = Q(link__authorizer__isnull=False) & ~Q(authorizer=F("link__authorizer"))
+    came = CodeExchange.objects.filter(link=OuterRef("pk"), authorizer__isnull=False).order_by("-pk")
     columns = JSONObject(appid="authorizer__appid", nick_name="authorizer__nick_name")
-    told: QuerySet[Any] = links.annotate(stray=Subquery(came.filter(revoked | unexpected).values_list(columns)[:1]))
+    strays = came.filter(revoked | unexpected | second)
+    told: QuerySet[Any] = links.annotate(stray=Subquery(strays.values_list(columns)[:1]))
     return told
 
 
@@ -108,7 +110,9 @@ def stray_of(link: Any) -> str:
 
 def _is_astray(link: AuthorizationLink, account: Authorizer) -> bool:
     """Whether its grant was kept for no tenant."""
-    return link.revoked_at is not None or link.biz_appid not in ("", account.appid)
+    if link.revoked_at is not None or link.biz_appid not in ("", account.appid):
+        return True
+    return link.authorizer_id is not None and link.authorizer_id != account.pk
 
 
 def _told(link: AuthorizationLink, account: Authorizer) -> str:
@@ -118,6 +122,12 @@ def _told(link: AuthorizationLink, account: Authorizer) -> str:
         else gettext("Another account came: %(account)s. The grant is kept, for no tenant.")
     )
     return words % {"account": account}
+
+
+def _came_through(link: AuthorizationLink) -> list[Authorizer]:
+    """Every account that WeChat granted through this link, the first first."""
+    exchanges = CodeExchange.objects.filter(link=link, authorizer__isnull=False).select_related("authorizer")
+    return list(dict.fromkeys(exchange.authorizer for exchange in exchanges.order_by("pk") if exchange.authorizer))
 
 
 def _granted(attempts: list[AuthorizationAttempt]) -> dict[int, Authorizer]:
