@@ -28,7 +28,7 @@ from .conf import conf
 from .exceptions import WeChatOpenError
 from .health import Finding, Level
 from .models import Alert, Component
-from .sentence import Sentence as _
+from .sentence import pgettext
 
 logger = logging.getLogger(__name__)
 
@@ -169,7 +169,12 @@ def acknowledge(row: Alert, user: Any) -> bool:
     mine = _open(row).filter(acknowledged_at__isnull=True)
     if not mine.update(acknowledged_at=clock.now(), acknowledged_by=journal.name_of(user)):
         return False
-    _record(journal.Kind.ALERT_ACKNOWLEDGED, row, user, _("%(code)s #%(alert)d", code=row.code, alert=row.pk))
+    _record(
+        journal.Kind.ALERT_ACKNOWLEDGED,
+        row,
+        user,
+        pgettext("alert", "%(code)s #%(alert)d", code=row.code, alert=row.pk),
+    )
     return True
 
 
@@ -180,7 +185,7 @@ def mute(row: Alert, user: Any, span: timedelta) -> bool:
     if not _open(row).update(muted_until=clock.now() + span, muted_by=journal.name_of(user)):
         return False
     hours = int(span / timedelta(hours=1))
-    words = _("%(code)s for %(hours)d hours #%(alert)d", code=row.code, hours=hours, alert=row.pk)
+    words = pgettext("alert", "%(code)s for %(hours)d hours #%(alert)d", code=row.code, hours=hours, alert=row.pk)
     _record(journal.Kind.ALERT_MUTED, row, user, words)
     return True
 
@@ -189,8 +194,14 @@ def unmute(row: Alert, user: Any) -> bool:
     """Sent again from now on. False when it is not muted."""
     if not Alert.objects.filter(_muted(), pk=row.pk).update(muted_until=clock.now()):
         return False
-    _record(journal.Kind.ALERT_UNMUTED, row, user, _("%(code)s #%(alert)d", code=row.code, alert=row.pk))
+    _record(
+        journal.Kind.ALERT_UNMUTED, row, user, pgettext("alert", "%(code)s #%(alert)d", code=row.code, alert=row.pk)
+    )
     return True
+
+
+def _named(row: Alert) -> str:
+    return pgettext("alert", "%(code)s #%(alert)d", code=row.code, alert=row.pk)
 
 
 def _open(row: Alert) -> QuerySet[Alert]:

@@ -15,7 +15,7 @@ from django.urls import reverse
 from django.utils.formats import get_format, number_format
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
-from django.utils.translation import gettext, pgettext_lazy
+from django.utils.translation import gettext, pgettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from ..health import AMBER, GREEN, RED, Finding
@@ -153,7 +153,7 @@ def handled(alert: Alert) -> str:
     """Who has acknowledged an alert, or muted it until when; empty when nobody has."""
     said = []
     if alert.acknowledged_at is not None:
-        said.append(gettext("acknowledged by %s") % alert.acknowledged_by)
+        said.append(pgettext("alert", "acknowledged by %s") % alert.acknowledged_by)
     if is_muted(alert):
         assert alert.muted_until is not None
         words = gettext("muted until %(time)s by %(who)s")
