@@ -352,6 +352,31 @@ def test_chinese__is_punctuated_in_the_chinese_way(chinese: Catalogue) -> None:
     assert [said for entry in chinese.entries for said in entry.said if half_width.search(said)] == []
 
 
+TERMS = {
+    "第三方平台令牌（component_access_token）": r"(?<!第三方)平台令牌|(?<![（\"“_])component_access_token(?![_\"”])",
+    "接口调用令牌": r"访问令牌|access token",
+    "续期, and 刷新令牌 only as a noun": r"刷新(?!令牌)|(?:立即|手动|强制|自动)刷新",
+    "账号管理员": "所有者",
+    "微信开放平台（管理中心）": "控制台|(?:开放平台|微信)后台",
+    "授权入口页": "接入页面|授权页面",
+    "凭证": "凭据",
+    "配置": "设置",
+    "请求 ID（rid）": "请求编号",
+    "账号信息": "资料",
+    "消息队列（broker）": "消息代理",
+    "修复": "修正",
+    "用户": "粉丝",
+}
+"""What Chinese texts say, and what they said for it before."""
+
+
+@pytest.mark.parametrize(("say", "instead_of"), TERMS.items(), ids=TERMS)
+def test_chinese_term__is_the_same_everywhere(chinese: Catalogue, say: str, instead_of: str) -> None:
+    """In the catalogue; for the other texts see test_wording.py."""
+    found = [said for entry in chinese.entries for said in entry.said if re.search(instead_of, said)]
+    assert found == [], f"say {say}"
+
+
 # What a reader sees
 
 

@@ -103,8 +103,8 @@ class AuthorizerUnauthorized(AuthorizerUnavailable):
         super().__init__(
             appid,
             _(
-                "Account %(appid)s has cancelled its authorization: its owner must authorize again. “Ask to authorize "
-                "again” on its page in the admin makes a link.",
+                "Account %(appid)s has cancelled its authorization: its owner must authorize again. “Ask "
+                "to authorize again” on its page in the admin creates a link.",
                 appid=appid,
             ),
         )
@@ -120,8 +120,8 @@ class ReauthorizationNeeded(AuthorizerUnavailable):
         super().__init__(
             appid,
             _(
-                "WeChat refuses every token of account %(appid)s: its owner must authorize again. “Ask to authorize "
-                "again” on its page in the admin makes a link.",
+                "WeChat refuses every token of account %(appid)s: its owner must authorize again. “Ask to "
+                "authorize again” on its page in the admin creates a link.",
                 appid=appid,
             ),
         )

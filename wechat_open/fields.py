@@ -30,7 +30,7 @@ class SealedField(models.TextField):  # type: ignore[type-arg]  # not generic at
     def get_prep_value(self, value: Any) -> Any:
         if isinstance(value, str) and not is_sealed(value):
             raise SealError(
-                _("%(field)s was given clear text; seal it first.", field=f"{self.model.__name__}.{self.name}")
+                _("%(field)s was given clear text; encrypt it first.", field=f"{self.model.__name__}.{self.name}")
             )
         return super().get_prep_value(value)
 

@@ -50,7 +50,7 @@ def unseal(sealed: str, context: str) -> Secret:
     if version != VERSION or key is None:
         raise SealError(
             _(
-                "%(what)s: sealed under key %(key)r, which is not in ENCRYPTION_KEYS or SECRET_KEY.",
+                "%(what)s: encrypted under key %(key)r, which is not in ENCRYPTION_KEYS or SECRET_KEY.",
                 what=context,
                 key=key_id,
             )
@@ -62,7 +62,7 @@ def unseal(sealed: str, context: str) -> Secret:
         return Secret(cipher.decrypt_and_verify(raw[_NONCE:-_TAG], raw[-_TAG:]).decode())
     except (ValueError, binascii.Error):
         raise SealError(
-            _("%(what)s: the sealed value was changed, or belongs to another row or field.", what=context)
+            _("%(what)s: the encrypted value was changed, or belongs to another row or field.", what=context)
         ) from None
 
 

@@ -105,11 +105,27 @@ def test_finding__is_shown_with_its_level_sentence_remedy_and_place(
     for code in TITLES:
         shown = tile(page, code)
         assert f'data-level="{level}"' in shown
+        if level is GREEN and code == "needs_reauthorization":
+            continue  # see below
         assert f"#wod-sign-{level}" in shown
         assert f'<span class="wod-word">{word}</span>' in shown
         assert f"<p>It means <{code}>.</p>" in shown
         assert "Do this & that." in shown
         assert f"?component__id__exact={platform.row.pk}&attention=overdue" in shown
+
+
+@pytest.mark.parametrize(
+    ("code", "value", "word"),
+    [("needs_reauthorization", 3, "known, none new"), ("sweep", None, "not yet"), ("sealed", None, "not yet")],
+)
+def test_green_that_is_not_in_order__has_no_tick(
+    operator: Client, monkeypatch: pytest.MonkeyPatch, code: str, value: int | None, word: str
+) -> None:
+    monkeypatch.setattr(health, "examine", lambda platform: [Finding(code, GREEN, value, "It is so.")])
+    shown = tile(read(operator), code)
+    assert "#wod-sign-none" in shown
+    assert f'<span class="wod-word">{word}</span>' in shown
+    assert "in order" not in shown
 
 
 def test_every_finding_of_health__has_a_title_and_stands_on_the_page(platform: Platform, operator: Client) -> None:
@@ -136,7 +152,9 @@ def test_red__comes_first_and_is_counted(operator: Client) -> None:
 
 
 def test_all_green__reads_calm(platform: Platform, operator: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(health, "examine", lambda platform: [Finding("beat", GREEN, 3, "Beat rang 3 seconds ago.")])
+    monkeypatch.setattr(
+        health, "examine", lambda platform: [Finding("beat", GREEN, 3, "Beat sent a task 3 seconds ago.")]
+    )
     page = read(operator)
     assert "Everything is in order." in page
     assert "What needs a person now" not in page
@@ -517,15 +535,15 @@ def test_comparison_that_nobody_can_make__says_why_and_what_to_do(platform: Plat
     tokens.component_token(platform)
     page = words(unescape(operator.post(COMPARE, follow=True).content.decode()))
     assert "begins within a minute" not in page
-    assert "waits until this is mended: Nobody has ever looked for due tokens." in page
-    assert "Start a worker and beat, or “manage.py wechat_open run”" in page.partition("is mended:")[2][:200]
+    assert "fix this first: No worker has ever checked for due tokens." in page
+    assert "Start a worker and beat, or “manage.py wechat_open run”" in page.partition("fix this first:")[2][:200]
 
     platform.row.tickets.all().delete()
     Component.objects.update(
         heartbeat_at=datetime.now(timezone.utc), access_token="", access_token_expires_at=None, sweep_due_at=None
     )
     page = words(unescape(operator.post(COMPARE, follow=True).content.decode()))
-    assert "waits until this is mended: There is no valid component access token" in page
+    assert "fix this first: There is no valid component access token" in page
     assert "It takes a verify ticket: see there." in page
 
 
@@ -536,7 +554,7 @@ def test_comparison_that_is_under_way__is_not_doubled(platform: Platform, operat
 
     page = operator.post(COMPARE, follow=True)
 
-    assert "A comparison is under way" in words(page.content.decode())
+    assert "A comparison is running" in words(page.content.decode())
     assert Component.objects.get().sweep_due_at == soon
     assert JournalEntry.objects.count() == 0
 

@@ -258,7 +258,7 @@ class ReadOnlyAdmin(ModelAdmin):  # type: ignore[type-arg]  # not generic at run
                 job = bulk.start(action, keys[position:], user=request.user)
                 told_later = format_html(
                     '{} <a href="{}">{}</a>',
-                    _("That took long; the remaining rows go on in the background."),
+                    _("This is taking a while. The remaining rows continue in the background."),
                     _page_of(job),
                     job,
                 )

@@ -178,17 +178,21 @@ class BulkJobAdmin(ReadOnlyAdmin):
         return export.as_file(f"wechat-failures-{job.pk}", COLUMNS, rows, _cells, most=MOST_EXPORTED, cut=_cut)
 
     def stop_view(self, request: HttpRequest, pk: int) -> HttpResponse:
-        return self._order(request, pk, bulk.stop, _("No further row is done."), _("It had ended already."))
+        return self._order(
+            request, pk, bulk.stop, _("No further rows are processed."), _("This action has already ended.")
+        )
 
     def go_on_view(self, request: HttpRequest, pk: int) -> HttpResponse:
-        return self._order(request, pk, bulk.go_on, _("It goes on with the rest."), _("There is nothing left to do."))
+        return self._order(
+            request, pk, bulk.go_on, _("It continues with the remaining rows."), _("There is nothing left to do.")
+        )
 
     def again_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         reason = request.POST.get("reason", "")
         if not reason.isprintable():
             raise BadRequest("A reason is one of those on the page.")
         again = partial(bulk.again, reason=reason)
-        return self._order(request, pk, again, _("What had failed is tried again."), _("Nothing of it has failed."))
+        return self._order(request, pk, again, _("The failed rows are tried again."), _("No row has failed."))
 
     def _order(
         self,
@@ -274,7 +278,7 @@ def _why(job: BulkJob) -> str:
         return ngettext(
             "One row is set aside for later: %(error)s", "%(count)s rows are set aside for later: %(error)s", waiting
         ) % {"count": number_format(waiting, use_l10n=True), "error": _said(job.reason)}
-    return gettext("It stopped by itself: %s") % _said(job.reason)
+    return gettext("It stopped automatically: %s") % _said(job.reason)
 
 
 def _said(failure: dict[str, Any]) -> str:
@@ -370,5 +374,6 @@ def _hint(job: BulkJob) -> str:
     if utc_now() - job.created_at < UNSEEN_AFTER:
         return ""
     return gettext(
-        "No worker is at it just now. If that lasts: is a Celery worker, or “manage.py wechat_open run”, running?"
+        "No worker is processing it right now. If this persists, check that a Celery worker or "
+        "“manage.py wechat_open run” is running."
     )

@@ -228,13 +228,13 @@ class DashboardAdmin(ModelAdmin):  # type: ignore[type-arg]  # not generic at ru
                 request, platform.row, JournalEntry.Kind.RECONCILED, detail=Sentence(gettext_noop("the whole list"))
             )
         if missing := _missing(platform):
-            words = _("The comparison is noted down, and waits until this is mended: %(why)s") % {"why": missing}
+            words = _("The comparison is queued; fix this first: %(why)s") % {"why": missing}
             self.message_user(request, words, messages.WARNING)
         elif is_new:
             words = _("The comparison begins within a minute. What it repairs is shown here when it is done.")
             self.message_user(request, words, messages.SUCCESS)
         else:
-            words = _("A comparison is under way, or begins within minutes by itself.")
+            words = _("A comparison is running, or starts automatically within minutes.")
             self.message_user(request, words, messages.INFO)
         doorbell.ring("wechat_open.tasks.sweep")
         return _back(alias, self.admin_site.name)

@@ -53,13 +53,13 @@ SENTENCES: dict[str, Any] = {
     Kind.SYNCED: _("%(who)s read the profile of %(account)s from WeChat."),
     Kind.RECONCILED: _("%(who)s compared %(account)s with WeChat's records."),
     Kind.ASKED: _("%(who)s asked the owner of %(account)s to authorize again."),
-    Kind.FORGOTTEN: pgettext_lazy("wechat_open", "%(who)s had %(account)s forgotten."),
-    Kind.LINK_MADE: _("%(who)s made a link for %(account)s."),
-    Kind.LINK_SHOWN: _("%(who)s was shown the address of a link for %(account)s."),
+    Kind.FORGOTTEN: pgettext_lazy("wechat_open", "%(who)s removed the record of %(account)s."),
+    Kind.LINK_MADE: _("%(who)s created a link for %(account)s."),
+    Kind.LINK_SHOWN: _("%(who)s viewed the address of a link for %(account)s."),
     Kind.LINK_REVOKED: _("%(who)s revoked a link for %(account)s."),
-    Kind.REPLAYED: _("%(who)s had a push about %(account)s processed again."),
-    Kind.PAYLOAD_SEEN: _("%(who)s looked into a push about %(account)s."),
-    Kind.TICKETS_REQUESTED: _("%(who)s had WeChat push verify tickets to %(account)s."),
+    Kind.REPLAYED: _("%(who)s processed a push about %(account)s again."),
+    Kind.PAYLOAD_SEEN: _("%(who)s viewed a push about %(account)s."),
+    Kind.TICKETS_REQUESTED: _("%(who)s asked WeChat to push verify tickets to %(account)s."),
     Kind.TICKETS_FORGOTTEN: _("%(who)s deleted the verify tickets of %(account)s."),
     Kind.BULK_STARTED: _("%(who)s started a bulk action."),
     Kind.BULK_STOPPED: _("%(who)s stopped a bulk action."),
@@ -68,31 +68,67 @@ SENTENCES: dict[str, Any] = {
     Kind.ALERT_UNMUTED: _("%(who)s ended the mute of an alert."),
 }
 
+FAILED: dict[str, Any] = {
+    Kind.REFRESHED: _("%(who)s could not refresh the tokens of %(account)s."),
+    Kind.SYNCED: _("%(who)s could not read the profile of %(account)s from WeChat."),
+    Kind.RECONCILED: _("%(who)s could not compare %(account)s with WeChat's records."),
+    Kind.ASKED: _("%(who)s could not ask the owner of %(account)s to authorize again."),
+    Kind.FORGOTTEN: _("%(who)s could not remove the record of %(account)s."),
+    Kind.REPLAYED: _("%(who)s could not process a push about %(account)s again."),
+    Kind.TICKETS_REQUESTED: _("%(who)s could not ask WeChat to push verify tickets to %(account)s."),
+    Kind.BULK_STOPPED: _("A bulk action of %(who)s stopped automatically."),
+}
+"""The same for an attempt that failed. Kinds that are about failures have one sentence."""
+
+NUMBERED: dict[str, tuple[Any, Any]] = {
+    Kind.LINK_MADE: (
+        pgettext_lazy("wechat_open", "%(who)s created link %(link)s."),
+        _("%(who)s created link %(link)s for %(account)s."),
+    ),
+    Kind.LINK_SHOWN: (
+        _("%(who)s viewed the address of link %(link)s."),
+        _("%(who)s viewed the address of link %(link)s for %(account)s."),
+    ),
+    Kind.LINK_REVOKED: (
+        pgettext_lazy("wechat_open", "%(who)s revoked link %(link)s."),
+        _("%(who)s revoked link %(link)s for %(account)s."),
+    ),
+}
+"""About a link whose number is known: one for any account, and one for an expected account."""
+
 ABOUT_ANY_ACCOUNT = (Kind.CODE_MISUSED, Kind.LINK_MADE, Kind.LINK_SHOWN, Kind.LINK_REVOKED)
 """Without an appid these are about whichever account the owner chooses, and not about the platform."""
 
 
 def sentence(entry: JournalEntry, account: object = None) -> str:
     """What happened, as a person would say it; ``account`` is how the account is to be called."""
-    return _pattern(entry) % {"who": who(entry), "account": account or called(entry)}
+    return _pattern(entry) % {"who": who(entry), "account": account or called(entry), "link": _link(entry)}
 
 
 def _pattern(entry: JournalEntry) -> str:
-    if entry.kind == Kind.BULK_STOPPED and not entry.ok:
-        return gettext("A bulk action of %(who)s stopped by itself.")
+    if not entry.ok and entry.kind in FAILED:
+        return str(FAILED[entry.kind])
+    if entry.kind in NUMBERED and _link(entry):
+        return attempted(entry, str(NUMBERED[entry.kind][bool(entry.appid)]))
     return attempted(entry, str(SENTENCES.get(entry.kind, entry.kind)))
 
 
-def attempted(entry: JournalEntry, deed: str) -> str:
-    """What is told as done, and was not. What happens by itself has words of its own for that."""
+def _link(entry: JournalEntry) -> str:
+    """``#7``, the number of the link that an entry is about."""
+    found = _KEY.search(entry.detail) if entry.kind in NUMBERED else None
+    return found[0] if found else ""
+
+
+def attempted(entry: JournalEntry, what: str) -> str:
+    """Marks an attempt that failed. Kinds that are about failures say so themselves."""
     if entry.ok or entry.kind in journal.RENEWALS:
-        return deed
-    return pgettext("wechat_open", "Attempt failed: %(deed)s") % {"deed": deed}
+        return what
+    return pgettext("wechat_open", "Attempt failed: %(what)s") % {"what": what}
 
 
 def who(entry: JournalEntry) -> str:
     if entry.actor == journal.COMMAND_LINE:
-        return gettext("Somebody at the command line")
+        return gettext("A user of the command line")
     return entry.actor or pgettext("wechat_open", "The system")
 
 
@@ -318,7 +354,8 @@ class JournalEntryAdmin(ReadOnlyAdmin):
             account = format_html('<a href="{}">{}</a>', page, called(entry))
         pattern = conditional_escape(_pattern(entry))
         # Escaped piece by piece: the sentence is ours, the names are anybody's.
-        return mark_safe(pattern % {"who": format_html("<b>{}</b>", who(entry)), "account": account})  # noqa: S308
+        values = {"who": format_html("<b>{}</b>", who(entry)), "account": account, "link": _link(entry)}
+        return mark_safe(pattern % values)  # noqa: S308
 
     @admin.display(description=pgettext_lazy("wechat_open", "what"))
     def what(self, entry: JournalEntry) -> SafeString:

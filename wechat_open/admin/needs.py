@@ -50,7 +50,7 @@ def of(account: Authorizer) -> Need:
     if account.state == Authorizer.State.NEEDS_REAUTHORIZATION:
         return Need(
             "bad",
-            _("WeChat refuses every token of this account. Only its owner can mend that, by authorizing again."),
+            _("WeChat has refused every token of this account. Only its owner can fix that, by authorizing again."),
             ("ask_again", "reconcile"),
         )
     expires_at, due_at = account.access_token_expires_at, account.next_action_at
@@ -64,15 +64,24 @@ def of(account: Authorizer) -> Need:
     if expired or (due_at is not None and due_at < now - thresholds.OVERDUE):
         late = duration(now - (expires_at if expired and expires_at else due_at or now))
         said = (
-            _("The token expired %(time)s ago and nobody has renewed it. Is a worker running? You can refresh it now.")
+            _(
+                "The token expired %(time)s ago and has not been renewed. Check that a worker is running; "
+                "you can also refresh the token now."
+            )
             if expired
-            else _("The renewal is overdue by %(time)s. Is a worker running? You can refresh the token now.")
+            else _(
+                "The renewal is overdue by %(time)s. Check that a worker is running; you can also refresh "
+                "the token now."
+            )
         )
         return Need("bad" if expired else "busy", said % {"time": late}, ("refresh_now",))
     if account.refused_since or account.missing_since or account.needs_reconcile:
         return Need(
             "busy",
-            _("There is reason to doubt what is stored. It is compared with WeChat's records soon, or now."),
+            _(
+                "The stored tokens may be wrong. They are compared with WeChat's records soon; you can "
+                "also compare them now."
+            ),
             ("reconcile",),
         )
     if account.profile_synced_at is None:
@@ -83,7 +92,7 @@ def of(account: Authorizer) -> Need:
         return Need("good", _("Nothing to do."))
     return Need(
         "good",
-        _("Nothing to do. The token is renewed by itself in %(time)s.")
+        _("Nothing to do. The token is renewed automatically in %(time)s.")
         % {"time": duration(max(due_at - now, timedelta()))},
     )
 
@@ -102,7 +111,7 @@ def _failing(account: Authorizer, *, expired: bool) -> Need:
     again = (
         _("It is tried again in %(time)s.") % {"time": duration(soon - utc_now())}
         if soon and soon > utc_now()
-        else _("It is tried again at once.")
+        else _("It is about to be tried again.")
     )
     said = (
         _("The token has expired and cannot be renewed: %(why)s. %(again)s")

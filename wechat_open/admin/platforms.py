@@ -64,10 +64,10 @@ class ComponentAdmin(HolderAdmin):
     dispatched = admin.display(description=pgettext_lazy("wechat_open", "last dispatch"))(
         lambda self, row: moment(row.heartbeat_at)
     )
-    swept = admin.display(description=pgettext_lazy("wechat_open", "last sweep"))(
+    swept = admin.display(description=pgettext_lazy("wechat_open", "last comparison"))(
         lambda self, row: moment(row.swept_at)
     )
-    next_sweep = admin.display(description=pgettext_lazy("wechat_open", "next sweep"))(
+    next_sweep = admin.display(description=pgettext_lazy("wechat_open", "next comparison"))(
         lambda self, row: moment(row.sweep_due_at)
     )
 

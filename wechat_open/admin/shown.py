@@ -105,7 +105,7 @@ def masked(row: SealedRow, field: str) -> str | SafeString:
     try:
         secret = row.reveal(field)
     except SealError:
-        return tag(_("cannot be opened: the key that sealed it is gone"), "bad")
+        return tag(_("cannot be decrypted: the key that encrypted it is missing"), "bad")
     return format_html("<code>•••• {}</code>", secret.fingerprint) if secret else NOTHING
 
 

@@ -46,8 +46,8 @@ TITLES: dict[str, tuple[Any, Sort]] = {
     "needs_reauthorization": (_("Needs its owner"), COUNT),
     "dispatcher": (pgettext_lazy("wechat_open", "Worker"), SPAN),
     "beat": (pgettext_lazy("wechat_open", "Beat"), SPAN),
-    "sweep": (pgettext_lazy("wechat_open", "Last sweep"), SPAN),
-    "sweep_repairs": (_("Repaired by the sweep"), COUNT),
+    "sweep": (pgettext_lazy("wechat_open", "Last comparison"), SPAN),
+    "sweep_repairs": (_("Repaired by the comparison"), COUNT),
     "paused": (
         pgettext_lazy("wechat_open", "Renewals"),
         (pgettext_lazy("wechat_open", "running"), pgettext_lazy("wechat_open", "paused")),
@@ -59,7 +59,7 @@ TITLES: dict[str, tuple[Any, Sort]] = {
     "forced_renewals": (pgettext_lazy("wechat_open", "Forced renewals"), COUNT),
     "misused_codes": (pgettext_lazy("wechat_open", "Misused codes"), COUNT),
     "clock_skew": (pgettext_lazy("wechat_open", "Clock difference"), SPAN),
-    "sealed": (pgettext_lazy("wechat_open", "Lost keys"), COUNT),
+    "sealed": (pgettext_lazy("wechat_open", "Missing keys"), COUNT),
     "old_keys": (pgettext_lazy("wechat_open", "Old keys"), COUNT),
     "database": (pgettext_lazy("wechat_open", "Database"), ANSWERS),
     "cache": (pgettext_lazy("wechat_open", "Cache"), ANSWERS),
@@ -86,6 +86,7 @@ class Tile:
     level: str
     title: str
     word: str
+    sign: str
     number: list[tuple[str, str]]
     said: str
     remedy: str
@@ -133,7 +134,8 @@ def _tile(found: Finding, component: Component, request: HttpRequest, alert: Ale
         code=found.code,
         level=str(found.level.value),
         title=capfirst(str(title)),
-        word=str(WORDS[found.level]),
+        word=_word(found),
+        sign=str(found.level.value) if found.in_order or found.level is not GREEN else "none",
         number=measured(found.value, sort),
         said=str(found.said),
         remedy=str(found.remedy),
@@ -166,6 +168,13 @@ def _alert_page(alert: Alert, request: HttpRequest) -> str:
         return ""
     app = getattr(request, "current_app", None)
     return reverse("admin:wechat_open_alert_change", args=[alert.pk], current_app=app)
+
+
+def _word(found: Finding) -> str:
+    """Of what is green only what is in order is called so."""
+    if found.in_order or found.level is not GREEN:
+        return str(WORDS[found.level])
+    return pgettext("wechat_open", "not yet") if found.value is None else gettext("known, none new")
 
 
 def measured(value: float | None, sort: Sort) -> list[tuple[str, str]]:

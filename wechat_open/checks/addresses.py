@@ -150,7 +150,7 @@ def people_can_log_in(**kwargs: object) -> Iterator[CheckMessage]:
         is_subclass(path, (middleware,)) for path in settings.MIDDLEWARE
     ):
         yield Warning(
-            _("Nobody can log in: the connect page for staff, the health page and the admin stay closed."),
+            _("No user can log in: the connect page for staff, the health page and the admin stay closed."),
             hint=_("Add django.contrib.auth to INSTALLED_APPS, and %(middleware)s (with the session's) to MIDDLEWARE.")
             % {"middleware": middleware},
             id="wechat_open.W009",

@@ -267,8 +267,8 @@ def tokens_are_strong(**kwargs: object) -> Iterator[CheckMessage]:
         if any(map(is_weak, _tokens(credentials))):
             yield Warning(
                 _(
-                    "%(setting)s can be guessed: it has less than %(length)d characters or less than %(bits)d bits. "
-                    "Who guesses it can forge pushes."
+                    "%(setting)s can be guessed: it has less than %(length)d characters or less than %(bits)d "
+                    "bits. An attacker who guesses it can forge pushes."
                 )
                 % {"setting": of("COMPONENTS", alias, "TOKEN"), "length": STRONG_LENGTH, "bits": STRONG_BITS},
                 hint=_(

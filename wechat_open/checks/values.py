@@ -95,7 +95,7 @@ def push_window_is_bounded(**kwargs: object) -> Iterator[CheckMessage]:
 @register(TAG)
 def reply_comes_in_wechats_time(**kwargs: object) -> Iterator[CheckMessage]:
     if not _is_number(value("REPLY_WITHIN"), least=0, most=MOST_REPLY_WITHIN):
-        expected = _("0 (nothing is cut off) to %(most)s seconds, because WeChat waits 5") % {"most": MOST_REPLY_WITHIN}
+        expected = _("0 (no time limit) to %(most)s seconds, because WeChat waits 5") % {"most": MOST_REPLY_WITHIN}
         yield _out_of_range("REPLY_WITHIN", expected, id="wechat_open.E031")
 
 

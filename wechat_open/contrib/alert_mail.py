@@ -70,5 +70,5 @@ def body(*, first_seen: datetime, count: int, context: Mapping[str, Any], resolv
         count,
     ) % {"since": since, "count": count}
     if resolved:
-        return "\n\n".join([_("It is over. What was seen last:"), str(context.get("said", "")), seen])
+        return "\n\n".join([_("This is resolved. The last state that was seen:"), str(context.get("said", "")), seen])
     return "\n\n".join(filter(None, [str(context.get("said", "")), str(context.get("remedy", "")), seen]))

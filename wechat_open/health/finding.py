@@ -43,6 +43,12 @@ class Finding:
     remedy: str = ""
     page: str = ""
 
+    @property
+    def in_order(self) -> bool:
+        """Green, and a tick may say so: something was looked at, and no account waits for its owner."""
+        known = self.code == "needs_reauthorization" and bool(self.value)
+        return self.level is GREEN and self.value is not None and not known
+
     def as_data(self) -> dict[str, Any]:
         return {
             "code": self.code,

@@ -210,7 +210,7 @@ _KNOWN = (
         "小程序开发管理与数据分析",
         exclusive=True,
         allows_en="Upload, review and release code, read figures. The owner can no longer publish in WeChat's console",
-        allows_zh="上传代码、提交审核、发布、查看数据。授权后管理员不能再在微信后台自行发布",
+        allows_zh="上传代码、提交审核、发布、查看数据。授权后管理员不能再在微信公众平台自行发布",
     ),
     PermissionSet(
         19,

@@ -314,9 +314,9 @@ class ComponentKeeper(Keeper):
     def _no_ticket(self) -> TicketMissing:
         return TicketMissing(
             _(
-                "WeChat has pushed no verify ticket for %(subject)s yet. It comes every ten minutes to the "
-                "authorization event URL (授权事件接收URL): check that address in the console, or have pushing started "
-                "with `%(command)s`.",
+                "WeChat has pushed no verify ticket for %(subject)s yet. It comes every ten minutes to "
+                "the authorization event URL (授权事件接收URL): check that address in the console, or start "
+                "pushing with `%(command)s`.",
                 subject=self.subject,
                 command=self.platform.command("push-ticket"),
             ),

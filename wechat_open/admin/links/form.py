@@ -240,6 +240,6 @@ def why_elsewhere(account: Authorizer) -> str:
     try:
         platform_of(account.component)
     except ConfigurationError as error:
-        elsewhere = gettext("A link that is made here connects the account to another platform.")
+        elsewhere = gettext("A link that is created here connects the account to another platform.")
         return f"{told(error)} {elsewhere}"
     return ""

@@ -117,7 +117,7 @@ class LinkPages(ReadOnlyAdmin):
 
     def _made(self, request: HttpRequest, link: AuthorizationLink) -> HttpResponse:
         _note(journal.Kind.LINK_MADE, request, link)
-        self.log_addition(request, link, gettext("A link was made."))
+        self.log_addition(request, link, gettext("A link was created."))
         self.message_user(request, gettext("The link is ready. Send its address or its QR code."), messages.SUCCESS)
         # 307: the browser sends its POST on, so that the address is an answer to a POST and to be had by no GET.
         address = reverse("admin:wechat_open_authorizationlink_address", args=[link.pk])
@@ -212,7 +212,7 @@ class LinkPages(ReadOnlyAdmin):
 def _shut(link: AuthorizationLink) -> str:
     """Why there is no address to show; empty when there is one, which ``link`` then knows."""
     if story.state_of(link) != "open":
-        return gettext("This link cannot be opened any more: its address is of no use.")
+        return gettext("This link can no longer be opened: its address is no longer valid.")
     try:
         link.with_key().get_absolute_url()
     except NoReverseMatch:

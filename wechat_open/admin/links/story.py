@@ -117,9 +117,9 @@ def _is_astray(link: AuthorizationLink, account: Authorizer) -> bool:
 
 def _told(link: AuthorizationLink, account: Authorizer) -> str:
     words = (
-        gettext("WeChat granted %(account)s through it all the same. The grant is kept, for no tenant.")
+        gettext("WeChat granted %(account)s through it all the same. The grant is kept, without a tenant.")
         if link.revoked_at
-        else gettext("Another account came: %(account)s. The grant is kept, for no tenant.")
+        else gettext("Another account completed the authorization: %(account)s. The grant is kept, without a tenant.")
     )
     return words % {"account": account}
 
@@ -150,7 +150,7 @@ def _view(attempt: AuthorizationAttempt, account: Authorizer | None) -> View:
 
 def _said(link: Any, state: str, strays: Sequence[Authorizer]) -> str:
     times = ngettext("It was opened once.", "It was opened %(count)d times.", link.opened) % {"count": link.opened}
-    opened = times if link.opened else gettext("Nobody has opened it.")
+    opened = times if link.opened else gettext("It has not been opened yet.")
     if state == "used":
         return gettext("An account was connected through it on %(when)s.") % {"when": _exactly(link.completed_at)}
     if state == "revoked":
@@ -159,15 +159,15 @@ def _said(link: Any, state: str, strays: Sequence[Authorizer]) -> str:
         return " ".join([words % {"who": who, "when": _exactly(link.revoked_at)}, opened])
     if state == "expired":
         words = (
-            gettext("It expired on %(when)s; the expected account did not come.")
+            gettext("It expired on %(when)s; the expected account did not authorize.")
             if strays
             else gettext("It expired on %(when)s, unused.")
         )
         return " ".join([words % {"when": _exactly(link.expires_at)}, opened])
     words = (
-        gettext("The expected account has not come yet; the link can be opened for %(time)s.")
+        gettext("The expected account has not authorized yet; the link can be opened for %(time)s.")
         if strays
-        else gettext("Nobody has authorized through it yet; it can be opened for %(time)s.")
+        else gettext("No account has authorized through it yet; it can be opened for %(time)s.")
     )
     return " ".join([opened, words % {"time": duration(link.expires_at - utc_now())}])
 
