@@ -38,8 +38,7 @@ def remember(response: HttpResponse, request: HttpRequest, secret: str) -> None:
 
     ``Lax`` and not ``Strict``: the owner comes back by a link on WeChat's page.
     """
-    secure = request.is_secure() or conf.site_url.lower().startswith("https:")  # a proxy may hide that it is https
-    response.set_cookie(COOKIE, secret, path=_prefix(), secure=secure, httponly=True, samesite="Lax")
+    response.set_cookie(COOKIE, secret, path=_prefix(), secure=request.is_secure(), httponly=True, samesite="Lax")
 
 
 def base_url(request: HttpRequest) -> str:
@@ -61,16 +60,12 @@ def redirect_home(request: HttpRequest) -> HttpResponse | None:
     return HttpResponseRedirect(f"{conf.site_url}{request.path}?{query.urlencode()}")
 
 
-def fetches_ahead(request: HttpRequest) -> bool:
-    """A browser that loads a page in case its reader opens it, as browsers and previews say by these headers."""
-    said = (request.headers.get(name, "") for name in ("Sec-Purpose", "Purpose", "X-Purpose", "X-Moz"))
-    return any(word in value.lower() for value in said for word in ("prefetch", "prerender", "preview"))
-
-
 def is_phone_in_wechat(request: HttpRequest) -> bool:
     """WeChat's own browser on a phone: the only place where the phone's link works."""
     agent = request.headers.get("User-Agent", "")
-    return "MicroMessenger" in agent and "WindowsWechat" not in agent and "MacWechat" not in agent
+    # WeCom, which names itself too, opens none of WeChat's own pages.
+    others = ("WindowsWechat", "MacWechat", "wxwork")
+    return "MicroMessenger" in agent and not any(other.lower() in agent.lower() for other in others)
 
 
 def device(request: HttpRequest) -> str:
