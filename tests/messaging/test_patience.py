@@ -220,6 +220,48 @@ def test_threads_that_hang__have_a_limit(go_on: threading.Event, monkeypatch: py
     assert patience.within(5, lambda: "free again") == "free again"
 
 
+def hang(go_on: threading.Event, account: str) -> int:
+    """How many handlers of the account can be at work until it is refused a thread."""
+    for number in range(patience.MAX_THREADS + 1):
+        try:
+            patience.within(0.001, lambda: go_on.wait(30), account=account)
+        except TooSlow:
+            continue
+        except TooMany:
+            return number
+    raise AssertionError("it was never refused")
+
+
+def test_account_whose_handlers_hang__leaves_threads_to_the_others(go_on: threading.Event) -> None:
+    at_rest()
+    assert hang(go_on, "first") == patience.MAX_THREADS // patience.SHARE
+    hanging = [hang(go_on, f"account {number}") for number in range(5)]
+
+    assert all(3 <= number <= 12 for number in hanging)
+    assert patience.within(10, lambda: "answered", account="another") == "answered"
+    with pytest.raises(TooMany, match="account first are still at work"):
+        patience.within(10, lambda: "answered", account="first")
+
+    go_on.set()
+    at_rest()
+    assert patience.within(10, lambda: "answered", account="first") == "answered"
+    assert not patience._busy
+
+
+def test_handlers_of_one_account_that_do_not_hang__have_their_threads_again(go_on: threading.Event) -> None:
+    go_on.set()
+    for _ in range(3 * patience.MAX_THREADS):
+        assert patience.within(10, lambda: "answered", account="first") == "answered"
+
+
+def test_what_is_started_beyond_the_share__is_done_here(go_on: threading.Event) -> None:
+    hang(go_on, "first")
+    done: list[threading.Thread] = []
+    patience.start(lambda: done.append(here()), account="first")
+
+    assert done == [here()]
+
+
 # After an answer
 
 

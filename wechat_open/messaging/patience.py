@@ -15,6 +15,7 @@ import logging
 import os
 import queue
 import threading
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
@@ -32,13 +33,17 @@ T = TypeVar("T")
 MAX_THREADS = 64
 """Handlers that may be running in one process; each that hangs for ever takes one away."""
 
+SHARE = 4
+"""One account has at most this part of the threads that the other accounts leave: a quarter. So an account whose
+handlers hang uses up its own share, and the next one still finds most of the rest."""
+
 
 class TooSlow(WeChatOpenError):
     """The time is over, and the work goes on."""
 
 
 class TooMany(WeChatOpenError):
-    """Nothing was begun: too many handlers of this process are still at work."""
+    """Nothing was begun: too many handlers of this process, or of the account, are still at work."""
 
 
 def _held() -> threading.Lock:
@@ -53,6 +58,8 @@ class _Job(Generic[T]):
 
     work: Callable[[], T]
     late: Callable[[T | None, BaseException | None], None] | None = None
+    account: str = ""
+    """Whose thread it takes."""
     context: contextvars.Context = field(default_factory=contextvars.copy_context)
     """Whatever the request carries."""
     language: str | None = field(default_factory=translation.get_language)
@@ -84,10 +91,13 @@ class _Worker:
             job.context.run(_perform, job)
             _log_errors(self._find_connections)
             _log_errors(self._close_old_connections)
-            done = job.done
+            done, account = job.done, job.account
             del job  # or its message would be kept until the next one comes
             with _lock:
                 _idle.append(self)
+                _busy[account] -= 1
+                if not _busy[account]:
+                    del _busy[account]
             # Last of all: two threads that want to run at the same moment cost each other more than the work does.
             done.release()
 
@@ -102,6 +112,8 @@ class _Worker:
 _lock = threading.Lock()
 _idle: list[_Worker] = []
 _threads = 0
+_busy: Counter[str] = Counter()
+"""How many threads work for each account."""
 
 
 def _forget_threads() -> None:
@@ -109,6 +121,7 @@ def _forget_threads() -> None:
     global _lock, _threads
     _lock = threading.Lock()
     _idle.clear()
+    _busy.clear()
     _threads = 0
 
 
@@ -119,14 +132,17 @@ def within(
     seconds: float,
     work: Callable[[], T],
     late: Callable[[T | None, BaseException | None], None] | None = None,
+    *,
+    account: str = "",
 ) -> T:
     """What ``work`` returns or raises, if it does so in time; TooSlow otherwise, TooMany when it was not even begun.
 
     ``late`` gets the result or the error of work that went on after TooSlow. With 0 seconds nothing is cut off.
+    ``account`` names whose share of the threads it takes.
     """
     if not seconds or in_transaction():
         return work()
-    job = _Job(work, late)
+    job = _Job(work, late, account)
     _start(job)
     if not job.done.acquire(timeout=seconds) and job.decided.acquire(blocking=False):
         raise TooSlow(f"It took longer than {seconds:.2g} seconds.")
@@ -135,12 +151,12 @@ def within(
     return job.result  # type: ignore[return-value]  # without an error there is one
 
 
-def start(work: Callable[[], object]) -> None:
+def start(work: Callable[[], object], *, account: str = "") -> None:
     """Do it in another thread, now, and wait for nothing; in this one when all are busy or in a transaction."""
     if in_transaction():
         return _log_errors(work)
     try:
-        _start(_Job(lambda: _log_errors(work)))
+        _start(_Job(lambda: _log_errors(work), account=account))
     except TooMany:
         _log_errors(work)
 
@@ -152,12 +168,16 @@ def in_transaction() -> bool:
 def _start(job: _Job[Any]) -> None:
     global _threads
     with _lock:
+        mine = _busy[job.account]
+        if mine >= max(1, (MAX_THREADS - _busy.total() + mine) // SHARE) and job.account:
+            raise TooMany(f"{mine} handlers of account {job.account} are still at work in this process.")
         if not _idle:
             if _threads >= MAX_THREADS:
                 raise TooMany(f"{_threads} handlers of this process are still at work.")
             _threads += 1
             _idle.append(_Worker())
         worker = _idle.pop()
+        _busy[job.account] += 1
     worker.give(job)
 
 
