@@ -27,7 +27,7 @@ from tests import pushes
 from tests.pushes import ACCOUNT, EVENTS, MESSAGES, ORIGINAL_ID, event, message, seal, ticket
 from wechat_open import component
 from wechat_open.messaging import Message, on_event, on_message
-from wechat_open.models import Authorizer
+from wechat_open.models import Authorizer, Push
 from wechat_open.protocol import xml
 from wechat_open.protocol.crypto import BLOCK, encrypt, sign
 from wechat_open.protocol.envelope import MAX_BODY
@@ -90,6 +90,15 @@ def resealed(good: Bad, push: dict[str, Any] | bytes, **how: Any) -> Bad:
 
 def parameters(good: Bad) -> dict[str, str]:
     return dict(parse_qsl(good.query))
+
+
+UNREADABLE: list[Spoiler] = []
+"""What only WeChat can make: it is never refused for what it holds."""
+
+
+def unreadable(make: Spoiler) -> Spoiler:
+    UNREADABLE.append(make)
+    return make
 
 
 # The query
@@ -426,7 +435,7 @@ def other_keys(rng: random.Random, good: Bad) -> Bad:
     return resealed(good, event(), with_pair=pushes.pair("second"))
 
 
-@spoiler
+@unreadable
 def garbage_inside(rng: random.Random, good: Bad) -> Bad:
     inside = [
         b"",
@@ -460,7 +469,7 @@ def garbage_inside(rng: random.Random, good: Bad) -> Bad:
     return resealed(good, rng.choice(inside))
 
 
-@spoiler
+@unreadable
 def fields_that_lack_something(rng: random.Random, good: Bad) -> Bad:
     push: dict[str, Any] = rng.choice([event(), ticket(), event("authorized"), event("updateauthorized")])
     name = rng.choice(["AppId", "CreateTime", "InfoType"])
@@ -472,7 +481,7 @@ def fields_that_lack_something(rng: random.Random, good: Bad) -> Bad:
     return resealed(good, push)
 
 
-@spoiler
+@unreadable
 def grant_without_a_code(rng: random.Random, good: Bad) -> Bad:
     return resealed(good, event(rng.choice(["authorized", "updateauthorized"]), AuthorizerAppid=ACCOUNT))
 
@@ -482,12 +491,12 @@ def cbc(key: bytes, padded: bytes) -> str:
     return base64.b64encode(AES.new(key, AES.MODE_CBC, key[:16]).encrypt(padded)).decode()
 
 
-def generate() -> list[tuple[str, Bad]]:
+def generate(spoilers: list[Spoiler], how_many: int) -> list[tuple[str, Bad]]:
     """The same requests at each run, but for the time and the random bytes of encryption."""
     rng = random.Random(SEED)
     requests = []
-    for number in range(HOW_MANY):
-        make = SPOILERS[number % len(SPOILERS)]
+    for number in range(how_many):
+        make = spoilers[number % len(spoilers)]
         path, push = rng.choice([(EVENTS, rng.choice([event(), ticket()])), (MESSAGES, message())])
         good = resealed(Bad(path), push, nonce=str(rng.randrange(10**10)))
         requests.append((make.__name__, make(rng, good)))
@@ -518,7 +527,7 @@ def test_two_thousand_bad_requests__do_nothing(
         Authorizer.objects.create(component=row, appid=OTHER_ACCOUNT, user_name="gh_10f6c3c3ac5a")
     before = rows()
 
-    answers = [(name, bad, bad.send(client)) for name, bad in generate()]
+    answers = [(name, bad, bad.send(client)) for name, bad in generate(SPOILERS, HOW_MANY)]
 
     wrong = [(name, bad, status) for name, bad, status in answers if not 400 <= status < 500]
     assert not wrong, "\n".join(str(entry)[:500] for entry in wrong[:10])
@@ -526,6 +535,26 @@ def test_two_thousand_bad_requests__do_nothing(
     assert len(answers) == HOW_MANY
     assert handled == []
     assert "going on without it" not in caplog.text  # what is said of a cache that raises
+
+
+@pytest.mark.slow
+def test_what_wechat_signed_and_nothing_can_read__is_answered_and_does_nothing(
+    db: None, client: Client, handled: list[Message]
+) -> None:
+    """Only for another platform it is refused. Nothing is processed later either."""
+    account = Authorizer.objects.create(component=component.platform().row, appid=ACCOUNT, user_name=ORIGINAL_ID)
+    before = Authorizer.objects.values().get(pk=account.pk)
+
+    answers = [(name, bad, bad.send(client)) for name, bad in generate(UNREADABLE, 300)]
+    kept = Push.objects.filter(state=Push.State.ABANDONED)
+    others = Push.objects.exclude(state=Push.State.ABANDONED)
+
+    assert {status for _, _, status in answers} <= {200, 403}
+    assert sum(status == 200 for _, _, status in answers) > 150
+    assert kept.count() > 40
+    assert all(push.info_type in ("unknown", "unauthorized") for push in others)
+    assert Authorizer.objects.values().get(pk=account.pk) == before
+    assert handled == []
 
 
 def test_what_the_bad_requests_are_made_from__is_good(

@@ -188,10 +188,20 @@ def test_addresses__are_found_once_and_not_remembered_for_ever(
 ) -> None:
     monkeypatch.setattr(middleware, "MAX_REMEMBERED", 3)
     for number in range(10):
-        post(client, f"/wechat/messages/wx{number}/", forged())
-        post(client, f"/wechat/messages/wx{number}/", forged())
-        assert f"/wechat/messages/wx{number}/" in {known for _, known in middleware._matches}
+        path = f"/wechat/messages/wx{number}/"
+        Authorizer.objects.create(component=component.platform().row, appid=f"wx{number}", user_name=f"gh_{number}")
+        for _ in range(2):
+            assert post(client, path, seal(message(ToUserName=f"gh_{number}"))).status_code == 200
+        assert path in {known for _, known in middleware._matches}
         assert len(middleware._matches) <= 3
+    assert passed == []
+
+
+def test_addresses_of_strangers__are_not_remembered(first: None, client: Client) -> None:
+    for number in range(10):
+        assert post(client, f"/wechat/messages/wx{number}/", forged()).status_code == 403
+
+    assert not middleware._matches
     assert passed == []
 
 

@@ -16,18 +16,19 @@ from django.core.handlers.asgi import ASGIRequest
 from django.db import OperationalError, connection, connections
 from django.http import HttpRequest
 from django.test import Client, RequestFactory
-from django.urls import URLPattern
+from django.urls import URLPattern, reverse
 
 from tests import pushes
 from tests.messaging.followers import shown
 from tests.protocol.vectors import S1
 from tests.pushes import ACCOUNT, EVENTS, MESSAGES, ORIGINAL_ID, event, message, post, seal, ticket
-from wechat_open import component, messaging, signals, urls
+from wechat_open import component, inbox, messaging, signals, urls
 from wechat_open.messaging import Message, answer_later, deferred, on_message
 from wechat_open.models import Authorizer, Push, VerifyTicket
 from wechat_open.protocol import xml
 from wechat_open.protocol.crypto import KeyPair
 from wechat_open.protocol.envelope import MAX_BODY
+from wechat_open.protocol.events import UnknownEvent
 from wechat_open.views import callbacks
 
 
@@ -269,10 +270,20 @@ def test_announced_size__is_refused_before_anything_is_read(client: Client) -> N
 
 def test_chunked_body__is_read_no_further_than_the_cap(no_cache: None) -> None:
     stream = io.BytesIO(b"x" * 1_000_000)
-    request = ASGIRequest({"method": "POST", "path": EVENTS, "headers": []}, stream)
+    query = seal(event()).query.encode()
+    request = ASGIRequest({"method": "POST", "path": EVENTS, "query_string": query, "headers": []}, stream)
 
     assert callbacks.events(request).status_code == 413
     assert stream.tell() <= MAX_BODY + 1
+
+
+@pytest.mark.parametrize("query", ["", "a=b", "timestamp=1&nonce=2&msg_signature=3", "x" * 100_000, "&" * 60_000])
+def test_body_behind_a_bad_query__is_not_read(no_cache: None, query: str) -> None:
+    stream = io.BytesIO(b"x" * 1000)
+    request = ASGIRequest({"method": "POST", "path": EVENTS, "query_string": query.encode(), "headers": []}, stream)
+
+    assert callbacks.events(request).status_code == 403
+    assert stream.tell() == 0
 
 
 @pytest.mark.parametrize("announced", ["abc", "-1", "1e3", "0x10", "１２", "9" * 5000, "12 ", "1_0"])
@@ -286,7 +297,7 @@ def test_connection_that_breaks__is_refused(client: Client) -> None:
             raise ConnectionResetError
 
     extra = {"wsgi.input": Broken(), "CONTENT_LENGTH": "100"}
-    assert post(client, EVENTS, pushes.Sealed("", b""), **extra).status_code == 403
+    assert post(client, EVENTS, seal(event()), **extra).status_code == 403
 
 
 @pytest.mark.parametrize("path", [EVENTS, MESSAGES])
@@ -304,7 +315,7 @@ def test_unknown_platform__is_not_found_without_a_query(client: Client, no_cache
     assert post(client, path, seal(event())).status_code == 404
 
 
-def test_refusals__look_alike(client: Client, caplog: pytest.LogCaptureFixture) -> None:
+def test_refusals__look_alike(db: None, client: Client, caplog: pytest.LogCaptureFixture) -> None:
     """The reason is in the log, for the operator."""
     caplog.set_level(logging.INFO, "wechat_open")
     good = seal(event())
@@ -313,7 +324,6 @@ def test_refusals__look_alike(client: Client, caplog: pytest.LogCaptureFixture) 
         post(client, EVENTS, good.but(body=b"<xml></xml>")),
         post(client, EVENTS, good.but(query=good.query[:-1] + ("0" if good.query[-1] != "0" else "1"))),
         post(client, EVENTS, seal(event(), receiver="wx0000000000000000")),
-        post(client, EVENTS, seal(b"no xml at all")),
         post(client, EVENTS, seal(event(AppId="wx0000000000000000"))),
         post(client, EVENTS, seal(event(), timestamp="1413192606")),
     ]
@@ -321,7 +331,7 @@ def test_refusals__look_alike(client: Client, caplog: pytest.LogCaptureFixture) 
     assert len({(answer.status_code, answer.content, str(sorted(answer.items()))) for answer in refused}) == 1
     assert refused[0].status_code == 403
     said = [record.getMessage().rpartition(": ")[2] for record in caplog.records if record.name.startswith("wechat")]
-    assert said == ["query", "envelope", "signature", "receiver", "xml", "appid", "stale"]
+    assert said == ["query", "envelope", "signature", "receiver", "appid", "stale"]
 
 
 # The window
@@ -372,14 +382,120 @@ def test_push_for_one_platform__is_refused_by_another(db: None, client: Client) 
     assert post(client, pushes.SECOND_EVENTS, seal(event())).status_code == 403
 
 
-@pytest.mark.parametrize("character", ["\x00", "\ud800"])
-def test_text_that_no_database_stores__is_refused(account: Authorizer, client: Client, character: str) -> None:
-    """XML cannot hold such characters, JSON can (1.3)."""
-    said = json.dumps(message(ToUserName=character)).encode()
-    pushed = json.dumps(event("something_new", Extra=character)).encode()
+# What WeChat signed
 
-    assert post(client, MESSAGES, seal(said)).status_code == 403
-    assert post(client, EVENTS, seal(pushed)).status_code == 403
+
+@pytest.mark.parametrize("character", ["\x00", "\ud800", "\x02", "\uffff"])
+def test_text_that_no_database_stores__is_taken_without_it(account: Authorizer, client: Client, character: str) -> None:
+    """XML cannot hold such characters, JSON can (1.3)."""
+    heard: list[Any] = []
+    on_message(heard.append)
+    said = json.dumps(message(Content=f"a{character}b")).encode()
+    pushed = json.dumps(event("something_new", Extra=f"a{character}b")).encode()
+
+    assert post(client, MESSAGES, seal(said)).content == b"success"
+    assert [taken.content for taken in heard] == ["ab"]
+    assert post(client, EVENTS, seal(pushed)).content == b"success"
+    assert Push.objects.get().state == Push.State.RECEIVED
+    assert inbox.process_due() == 1
+
+
+@pytest.mark.parametrize(
+    "plain",
+    [
+        b"",
+        b"no xml at all",
+        b"<xml><AppId>",
+        b"<!DOCTYPE xml><xml><A>1</A></xml>",
+        b"{",
+        b"[]",
+        b"\xff\xfe\x00",
+        b"<a>" * 500,
+        b"<xml><AppId>wx1111111111111111</AppId><InfoType>unauthorized</InfoType></xml>",
+        b"<xml><CreateTime>1413192605</CreateTime><InfoType>unauthorized</InfoType></xml>",
+    ],
+    ids=repr,
+)
+def test_push_that_cannot_be_read__is_answered_with_success(
+    account: Authorizer, client: Client, caplog: pytest.LogCaptureFixture, plain: bytes
+) -> None:
+    """WeChat would send the same again, and lose it. An event is kept as a row to look at, a message never is."""
+    assert post(client, EVENTS, seal(plain)).content == b"success"
+    assert post(client, EVENTS, seal(plain)).content == b"success"
+    [push] = Push.objects.all()
+    assert push.state == Push.State.ABANDONED
+    assert push.error.startswith("It cannot be read")
+    assert "kept in the inbox" in caplog.text
+    assert inbox.process_due() == 0
+
+    if b"InfoType" not in plain:
+        assert post(client, MESSAGES, seal(plain)).content == b"success"
+        assert "could not be read" in caplog.text
+    assert Push.objects.count() == 1
+    account.refresh_from_db()
+    assert account.state == Authorizer.State.AUTHORIZED
+
+
+def test_unreadable_push_that_is_replayed__stays_as_it_is(db: None, client: Client) -> None:
+    post(client, EVENTS, seal(b"no xml at all"))
+    push = Push.objects.get()
+
+    assert not inbox.replay(push)
+    push.refresh_from_db()
+    assert push.state == Push.State.ABANDONED
+    assert push.reveal("payload").reveal() == "no xml at all"
+
+
+def test_stale_push_that_cannot_be_read__is_refused(db: None, client: Client) -> None:
+    assert post(client, EVENTS, seal(b"no xml at all", timestamp="1413192606")).status_code == 403
+
+
+def test_push_without_a_type__is_kept_as_unknown(db: None, client: Client) -> None:
+    heard: list[Any] = []
+    signals.push_received.connect(lambda event, **_: heard.append(event), weak=False, dispatch_uid="unknown")
+    try:
+        push = {name: value for name, value in event("x", Extra="1").items() if name != "InfoType"}
+        assert post(client, EVENTS, seal(push)).content == b"success"
+        assert inbox.process_due() == 1
+    finally:
+        signals.push_received.disconnect(dispatch_uid="unknown")
+
+    assert Push.objects.get().info_type == "unknown"
+    assert [(type(event), event.fields["Extra"]) for event in heard] == [(UnknownEvent, "1")]
+
+
+# The address as the console has it
+
+
+@pytest.mark.parametrize("append_slash", [True, False])
+@pytest.mark.parametrize("debug", [True, False])
+@pytest.mark.parametrize("first", [[], ["wechat_open.middleware.CallbackMiddleware"]], ids=["", "middleware"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/wechat/events",
+        "/wechat/events/default",
+        f"/wechat/messages/{ACCOUNT}",
+        f"/wechat/messages/default/{ACCOUNT}",
+    ],
+)
+def test_address_without_its_last_slash__is_taken(
+    account: Authorizer, client: Client, settings: Any, path: str, first: list[str], debug: bool, append_slash: bool
+) -> None:
+    settings.APPEND_SLASH, settings.DEBUG = append_slash, debug
+    settings.MIDDLEWARE = [*first, *settings.MIDDLEWARE]
+    push = ticket() if "events" in path else message()
+
+    for address in (path, f"{path}/"):
+        assert post(client, address, seal(push)).content == b"success"
+
+
+def test_address_that_is_shown__has_its_last_slash() -> None:
+    assert reverse("wechat_open:events") == EVENTS
+    assert reverse("wechat_open:messages", args=["wx1"]) == "/wechat/messages/wx1/"
+    assert reverse("wechat_open:events", kwargs={"alias": "second"}) == pushes.SECOND_EVENTS
+    named = {"alias": "second", "authorizer_appid": "wx1"}
+    assert reverse("wechat_open:messages", kwargs=named) == "/wechat/messages/second/wx1/"
 
 
 # When we are not well

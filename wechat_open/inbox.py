@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import logging
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 from functools import singledispatch
 
 from django.db import IntegrityError, transaction
@@ -23,6 +23,9 @@ from .models import AHEAD, Component, Push, VerifyTicket, update_row
 from .protocol import events
 from .protocol.envelope import Unsealed, read_plain
 from .protocol.events import Authorized, Event, MiniProgramRegistered, TicketPushed, Unauthorized
+from .protocol.repair import decode
+from .protocol.wire import entry, word
+from .protocol.xml import Fields
 from .sealing import digest
 from .sentence import Sentence as _
 
@@ -39,21 +42,78 @@ MAX_ATTEMPTS = 100
 
 KEEP_DONE = timedelta(days=30)
 
+UNREADABLE = "unreadable"
+"""The type of a push that does not say of which type it is."""
+
+
+def is_ticket(unsealed: Unsealed) -> bool:
+    """Whether the push is a verify ticket."""
+    try:
+        return isinstance(events.parse(unsealed.fields), TicketPushed)
+    except InvalidPush:
+        return False
+
 
 def receive(platform: Platform, unsealed: Unsealed) -> Push | None:
     """Record an authenticated push; the row to process, or None for a ticket or a repeat.
 
-    InvalidPush when it is not an event for this platform, or is dated ahead of the database's clock. Database errors
-    are raised: then there is no ``success``.
+    What cannot be read is kept as a row to look at, and None is returned. InvalidPush when it is for another platform,
+    is a follower's message, or is dated ahead of the database's clock. Database errors are raised: then there is no
+    ``success``.
     """
-    event = events.parse(unsealed.fields)
-    if event.appid != platform.appid:
+    if not _is_of(platform, unsealed.fields):
         raise InvalidPush("appid")
+    try:
+        event = events.parse_any(unsealed.fields)
+    except InvalidPush as error:
+        if entry(unsealed.fields, "MsgType") and not entry(unsealed.fields, "InfoType"):
+            raise  # a follower's message, which is never stored
+        _keep_unreadable(platform, unsealed, unsealed.unreadable or error.reason)
+        return None
     _require_no_future(platform, event)
     if isinstance(event, TicketPushed):
         _store_ticket(platform.row, event)
         return None
     return _record(platform.row, event, unsealed)
+
+
+def _is_of(platform: Platform, fields: Fields) -> bool:
+    """Whether nothing says that it is another platform's; decrypting it has shown that it is for this one."""
+    return word(entry(fields, "AppId")) in ("", platform.appid)
+
+
+def _keep_unreadable(platform: Platform, unsealed: Unsealed, reason: str) -> None:
+    """WeChat would only send the same again, so it is answered ``success``, and an operator finds it in the inbox."""
+    fields = unsealed.fields
+    push = Push(
+        component=platform.row,
+        digest=digest(unsealed.plain.hex(), "unreadable push"),
+        info_type=word(entry(fields, "InfoType")) or UNREADABLE,
+        authorizer_appid=word(entry(fields, "AuthorizerAppid")),
+        created_at=datetime.fromtimestamp(int(unsealed.stamp.timestamp), timezone.utc),
+        received_at=clock.now(),
+        state=Push.State.ABANDONED,
+        error=_("It cannot be read: no %(format)s with the fields of an event.", format=unsealed.format.upper()),
+    )
+    push.payload = push.seal("payload", decode(unsealed.plain))
+    try:
+        with transaction.atomic():
+            push.save(force_insert=True)
+    except IntegrityError:
+        logger.info("A push that cannot be read came again.")
+        return
+    logger.error(
+        "A push of type %s for platform %r was authenticated and cannot be read (%s, %d bytes). It was answered with "
+        "success and kept in the inbox as #%d.",
+        push.info_type,
+        platform.alias,
+        reason,
+        len(unsealed.plain),
+        push.pk,
+    )
+    update_row(platform.row, last_push_at=clock.now())
+    journal.count(journal.What.PUSHES, platform.row)
+    journal.count(journal.What.UNREADABLE, platform.row)
 
 
 def _require_no_future(platform: Platform, event: Event) -> None:
@@ -104,7 +164,7 @@ def _record(component: Component, event: Event, unsealed: Unsealed) -> Push | No
         received_at=clock.now(),
         next_attempt_at=clock.now(),
     )
-    push.payload = push.seal("payload", unsealed.plain.decode())
+    push.payload = push.seal("payload", decode(unsealed.plain))
     try:
         with transaction.atomic():
             push.save(force_insert=True)
@@ -133,8 +193,13 @@ def process(push_id: int) -> bool:
         return False
     push = Push.objects.select_related("component").get(pk=push_id)
     try:
-        event = events.parse(read_plain(push.reveal("payload").reveal().encode()))
+        event = events.parse_any(read_plain(push.reveal("payload").reveal().encode()))
         act(event, platform_of(push.component))
+    except InvalidPush:
+        text = _("It cannot be read: no %(format)s with the fields of an event.", format="XML")
+        update_row(push, state=Push.State.ABANDONED, next_attempt_at=None, error=text)  # another try changes nothing
+        logger.warning("A push of type %s cannot be read.", push.info_type)
+        return False
     except WeChatOpenError as error:
         _failed(push, error.said)
         logger.warning("A push of type %s could not be processed: %s", push.info_type, error)
@@ -201,13 +266,7 @@ def _granted(event: Authorized, platform: Platform) -> None:
 def _registered(event: MiniProgramRegistered, platform: Platform) -> None:
     """A mini program that was registered for a customer comes authorized (protocol 5.3)."""
     if event.status == 0 and event.auth_code:
-        authorization.complete(
-            platform,
-            event.auth_code,
-            granted_at=event.created_at,
-            appid=event.authorizer_appid,
-            without_link=True,
-        )
+        authorization.complete(platform, event.auth_code, granted_at=event.created_at, appid=event.authorizer_appid)
 
 
 @act.register

@@ -21,10 +21,13 @@ from .views import callbacks
 
 CALLBACKS = (callbacks.messages, callbacks.events)
 
-NAMES = ("messages/", "events/")
+NAMES = ("messages/", "events")
 """One of them is in the address of a callback, wherever the site has included our URLs."""
 
 MAX_REMEMBERED = 10_000
+
+LONGEST = 256
+"""Characters of an address that is remembered. Appids have 18; anybody can ask for longer ones."""
 
 _Next = Callable[[HttpRequest], HttpResponseBase | Awaitable[HttpResponseBase]]
 
@@ -59,6 +62,8 @@ def _answer(request: HttpRequest, match: ResolverMatch) -> HttpResponseBase:
     request.resolver_match = match
     response: HttpResponse = match.func(request, *match.args, **match.kwargs)
     response.headers["Content-Length"] = str(len(response.content))
+    if response.status_code == 200:
+        _remember(request, match)
     return response
 
 
@@ -80,9 +85,14 @@ def _find(resolver: URLResolver, path: str) -> ResolverMatch | None:
         match = resolver.resolve(path)
     except Resolver404:
         return None
-    if match.func not in CALLBACKS:
-        return None
+    return match if match.func in CALLBACKS else None
+
+
+def _remember(request: HttpRequest, match: ResolverMatch) -> None:
+    """An address to which WeChat has pushed: nothing else is answered with 200, so nobody else fills this memory."""
+    at = get_resolver(getattr(request, "urlconf", None)), request.path_info
+    if at in _matches or len(request.path_info) > LONGEST:
+        return
     if len(_matches) >= MAX_REMEMBERED:
         _matches.clear()
-    _matches[resolver, path] = match
-    return match
+    _matches[at] = match

@@ -175,6 +175,13 @@ def test_memory__does_not_grow_for_ever(monkeypatch: pytest.MonkeyPatch) -> None
         (message(**event("CLICK")), message(**event("CLICK", CreateTime="1715943330"))),
         (message(**event("CLICK")), message(appid="wxother", **event("CLICK"))),
         (message(MsgId=None), message(MsgId=None, MsgType="image")),
+        (message(), message(FromUserName="o-bert")),
+        (message(), message(FromUserName="O-ANNA")),
+        (message(), message(CreateTime="1715943330")),
+        (message(**event("CLICK", EventKey="A")), message(**event("CLICK", EventKey="B"))),
+        (message(**event("TEMPLATESENDJOBFINISH", MsgID="1")), message(**event("TEMPLATESENDJOBFINISH", MsgID="2"))),
+        (message(**event("wxa_media_check", trace_id="1")), message(**event("wxa_media_check", trace_id="2"))),
+        (message(MsgId=None), message(MsgId=None, Content="other")),
         (message(MsgId=None), message(MsgId=None, CreateTime="1715943330")),
     ],
 )
@@ -190,13 +197,12 @@ def test_another_message__is_another(one: Message, other: Message) -> None:
 @pytest.mark.parametrize(
     ("one", "repeat"),
     [
-        (message(), message(CreateTime="1715943330", Content="the MsgId counts")),
-        (message(**event("CLICK")), message(**event("CLICK", EventKey="the time counts"))),
-        (message(**event("TEMPLATESENDJOBFINISH", MsgID="1")), message(**event("TEMPLATESENDJOBFINISH", MsgID="2"))),
+        (message(), message(Content="the MsgId counts")),
+        (message(**event("CLICK", EventKey="A")), message(**event("CLICK", EventKey="A"))),
         (message(MsgId=None), message(MsgId=None)),
     ],
 )
-def test_repeat__is_known_by_wechats_rule(one: Message, repeat: Message) -> None:
+def test_repeat__is_known(one: Message, repeat: Message) -> None:
     once(lambda: b"one", one)
 
     assert once(not_again, repeat) == b"one"
@@ -403,12 +409,68 @@ def test_cache_that_hides_its_failures__is_no_reason_to_wait(settings: Any) -> N
     assert time.monotonic() - started < 1
 
 
-def test_rubbish_in_the_cache__is_no_answer() -> None:
-    """Whoever wrote it: what is sealed for a follower is bytes."""
+@pytest.mark.parametrize("rubbish", ["text", b"", b"...", b"another answer", None, [b"hello"]])
+def test_rubbish_in_the_cache__is_no_answer(rubbish: Any) -> None:
+    """Only what this site made for this message is sent, whatever else can write to the cache."""
     once(lambda: b"hello")
     another_process()
-    key = f"wechat_open:message:{PLATFORM}:{message().appid}:{message().msg_id}"
-    shared_cache.ask(lambda cache: cache.set(key, "text", 60), None)
+    shared_cache.ask(lambda cache: cache.set(duplicates._key(message(), PLATFORM), rubbish, 60), None)
 
     with pytest.raises(StillRunning):
         once(not_again, within=0.1)
+
+
+def test_answer_that_was_moved_in_the_cache__is_none_for_another_follower() -> None:
+    bert = message(FromUserName="o-bert")
+    once(lambda: b"balance of anna")
+    once(lambda: b"balance of bert", bert)
+    another_process()
+
+    def move(cache: Any) -> None:
+        cache.set(duplicates._key(bert, PLATFORM), cache.get(duplicates._key(message(), PLATFORM)), 60)
+
+    shared_cache.ask(move, None)
+
+    with pytest.raises(StillRunning):
+        once(not_again, bert, within=0.1)
+    assert once(not_again) == b"balance of anna"
+
+
+def test_answer_of_another_follower_in_this_process__is_never_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even if two messages had one key."""
+    monkeypatch.setattr(duplicates, "_key", lambda message, platform: "one key for all")
+    once(lambda: b"balance of anna")
+
+    with pytest.raises(StillRunning):
+        once(not_again, message(FromUserName="o-bert"), within=0.1)
+
+
+def test_answers_that_are_large__are_forgotten_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(duplicates, "MAX_BYTES", 1000)
+    for number in range(50):
+        once(lambda: b"x" * 300, message(MsgId=str(number + 1)))
+
+    assert len(duplicates._entries) == 3
+    assert duplicates._bytes == 900
+    duplicates.forget()
+    assert duplicates._bytes == 0
+
+
+def test_message_that_is_being_answered__is_not_forgotten(first: Handling, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(duplicates, "MAX_REMEMBERED", 1)
+    first.start()
+    for number in range(5):
+        once(lambda: b"hello", message(MsgId=str(number + 1)))
+    threading.Timer(0.2, first.go_on.set).start()
+
+    assert once(not_again) == b"the first answer"
+
+
+def test_expired_answers__are_forgotten_by_and_by(wait: Wait) -> None:
+    for number in range(5):
+        once(lambda: b"hello", message(MsgId=str(number + 1)))
+    wait(3600)
+    for number in range(5):
+        once(lambda: b"hello", message(MsgId=str(number + 100)))
+
+    assert len(duplicates._entries) == 5

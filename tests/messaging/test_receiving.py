@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from wechat_open.component import Platform
 from wechat_open.exceptions import InvalidPush, WeChatOpenError
 from wechat_open.messaging import (
     PASS,
+    EventReply,
     Image,
     Message,
     Reply,
@@ -27,12 +29,14 @@ from wechat_open.messaging import (
     TooSlow,
     TransferToCustomerService,
     answer_later,
+    deferred,
     on_event,
     on_message,
     patience,
 )
-from wechat_open.models import Authorizer, Component
-from wechat_open.protocol.crypto import KeyPair
+from wechat_open.models import Authorizer, Component, HourlyCount
+from wechat_open.protocol import xml
+from wechat_open.protocol.crypto import KeyPair, decrypt
 from wechat_open.protocol.messages import Subscribed, TextMessage
 from wechat_open.simulator import Simulator
 
@@ -55,6 +59,7 @@ def until(condition: Callable[[], object]) -> None:
         time.sleep(0.01)
 
 
+@deferred
 def later(message: Message, question: str = "") -> str:
     """Called by a worker."""
     return f"{question} later"
@@ -683,8 +688,160 @@ def test_same_account_of_another_platform__does_not_matter(platform: Platform, s
     assert receive(platform) == b"success"
 
 
-@pytest.mark.parametrize("name", ["ToUserName", "FromUserName", "CreateTime", "MsgType"])
-@pytest.mark.parametrize("value", [None, ""])
-def test_no_message__is_refused(platform: Platform, shop: Authorizer, name: str, value: str | None) -> None:
+@pytest.mark.parametrize("name", ["ToUserName", "FromUserName", "MsgType"])
+@pytest.mark.parametrize("value", [None, "", "two words"])
+def test_message_without_what_it_needs__is_answered_logged_and_counted(
+    platform: Platform, shop: Authorizer, caplog: pytest.LogCaptureFixture, name: str, value: str | None
+) -> None:
+    """WeChat would only send the same again, and tell the follower that the account is out of order."""
+    assert receive(platform, **{name: value}) == b"success"
+
+    assert "could not be read" in caplog.text
+    assert "canary" not in caplog.text
+    assert HourlyCount.objects.get(what=HourlyCount.What.UNREADABLE).count == 1
+
+
+@pytest.mark.parametrize("time", [None, "", "0", "yesterday", "1715943329000", "9" * 400, "-5"])
+def test_time_that_is_none__is_that_of_the_push(platform: Platform, shop: Authorizer, time: str | None) -> None:
+    seen: list[Message] = []
+    on_message(seen.append)
+
+    assert receive(platform, CreateTime=time) == b"success"
+    assert receive(platform, CreateTime=time) == b"success"
+    assert [message.created for message in seen] == [1413192605]
+
+
+def test_event_of_the_platform__is_refused(platform: Platform, shop: Authorizer) -> None:
     with pytest.raises(InvalidPush, match="message"):
-        receive(platform, **{name: value})
+        receive(platform, MsgType=None, InfoType="unauthorized")
+
+
+# Whose answer it is
+
+
+def test_followers_with_one_msg_id__get_each_their_own_answer(platform: Platform, shop: Authorizer) -> None:
+    on_message(lambda message: f"balance of {message.openid}")
+    bodies = [receive(platform, FromUserName=openid) for openid in ("o-anna", "o-bert", "O-ANNA", "o-anna")]
+    replies = [shown(body, platform.pairs[0], platform.appid) for body in bodies]
+
+    assert [(reply["ToUserName"], reply["Content"]) for reply in replies] == [
+        ("o-anna", "balance of o-anna"),
+        ("o-bert", "balance of o-bert"),
+        ("O-ANNA", "balance of O-ANNA"),
+        ("o-anna", "balance of o-anna"),
+    ]
+    assert bodies[0] == bodies[3]
+
+
+# An answer of the event's own
+
+
+@dataclass(frozen=True)
+class Delivered(EventReply):
+    """A class of fields."""
+
+    ErrCode: int = 0
+    ErrMsg: str = "success"
+
+
+class Raw(Reply):
+    kind = "xpay"
+
+    def passive(self) -> dict[str, Any]:
+        return {"ErrCode": 0, "ErrMsg": "success"}
+
+
+OWN = [{"ErrCode": 0, "ErrMsg": "success"}, Delivered(), Raw()]
+
+
+@pytest.mark.parametrize("own", OWN, ids=["mapping", "class", "reply"])
+@pytest.mark.parametrize("kind", list(Authorizer.Kind))
+@pytest.mark.parametrize("format", ["xml", "json"])
+def test_answer_of_the_events_own__is_written_as_it_is(
+    platform: Platform, shop: Authorizer, failures: Failures, wechat: Simulator, own: Any, kind: str, format: Any
+) -> None:
+    Authorizer.objects.update(kind=kind)
+    on_event("xpay_goods_deliver_notify")(lambda message: own)
+    push = pushed(**event("xpay_goods_deliver_notify"))._replace(format=format)
+    answered = messaging.receive(platform, OFFICIAL, push)
+
+    assert shown(answered.body, platform.pairs[0], platform.appid) == {"ErrCode": "0", "ErrMsg": "success"}
+    assert answered.afterwards is None
+    assert failures == []
+    if format == "xml":
+        encrypted = xml.read(answered.body)["Encrypt"]
+        plain = decrypt(platform.pairs[0].aes_key, encrypted, platform.appid)
+        assert plain == b"<xml><ErrCode>0</ErrCode><ErrMsg><![CDATA[success]]></ErrMsg></xml>"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{}, {"a b": 1}, {"<a>": 1}, {"a": object()}, {"a": float("nan")}, {1: 2}, {"a": {"b": [b"x"]}}, {"a": Delivered}],
+    ids=["nothing", "space", "markup", "object", "nan", "number", "bytes", "class"],
+)
+def test_answer_that_cannot_be_written__is_a_mistake_of_the_site(
+    platform: Platform, shop: Authorizer, failures: Failures, wrong: Any
+) -> None:
+    on_event(lambda message: wrong)
+
+    assert receive(platform, **event("xpay_goods_deliver_notify")) == b"success"
+    [(_, error)] = failures
+    assert isinstance(error, TypeError)
+
+
+@pytest.mark.parametrize("own", OWN[:2], ids=["mapping", "class"])
+def test_fields_for_a_message__are_a_mistake_of_the_site(
+    platform: Platform, shop: Authorizer, failures: Failures, own: Any
+) -> None:
+    on_message(lambda message: own)
+
+    assert receive(platform) == b"success"
+    [(_, error)] = failures
+    assert isinstance(error, TypeError)
+
+
+def test_fields_of_any_depth__are_written_in_both_formats(platform: Platform, shop: Authorizer) -> None:
+    on_event(lambda message: {"result": {"list": [{"a": 1.5}, {"b": True}], "none": None, "empty": []}})
+    push = pushed(**event("refund_query"))
+    bodies = [
+        messaging.receive(platform, OFFICIAL, push._replace(format=format, fields={**push.fields, "n": format})).body
+        for format in ("xml", "json")
+    ]
+
+    as_xml, as_json = (shown(body, platform.pairs[0], platform.appid) for body in bodies)
+    assert as_xml == {"result": {"list": [{"a": "1.5"}, {"b": "true"}], "none": ""}}
+    assert as_json == {"result": {"list": [{"a": "1.5"}, {"b": "true"}], "none": "", "empty": []}}
+
+
+# Long texts
+
+
+@pytest.mark.parametrize("letters", [682, 683, 1500])
+@pytest.mark.parametrize("kind", list(Authorizer.Kind)[:2])
+def test_long_text__comes_in_parts_that_wechat_shows(
+    platform: Platform, account: Authorizer, anna: Sent, failures: Failures, letters: int, kind: str
+) -> None:
+    Authorizer.objects.update(kind=kind)
+    on_message(lambda message: "长" * letters)
+    answered = answer(platform)
+    passive = "" if answered.body == b"success" else shown(answered.body, platform.pairs[0], platform.appid)["Content"]
+    if answered.afterwards is not None:
+        answered.afterwards()
+    until(lambda: len(passive) + sum(len(sent["text"]["content"]) for sent in anna()) == letters)
+
+    assert all(len(text.encode()) <= 2048 for text in (passive, *(sent["text"]["content"] for sent in anna())))
+    assert failures == []
+
+
+def test_long_text_whose_rest_is_refused__is_reported(
+    platform: Platform, account: Authorizer, anna: Sent, failures: Failures, wechat: Simulator
+) -> None:
+    wechat.faults.add(CUSTOM_SEND, "errcode", 48001)
+    on_message(lambda message: "长" * 2000)
+    afterwards = answer(platform).afterwards
+    assert afterwards is not None
+    afterwards()
+    until(lambda: failures)
+
+    assert anna() == []
+    assert [handler for handler, _ in failures] == ["message/custom/send"]

@@ -17,6 +17,7 @@ HEART = [
     "wechat_open.secret",
     "wechat_open.protocol",
     "wechat_open.protocol.crypto",
+    "wechat_open.protocol.repair",
     "wechat_open.protocol.xml",
     "wechat_open.protocol.envelope",
     "wechat_open.protocol.wire",

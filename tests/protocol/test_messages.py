@@ -18,6 +18,7 @@ from wechat_open.protocol import xml
 from wechat_open.protocol.envelope import read_plain, unseal
 from wechat_open.protocol.messages import (
     EVENTS,
+    MAX_TEXT,
     MESSAGES,
     Article,
     CardChanged,
@@ -68,6 +69,7 @@ from wechat_open.protocol.messages import (
     Voice,
     VoiceMessage,
     parse,
+    split,
     write_reply,
 )
 
@@ -691,3 +693,127 @@ def test_news_without_articles__is_refused_where_it_was_written(articles: Any) -
 @given(carried)
 def test_any_text__is_said_to_the_character(said: str) -> None:
     assert written(Text(said))["Content"] == said
+
+
+# JSON pushes spell and place fields in other ways
+
+
+ITEM = {"TemplateId": "t1", "SubscribeStatusString": "accept"}
+READ = (Subscription(template_id="t1", status="accept"),)
+
+
+@pytest.mark.parametrize(
+    ("event", "place"),
+    [
+        ("subscribe_msg_popup_event", "SubscribeMsgPopupEvent"),
+        ("subscribe_msg_change_event", "SubscribeMsgChangeEvent"),
+        ("subscribe_msg_sent_event", "SubscribeMsgSentEvent"),
+    ],
+)
+@pytest.mark.parametrize(
+    "spelt",
+    [
+        lambda place: {place: {"List": [ITEM]}},
+        lambda place: {place: {"List": ITEM}},
+        lambda place: {place: {"list": [ITEM]}},
+        lambda place: {place: [ITEM]},
+        lambda place: {place: ITEM},
+        lambda place: {"List": [ITEM]},
+        lambda place: {"List": ITEM},
+        lambda place: {"list": ITEM},
+        lambda place: {place.lower(): {"LIST": [{"template_id": "t1", "subscribestatusstring": "accept"}]}},
+    ],
+)
+def test_subscriptions__are_found_wherever_they_are(event: str, place: str, spelt: Any) -> None:
+    message = parse({**COMMON, "MsgType": "event", "Event": event, **spelt(place)})
+
+    assert message.subscriptions == READ  # type: ignore[attr-defined]  # each of the three classes has them
+
+
+@pytest.mark.parametrize("nothing", [{}, {"List": []}, {"List": {}}, {"List": "x"}, {"List": [{"Other": "1"}, "x"]}])
+def test_subscriptions_that_are_none__are_none(nothing: Any) -> None:
+    message = parse({**COMMON, "MsgType": "event", "Event": "subscribe_msg_popup_event", **nothing})
+
+    assert message.subscriptions == ()  # type: ignore[attr-defined]  # it is a SubscriptionsAnswered
+
+
+def test_fields_in_small_letters__are_read() -> None:
+    spelt = {name.lower(): value for name, value in {**COMMON, "MsgType": "event", "Event": "CLICK"}.items()}
+    message = parse({**spelt, "event_key": "A"})
+
+    assert isinstance(message, MenuClicked)
+    assert (message.openid, message.original_id) == (COMMON["FromUserName"], COMMON["ToUserName"])
+    assert message.event_key == "A"
+
+
+# Long texts
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "长" * 3000,
+        "word " * 2000,
+        "line of a text\n" * 500,
+        "。".join(["一句话"] * 900),
+        "😀" * 2000,
+        "👨\u200d👩\u200d👧" * 300,
+        "🇨🇳" * 600,
+        "e\u0301" * 2000,
+        "\ud83d" * 3000,
+        "x" * 5000,
+    ],
+    ids=repr,
+)
+def test_parts_of_a_text__are_the_text_and_fit(text: str) -> None:
+    parts = [part.content for part in Text(text).parts()]
+
+    assert "".join(parts) == text
+    assert all(0 < len(part.encode(errors="surrogatepass")) <= MAX_TEXT for part in parts)
+    assert len(parts) <= len(text.encode(errors="surrogatepass")) // 1024 + 1
+
+
+@pytest.mark.parametrize(
+    ("text", "ends"),
+    [
+        ("line of a text\n" * 500, "\n"),
+        ("word " * 2000, " "),
+        ("这是一句话。" * 500, "。"),
+        ("👨\u200d👩\u200d👧" * 300, "👧"),
+        ("🇨🇳" * 600, "🇨🇳"),
+        ("e\u0301" * 2000, "e\u0301"),
+        ("👍🏽" * 600, "👍🏽"),
+    ],
+    ids=repr,
+)
+def test_text__is_cut_where_people_would(text: str, ends: str) -> None:
+    assert all(part.content.endswith(ends) for part in Text(text).parts())
+
+
+@pytest.mark.parametrize("link", ['<a href="https://example.com/a b">a link. \n</a>', "https://example.com/a,b?c=d"])
+def test_link__stays_whole(link: str) -> None:
+    for before in range(1990, 2060):
+        parts = [part.content for part in Text("长" * (before // 3) + link + "长" * 300).parts()]
+        assert sum(link in part for part in parts) == 1
+
+
+def test_text_that_fits__is_one_message() -> None:
+    assert Text("长" * 682 + "ab").parts() == (Text("长" * 682 + "ab"),)
+    assert len(Text("长" * 682 + "abc").parts()) == 2
+    assert Image("m").parts() == (Image("m"),)
+
+
+def test_long_text__is_no_passive_reply() -> None:
+    message = parse({**COMMON, "MsgType": "text", "Content": "hi"})
+
+    assert write_reply(Text("a" * MAX_TEXT), message, 1)
+    with pytest.raises(ValueError, match="2048 bytes"):
+        write_reply(Text("a" * (MAX_TEXT + 1)), message, 1)
+
+
+@given(st.text(max_size=3000), st.integers(4, 200))
+def test_any_text__is_its_parts(text: str, limit: int) -> None:
+    parts = split(text, limit)
+
+    assert "".join(parts) == text
+    assert all(len(part.encode()) <= limit for part in parts)

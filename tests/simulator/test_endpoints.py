@@ -322,6 +322,8 @@ def test_customer_service_message__of_each_kind(wechat: Simulator, appid: str, k
         (DEMO_OFFICIAL, {"msgtype": "news", "news": {"articles": ARTICLE}}, 44003),
         (DEMO_OFFICIAL, {"msgtype": "news", "news": {"articles": ["新书"]}}, 44003),
         (DEMO_OFFICIAL, {"msgtype": "news", "news": {"articles": [ARTICLE, ARTICLE]}}, 45008),
+        (DEMO_OFFICIAL, {"msgtype": "text", "text": {"content": "长" * 683}}, 45002),
+        (DEMO_OFFICIAL, {"msgtype": "text", "text": {"content": "a" * 2049}}, 45002),
         (DEMO_OFFICIAL, {"msgtype": "msgmenu", "msgmenu": {"list": [{"id": "1"}]}}, 40097),
         (DEMO_MINI, {"msgtype": "link", "link": {"title": "新书"}}, 40097),
         (DEMO_OFFICIAL, {"touser": "", "msgtype": "text", "text": {"content": "山茶"}}, 40003),

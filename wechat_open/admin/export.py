@@ -13,9 +13,8 @@ from itertools import islice
 from typing import Any
 
 from django.http import StreamingHttpResponse
+from django.utils import timezone
 from django.utils.translation import get_language, override
-
-from ..times import site_now
 
 PIECE = 200
 """So many rows are read and sent at once."""
@@ -56,7 +55,7 @@ def as_file(
     language = get_language() or "en"
     pieces = _pieces(list(columns), iter(rows), cells, language, most, cut)
     response = StreamingHttpResponse(pieces, content_type="text/csv; charset=utf-8")
-    response["Content-Disposition"] = f'attachment; filename="{name}-{site_now():%Y-%m-%d}.csv"'
+    response["Content-Disposition"] = f'attachment; filename="{name}-{timezone.localdate():%Y-%m-%d}.csv"'
     return response
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from django.contrib import admin
-from django.urls import reverse
+from django.urls import URLPattern, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
@@ -17,6 +17,7 @@ from ..exceptions import WeChatOpenError
 from ..models import Authorizer, Component, TokenHolder, VerifyTicket
 from ..telling import told
 from .base import HolderAdmin, ReadOnlyAdmin
+from .dashboard import Dashboard
 from .shown import NOTHING, lines, masked, moment, tag
 from .tiles import grouped
 
@@ -37,6 +38,9 @@ class ComponentAdmin(HolderAdmin):
             {"fields": ["accounts", "dispatched", "swept", "sweep_repairs", "next_sweep"]},
         ),
     ]
+
+    def get_urls(self) -> list[URLPattern]:
+        return [*Dashboard(self).urls(), *super().get_urls()]
 
     @admin.display(description=_("alias in the settings"))
     def alias(self, component: Component) -> str | SafeString:
@@ -64,10 +68,10 @@ class ComponentAdmin(HolderAdmin):
     dispatched = admin.display(description=pgettext_lazy("wechat_open", "last dispatch"))(
         lambda self, row: moment(row.heartbeat_at)
     )
-    swept = admin.display(description=pgettext_lazy("wechat_open", "last comparison"))(
+    swept = admin.display(description=pgettext_lazy("wechat_open", "last sweep"))(
         lambda self, row: moment(row.swept_at)
     )
-    next_sweep = admin.display(description=pgettext_lazy("wechat_open", "next comparison"))(
+    next_sweep = admin.display(description=pgettext_lazy("wechat_open", "next sweep"))(
         lambda self, row: moment(row.sweep_due_at)
     )
 
@@ -100,7 +104,7 @@ class ComponentAdmin(HolderAdmin):
 
 def _alias(component: Component) -> str:
     """Its name in the settings; empty when it is there no longer."""
-    aliases = [alias for alias, appid in conf.appids.items() if appid == component.appid]
+    aliases = [alias for alias, credentials in conf.components.items() if credentials.get("APPID") == component.appid]
     return aliases[0] if aliases else ""
 
 

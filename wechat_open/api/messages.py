@@ -38,10 +38,13 @@ class MessagesAPI(ABC):
         """message/custom/send: a customer-service message, within 48 hours of the person's last action.
 
         ``message`` is a text, a reply of ``wechat_open.protocol.messages``, or any other kind in WeChat's own shape:
-        ``{"msgtype": "msgmenu", "msgmenu": {...}}``. ``kf_account`` is the member of staff it comes from.
+        ``{"msgtype": "msgmenu", "msgmenu": {...}}``. ``kf_account`` is the member of staff it comes from. A text above
+        WeChat's 2,048 bytes is sent in several messages, one after the other; when one of them fails, the rest is not
+        sent, and the error is raised.
         """
         staff = {"kf_account": kf_account} if kf_account else None
-        self.post(CUSTOM_SEND, json={**_custom(message), "touser": openid, **_given(customservice=staff)})
+        for part in _parts(message):
+            self.post(CUSTOM_SEND, json={**part, "touser": openid, **_given(customservice=staff)})
 
     def custom_typing(self, openid: str, typing: bool = True) -> None:
         """message/custom/typing: show that an answer is being written, or no longer."""
@@ -99,10 +102,11 @@ class MessagesAPI(ABC):
         self.post(SUBSCRIBE_BIZSEND, json=_from_template(openid, template_id, data) | given)
 
 
-def _custom(message: str | Reply | Mapping[str, Any]) -> JSON:
+def _parts(message: str | Reply | Mapping[str, Any]) -> list[JSON]:
+    """The bodies, without ``touser``, in which WeChat takes the message."""
     if isinstance(message, Mapping):
-        return dict(message)
-    return (Text(message) if isinstance(message, str) else message).custom()
+        return [dict(message)]
+    return [part.custom() for part in (Text(message) if isinstance(message, str) else message).parts()]
 
 
 def _from_template(openid: str, template_id: str, data: Mapping[str, Any]) -> JSON:

@@ -13,6 +13,7 @@ from typing import Any
 
 from django.db.models import (
     Count,
+    DateTimeField,
     Expression,
     ExpressionWrapper,
     Min,
@@ -26,8 +27,7 @@ from django.db.models import (
 from .. import census, clock
 from ..component import Platform
 from ..models import Authorizer, Component, HourlyCount, JournalEntry, Push, VerifyTicket
-from ..times import UTCDateTimeField
-from .thresholds import COUNTED, INBOX_WAITING, LATE, LATELY, MISUSED_FOR, OVERDUE
+from .thresholds import COUNTED, INBOX_WAITING, LATE, LATELY, OVERDUE
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,11 @@ class Facts:
     """Seconds by which the clock of this host is ahead of the database's."""
     ticket_at: datetime | None
     forced: int
+    handlers_busy: int
+    """Messages that were refused because an account's handlers were busy."""
+    deferred_refused: int
+    """Tasks that named a function which the site did not register."""
     newly_lost: int
-    misused_codes: int
     refused: int
     overdue: int
     overdue_since: datetime | None
@@ -102,8 +105,9 @@ def read(platform: Platform) -> Facts:
         host_ahead=host_ahead,
         ticket_at=row.ticket_at,
         forced=row.forced or 0,
+        handlers_busy=row.handlers_busy or 0,
+        deferred_refused=row.deferred_refused or 0,
         newly_lost=row.newly_lost or 0,
-        misused_codes=row.misused_codes or 0,
         **accounts,
         **_waiting(row),
     )
@@ -126,14 +130,11 @@ def _rows(now: Expression) -> QuerySet[Any]:
     lost = JournalEntry.objects.filter(
         component=OuterRef("pk"), kind=JournalEntry.Kind.NEEDS_REAUTHORIZATION, at__gt=now - LATELY
     )
-    misused = JournalEntry.objects.filter(
-        component=OuterRef("pk"), kind=JournalEntry.Kind.CODE_MISUSED, at__gt=now - MISUSED_FOR
-    )
-    forced = HourlyCount.objects.filter(  # in this hour and the one before
-        component=OuterRef("pk"), what=HourlyCount.What.FORCED, hour__gt=clock.DatabaseTime() - timedelta(hours=2)
+    counted = HourlyCount.objects.filter(  # in this hour and the one before
+        component=OuterRef("pk"), hour__gt=clock.DatabaseTime() - timedelta(hours=2)
     )
     return Component.objects.order_by("pk").annotate(
-        read_at=ExpressionWrapper(now, output_field=UTCDateTimeField()),
+        read_at=ExpressionWrapper(now, output_field=DateTimeField()),
         ticket_at=_first(
             VerifyTicket.objects.filter(component=OuterRef("pk")), "-received_at", "-pk", of="received_at"
         ),
@@ -142,8 +143,9 @@ def _rows(now: Expression) -> QuerySet[Any]:
         received_at=_first(pushes.filter(state=Push.State.RECEIVED), "received_at"),
         failed_at=_first(pushes.filter(state=Push.State.FAILED), "received_at"),
         newly_lost=_number(lost, Count("pk")),
-        misused_codes=_number(misused, Count("pk")),
-        forced=_number(forced, Sum("count")),
+        forced=_number(counted.filter(what=HourlyCount.What.FORCED), Sum("count")),
+        handlers_busy=_number(counted.filter(what=HourlyCount.What.HANDLERS_BUSY), Sum("count")),
+        deferred_refused=_number(counted.filter(what=HourlyCount.What.DEFERRED_REFUSED), Sum("count")),
     )
 
 

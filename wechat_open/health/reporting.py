@@ -18,7 +18,6 @@ from ..component import platform as configured
 from ..conf import conf
 from ..exceptions import ConfigurationError
 from ..telling import translated
-from ..times import site_time
 from . import checks, facts, site
 from .facts import Facts
 from .finding import GREEN, RED, Finding, Level, worst
@@ -116,4 +115,4 @@ def _facts(known: Facts) -> dict[str, Any]:
 
 
 def _iso(at: datetime | None) -> str | None:
-    return site_time(at).isoformat() if at else None
+    return at.isoformat() if at else None

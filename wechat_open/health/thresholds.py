@@ -52,12 +52,6 @@ INBOX_RED = 50
 LATELY = timedelta(hours=1)
 """For accounts that newly need their owner, forced renewals, and a brake that held."""
 
-MISUSED_FOR = timedelta(days=1)
-"""For how long a misused authorization code is reported."""
-
-MISUSED_RED = 3
-"""One may be a mistake of a person; several are an attempt."""
-
 SWEEP_AMBER = timedelta(hours=2)
 SWEEP_RED = timedelta(hours=6)
 REPAIRS_RED_SHARE = 0.01
@@ -71,6 +65,9 @@ SKEW_RED = timedelta(seconds=120)
 FORCED_AMBER = 3
 FORCED_RED = 20
 """An hour has room for sixty. From here on, another system takes the token away as soon as it is renewed."""
+
+HANDLERS_RED = 100
+"""Messages of an hour or two that no thread was free for."""
 
 OLD_KEYS_RED = timedelta(hours=24)
 

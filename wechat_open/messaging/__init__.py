@@ -14,19 +14,22 @@
         return "Welcome!"
 
 A handler gets a ``protocol.messages`` dataclass; ``message.authorizer`` is the account's row. It returns a reply, a
-text, None (no answer), ``answer_later(...)``, or ``PASS`` to let the next handler try.
+text, None (no answer), ``answer_later(...)``, or ``PASS`` to let the next handler try. For an event that wants an
+answer of its own it returns a mapping, or an ``EventReply``: its fields are the answer.
 
     handlers    which function answers which message
     receiving   what happens to a message
     accounts    for which account it is
     duplicates  how it is answered once
-    patience    how a slow handler is cut off
+    patience    how a slow handler is cut off, and what share of the threads an account has
+    busy        what is reported when it has used up its share
     later       what is said after the answer
 """
 
 from ..protocol.messages import (
     Article,
     EventMessage,
+    EventReply,
     Image,
     Message,
     Music,
@@ -50,6 +53,7 @@ __all__ = [
     "Answer",
     "Article",
     "EventMessage",
+    "EventReply",
     "Image",
     "Later",
     "Message",

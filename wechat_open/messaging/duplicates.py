@@ -1,25 +1,30 @@
 """How is a message answered once, however often it comes?
 
-WeChat repeats what was not answered in time, also while the first is still at work: messages are known by MsgId, events
-by sender, time and name (protocol 6.2), within one account of one platform. Whoever comes first takes the message, in
-one atomic step; whoever comes later waits for the first one's answer and gives the same.
+WeChat repeats what was not answered in time, also while the first is still at work. A message is known by its sender,
+its time and its MsgId, an event by all of its fields, within one account of one platform. Whoever comes first takes the
+message, in one atomic step; whoever comes later waits for the first one's answer and gives the same.
 
 Two memories: the process's own, and the site's cache, which all processes share. While the cache is down, a repeat is
-noticed by the process that saw the first one; another process would handle it a second time.
+noticed by the process that saw the first one; another process would handle it a second time. An answer is kept with
+its receiver, and never leaves for another one: in the cache it has a tag that only this site can make.
 """
 
 from __future__ import annotations
 
+import hmac
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from hashlib import blake2b
+from itertools import islice
 
 from .. import shared_cache
 from ..conf import conf
 from ..exceptions import WeChatOpenError
-from ..protocol.messages import EventMessage, Message
+from ..protocol.messages import Message
+from ..sealing import tag
 from ..sentence import Sentence as _
 
 RUNNING = b"..."
@@ -33,6 +38,10 @@ MARGIN = 2.0
 second chance."""
 
 MAX_REMEMBERED = 10_000
+MAX_BYTES = 16 * 1024 * 1024
+"""Of answers that this process keeps. Followers choose how many there are; the shared cache has older ones."""
+
+TAG = 16
 POLL, POLL_AT_MOST = 0.005, 0.1
 
 
@@ -42,8 +51,9 @@ class StillRunning(WeChatOpenError):
 
 @dataclass
 class _Entry:
-    """A message that this process took: its answer, once there is one."""
+    """A message that this process took: whose it is, and its answer, once there is one."""
 
+    openid: str
     forgotten_at: float
     running: bool = True
     answer: bytes | None = None
@@ -51,56 +61,62 @@ class _Entry:
 
 _entries: OrderedDict[str, _Entry] = OrderedDict()
 _changed = threading.Condition(threading.Lock())
-"""Told whenever an entry is no longer running."""
+"""Notified whenever an entry is no longer running."""
+
+_bytes = 0
+"""Of the answers in ``_entries``."""
 
 
 def once(message: Message, platform_appid: str, seconds: float, answer: Callable[[], bytes]) -> bytes:
     """The answer to the message, made by ``answer`` unless it was made before.
 
-    ``seconds`` bounds the waiting for somebody else's; then StillRunning. What ``answer`` raises is raised, and the
+    ``seconds`` bounds the waiting for another taker's; then StillRunning. What ``answer`` raises is raised, and the
     message is free again.
     """
     key = _key(message, platform_appid)
     ends_at = time.monotonic() + seconds
     kept = _kept()
-    entry, ours = _take_here(key, kept)
+    entry, ours = _take_here(key, message.openid, kept)
     if not ours:
-        return _wait_here(entry, ends_at)
+        return _wait_here(entry, message.openid, ends_at)
     try:
-        made = None if _take_there(key) else _wait_there(key, ends_at)
+        made = None if _take_there(key) else _wait_there(key, message.openid, ends_at)
         if made is None:
-            made = _make(key, answer, kept)
+            made = _make(key, message.openid, answer, kept)
     except BaseException:
         _give_back(key, entry)
         raise
-    entry.answer = made
-    _end(entry)
+    _keep(key, entry, made)
     return made
 
 
-def _make(key: str, answer: Callable[[], bytes], kept: float) -> bytes:
-    """The answer, told to the other processes. The message is free again when there is none."""
+def _make(key: str, openid: str, answer: Callable[[], bytes], kept: float) -> bytes:
+    """The answer, passed on to the other processes. The message is free again when there is none."""
     try:
         made = answer()
     except BaseException:
         shared_cache.ask(lambda cache: cache.delete(key), None)
         raise
-    shared_cache.put(key, made, kept)
+    shared_cache.put(key, tag(made, _context(key, openid)) + made, kept)
     return made
 
 
 def forget() -> None:
     """Have seen nothing, for tests. What the shared cache knows is its own affair."""
+    global _bytes
     with _changed:
         _entries.clear()
+        _bytes = 0
 
 
 def _key(message: Message, platform_appid: str) -> str:
-    what = message.msg_id
-    if isinstance(message, EventMessage) or not what:
-        event = message.event if isinstance(message, EventMessage) else message.kind
-        what = f"{message.openid}:{message.created}:{event}"
-    return f"wechat_open:message:{platform_appid}:{message.appid}:{what}"
+    identity = blake2b(message.identity.encode(errors="surrogatepass"), digest_size=16).hexdigest()
+    return f"wechat_open:message:{platform_appid}:{message.appid}:{identity}"
+
+
+def _context(key: str, openid: str) -> bytes:
+    """For whom an answer is, and to what."""
+    return f"{key} {openid}".encode()
 
 
 def _kept() -> float:
@@ -108,24 +124,54 @@ def _kept() -> float:
     return 2 * conf.push_window.total_seconds() + 60
 
 
-def _take_here(key: str, kept: float) -> tuple[_Entry, bool]:
+def _take_here(key: str, openid: str, kept: float) -> tuple[_Entry, bool]:
     """The entry of the message, and whether it is ours to answer."""
     now = time.monotonic()
     with _changed:
         entry = _entries.get(key)
-        if entry is not None and entry.forgotten_at > now:
-            return entry, False
-        entry = _entries[key] = _Entry(now + kept)
-        _entries.move_to_end(key)
-        if len(_entries) > MAX_REMEMBERED:
-            _entries.popitem(last=False)
+        if entry is not None:
+            if entry.forgotten_at > now:
+                return entry, False
+            _drop(key)
+        entry = _entries[key] = _Entry(openid, now + kept)
+        _make_room(now)
         return entry, True
 
 
-def _wait_here(entry: _Entry, ends_at: float) -> bytes:
+def _keep(key: str, entry: _Entry, answer: bytes) -> None:
+    """The answer, for the repeats of the message."""
+    global _bytes
+    with _changed:
+        entry.answer = answer
+        entry.running = False
+        if _entries.get(key) is entry:
+            _bytes += len(answer)
+            _make_room(time.monotonic())
+        _changed.notify_all()
+
+
+def _make_room(now: float) -> None:
+    """Forget what has expired, and the oldest beyond the bounds; but nothing that is still being answered."""
+    for key, entry in list(islice(_entries.items(), 4)):
+        if entry.forgotten_at > now:
+            break
+        _drop(key)
+    while len(_entries) > MAX_REMEMBERED or _bytes > MAX_BYTES:
+        oldest = next((key for key, entry in _entries.items() if not entry.running), None)
+        if oldest is None:
+            return
+        _drop(oldest)
+
+
+def _drop(key: str) -> None:
+    global _bytes
+    _bytes -= len(_entries.pop(key).answer or b"")
+
+
+def _wait_here(entry: _Entry, openid: str, ends_at: float) -> bytes:
     with _changed:
         _changed.wait_for(lambda: not entry.running, max(0.0, ends_at - time.monotonic()))
-    if entry.answer is None:
+    if entry.answer is None or entry.openid != openid:
         raise StillRunning(_("The same message is still being handled."))
     return entry.answer
 
@@ -138,13 +184,13 @@ def _take_there(key: str) -> bool:
     return shared_cache.add(key, RUNNING, lease) is not False
 
 
-def _wait_there(key: str, ends_at: float) -> bytes | None:
+def _wait_there(key: str, openid: str, ends_at: float) -> bytes | None:
     """Another process's answer; None when that process has given the message back, and it is ours now."""
     pause = POLL
     while time.monotonic() < ends_at:
         known = shared_cache.ask(lambda cache: cache.get(key), None)
-        if isinstance(known, bytes) and known != RUNNING:
-            return known
+        if isinstance(known, bytes) and hmac.compare_digest(known[:TAG], tag(known[TAG:], _context(key, openid))):
+            return known[TAG:]
         if known is None and _take_there(key):
             return None
         time.sleep(pause)
@@ -156,10 +202,5 @@ def _give_back(key: str, entry: _Entry) -> None:
     with _changed:
         if _entries.get(key) is entry:
             del _entries[key]
-    _end(entry)
-
-
-def _end(entry: _Entry) -> None:
-    with _changed:
         entry.running = False
         _changed.notify_all()

@@ -10,8 +10,9 @@ import inspect
 import json
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from typing import Any, TypeVar
 
 from asgiref.sync import async_to_sync
@@ -22,7 +23,7 @@ from ..api import AuthorizerAPI
 from ..component import platform as configured
 from ..conf import conf
 from ..exceptions import RateLimited, TokenUnavailable, WeChatOpenError
-from ..protocol.messages import Message, Reply, Text, parse
+from ..protocol.messages import EventFields, EventMessage, Message, Reply, Text, parse
 from .accounts import row
 from .handlers import PASS, Function, name_of
 
@@ -99,7 +100,13 @@ def take_over(path: object, alias: str, appid: str, fields: dict[str, Any], argu
         _refuse(path, alias)
         return
     platform = configured(alias)
-    message = parse(fields, appid=appid, component=alias, authorizer=row(platform, appid))
+    message = parse(
+        fields,
+        received_at=datetime.now(timezone.utc),
+        appid=appid,
+        component=alias,
+        authorizer=row(platform, appid),
+    )
     perform(message, Later(function, arguments))
 
 
@@ -119,7 +126,7 @@ def _refuse(path: object, alias: str) -> None:
 def perform(message: Message, decision: Later) -> None:
     """Call the function and send its answer. What goes wrong is told as for a handler."""
     try:
-        reply = as_reply(call(decision.function, message, **decision.arguments))
+        reply = as_reply(call(decision.function, message, **decision.arguments), message)
         if reply is not None:
             send(message, reply)
     except Exception as error:  # noqa: BLE001 - the site's code; whatever it raises is told
@@ -127,14 +134,19 @@ def perform(message: Message, decision: Later) -> None:
 
 
 def send(message: Message, reply: Reply) -> None:
-    """Answer by customer-service message. Raises what WeChat says."""
+    """Answer by customer-service message, in as many as it takes. Raises what WeChat says."""
     account = AuthorizerAPI(configured(message.component), message.appid)
+    for part in reply.parts():
+        _send_part(account, message.openid, part)
+
+
+def _send_part(account: AuthorizerAPI, openid: str, part: Reply) -> None:
     for pause in PAUSES:
         try:
-            return account.custom_send(message.openid, reply)
+            return account.custom_send(openid, part)
         except (TokenUnavailable, RateLimited):  # nothing was sent
             time.sleep(pause)
-    return account.custom_send(message.openid, reply)
+    return account.custom_send(openid, part)
 
 
 def call(function: Function, message: Message, **arguments: Any) -> Any:
@@ -149,16 +161,24 @@ async def _wait(result: Any) -> Any:
     return await result
 
 
-def as_reply(result: Any) -> Reply | None:
-    """A text becomes a ``Text``; nothing, and an empty one, is no reply. TypeError for anything else."""
+def as_reply(result: Any, message: Message | None = None) -> Reply | None:
+    """A text becomes a ``Text``, a mapping the answer to an event; nothing, and an empty text, is no reply.
+
+    TypeError for anything else.
+    """
     if result is None or result == "" or result is PASS:
         return None
     if isinstance(result, (str, Promise)):  # a Promise is a text to be translated
         return Text(str(result))
     if isinstance(result, Reply):
         return result
+    if isinstance(result, Mapping) and isinstance(message, EventMessage):
+        return EventFields(result)
     came = type(result).__name__
-    raise TypeError(f"A handler returns a reply, a text, None, answer_later(...) or PASS; this one returned {came}.")
+    raise TypeError(
+        "A handler returns a reply, a text, None, answer_later(...) or PASS, and for an event that wants an answer of "
+        f"its own a mapping; this one returned {came}."
+    )
 
 
 def tell(message: Message, handler: str, error: BaseException) -> None:

@@ -7,22 +7,27 @@ nothing odd: a reply, or none.
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from functools import partial
 
-from .. import release_check
+from .. import journal, release_check
 from ..component import Platform
 from ..conf import conf
 from ..exceptions import InvalidPush
 from ..protocol.envelope import Unsealed, seal_reply
-from ..protocol.messages import Message, Reply, TransferToCustomerService, parse, write_reply
+from ..protocol.messages import Message, Reply, TransferToCustomerService, is_event_reply, parse, write_reply
+from ..protocol.wire import text
 from ..release_check import AnswerByAPI
-from . import accounts, duplicates, later, patience
+from . import accounts, busy, duplicates, later, patience
 from .duplicates import TIME_OF_WECHAT
 from .handlers import PASS, handlers_of, name_of
 from .later import Later
+
+logger = logging.getLogger(__name__)
 
 SUCCESS = b"success"
 """The answer that asks WeChat for neither a retry nor a notice to the follower (protocol 6.2)."""
@@ -44,17 +49,24 @@ class Answer:
 def receive(platform: Platform, authorizer_appid: str, unsealed: Unsealed) -> Answer:
     """Answer an authenticated message.
 
-    Raises InvalidPush when it is none, or was meant for another account than the path says; StillRunning and TooMany
-    when WeChat had better ask again.
+    Raises InvalidPush when it is an event of the platform, or was meant for another account than the path says;
+    StillRunning and TooMany when WeChat had better ask again. What cannot be read is answered ``success``: WeChat would
+    only send the same again, and tell the follower that the account is out of order.
     """
     seconds = conf.reply_within.total_seconds()
     ends_at = time.monotonic() + seconds if seconds else None
-    message = parse(
-        unsealed.fields,
-        appid=authorizer_appid,
-        component=platform.alias,
-        authorizer=accounts.row(platform, authorizer_appid),
-    )
+    try:
+        message = parse(
+            unsealed.fields,
+            received_at=datetime.fromtimestamp(int(unsealed.stamp.timestamp), timezone.utc),
+            appid=authorizer_appid,
+            component=platform.alias,
+            authorizer=accounts.row(platform, authorizer_appid),
+        )
+    except InvalidPush as error:
+        if text(unsealed.fields.get("InfoType")):
+            raise
+        return _unread(platform, authorizer_appid, unsealed, error)
     for_check = release_check.answer_to(message)
     mini = False
     if for_check is None:
@@ -73,16 +85,43 @@ def receive(platform: Platform, authorizer_appid: str, unsealed: Unsealed) -> An
         if isinstance(said, AnswerByAPI):
             afterwards.append(partial(release_check.answer_by_api, platform, message.appid, message.openid, said.code))
             return NOTHING
-        if isinstance(said, Reply) and mini and not isinstance(said, TransferToCustomerService):
+        if isinstance(said, Reply) and mini and not _is_passive_for_mini_programs(said, message):
             said = partial(_send, message, said)  # a mini program shows no passive reply (6.2)
         if isinstance(said, Reply):
-            return _seal(platform, unsealed, message, said)
+            first, *more = said.parts()
+            if more:
+                afterwards.append(partial(_send_all, message, more))
+            return _seal(platform, unsealed, message, first)
         if said is not None:
             afterwards.append(said)
         return SUCCESS
 
     body = duplicates.once(message, platform.appid, seconds or TIME_OF_WECHAT, answer)
-    return Answer(body, partial(patience.start, afterwards[0]) if afterwards else None)
+    return Answer(body, partial(patience.start, afterwards[0], account=_name(message)) if afterwards else None)
+
+
+def _unread(platform: Platform, appid: str, unsealed: Unsealed, error: InvalidPush) -> Answer:
+    """Nothing of it is logged but its size: it may be what a follower typed."""
+    logger.error(
+        "A push for account %.64s of platform %r was authenticated and could not be read (%s, %s, %d bytes). It was "
+        "answered with success.",
+        appid,
+        platform.alias,
+        unsealed.format,
+        unsealed.unreadable or error.reason,
+        len(unsealed.plain),
+    )
+    journal.count(journal.What.UNREADABLE, platform.row)
+    return Answer()
+
+
+def _is_passive_for_mini_programs(reply: Reply, message: Message) -> bool:
+    return isinstance(reply, TransferToCustomerService) or is_event_reply(reply, message)
+
+
+def _name(message: Message) -> str:
+    """Whose share of the threads a message takes."""
+    return f"{message.component}:{message.appid}"
 
 
 def _pretends_to_be_wechats(message: Message) -> bool:
@@ -104,7 +143,7 @@ def _ask_handlers(message: Message, seconds: float) -> Reply | Work | None:
             asked = handler.name
             result = later.call(handler.function, message)
             if result is not PASS:
-                return result if isinstance(result, Later) else later.as_reply(result)
+                return result if isinstance(result, Later) else later.as_reply(result, message)
         return None
 
     def too_late(result: Reply | Later | None, error: BaseException | None) -> None:
@@ -117,8 +156,9 @@ def _ask_handlers(message: Message, seconds: float) -> Reply | Work | None:
             _send(message, result)
 
     try:
-        said = patience.within(seconds, ask, too_late)
-    except patience.TooMany:
+        said = patience.within(seconds, ask, too_late, account=_name(message))
+    except patience.TooMany as error:
+        busy.report(message, error)
         raise
     except Exception as error:  # noqa: BLE001 - the site's code; whatever it raises is told
         later.tell(message, asked, error)
@@ -130,6 +170,15 @@ def _send(message: Message, reply: Reply) -> None:
     try:
         later.send(message, reply)
     except Exception as error:  # noqa: BLE001 - there is nobody left who could catch it
+        later.tell(message, "message/custom/send", error)
+
+
+def _send_all(message: Message, replies: Sequence[Reply]) -> None:
+    """The rest of a long answer. When a part fails, those behind it would make no sense."""
+    try:
+        for reply in replies:
+            later.send(message, reply)
+    except Exception as error:  # noqa: BLE001 - there is no caller left who could catch it
         later.tell(message, "message/custom/send", error)
 
 
@@ -158,4 +207,5 @@ def _seal(platform: Platform, unsealed: Unsealed, message: Message, reply: Reply
 def forget() -> None:
     """Remember no account and no message, for tests."""
     accounts.forget()
+    busy.forget()
     duplicates.forget()

@@ -14,8 +14,8 @@ from typing import Any, Literal, NamedTuple
 from urllib.parse import parse_qsl, urlencode
 
 from ..exceptions import InvalidPush
-from . import xml
-from .crypto import KeyPair, decrypt, encrypt, same, sign
+from . import repair, xml
+from .crypto import KeyPair, decrypt, encrypt, same, sign, sign_bytes
 
 MAX_BODY = 64 * 1024
 """Bytes. Pushes are a few KiB."""
@@ -35,9 +35,17 @@ _USUAL_QUERY = re.compile(
     r"signature=[0-9a-f]{40}&timestamp=([0-9]{10})&nonce=([A-Za-z0-9]{1,64})"
     r"&(?:openid=[A-Za-z0-9_-]*&)?encrypt_type=aes&msg_signature=([0-9a-f]{40})"
 ).fullmatch
-_BASE64 = r"[A-Za-z0-9+/]+={0,2}"
-_XML_ENCRYPT = re.compile(rf"<Encrypt>\s*(?:<!\[CDATA\[\s*({_BASE64})\s*\]\]>|({_BASE64}))\s*</Encrypt>".encode())
-_JSON_ENCRYPT = re.compile(rb'"Encrypt"\s*:\s*"((?:[A-Za-z0-9+/]|\\/)+={0,2})"')
+USUAL = 8 * 1024
+"""Characters of a ciphertext. Those of a longer one are looked at only once its signature is right."""
+
+MAX_QUERY = 1024
+"""Characters. WeChat's have about 250."""
+
+# Around the ciphertext there is next to no white space. Each of these looks at a few bytes, whatever follows.
+_BEFORE_XML = re.compile(rb"<Encrypt>\s{0,64}(<!\[CDATA\[\s{0,64})?").match
+_AFTER_XML = re.compile(rb"\s{0,64}</Encrypt>").match
+_BEFORE_JSON = re.compile(rb'"Encrypt"\s{0,64}:\s{0,64}"').match
+_BASE64 = re.compile(rb"[A-Za-z0-9+/]+={0,2}").fullmatch
 
 
 class Stamp(NamedTuple):
@@ -50,6 +58,8 @@ class Stamp(NamedTuple):
     @classmethod
     def from_query(cls, query_string: str) -> Stamp:
         """Each parameter once and well-formed, else InvalidPush. Others (``signature``, ``openid``) are ignored."""
+        if len(query_string) > MAX_QUERY:
+            raise InvalidPush("query")
         usual = _USUAL_QUERY(query_string)
         if usual:
             return cls(*usual.groups())
@@ -73,6 +83,8 @@ class Unsealed(NamedTuple):
     pair: KeyPair
     format: Format
     stamp: Stamp
+    unreadable: str = ""
+    """Why there are no fields, in one word. WeChat made such a push too."""
 
     def __repr__(self) -> str:
         """Without what a push says: there are secrets in it."""
@@ -81,15 +93,44 @@ class Unsealed(NamedTuple):
 
 def find_encrypt(body: bytes) -> tuple[str, Format]:
     """The one ciphertext in an envelope of either format; none or several are refused. No parser is involved."""
-    if body.lstrip()[:1] == b"{":
-        found = _JSON_ENCRYPT.search(body)
-        if found is None or body.count(b'"Encrypt"') != 1:
-            raise InvalidPush("envelope")
-        return found[1].decode("ascii").replace("\\/", "/"), "json"
-    found = _XML_ENCRYPT.search(body)
-    if found is None or body.count(b"<Encrypt") != 1:
+    encrypted, kind = _locate(body)
+    if not _BASE64(encrypted):
         raise InvalidPush("envelope")
-    return (found[1] or found[2]).decode("ascii"), "xml"
+    return encrypted.decode("ascii"), kind
+
+
+def _locate(body: bytes) -> tuple[bytes, Format]:
+    """The same, of whatever characters: they are looked at when the signature has proven to be right.
+
+    Anybody can send 64 KB of anything here, so the body is gone through once, by searches for bytes.
+    """
+    if body[:256].lstrip()[:1] == b"{":
+        name, before, kind = b'"Encrypt"', _BEFORE_JSON, "json"
+    else:
+        name, before, kind = b"<Encrypt", _BEFORE_XML, "xml"
+    at = body.find(name)
+    found = before(body, at) if at >= 0 else None
+    if found is None:
+        raise InvalidPush("envelope")
+    begin = found.end()
+    if kind == "json":
+        end = body.find(b'"', begin)
+        after = end + 1
+        encrypted = body[begin:end]
+        if b"\\" in encrypted:
+            encrypted = encrypted.replace(b"\\/", b"/")
+    else:
+        end = body.find(b"]" if found[1] else b"<", begin)
+        closing = _AFTER_XML(body, end + 3) if found[1] and body.startswith(b"]]>", end) else _AFTER_XML(body, end)
+        if end < 0 or closing is None:
+            raise InvalidPush("envelope")
+        after = closing.end()
+        encrypted = body[begin:end]
+        if encrypted[-1:].isspace():
+            encrypted = encrypted[:-64] + encrypted[-64:].rstrip()
+    if end < 0 or not encrypted or body.find(name, after) >= 0:
+        raise InvalidPush("envelope")
+    return encrypted, kind  # type: ignore[return-value]  # mypy forgets that it is one of two texts
 
 
 def unseal(query_string: str, body: bytes, pairs: Sequence[KeyPair], receiver_id: str) -> Unsealed:
@@ -97,34 +138,73 @@ def unseal(query_string: str, body: bytes, pairs: Sequence[KeyPair], receiver_id
 
     ``query_string`` and ``body`` as they came; ``pairs`` newest first; ``receiver_id`` is the component's appid,
     for messages of an authorizer too (1.3). Raises InvalidPush for everything that WeChat did not send to this
-    receiver.
+    receiver. What it did send is never refused for what it holds: see ``unreadable``.
     """
     if len(body) > MAX_BODY:
         raise InvalidPush("size")
-    stamp = Stamp.from_query(query_string)
-    encrypted, kind = find_encrypt(body)
+    return open_envelope(Stamp.from_query(query_string), body, pairs, receiver_id)
+
+
+def open_envelope(stamp: Stamp, body: bytes, pairs: Sequence[KeyPair], receiver_id: str) -> Unsealed:
+    """The same, when the query has been read already: a request with a bad one is not worth its body."""
+    encrypted, kind = _locate(body)
+    if len(encrypted) <= USUAL and not _BASE64(encrypted):
+        raise InvalidPush("envelope")
     refused = "signature"
     for pair in pairs:
-        if not same(sign(pair.token, stamp.timestamp, stamp.nonce, encrypted), stamp.msg_signature):
+        if not same(sign_bytes(pair.token, stamp.timestamp, stamp.nonce, encrypted), stamp.msg_signature):
             continue
         try:
             plain = decrypt(pair.aes_key, encrypted, receiver_id)
         except InvalidPush as error:  # a token may outlive its AES key, and so be in several pairs
             refused = error.reason
             continue
-        return Unsealed(read_plain(plain), plain, pair, kind, stamp)
+        try:
+            return Unsealed(read_plain(plain), plain, pair, kind, stamp)
+        except InvalidPush as error:
+            return Unsealed({}, plain, pair, kind, stamp, error.reason)
     raise InvalidPush(refused)
 
 
 def read_plain(plain: bytes) -> xml.Fields:
-    """The fields of a decrypted push, XML or JSON (1.3). JSON scalars become text, as in XML."""
-    if plain.lstrip()[:1] != b"{":
-        return xml.read(plain)
+    """The fields of a decrypted push, XML or JSON (1.3), repaired where it is not well-formed.
+
+    JSON scalars become text, as in XML. Raises InvalidPush for what cannot be read all the same.
+    """
+    if plain.lstrip()[:1] == b"<":
+        try:
+            fields = xml.read(plain)
+            if not repair.is_repeated(fields):
+                return fields
+        except InvalidPush:
+            pass  # it is read again, below
+    text = repair.decode(plain)
+    if text.lstrip()[:1] == "{":
+        return _read_json(text)
+    return repair.first_only(xml.read(repair.repair(text)))
+
+
+def read_strictly(plain: bytes) -> xml.Fields:
+    """The fields of what is expected to be well-formed, as WeChat reads a reply. Raises InvalidPush otherwise."""
+    return _read_json(plain) if plain.lstrip()[:1] == b"{" else xml.read(plain)
+
+
+def _read_json(text: str | bytes) -> xml.Fields:
     try:
-        fields = json.loads(plain.decode(), parse_int=str, parse_float=str, parse_constant=str)
+        fields = json.loads(
+            text, strict=False, parse_int=str, parse_float=str, parse_constant=str, object_pairs_hook=_first_of_each
+        )
         return dict(_as_in_xml(fields))
     except (ValueError, RecursionError):
         raise InvalidPush("json") from None
+
+
+def _first_of_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Of a name that stands twice the first counts, as in XML."""
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        found.setdefault(name, value)
+    return found
 
 
 def seal_push(
@@ -184,7 +264,7 @@ def _parameters(query_string: str) -> list[tuple[str, str]]:
 
 
 def _as_in_xml(value: object, depth: int = 1) -> Any:
-    """A JSON value as XML would have said it. Raises ValueError for what XML cannot hold: NUL, lone surrogates."""
+    """A JSON value as XML would have it, without the characters that XML cannot hold. ValueError when too deep."""
     if depth > xml.MAX_DEPTH:
         raise ValueError("too deep")
     if isinstance(value, dict):
@@ -193,8 +273,4 @@ def _as_in_xml(value: object, depth: int = 1) -> Any:
         return [_as_in_xml(item, depth + 1) for item in value]
     if value is None or isinstance(value, bool):
         return {None: "", True: "true", False: "false"}[value]
-    text = str(value)
-    if "\x00" in text:
-        raise ValueError("NUL")
-    text.encode()  # raises for half a surrogate pair
-    return text
+    return repair.FORBIDDEN.sub("", str(value))

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from ..secret import Secret
-from .wire import integer, one, read, secret, several, text, time, wire, word
+from .wire import entry, integer, one, read, secret, several, text, time, wire, word
 from .xml import Fields
 
 
@@ -225,6 +225,9 @@ class NicknameAudited(Event):
     reason: str = wire("reason", read=text)
 
 
+UNKNOWN = "unknown"
+"""Stands for the InfoType of a push that has none."""
+
 EVENTS: dict[str, type[Event]] = {
     "component_verify_ticket": TicketPushed,
     "authorized": Authorized,
@@ -247,5 +250,12 @@ EVENTS: dict[str, type[Event]] = {
 
 def parse(fields: Fields) -> Event:
     """The event in a decrypted push. Raises InvalidPush("event") when it lacks what it cannot be without."""
-    info_type = word(fields.get("InfoType"))
+    info_type = word(entry(fields, "InfoType"))
     return read(EVENTS.get(info_type.lower(), UnknownEvent), fields, "event", fields=fields)
+
+
+def parse_any(fields: Fields) -> Event:
+    """The same; a push that says for which platform it is and not what it is about becomes an ``UnknownEvent``."""
+    if word(entry(fields, "InfoType")):
+        return parse(fields)
+    return read(UnknownEvent, {**fields, "InfoType": UNKNOWN}, "event", fields=fields)

@@ -10,15 +10,20 @@ A ``Reply`` says how it is written as the answer to a message (``passive``) and 
 
 from __future__ import annotations
 
+import dataclasses
 import json
-from collections.abc import Sequence
+import math
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, ClassVar
 
+from ..exceptions import InvalidPush
 from . import xml
 from .envelope import Format
-from .wire import decimal, exact, integer, one, read, several, text, time, wire, word, words
+from .wire import decimal, entry, exact, integer, one, read, several, text, time, wire, word, words
 from .xml import Fields
 
 EVENT = "event"
@@ -35,7 +40,7 @@ class Message:
 
     original_id: str = wire("ToUserName", read=word, required=True)
     openid: str = wire("FromUserName", read=word, required=True)
-    created_at: datetime = wire("CreateTime", read=time, required=True)
+    created_at: datetime = wire("CreateTime", read=time)
     kind: str = wire("MsgType", read=word, required=True)
     msg_id: str = wire("MsgId", "MsgID", read=word)
     """A 64-bit number as text; empty for most events."""
@@ -49,6 +54,16 @@ class Message:
     def created(self) -> int:
         """CreateTime as WeChat sent it: unix seconds."""
         return int(self.created_at.timestamp())
+
+    @property
+    def identity(self) -> str:
+        """What a repeat of the same message has in common with it, and no other message of the account.
+
+        The sender, the time and the MsgId; every field of an event, and of a message without a MsgId.
+        """
+        if self.msg_id and not isinstance(self, EventMessage):
+            return f"{self.openid} {self.fields.get('CreateTime', '')} {self.msg_id}"
+        return json.dumps(self.fields, sort_keys=True, ensure_ascii=False)
 
 
 # Messages (6.1)
@@ -257,21 +272,23 @@ class Subscription:
 class SubscriptionsAnswered(EventMessage):
     """subscribe_msg_popup_event: her answer to the question for subscription messages."""
 
-    subscriptions: tuple[Subscription, ...] = wire("SubscribeMsgPopupEvent", read=several(Subscription, "List"))
+    subscriptions: tuple[Subscription, ...] = wire("SubscribeMsgPopupEvent", "List", read=several(Subscription, "List"))
 
 
 @dataclass(frozen=True, kw_only=True)
 class SubscriptionsChanged(EventMessage):
     """subscribe_msg_change_event: she changed her mind in the settings."""
 
-    subscriptions: tuple[Subscription, ...] = wire("SubscribeMsgChangeEvent", read=several(Subscription, "List"))
+    subscriptions: tuple[Subscription, ...] = wire(
+        "SubscribeMsgChangeEvent", "List", read=several(Subscription, "List")
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
 class SubscriptionMessageSent(EventMessage):
     """subscribe_msg_sent_event"""
 
-    subscriptions: tuple[Subscription, ...] = wire("SubscribeMsgSentEvent", read=several(Subscription, "List"))
+    subscriptions: tuple[Subscription, ...] = wire("SubscribeMsgSentEvent", "List", read=several(Subscription, "List"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -424,18 +441,24 @@ EVENTS: dict[str, type[EventMessage]] = {
 """The class of each Event, by its name in small letters: WeChat writes some in capitals. The next one goes here."""
 
 
-def parse(fields: Fields, **received: Any) -> Message:
+def parse(fields: Fields, *, received_at: datetime | None = None, **received: Any) -> Message:
     """The message or event in a decrypted push; ``received`` are appid, component and authorizer, where known.
 
-    Raises InvalidPush("message") when it lacks what it cannot be without.
+    ``received_at`` stands in for a CreateTime that is missing or is no time. Raises InvalidPush("message") when it
+    lacks what it cannot be without.
     """
-    kind = word(fields.get("MsgType")).lower()
+    kind = word(entry(fields, "MsgType")).lower()
     cls: type[Message]
     if kind == EVENT:
-        cls = EVENTS.get(word(fields.get("Event")).lower(), EventMessage)
+        cls = EVENTS.get(word(entry(fields, "Event")).lower(), EventMessage)
     else:
         cls = MESSAGES.get(kind, Message)
-    return read(cls, fields, "message", **{**_NOBODY, **received}, fields=fields)
+    made = read(cls, fields, "message", **{**_NOBODY, **received}, fields=fields)
+    if made.__dict__["created_at"] is None:
+        if received_at is None:
+            raise InvalidPush("message")
+        made.__dict__["created_at"] = received_at  # frozen only from here on
+    return made
 
 
 _NOBODY: dict[str, Any] = {"appid": "", "component": "", "authorizer": None}
@@ -459,6 +482,10 @@ class Reply:
         """The fields of a passive reply, beyond the four that every one has."""
         raise NotImplementedError
 
+    def parts(self) -> Sequence[Reply]:
+        """The same in as many messages as WeChat takes it in."""
+        return (self,)
+
     def custom(self) -> dict[str, Any]:
         """The body of message/custom/send, without ``touser``. TypeError for what only a passive reply can say."""
         return {"msgtype": self.kind, self.kind: self._custom()}
@@ -469,10 +496,15 @@ class Reply:
 
 @dataclass(frozen=True)
 class Text(Reply):
-    """Text; ``<a href="…">`` works in it."""
+    """Text; ``<a href="…">`` works in it. A long one comes in several messages."""
 
     content: str
     kind = "text"
+
+    def parts(self) -> Sequence[Text]:
+        if len(self.content) * 4 <= MAX_TEXT:  # no character has more bytes
+            return (self,)
+        return tuple(Text(part) for part in split(self.content))
 
     def passive(self) -> Fields:
         return {"Content": self.content}
@@ -612,21 +644,172 @@ class TransferToCustomerService(Reply):
         return {"TransInfo": {"KfAccount": self.kf_account}} if self.kf_account else {}
 
 
-def write_reply(reply: Reply, message: Message, created: int, format: Format = "xml") -> bytes:
-    """The plain text of a passive reply to ``message``, sender and receiver swapped.
+@dataclass(frozen=True)
+class EventReply(Reply):
+    """An answer that an event of WeChat's wants instead of a message (virtual payment, waybills, refund queries).
 
-    ``created`` is now, in unix seconds.
+    Its fields are written as they are, in the push's format::
+
+        @dataclass(frozen=True)
+        class Delivered(EventReply):
+            ErrCode: int = 0
+            ErrMsg: str = "success"
     """
-    fields = {
-        "ToUserName": message.openid,
-        "FromUserName": message.original_id,
-        "CreateTime": created,
-        "MsgType": reply.kind,
-        **reply.passive(),
-    }
+
+    kind = "event"
+
+    def __post_init__(self) -> None:
+        fields = self.passive()
+        if not fields:
+            raise TypeError("The answer to an event must have a field.")
+        _require_writable(fields)
+
+    def passive(self) -> Fields:
+        return {one.name: getattr(self, one.name) for one in dataclasses.fields(self)}
+
+    def _custom(self) -> dict[str, Any]:
+        raise TypeError("The answer to an event cannot be sent as a customer-service message.")
+
+
+@dataclass(frozen=True)
+class EventFields(EventReply):
+    """The same, of a mapping."""
+
+    given: Mapping[str, Any]
+
+    def passive(self) -> Fields:
+        return dict(self.given)
+
+
+KINDS = frozenset({"text", "image", "voice", "video", "music", "news", "transfer_customer_service"})
+"""The MsgTypes of passive replies."""
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}").fullmatch
+
+
+def _require_writable(value: Any, depth: int = 1) -> None:
+    """TypeError for what is no field of an answer: here, where the mistake was made."""
+    if depth > xml.MAX_DEPTH:
+        raise TypeError("The answer to an event is nested too deep.")
+    if isinstance(value, Mapping):
+        for name, item in value.items():
+            if not isinstance(name, str) or not _NAME(name):
+                raise TypeError(f"A field of an answer is named like an XML element, not {name!r}.")
+            _require_writable(item, depth + 1)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            _require_writable(item, depth + 1)
+    elif not (value is None or isinstance(value, (str, int)) or (isinstance(value, float) and math.isfinite(value))):
+        raise TypeError(f"A field of an answer is a text, a number, a mapping or a list of these, not {value!r:.50}.")
+
+
+def is_event_reply(reply: Reply, message: Message) -> bool:
+    """Whether it is written without the fields of a message: to an event, every kind that is no passive reply is."""
+    return isinstance(reply, EventReply) or (isinstance(message, EventMessage) and reply.kind not in KINDS)
+
+
+def write_reply(reply: Reply, message: Message, created: int, format: Format = "xml") -> bytes:
+    """The plain text of the answer to ``message``: a passive reply with sender and receiver swapped, or the fields of
+    an event's own answer.
+
+    ``created`` is now, in unix seconds. ValueError for a text that WeChat would not show.
+    """
+    fields = reply.passive()
+    if not is_event_reply(reply, message):
+        if isinstance(reply, Text) and len(reply.content.encode(errors="ignore")) > MAX_TEXT:
+            raise ValueError(f"WeChat shows no text above {MAX_TEXT} bytes; this one is to be sent in parts.")
+        fields = {
+            "ToUserName": message.openid,
+            "FromUserName": message.original_id,
+            "CreateTime": created,
+            "MsgType": reply.kind,
+            **fields,
+        }
+    elif not isinstance(message, EventMessage):
+        raise TypeError(
+            f"{type(reply).__name__} is the answer to an event; a message is answered with a reply or a text."
+        )
     if format == "json":
         return json.dumps(fields, ensure_ascii=False).encode(errors="ignore")  # no half pairs, as in XML
     return xml.write_cdata(fields)
+
+
+# Long texts
+
+MAX_TEXT = 2048
+"""Bytes of a text, in a passive reply or a customer-service message. WeChat loses or refuses (45002) a longer one."""
+
+# What is not torn apart if it fits into a message: links, and addresses.
+_WHOLE = re.compile(r"<a\s[^>]*>.*?</a>|[a-z][a-z0-9+.-]{1,20}://[!-~]+", re.IGNORECASE | re.DOTALL)
+_LINE, _SENTENCE, _WORD = (re.compile(ends) for ends in (r"\n+", r"[。！？；…]+|[.!?;]\s+", r"\s+|[，、：）】》]+"))
+
+
+def split(text: str, limit: int = MAX_TEXT) -> list[str]:
+    """The text in parts of at most so many bytes, which together are the text.
+
+    It is cut behind a line, else behind a sentence, else behind a word, and never within a character; a link or an
+    address stays whole where it fits.
+    """
+    parts = []
+    while text:
+        end = _fits(text, limit)
+        if end < len(text):
+            end = _cut(text, end)
+        parts.append(text[:end])
+        text = text[end:]
+    return parts
+
+
+def _fits(text: str, limit: int) -> int:
+    """How many characters, at least one, have no more bytes than that."""
+    size = 0
+    for number, character in enumerate(text):
+        size += 1 if character < "\x80" else 2 if character < "\u0800" else 3 if character <= "\uffff" else 4
+        if size > limit:
+            return max(1, number)
+    return len(text)
+
+
+def _cut(text: str, end: int) -> int:
+    """Where to cut, at or before ``end``: nearer than the half only if nothing else is to be had."""
+    spans = [found.span() for found in _WHOLE.finditer(text[: end * 2])]
+    for pattern in (_LINE, _SENTENCE, _WORD):
+        cuts = [found.end() for found in pattern.finditer(text, 0, end)]
+        cut = next((cut for cut in reversed(cuts) if not _within(cut, spans)), 0)
+        if cut > end // 2:
+            return cut
+    whole = next((start for start, stop in spans if start < end < stop), end)
+    if 0 < whole < end:
+        return whole
+    return next((cut for cut in range(end, max(0, end - LONGEST), -1) if not _is_joined(text, cut)), end)
+
+
+def _within(cut: int, spans: Sequence[tuple[int, int]]) -> bool:
+    return any(start < cut < stop for start, stop in spans)
+
+
+LONGEST = 64
+"""Characters that people see as one, at most: an emoji of a family has eleven."""
+
+
+def _is_joined(text: str, at: int) -> bool:
+    """Whether what stands there belongs to what is before: an accent, a variant, a tone of skin, a joined emoji."""
+    here, before = text[at], text[at - 1]
+    if _is_half_a_flag(here):
+        first = at
+        while first and _is_half_a_flag(text[first - 1]):
+            first -= 1
+        return (at - first) % 2 == 1
+    return (
+        here in "\u200d\ufe0f\ufe0e\u20e3"
+        or before == "\u200d"
+        or "\U0001f3fb" <= here <= "\U0001f3ff"
+        or unicodedata.category(here).startswith("M")
+    )
+
+
+def _is_half_a_flag(character: str) -> bool:
+    return "\U0001f1e6" <= character <= "\U0001f1ff"
 
 
 def _given(**fields: str) -> dict[str, str]:

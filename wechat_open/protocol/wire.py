@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, TypeVar
 
 from ..exceptions import InvalidPush
@@ -48,13 +48,16 @@ def read(cls: type[T], push: Fields, /, kind: str = "push", **given: Any) -> T:
     ``given`` are the attributes that are no fields of the wire.
     """
     values = given
+    others: dict[str, Any] | None = None
     for attribute, names, read_value, required, absent in _plan(cls):  # type: ignore[arg-type]  # every class is hashable
         for name in names:
             if name in push:
                 value = read_value(push[name])
                 break
         else:
-            value = absent
+            if others is None:
+                others = _other_spellings(cls, push)
+            value = next((read_value(others[_plainly(name)]) for name in names if _plainly(name) in others), absent)
         if required and not value:
             raise InvalidPush(kind)
         values[attribute] = value
@@ -69,6 +72,30 @@ def _plan(cls: type) -> tuple[tuple[str, tuple[str, ...], Callable[[Any], Any], 
     """For each wired attribute: its name, how it is read, and its value when the push says nothing."""
     wired = [(one.name, one.metadata["wire"]) for one in dataclasses.fields(cls) if "wire" in one.metadata]
     return tuple((name, wire.names, wire.read, wire.required, wire.read("")) for name, wire in wired)
+
+
+def _other_spellings(cls: type, push: Fields) -> dict[str, Any]:
+    """What the push has under names that none of the class's attributes has to the letter. JSON pushes spell some names
+    in another way; a name that is one attribute's own is never taken for another's: ``AppId`` and ``appid`` differ."""
+    own = _names(cls)
+    return {_plainly(name): value for name, value in push.items() if name not in own}
+
+
+@cache
+def _names(cls: type) -> frozenset[str]:
+    return frozenset(name for _, names, *_rest in _plan(cls) for name in names)
+
+
+@lru_cache(maxsize=4096)
+def _plainly(name: str) -> str:
+    return name.lower().replace("_", "")
+
+
+def entry(fields: Fields, name: str) -> Any:
+    """One field of a push, in any spelling; an empty text when there is none."""
+    if name in fields:
+        return fields[name]
+    return next((value for found, value in fields.items() if _plainly(found) == _plainly(name)), "")
 
 
 def text(value: Any) -> str:
@@ -112,12 +139,19 @@ def one(cls: type[T]) -> Callable[[Any], T]:
 
 
 def several(cls: type[T], *path: str) -> Callable[[Any], tuple[T, ...]]:
-    """Below ``path``; a list of one arrives as a dict, because XML does not tell them apart."""
+    """Below ``path``, or in its place; a list of one arrives as a dict, because XML does not tell them apart."""
 
     def read_all(value: Any) -> tuple[T, ...]:
         for name in path:
-            value = value.get(name) if isinstance(value, dict) else None
+            if isinstance(value, dict):
+                value = entry(value, name) or value
         items = value if isinstance(value, list) else [value]
-        return tuple(read(cls, item) for item in items if isinstance(item, dict))
+        return tuple(read(cls, item) for item in items if isinstance(item, dict) and _is_one(cls, item))
 
     return read_all
+
+
+def _is_one(cls: type, item: Fields) -> bool:
+    """Whether it has any field of the class: an object that holds something else is none."""
+    wanted = {_plainly(name) for name in _names(cls)}
+    return any(_plainly(name) in wanted for name in item)

@@ -7,7 +7,6 @@ what a follower typed. Letter case is kept: ``AppId`` and ``appid`` stand side b
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any, NoReturn
 from xml.parsers import expat
@@ -15,17 +14,17 @@ from xml.parsers import expat
 import xmltodict
 
 from ..exceptions import InvalidPush
+from .repair import FORBIDDEN
 
 MAX_DEPTH = 12
-MAX_ELEMENTS = 1000
-
-_UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+MAX_ELEMENTS = 10_000
+"""A push about many accounts at once has some thousands, and its size bounds them too."""
 
 Fields = dict[str, Any]
 """A decrypted push: WeChat's field names; values are text, a dict of the same kind, or a list of them."""
 
 
-def read(document: bytes) -> Fields:
+def read(document: bytes | str) -> Fields:
     """The fields below the root element. Raises InvalidPush for anything but a plain, small document."""
     levels: list[Fields] = [{}]  # the elements that are open: what is below each, so far
     said = ""
@@ -64,7 +63,7 @@ def read(document: bytes) -> Fields:
     parser.EntityDeclHandler = _refuse
     parser.ProcessingInstructionHandler = _refuse
     try:
-        parser.Parse(document.decode(), True)
+        parser.Parse(document.decode() if isinstance(document, bytes) else document, True)
     except (expat.ExpatError, ValueError):  # ValueError: bytes that are no UTF-8
         raise InvalidPush("xml") from None
     (fields,) = levels[0].values()
@@ -89,13 +88,13 @@ def write_cdata(fields: Mapping[str, Any]) -> bytes:
 
 def cdata(text: str) -> str:
     """A text as ``write_cdata`` has it."""
-    return f"<![CDATA[{_UNWRITABLE.sub('', text).replace(']]>', ']]]]><![CDATA[>')}]]>"
+    return f"<![CDATA[{FORBIDDEN.sub('', text).replace(']]>', ']]]]><![CDATA[>')}]]>"
 
 
 def _elements(fields: Mapping[str, Any]) -> str:
     written = ""
     for name, value in fields.items():
-        for item in value if isinstance(value, list) else (value,):
+        for item in value if isinstance(value, (list, tuple)) else (value,):
             written += f"<{name}>{_content(item)}</{name}>"
     return written
 
@@ -103,7 +102,11 @@ def _elements(fields: Mapping[str, Any]) -> str:
 def _content(value: Any) -> str:
     if isinstance(value, str):
         return cdata(value)
-    return _elements(value) if isinstance(value, dict) else str(value)
+    if isinstance(value, Mapping):
+        return _elements(value)
+    if value is None or isinstance(value, bool):
+        return {None: "", True: "true", False: "false"}[value]
+    return str(value)
 
 
 def _refuse(*_: Any) -> NoReturn:

@@ -16,8 +16,12 @@ from typing import Any, Literal
 Way = Literal["push", "reply", "send", "notice"]
 """By a push from the follower, a passive reply, message/custom/send; or WeChat itself tells the follower something."""
 
-Problem = Literal["", "silent", "status", "sealed", "addressed", "type"]
-"""Why an answer is of no use: none came, a wrong status, it cannot be opened, it is for somebody else, or no reply."""
+Problem = Literal["", "silent", "status", "sealed", "addressed", "type", "long"]
+"""Why an answer is of no use: none came, a wrong status, it cannot be opened, it is for somebody else, no
+reply, or a text that is too long to be shown."""
+
+LONGEST_TEXT = 2048
+"""Bytes of a text that a follower is shown."""
 
 LINES = 200
 """How many lines of a conversation are kept."""
@@ -75,7 +79,9 @@ class Conversations:
         return list(self._lines.get((appid, openid), ()))
 
 
-def problem_of(status: int | None, reply: Mapping[str, Any] | None, *, openid: str, user_name: str) -> Problem:
+def problem_of(
+    status: int | None, reply: Mapping[str, Any] | None, *, openid: str, user_name: str, of_event: bool = False
+) -> Problem:
     """What is wrong with an answer that could be opened, as far as WeChat would notice."""
     if status is None:
         return "silent"
@@ -83,9 +89,18 @@ def problem_of(status: int | None, reply: Mapping[str, Any] | None, *, openid: s
         return "status"
     if reply is None:
         return ""
+    if of_event and is_event_reply(reply):
+        return ""
     if (reply.get("ToUserName"), reply.get("FromUserName")) != (openid, user_name):
         return "addressed"
+    if reply.get("MsgType") == "text" and len(str(reply.get("Content", "")).encode(errors="replace")) > LONGEST_TEXT:
+        return "long"
     return "" if reply.get("MsgType") in REPLIES else "type"
+
+
+def is_event_reply(reply: Mapping[str, Any]) -> bool:
+    """An answer that an event wants instead of a message: fields of its own, and none of a message's."""
+    return bool(reply) and not {"ToUserName", "FromUserName", "MsgType"} & set(reply)
 
 
 # Bubbles

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from .accounts import Account, Kind, Token, func_info
+from .conversation import LONGEST_TEXT
 from .engine import COMPONENT, Engine, Push
 from .media import media_type
 from .menu import read_menu
@@ -416,6 +417,8 @@ def custom_send(engine: Engine, call: Call) -> dict[str, Any]:
     # Eight articles once; the documents since 2018 speak of one, and of this number for more.
     if kind == "news" and len(content["articles"]) > 1:
         raise Refused(45008)
+    if kind == "text" and len(content["content"].encode(errors="replace")) > LONGEST_TEXT:
+        raise Refused(45002)
     engine.send(call.owner, dict(call.body))
     return OK
 

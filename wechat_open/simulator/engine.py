@@ -22,7 +22,7 @@ from typing import Any
 
 from .accounts import OPTIONS, Account, Follower, Grant, Kind, Token, demo_accounts, demo_openid, new_account
 from .clock import Clock
-from .conversation import Conversations, Line, Problem
+from .conversation import Conversations, Line, Problem, is_event_reply
 from .media import MediaStore
 from .refusal import Refused
 from .settings import Settings
@@ -447,6 +447,8 @@ class Engine:
             notice = ""
             if problem:
                 notice = "unavailable" if official else ""
+            elif reply is not None and is_event_reply(reply):
+                return  # WeChat's own business, of which the follower sees nothing
             elif reply is not None:
                 handed_over = reply["MsgType"] == "transfer_customer_service"
                 notice = "no_passive_reply" if not official else "handed_over" if handed_over else ""

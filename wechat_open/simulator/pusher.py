@@ -21,7 +21,7 @@ import requests
 from ..exceptions import InvalidPush
 from ..protocol import xml
 from ..protocol.crypto import decrypt, same, sign
-from ..protocol.envelope import find_encrypt, read_plain, seal_push
+from ..protocol.envelope import find_encrypt, read_strictly, seal_push
 from .conversation import Problem, problem_of
 from .engine import REMEMBERED, Engine, Push
 
@@ -147,14 +147,14 @@ class Pusher:
     def reply_of(self, delivery: Delivery) -> dict[str, Any] | None:
         """The passive reply (1.5), decrypted; None for ``success`` and for nothing. InvalidPush for a bad one."""
         plain = self._open(delivery)
-        return read_plain(plain) if plain else None
+        return read_strictly(plain) if plain else None
 
     def _open(self, delivery: Delivery) -> bytes:
         body = delivery.body.encode()
         if delivery.status != 200 or body in (b"", b"success"):
             return b""
         encrypted, kind = find_encrypt(body)
-        envelope = xml.read(body) if kind == "xml" else read_plain(body)
+        envelope = xml.read(body) if kind == "xml" else read_strictly(body)
         pair = self.engine.settings.pair()
         stamp = [str(envelope.get(name, "")) for name in ("TimeStamp", "Nonce")]
         if not same(sign(pair.token, *stamp, encrypted), str(envelope.get("MsgSignature", ""))):
@@ -165,12 +165,17 @@ class Pusher:
         push, reply = delivery.push, None
         try:
             delivery.reply = self._open(delivery)
-            reply = read_plain(delivery.reply) if delivery.reply else None
+            reply = read_strictly(delivery.reply) if delivery.reply else None
         except InvalidPush:
             delivery.problem = "sealed"
         else:
-            about = {"openid": push.openid, "user_name": push.user_name}
-            delivery.problem = problem_of(delivery.status, reply, **about)
+            delivery.problem = problem_of(
+                delivery.status,
+                reply,
+                openid=push.openid,
+                user_name=push.user_name,
+                of_event=push.fields.get("MsgType") == "event",
+            )
         self.engine.answered(push, reply, delivery.problem)
 
     def _work(self) -> None:

@@ -25,6 +25,7 @@ from ..models import Authorizer
 from ..protocol.messages import (
     EVENT,
     Article,
+    EventFields,
     Image,
     Message,
     Music,
@@ -37,6 +38,7 @@ from ..protocol.messages import (
 )
 from ..signals import handler_failed
 from ..simulator import Simulator
+from ..simulator.conversation import is_event_reply
 from ..simulator.engine import Push
 from ..simulator.pusher import Delivery
 from .accounts import opened
@@ -135,7 +137,7 @@ class Follower:
         return self._push(self._last)
 
     def _do(self, fields: dict[str, Any]) -> Answered:
-        # Events are told from their repeats by the second in which they happen, so no two happen in one.
+        # A repeat is known by its time too, so no two things happen in one second.
         created = _latest[self.openid] = max(int(time.time()), _latest.get(self.openid, 0) + 1)
         fields = {"CreateTime": created, **fields}
         self._last = self._wechat.engine.message(self.account.appid, self.openid, fields)
@@ -215,6 +217,8 @@ def _new_msg_id() -> str:
 
 def _typed(fields: dict[str, Any]) -> Reply:
     """The passive reply that has these fields. AssertionError for one that WeChat does not know (protocol 6.2)."""
+    if is_event_reply(fields):
+        return EventFields(fields)
     medium = fields.get(str(fields.get("MsgType")).capitalize(), {})
     match fields.get("MsgType"):
         case "text":

@@ -1,8 +1,9 @@
 """What do we answer when WeChat pushes?
 
-``success`` once the push is recorded, the reply to a message, or a refusal. The order is the point: method, size, seal,
-time window, and nothing touches database or cache before the seal has proven that WeChat speaks. Whatever is wrong with
-a push, the peer learns the same; the reason goes to the log in one word.
+``success`` once the push is recorded, the reply to a message, or a refusal. The order is the point: method, platform,
+query, size, signature, time window, and nothing touches database or cache before the signature has proven that WeChat
+speaks. Whatever is wrong with a push, the peer learns the same; the reason goes to the log in one word. Once the
+signature and the decryption were right, no push is refused for what cannot be read.
 """
 
 from __future__ import annotations
@@ -20,8 +21,7 @@ from ..component import Platform
 from ..conf import DEFAULT_ALIAS, conf
 from ..exceptions import ConfigurationError, InvalidPush
 from ..messaging import NOTHING, SUCCESS, Answer, StillRunning, TooMany
-from ..protocol.envelope import MAX_BODY, Stamp, Unsealed, unseal
-from ..protocol.events import TicketPushed, parse
+from ..protocol.envelope import MAX_BODY, Stamp, Unsealed, open_envelope
 from .doors import from_wechat
 
 logger = logging.getLogger(__name__)
@@ -58,7 +58,7 @@ def _record(platform: Platform, unsealed: Unsealed) -> Answer:
     # No window for tickets: with one, a host whose clock is wrong would lose its platform in twelve hours. An old
     # ticket does no harm, because the newest CreateTime wins; one that is dated ahead is refused by the database's
     # clock, like every other push.
-    is_ticket = isinstance(parse(unsealed.fields), TicketPushed)
+    is_ticket = inbox.is_ticket(unsealed)
     if not is_ticket:
         _require_recent(unsealed.stamp)
     push = inbox.receive(platform, unsealed)
@@ -71,14 +71,16 @@ def _record(platform: Platform, unsealed: Unsealed) -> Answer:
 
 
 def _answer(request: HttpRequest, alias: str, act: Callable[[Platform, Unsealed], Answer]) -> HttpResponse:
-    """Authenticate, act, translate what went wrong. Nobody but WeChat gets further than ``unseal``."""
+    """Authenticate, act, translate what went wrong. Only WeChat gets further than ``open_envelope``."""
     if request.method != "POST":
         return HttpResponseNotAllowed(["POST"])
     if alias not in conf.components:
         return _plain("unknown", status=404)
     try:
         platform = component.platform(alias)
-        unsealed = unseal(request.META.get("QUERY_STRING", ""), _read(request), platform.pairs, platform.appid)
+        _require_small(request)
+        stamp = Stamp.from_query(request.META.get("QUERY_STRING", ""))  # before the body is read
+        unsealed = open_envelope(stamp, _read(request), platform.pairs, platform.appid)
         answer = act(platform, unsealed)
     except _TooLarge:
         return _plain("too large", status=413)
@@ -114,13 +116,16 @@ class _Told(HttpResponse):
             afterwards()
 
 
-def _read(request: HttpRequest) -> bytes:
-    """The body, as it came and never more of it than a push can have. ``request.body`` would read it to the end."""
+def _require_small(request: HttpRequest) -> None:
     announced = request.META.get("CONTENT_LENGTH") or "0"
     if not _LENGTH.fullmatch(announced):
         raise InvalidPush("length")
     if int(announced) > MAX_BODY:
         raise _TooLarge
+
+
+def _read(request: HttpRequest) -> bytes:
+    """The body, as it came and never more of it than a push can have. ``request.body`` would read it to the end."""
     try:
         body: bytes = request.read(MAX_BODY + 1)
     except OSError:

@@ -1,0 +1,64 @@
+"""What is reported when an account's handlers leave no thread for its next message?
+
+Each refused message is counted for the health report. The log and ``handler_failed`` name the account, once in a while:
+a handler that hangs makes every message of its account fail, and a line for each would hide the rest of the log.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+
+from .. import journal, signals
+from ..component import platform as configured
+from ..exceptions import WeChatOpenError
+from ..protocol.messages import Message
+
+logger = logging.getLogger(__name__)
+
+EVERY = 10.0
+"""Seconds between two reports about one account, in each process."""
+
+MAX_REMEMBERED = 1_000
+
+_lock = threading.Lock()
+_seen: dict[tuple[str, str], tuple[float, int]] = {}
+"""For each account when it was reported last, and how many messages were refused since."""
+
+
+def report(message: Message, error: WeChatOpenError) -> None:
+    """Count it, and name the account if it was not named lately."""
+    refused = _due(message.component, message.appid)
+    if not refused:
+        return
+    logger.error(
+        "%d messages for account %s of platform %r were refused, because handlers were busy: %s Look for a handler "
+        "that waits without a timeout.",
+        refused,
+        message.appid,
+        message.component,
+        error,
+    )
+    journal.count(journal.What.HANDLERS_BUSY, configured(message.component).row, refused)
+    signals.announce(signals.handler_failed, type(message), message=message, handler="", error=error)
+
+
+def _due(component: str, appid: str) -> int:
+    """How many messages of the account are to be reported now."""
+    now = time.monotonic()
+    with _lock:
+        at, waiting = _seen.get((component, appid), (float("-inf"), 0))
+        if now - at < EVERY:
+            _seen[component, appid] = at, waiting + 1
+            return 0
+        if len(_seen) >= MAX_REMEMBERED:
+            _seen.clear()
+        _seen[component, appid] = now, 0
+        return waiting + 1
+
+
+def forget() -> None:
+    """Have reported nothing, for tests."""
+    with _lock:
+        _seen.clear()

@@ -1,0 +1,146 @@
+"""What WeChat passes on is repaired here where it is not well-formed.
+
+A follower can type, scan or share characters that XML 1.0 forbids, and a text can hold ``]]>``. For pushes whose
+signature and decryption were right, and which a parser refuses. Rules:
+
+* Nothing is dropped but what XML cannot hold, in characters or as references.
+* The text of a person never becomes an element: of the elements that hold one (``TEXTS``), the last end counts, so that
+  whatever looks like markup inside is text.
+* Of the fields that say who speaks to whom (``ONCE``), the first counts: WeChat writes them before any text.
+* Document types, entity declarations and processing instructions are left as they are, and so are refused afterwards.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+from html.entities import html5
+from typing import Any
+
+FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+"""What XML 1.0 cannot hold, not even as a reference."""
+
+ONCE = (
+    "ToUserName",
+    "FromUserName",
+    "CreateTime",
+    "MsgType",
+    "Event",
+    "MsgId",
+    "MsgID",
+    "AppId",
+    "InfoType",
+    "AuthorizerAppid",
+    "AuthorizationCode",
+    "AuthorizationCodeExpiredTime",
+    "PreAuthCode",
+    "ComponentVerifyTicket",
+)
+
+TEXTS = (
+    "Content",
+    "Recognition",
+    "Title",
+    "Description",
+    "Label",
+    "Poiname",
+    "ScanResult",
+    "EventKey",
+    "SessionFrom",
+    "Url",
+    "debug_str",
+    "nickname",
+)
+"""Elements that hold what a person typed, scanned or shared. None of them stands twice in a push."""
+
+_START, _END = "<![CDATA[", "]]>"
+_NAME_BEFORE = re.compile(r"<([A-Za-z_][\w.-]*)>\s*\Z")
+_ENCODING = re.compile(rb"""\s*<\?xml[^>]{0,100}encoding\s*=\s*["']gb""", re.IGNORECASE)
+# A reference, or an ampersand that begins none.
+_REFERENCE = re.compile(r"&(?:#([0-9]{1,10});|#[xX]([0-9a-fA-F]{1,8});|([A-Za-z][A-Za-z0-9]{1,31});)?")
+_XMLS_OWN = ("amp", "lt", "gt", "quot", "apos")
+_NO_MARKUP = re.compile(r"<(?![A-Za-z_/!?])")
+
+
+def decode(plain: bytes) -> str:
+    """The text of a push. What is no character becomes U+FFFD."""
+    try:
+        text = plain.decode()
+    except UnicodeDecodeError:
+        return _decode_other(plain).removeprefix("\ufeff")
+    if "\x00" in text[:2]:  # UTF-16 without a mark
+        return _decode_other(plain).removeprefix("\ufeff")
+    return text.removeprefix("\ufeff")
+
+
+def _decode_other(plain: bytes) -> str:
+    if plain.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return plain.decode("utf-16", "replace")
+    if plain[:2] in (b"<\x00", b"{\x00"):
+        return plain.decode("utf-16-le", "replace")
+    if plain[:2] in (b"\x00<", b"\x00{"):
+        return plain.decode("utf-16-be", "replace")
+    if _ENCODING.match(plain):
+        return plain.decode("gb18030", "replace")
+    try:  # each half of a pair encoded by itself
+        halves = plain.decode("utf-8", "surrogatepass")
+    except UnicodeDecodeError:
+        return plain.decode("utf-8", "replace")
+    return halves.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def repair(text: str) -> str:
+    """The document with what is no markup written so that a parser takes it for text."""
+    text = FORBIDDEN.sub("", text)
+    repaired, at = [], 0
+    while (start := text.find(_START, at)) >= 0:
+        repaired.append(_outside(text[at:start]))
+        begin = start + len(_START)
+        end = _end(text, begin, _NAME_BEFORE.search(text, max(at, start - 100), start))
+        repaired.append(f"{_START}{text[begin:end].replace(_END, ']]]]><![CDATA[>')}{_END}")
+        at = end + len(_END)
+    repaired.append(_outside(text[at:]))
+    return "".join(repaired)
+
+
+def is_repeated(fields: dict[str, Any]) -> bool:
+    """Whether something stands twice that can stand once only: then a text has been taken for elements."""
+    if not any(type(value) is list for value in fields.values()):
+        return False
+    return any(isinstance(fields.get(name), list) for name in (*ONCE, *TEXTS))
+
+
+def first_only(fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields with the first of each that can stand once only."""
+    return {
+        name: value[0] if isinstance(value, list) and (name in ONCE or name in TEXTS) else value
+        for name, value in fields.items()
+    }
+
+
+def _end(text: str, begin: int, name: re.Match[str] | None) -> int:
+    """Where the section ends: before the end of its element, and not at the first ``]]>``."""
+    if name is not None:
+        closing = f"{_END}</{name[1]}>"
+        end = text.rfind(closing, begin) if name[1] in TEXTS else text.find(closing, begin)
+        if end >= 0:
+            return end
+    end = text.find(_END, begin)
+    return end if end >= 0 else len(text)
+
+
+def _outside(markup: str) -> str:
+    """What stands outside of CDATA."""
+    return _NO_MARKUP.sub("&lt;", _REFERENCE.sub(_reference, markup)).replace(_END, "]]&gt;")
+
+
+def _reference(found: re.Match[str]) -> str:
+    decimal, hexadecimal, name = found.groups()
+    if decimal or hexadecimal:
+        number = int(decimal) if decimal else int(hexadecimal, 16)
+        character = chr(number) if number <= 0x10FFFF else "\ufffe"
+        return "" if FORBIDDEN.match(character) else f"&#{number};"
+    if name in _XMLS_OWN:
+        return found[0]
+    known = html5.get(f"{name};", "") if name else ""
+    return known if known and not set(known) & set("<>&") else found[0].replace("&", "&amp;")
