@@ -33,6 +33,7 @@ PROPERTIES: dict[str, tuple[Any, Any]] = {
     "OPTION_API": ("legacy", "legacy"),
     "HEALTH_TOKEN": ("secret", "secret"),
     "SHOW_AVATARS": (True, True),
+    "TENANT_KEY": ("shop", "shop"),
 }
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from dataclasses import asdict, dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from django.apps import apps
@@ -38,6 +38,12 @@ USUAL_LIFE = timedelta(hours=2)
 
 PARTS = 10
 """Into how many parts of its life the time that a token has left is sorted."""
+
+LATE = timedelta(seconds=30)
+"""Workers are woken every two seconds and take their time. What is due or was refused since then is not late yet."""
+
+OVERDUE = timedelta(minutes=5)
+"""A renewal that is due for so long is overdue."""
 
 NO_TOKEN, EXPIRED, LONGER = "none", "expired", "longer"
 
@@ -111,6 +117,8 @@ class Census:
     verified: dict[str, int]
     func_keys: dict[str, int]
     old_keys: OldKeys | None = field(default=None)
+    attention: dict[str, int] = field(default_factory=dict)
+    """Authorized accounts by what is wrong with them, named as in ``attention``."""
 
     @property
     def total(self) -> int:
@@ -188,7 +196,25 @@ def _count(component: Component, now: datetime, before: Census | None, old_keys:
         counted |= {"states": _states(component), "refused": _refused(component), "errcodes": _errcodes(component)}
     else:
         counted |= {"sorts_counted_at": now, **_walked(component)}
-    return Census(**counted, left=_left(component, now))
+    return Census(**counted, left=_left(component, now), attention=_attention(component, now))
+
+
+def attention(now: Any) -> dict[str, Q]:
+    """What is wrong with authorized accounts, each by an index that begins with the platform.
+
+    ``now`` is a time, or what the database takes for it.
+    """
+    return {
+        "failing": Q(failures__gt=0),
+        "overdue": Q(next_action_at__lt=now - OVERDUE),
+        "expired": Q(access_token_expires_at__lt=now - LATE),
+        "doubt": Q(refused_since__isnull=False) | Q(missing_since__isnull=False) | Q(needs_reconcile=True),
+    }
+
+
+def _attention(component: Component, now: datetime) -> dict[str, int]:
+    authorized = _accounts(component).filter(state=Authorizer.State.AUTHORIZED)
+    return {name: authorized.filter(which).count() for name, which in attention(now).items()}
 
 
 def _accounts(component: Component) -> QuerySet[Authorizer]:
@@ -334,6 +360,7 @@ def _stored(component: Component) -> Census | None:
             kinds=dict(told["kinds"]),
             verified=dict(told["verified"]),
             func_keys=dict(told["func_keys"]),
+            attention={name: int(told["attention"][name]) for name in attention(datetime.now(timezone.utc))},
             old_keys=old
             and OldKeys(
                 rows=int(old["rows"]),

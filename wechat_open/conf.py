@@ -47,6 +47,7 @@ DEFAULTS: dict[str, Any] = {
     "OPTION_API": "current",
     "HEALTH_TOKEN": "",
     "SHOW_AVATARS": False,
+    "TENANT_KEY": "",
 }
 """Every setting and its default; README's table is tested against it."""
 
@@ -201,6 +202,11 @@ class Conf:
     def show_avatars(self) -> bool:
         """Whether the admin lets browsers fetch avatars from WeChat's image host; initials otherwise."""
         return bool(self._get("SHOW_AVATARS"))
+
+    @property
+    def tenant_key(self) -> str:
+        """Which value of a link's payload names the tenant in lists, searches and exports; empty: the whole payload."""
+        return str(self._get("TENANT_KEY"))
 
 
 def _mapping(name: str, value: Any) -> Mapping[str, Any]:

@@ -7,8 +7,9 @@ custody are the same for both.
 
 from __future__ import annotations
 
+import json
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from hashlib import sha256
 from typing import Any
@@ -22,6 +23,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
 from .clock import DatabaseTime
+from .conf import conf
 from .fields import SealedField, SealedRow, SentenceField
 from .secret import Secret
 
@@ -29,6 +31,20 @@ FUNC_KEY_LENGTH = 255
 
 AHEAD = timedelta(minutes=10)
 """How far WeChat's CreateTime may be ahead of the database's clock before nothing is ordered by it."""
+
+
+class TenantKeyField(models.CharField):  # type: ignore[type-arg]  # not generic at run time
+    """The tenant of a link as a search compares it: written with the row, from the row's payload."""
+
+    def pre_save(self, model_instance: models.Model, add: bool) -> str:
+        key = search_key(tenant_of(getattr(model_instance, "payload", {})))
+        setattr(model_instance, self.attname, key)
+        return key
+
+    def deconstruct(self) -> Any:
+        """A migration sees an ordinary column."""
+        name, _path, args, kwargs = super().deconstruct()
+        return name, "django.db.models.CharField", args, kwargs
 
 
 class TokenHolder(SealedRow):
@@ -159,7 +175,7 @@ class Authorizer(TokenHolder):
         related_name="authorizers",
         verbose_name=pgettext_lazy("wechat_open", "platform"),
     )
-    appid = models.CharField(pgettext_lazy("wechat_open", "appid"), max_length=64)
+    appid = models.CharField(pgettext_lazy("wechat_open", "appid"), max_length=64, db_index=True)
     state = models.CharField(
         pgettext_lazy("wechat_open", "state"), max_length=24, choices=State.choices, default=State.AUTHORIZED
     )
@@ -233,6 +249,7 @@ class Authorizer(TokenHolder):
             models.Index(fields=["last_errcode", "id"], name="wechat_open_by_errcode"),
             models.Index(fields=["func_key", "id"], name="wechat_open_by_sets"),
             models.Index(fields=["authorized_at", "id"], name="wechat_open_by_grant"),
+            models.Index(fields=["access_token_expires_at", "id"], name="wechat_open_by_token"),
             models.Index(fields=["component", "state", "access_token_expires_at"], name="wechat_open_by_expiry"),
             models.Index(fields=["component", "state", "failures"], name="wechat_open_by_failures"),
             models.Index(fields=["component", "refused_since"], name="wechat_open_refused"),
@@ -246,6 +263,7 @@ class Authorizer(TokenHolder):
             ("reconcile_account", _("Can compare an account with WeChat's records")),
             ("ask_account", _("Can ask an owner to authorize again")),
             ("forget_account", _("Can forget an account whose owner has left")),
+            ("export_account", _("Can export the list of accounts")),
         ]
 
     def __str__(self) -> str:
@@ -337,6 +355,7 @@ class AuthorizationLink(SealedRow):
         verbose_name=pgettext_lazy("wechat_open", "started by"),
     )
     payload = models.JSONField(pgettext_lazy("wechat_open", "tenant payload"), default=dict, blank=True)
+    tenant_key = TenantKeyField(max_length=255, blank=True, default="", editable=False, db_index=True)
     auth_type = models.PositiveSmallIntegerField(_("kinds of account"), choices=AuthType.choices, default=AuthType.BOTH)
     biz_appid = models.CharField(_("only this account"), max_length=64, blank=True, default="")
     category_ids = models.JSONField(_("permission sets asked for"), default=list, blank=True)
@@ -470,6 +489,7 @@ class JournalEntry(models.Model):
         TICKETS_FORGOTTEN = "tickets_forgotten", pgettext_lazy("journal", "verify tickets deleted")
         BULK_STARTED = "bulk_started", pgettext_lazy("journal", "bulk action started")
         BULK_STOPPED = "bulk_stopped", pgettext_lazy("journal", "bulk action stopped")
+        EXPORTED = "exported", pgettext_lazy("journal", "accounts exported")
 
     at = models.DateTimeField(pgettext_lazy("wechat_open", "when"), editable=False)
     component = models.ForeignKey(
@@ -673,6 +693,25 @@ def func_ids(key: str) -> frozenset[int]:
 def search_key(text: str) -> str:
     """A name as a search compares it: without case and width (全角), the beginning first."""
     return unicodedata.normalize("NFKC", text).casefold().strip()[:255]
+
+
+def tenant_of(payload: Mapping[str, Any]) -> str:
+    """The tenant that a link's payload names, as a text for people.
+
+    It is the value that the setting TENANT_KEY names. Without that setting it is the only value, or all of them with
+    their names.
+    """
+    if conf.tenant_key:
+        return _plain(payload.get(conf.tenant_key))
+    if len(payload) == 1:
+        return _plain(next(iter(payload.values())))
+    return ", ".join(f"{name}: {_plain(value)}" for name, value in payload.items())
+
+
+def _plain(value: Any) -> str:
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def to_announce() -> dict[str, Any]:

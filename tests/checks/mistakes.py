@@ -127,6 +127,7 @@ RED: list[tuple[str, dict[str, Any]]] = [
     ("E031", {"REPLY_WITHIN": "4"}),
     ("E031", {"REPLY_WITHIN": None}),
     ("E033", {"SHOW_AVATARS": "yes"}),
+    ("E063", {"TENANT_KEY": ["shop"]}),
     ("W001", {"COMPONENTS": {"main": PLATFORM}}),
     ("W002", platform(TOKEN="short")),
     ("W002", platform(TOKEN="wx" * 16)),

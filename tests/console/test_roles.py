@@ -57,6 +57,7 @@ MOVED = [302, 302, 302, 302, 302]
 DOORS = {
     "authorizer_changelist": LOOK,
     "authorizer_add": NEVER,
+    "authorizer_export": BY_POST,
     "authorizer_history": LOOK,
     "authorizer_delete": NEVER,
     "authorizer_change": LOOK,
@@ -115,6 +116,7 @@ DOORS = {
 """What a GET answers to each of ROLES."""
 
 DEEDS = {
+    "authorizer_export": ("export_account", {"format": "csv"}),
     "authorizationlink_add": ("authorize_account", {"component": "default", "auth_type": "both", "expires": ""}),
     "authorizationlink_address": ("share_link", {}),
     "authorizationlink_qr": ("share_link", {"format": "png"}),

@@ -9,11 +9,14 @@ from typing import Any
 from django.contrib import admin, messages
 from django.contrib.admin.views.main import ChangeList
 from django.core.paginator import Paginator
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.urls import NoReverseMatch, reverse
+from django.http.response import HttpResponseBase
+from django.urls import NoReverseMatch, URLPattern, path, reverse
 from django.utils.html import format_html, format_html_join
+from django.utils.http import urlencode
 from django.utils.safestring import SafeString
+from django.utils.text import Truncator
 from django.utils.translation import get_language, gettext, npgettext, pgettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
@@ -21,10 +24,10 @@ from .. import bulk
 from ..component import platform_of
 from ..conf import DEFAULT_ALIAS, conf
 from ..exceptions import ConfigurationError, WeChatOpenError
-from ..models import AuthorizationLink, Authorizer, JournalEntry, Push, search_key
+from ..models import AuthorizationLink, Authorizer, JournalEntry, Push, tenant_of
 from ..protocol import permissions
 from ..telling import briefly
-from . import needs, timeline
+from . import accounts_export, needs, search, timeline
 from .base import HolderAdmin
 from .lists import PlatformFilter
 from .shown import (
@@ -46,7 +49,10 @@ from .sorts import (
     AttentionFilter,
     ErrorFilter,
     HoldsFilter,
+    KindFilter,
     LacksFilter,
+    StateFilter,
+    TenantFilter,
     VerifiedFilter,
     known,
 )
@@ -63,6 +69,9 @@ NOT_IN_LISTS = [
 ]
 """Long columns that no list shows."""
 
+NOT_OF_LINKS = ["granted_through__key", "granted_through__category_ids", "granted_through__next_url"]
+"""A row names its tenant, and nothing else of the link that brought the account."""
+
 PUSHES_SHOWN = 8
 
 _SECRET_LIKE = re.compile(r"token|secret|ticket|password|session_key|auth.?code", re.IGNORECASE)
@@ -73,25 +82,29 @@ NEEDS_GRANT = {"refresh_now", "sync_profile"}
 
 @admin.register(Authorizer)
 class AuthorizerAdmin(HolderAdmin):
-    list_display = ["named", "standing_now", "time_left", "principal", "since"]
+    list_display = ["named", "standing_now", "time_left", "principal", "since"]  # see also get_list_display
     list_filter = [
-        "state",
+        StateFilter,
         AttentionFilter,
         ErrorFilter,
+        PlatformFilter,
+        KindFilter,
+        VerifiedFilter,
+        TenantFilter,
+        "authorized_at",
         HoldsFilter,
         LacksFilter,
-        "kind",
-        VerifiedFilter,
-        PlatformFilter,
-        "authorized_at",
     ]
-    list_select_related = ["component"]
-    sortable_by = ["named", "principal", "since"]  # what has an index
+    list_select_related = ["component", "granted_through"]
+    sortable_by = ["named", "standing_now", "time_left", "principal", "since"]  # what has an index
     list_max_show_all = 0
     show_facets = admin.ShowFacets.NEVER  # each would count a part of the table
     paginator = AccountPaginator
-    search_fields = ["name_key"]  # shows the box; `get_search_results` says what is searched
-    search_help_text = _("Beginning of a name or principal, or a whole appid or original id (gh_…)")
+    # For the box, and for themes that name them in it; `get_search_results` looks for the word.
+    search_fields = ["nick_name", "principal_name", "appid", "user_name"]
+    search_help_text = _(
+        "Part of a name or principal, the beginning of an appid or tenant, or a whole original id (gh_…)"
+    )
     ordering = ["-pk"]
     actions = ["refresh_now", "sync_profile", "reconcile", "ask_again", "forget"]
     fieldsets = [
@@ -144,7 +157,7 @@ class AuthorizerAdmin(HolderAdmin):
             account.appid,
         )
 
-    @admin.display(description=pgettext_lazy("wechat_open", "state"))
+    @admin.display(description=pgettext_lazy("wechat_open", "state"), ordering="state")
     def standing_now(self, account: Authorizer) -> SafeString:
         """The state, and what is wrong in the same column: most rows have nothing to say there."""
         state = tag(account.get_state_display(), _tone(account))
@@ -153,7 +166,7 @@ class AuthorizerAdmin(HolderAdmin):
             return state
         return format_html('{}<span class="wechat-open-problem">{}</span>', state, problem)
 
-    @admin.display(description=_("token time left"))
+    @admin.display(description=_("token time left"), ordering="access_token_expires_at")
     def time_left(self, holder: Any) -> str | SafeString:
         return super().time_left(holder)
 
@@ -175,6 +188,16 @@ class AuthorizerAdmin(HolderAdmin):
             "count": sets
         }
         return format_html('{}<span class="wechat-open-aside">{}</span>', moment(account.authorized_at), words)
+
+    @admin.display(description=pgettext_lazy("wechat_open", "tenant"))
+    def tenant(self, account: Authorizer) -> str | SafeString:
+        """Leads to the tenant's other accounts."""
+        link = account.granted_through
+        name = tenant_of(link.payload) if link else ""
+        if not name:
+            return NOTHING
+        query = urlencode({TenantFilter.parameter_name: name})
+        return format_html('<a href="?{}">{}</a>', query, Truncator(name).chars(40))
 
     @admin.display(description=pgettext_lazy("wechat_open", "refresh token"))
     def refresh_token_shown(self, account: Authorizer) -> str | SafeString:
@@ -248,25 +271,25 @@ class AuthorizerAdmin(HolderAdmin):
     # -- the list ----------------------------------------------------------------------------------------------------
 
     def get_list_display(self, request: HttpRequest) -> list[Any]:
-        return [*self.list_display, "platform"] if len(known(request).components) > 1 else list(self.list_display)
+        tenant = ["tenant"] if known(request).has_tenants else []
+        several = ["platform"] if len(known(request).components) > 1 else []
+        return [*self.list_display, *tenant, *several]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Authorizer]:
         rows: QuerySet[Authorizer] = super().get_queryset(request)
         match = request.resolver_match
         in_list = match is not None and (match.url_name or "").endswith("_changelist")
-        return rows.defer(*NOT_IN_LISTS) if in_list else rows.select_related("component", "granted_through")
+        return (
+            rows.defer(*NOT_IN_LISTS, *NOT_OF_LINKS) if in_list else rows.select_related("component", "granted_through")
+        )
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
-        """By what has an index: a beginning of a name, or a whole id."""
-        words = search_term.strip()
-        key = search_key(words)
-        if not key:
-            return queryset, False
-        mine = [row.pk for row in known(request).components]  # with it the appid has an index
-        wanted = Q(component__in=mine, appid=words) | Q(user_name=words)
-        return queryset.filter(wanted | Q(name_key__startswith=key) | Q(principal_key__startswith=key)), False
+        """See ``search``; what was looked for is said above the list."""
+        found, searched = search.accounts(queryset, search_term)
+        request.wechat_open_searched = searched  # type: ignore[attr-defined]  # read by the list's page
+        return found, False
 
     def get_paginator(
         self,
@@ -286,7 +309,26 @@ class AuthorizerAdmin(HolderAdmin):
         return AccountList
 
     def list_context(self, request: HttpRequest) -> dict[str, Any]:
-        return {"connect": self._connect_pages(request)}
+        return {
+            "connect": self._connect_pages(request),
+            "export": self.list_address("export") if self.has_export_permission(request) else "",
+            "query": request.GET.urlencode(),
+        }
+
+    def list_address(self, door: str = "changelist") -> str:
+        return self._door(door)
+
+    # -- taking along ------------------------------------------------------------------------------------------------
+
+    def get_urls(self) -> list[URLPattern]:
+        wrap = self.admin_site.admin_view  # for staff, by CSRF token, and in no cache
+        return [path("export/", wrap(self.export_view), name="wechat_open_authorizer_export"), *super().get_urls()]
+
+    def export_view(self, request: HttpRequest) -> HttpResponseBase:
+        return accounts_export.view(self, request)
+
+    def has_export_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("wechat_open.export_account")
 
     def _connect_pages(self, request: HttpRequest) -> list[tuple[str, str]]:
         """Alias and address of each platform's connect page, for who may connect accounts."""

@@ -329,7 +329,7 @@ def _groups(counted: Census, component: Component, request: HttpRequest) -> list
         (str(state.label), counted.states[state.value], {"state__exact": state.value}) for state in Authorizer.State
     ]
     kinds = [
-        (str(kind.label), counted.kinds.get(kind.value, 0), {"kind__exact": kind.value})
+        (str(kind.label), counted.kinds.get(kind.value, 0), {"kind__exact": kind.value or "unknown"})
         for kind in Authorizer.Kind
         if counted.kinds.get(kind.value)
     ]

@@ -62,6 +62,7 @@ SENTENCES: dict[str, Any] = {
     Kind.TICKETS_FORGOTTEN: _("%(who)s deleted the verify tickets of %(account)s."),
     Kind.BULK_STARTED: _("%(who)s started a bulk action."),
     Kind.BULK_STOPPED: _("%(who)s stopped a bulk action."),
+    Kind.EXPORTED: _("%(who)s exported the list of accounts of %(account)s."),
 }
 
 ABOUT_ANY_ACCOUNT = (Kind.LINK_MADE, Kind.LINK_SHOWN, Kind.LINK_REVOKED)

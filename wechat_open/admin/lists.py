@@ -63,7 +63,7 @@ class Listing(ChangeList):
     def chosen(self) -> list[tuple[str, str]]:
         """Each filter that leaves something out, and the value it is at. The first choice leaves nothing out."""
         return [
-            (str(spec.title), str(choice["display"]))
+            (str(spec.title), str(choice.get("plain", choice["display"])))
             for spec in self.filter_specs
             for place, choice in enumerate(spec.choices(self))
             if choice["selected"] and place

@@ -6,25 +6,29 @@ what a page can count in time are the census's too, and the page says that they 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from django.contrib import admin
-from django.db.models import Q, QuerySet
+from django.db.models import Case, Count, Exists, OuterRef, Q, QuerySet, Value, When
 from django.http import HttpRequest
-from django.utils.translation import get_language, pgettext_lazy
+from django.utils.formats import number_format
+from django.utils.http import urlencode
+from django.utils.translation import get_language, pgettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from .. import census, clock
 from ..census import Census
-from ..health import thresholds
-from ..models import Authorizer, Component, func_ids
+from ..models import AuthorizationLink, Authorizer, Component, func_ids, search_key
 from ..protocol import errcodes, permissions
 from .base import as_number
 from .lists import MOST, AtLeast, BoundedPaginator, Listing, PlatformFilter, counted
+
+UNKNOWN = "unknown"
+NO_TENANT = "-"
 
 NOT_FILTERS = {"p", "o", "e", "all", "_facets"}
 """What Django's list puts into an address besides filters."""
@@ -32,13 +36,18 @@ NOT_FILTERS = {"p", "o", "e", "all", "_facets"}
 
 @dataclass(frozen=True)
 class Known:
-    """The platforms, and which kinds, sets and errors their accounts have."""
+    """The platforms, and which kinds, sets and errors their accounts have.
 
-    components: list[Component]
+    ``is_few`` says that all accounts of all platforms are few enough to be counted whenever a page is asked for.
+    """
+
+    components: Sequence[Component]
     many: dict[int, Census] = field(default_factory=dict)
     kinds: frozenset[str] = frozenset()
     func_keys: frozenset[str] = frozenset()
     errcodes: frozenset[int] = frozenset()
+    is_few: bool = True
+    has_tenants: bool = False
 
     def held(self) -> set[int]:
         """The sets that some account holds."""
@@ -76,7 +85,8 @@ def known(request: HttpRequest) -> Known:
 
 def _read() -> Known:
     columns = ["appid", "census", "census_at"]
-    components = list(Component.objects.only(*columns).order_by("pk"))
+    tenants = AuthorizationLink.objects.filter(component=OuterRef("pk"), tenant_key__gt="")
+    components = list(Component.objects.only(*columns).annotate(has_tenants=Exists(tenants)).order_by("pk"))
     many = {row.pk: kept for row in components if (kept := census.kept(row)) is not None}
     few = [row.pk for row in components if row.pk not in many]
     kinds = {kind for kept in many.values() for kind, count in kept.kinds.items() if count}
@@ -84,13 +94,23 @@ def _read() -> Known:
     codes = {code for kept in many.values() for code in kept.errcodes}
     # As many as are few. On a platform with more, whose accounts nobody has counted yet, they are a sample.
     rows = Authorizer.objects.filter(component__in=few).order_by("pk") if few else Authorizer.objects.none()
-    for state, kind, key, code in set(rows.values_list("state", "kind", "func_key", "last_errcode")[: census.FEW]):
+    sample = list(rows.values_list("state", "kind", "func_key", "last_errcode")[: census.FEW + 1])
+    for state, kind, key, code in set(sample):
         kinds.add(kind)
         if state == Authorizer.State.AUTHORIZED:
             keys.add(key)
         if code is not None:
             codes.add(code)
-    return Known(components, many, frozenset(kinds), frozenset(keys), frozenset(codes))
+    is_few = not many and len(sample) <= census.FEW
+    return Known(
+        components,
+        many,
+        frozenset(kinds),
+        frozenset(keys),
+        frozenset(codes),
+        is_few,
+        any(row.has_tenants for row in components),
+    )
 
 
 def _kinds(key: str) -> set[str]:
@@ -110,9 +130,11 @@ def _counted(kept: Census, chosen: Mapping[str, str]) -> int | None:
         if name == "state__exact":
             return kept.states.get(value, 0)
         if name == "kind__exact":
-            return kept.kinds.get(value, 0)
+            return kept.kinds.get("" if value == UNKNOWN else value, 0)
         if name == "verified":
             return kept.verified.get(value, 0)
+        if name == "attention":
+            return kept.attention.get(value, 0)
         if name == "errcode":
             return {str(code): count for code, count in kept.errcodes.items()}.get(value, 0)
         number = as_number(value)
@@ -156,8 +178,144 @@ class AccountPaginator(BoundedPaginator):
         return self.is_cut and self.count > MOST
 
 
+class Group(NamedTuple):
+    """Accounts that are alike in what is filtered by, and how many they are."""
+
+    state: str
+    kind: str
+    verify_type: int | None
+    func_key: str
+    errcode: int | None
+    wrong: frozenset[str]
+    number: int
+
+
+def _groups(rows: QuerySet[Authorizer]) -> list[Group]:
+    """One query; the rows must be few."""
+    wrong = {
+        f"is_{name}": Case(When(which & Q(state=Authorizer.State.AUTHORIZED), then=Value(1)), default=Value(0))
+        for name, which in census.attention(clock.now()).items()
+    }
+    columns = ["state", "kind", "verify_type", "func_key", "last_errcode"]
+    alike = rows.order_by().annotate(**wrong)
+    found = alike.values_list(*columns, *wrong).annotate(number=Count("*"))
+    names = [name.removeprefix("is_") for name in wrong]
+    return [
+        Group(
+            state=row[0],
+            kind=row[1],
+            verify_type=row[2],
+            func_key=row[3],
+            errcode=row[4],
+            wrong=frozenset(name for name, is_so in zip(names, row[5:-1], strict=True) if is_so),
+            number=row[-1],
+        )
+        for row in found
+    ]
+
+
+@dataclass(frozen=True)
+class Tab:
+    """A way to the accounts that are asked for most, with how many they are."""
+
+    title: object
+    query: str
+    count: str
+    is_open: bool
+    is_bad: bool = False
+
+
 class AccountList(Listing):
     """Says even for a short list how long it can get, or the database would prepare to read the whole table."""
+
+    @property
+    def searched(self) -> object:
+        """What was looked for, when something was."""
+        return getattr(self.request, "wechat_open_searched", None) if self.query else None
+
+    def get_ordering(self, request: HttpRequest, queryset: QuerySet[Any]) -> Any:
+        """The key goes along with the column, as in the column's index."""
+        ordering = list(super().get_ordering(request, queryset))
+        if len(ordering) == 2 and ordering[1] == "-pk" and isinstance(ordering[0], str):
+            ordering[1] = "-pk" if ordering[0].startswith("-") else "pk"
+        return ordering
+
+    def get_queryset(self, request: HttpRequest, *args: Any, **kwargs: Any) -> QuerySet[Any]:
+        self.request = request
+        return super().get_queryset(request, *args, **kwargs)
+
+    def counts_of(self, spec: _Counted) -> dict[str, int]:
+        """For each choice of a filter how many accounts it would leave, the other filters as they are.
+
+        Empty when there are too many accounts to count, and the kept counts do not know: they know one filter at once.
+        """
+        values = [str(value) for value, _title in spec.lookup_choices]
+        if self._are_few:
+            fitting = [group for group in self._all_groups if self._fits(group, but=spec)]
+            return {value: sum(group.number for group in fitting if spec.fits(group, value)) for value in values}
+        kept = known(self.request)
+        others = {name: value for name, value in self._chosen.items() if name != spec.parameter_name}
+        counts = {value: kept.count({**others, str(spec.parameter_name): value})[0] for value in values}
+        return {value: count for value, count in counts.items() if count is not None}
+
+    def tabs(self) -> list[Tab]:
+        """All accounts of the chosen platform, and those with which something is wrong."""
+        platform = {name: value for name, value in self._chosen.items() if name == PlatformFilter.parameter_name}
+        others = {name: value for name, value in self._chosen.items() if name not in platform}
+        wanted: list[tuple[object, dict[str, str]]] = [
+            (pgettext("wechat_open", "All"), {}),
+            (
+                pgettext("wechat_open", "Needs its owner"),
+                {"state__exact": Authorizer.State.NEEDS_REAUTHORIZATION.value},
+            ),
+            (pgettext("wechat_open", "Renewal fails"), {"attention": "failing"}),
+            (pgettext("wechat_open", "Overdue"), {"attention": "overdue"}),
+        ]
+        groups = []
+        if self._are_few:
+            # The same query, unless something is left out that these counts include.
+            counted = {spec.parameter_name for spec in self.filter_specs if isinstance(spec, _Counted)}
+            is_whole = not self.query and set(others) <= counted
+            groups = self._all_groups if is_whole else _groups(_of_platform(platform))
+        tabs = []
+        for title, filters in wanted:
+            count = (
+                sum(group.number for group in groups if _fits_all(group, filters))
+                if self._are_few
+                else known(self.request).count({**platform, **filters})[0]
+            )
+            shown = "" if count is None else _grouped(count)
+            query = "?" + urlencode({**platform, **filters})
+            tabs.append(Tab(title, query, shown, others == filters and not self.query, bool(filters and count)))
+        return tabs
+
+    @property
+    def _chosen(self) -> dict[str, str]:
+        return {name: value for name, value in self.params.items() if name not in NOT_FILTERS and value}
+
+    @cached_property
+    def _are_few(self) -> bool:
+        return known(self.request).is_few
+
+    @cached_property
+    def _all_groups(self) -> list[Group]:
+        """What the filters that are not counted leave, and the search."""
+        rows: QuerySet[Any] = Authorizer.objects.all()
+        for spec in self.filter_specs:
+            if not isinstance(spec, _Counted):
+                left = spec.queryset(self.request, rows)
+                rows = rows if left is None else left
+        if self.query:
+            rows = self.model_admin.get_search_results(self.request, rows, self.query)[0]
+        return _groups(rows)
+
+    def _fits(self, group: Group, *, but: _Counted) -> bool:
+        return all(
+            spec.fits(group, str(value))
+            for spec in self.filter_specs
+            if isinstance(spec, _Counted) and spec is not but and (value := spec.value())
+            if value in {str(choice) for choice, _title in spec.lookup_choices}
+        )
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
@@ -165,10 +323,77 @@ class AccountList(Listing):
             self.result_list = self.result_list[: self.list_per_page]
 
 
+def _grouped(number: int) -> str:
+    return number_format(number, use_l10n=True, force_grouping=True)
+
+
+def _of_platform(chosen: Mapping[str, str]) -> QuerySet[Authorizer]:
+    number = as_number(chosen.get(PlatformFilter.parameter_name))
+    return Authorizer.objects.all() if number is None else Authorizer.objects.filter(component=number)
+
+
+def _fits_all(group: Group, filters: Mapping[str, str]) -> bool:
+    return filters.get("state__exact", group.state) == group.state and (
+        "attention" not in filters or filters["attention"] in group.wrong
+    )
+
+
 # -- filters -----------------------------------------------------------------------------------------------------------
 
 
-class AttentionFilter(admin.SimpleListFilter):
+class _Counted(admin.SimpleListFilter):
+    """A filter that says behind each choice how many accounts it would leave."""
+
+    template = "admin/wechat_open/filter.html"
+
+    def choices(self, changelist: Any) -> Iterator[Any]:
+        counts = changelist.counts_of(self) if isinstance(changelist, AccountList) else {}
+        values = [None, *(str(value) for value, _title in self.lookup_choices)]
+        for value, choice in zip(values, super().choices(changelist), strict=True):
+            plain = choice["display"]
+            number = None if value is None else counts.get(value)
+            shown = (
+                plain if number is None else f"{plain} ({number_format(number, use_l10n=True, force_grouping=True)})"
+            )
+            yield {**choice, "display": shown, "plain": plain, "count": "" if number is None else _grouped(number)}
+
+    def fits(self, group: Group, value: str) -> bool:
+        """Whether accounts of this group are among what ``value`` leaves."""
+        raise NotImplementedError
+
+
+class StateFilter(_Counted):
+    title = pgettext_lazy("wechat_open", "state")
+    parameter_name = "state__exact"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [(state.value, state.label) for state in Authorizer.State]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Authorizer]) -> QuerySet[Authorizer] | None:
+        return queryset.filter(state=self.value()) if self.value() else None
+
+    def fits(self, group: Group, value: str) -> bool:
+        return group.state == value
+
+
+class KindFilter(_Counted):
+    """Accounts of no known kind are called so in an address: an empty value looks chosen in some themes."""
+
+    title = pgettext_lazy("wechat_open", "kind")
+    parameter_name = "kind__exact"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [(kind.value or UNKNOWN, kind.label) for kind in Authorizer.Kind]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Authorizer]) -> QuerySet[Authorizer] | None:
+        chosen = self.value()
+        return queryset.filter(kind="" if chosen == UNKNOWN else chosen) if chosen else None
+
+    def fits(self, group: Group, value: str) -> bool:
+        return (group.kind or UNKNOWN) == value
+
+
+class AttentionFilter(_Counted):
     title = pgettext_lazy("wechat_open", "attention")
     parameter_name = "attention"
 
@@ -181,21 +406,18 @@ class AttentionFilter(admin.SimpleListFilter):
         ]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Authorizer]) -> QuerySet[Authorizer] | None:
-        wanted = {
-            "failing": Q(failures__gt=0),
-            "overdue": Q(next_action_at__lt=clock.now() - thresholds.OVERDUE),
-            "expired": Q(access_token_expires_at__lt=clock.now() - thresholds.LATE),
-            "doubt": Q(refused_since__isnull=False) | Q(missing_since__isnull=False) | Q(needs_reconcile=True),
-        }
-        chosen = wanted.get(self.value() or "")
+        chosen = census.attention(clock.now()).get(self.value() or "")
         if chosen is None:
             return None
         # Every index that helps here begins with the platform.
         mine = [row.pk for row in known(request).components]
         return queryset.filter(chosen, component__in=mine, state=Authorizer.State.AUTHORIZED)
 
+    def fits(self, group: Group, value: str) -> bool:
+        return value in group.wrong
 
-class VerifiedFilter(admin.SimpleListFilter):
+
+class VerifiedFilter(_Counted):
     title = pgettext_lazy("wechat_open", "verification")
     parameter_name = "verified"
 
@@ -203,16 +425,19 @@ class VerifiedFilter(admin.SimpleListFilter):
         return [
             ("yes", pgettext_lazy("wechat_open", "verified")),
             ("no", pgettext_lazy("wechat_open", "not verified")),
-            ("unknown", _("not known yet")),
+            (UNKNOWN, _("not known yet")),
         ]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Authorizer]) -> QuerySet[Authorizer] | None:
-        wanted = {"yes": Q(verify_type__gte=0), "no": Q(verify_type__lt=0), "unknown": Q(verify_type__isnull=True)}
+        wanted = {"yes": Q(verify_type__gte=0), "no": Q(verify_type__lt=0), UNKNOWN: Q(verify_type__isnull=True)}
         chosen = wanted.get(self.value() or "")
         return queryset.filter(chosen) if chosen else None
 
+    def fits(self, group: Group, value: str) -> bool:
+        return value == (UNKNOWN if group.verify_type is None else "yes" if group.verify_type >= 0 else "no")
 
-class ErrorFilter(admin.SimpleListFilter):
+
+class ErrorFilter(_Counted):
     title = pgettext_lazy("wechat_open", "last error")
     parameter_name = "errcode"
 
@@ -225,15 +450,59 @@ class ErrorFilter(admin.SimpleListFilter):
         number = as_number(self.value())
         return None if number is None else queryset.filter(last_errcode=number)
 
+    def fits(self, group: Group, value: str) -> bool:
+        return str(group.errcode) == value
 
-class _SetFilter(admin.SimpleListFilter):
+
+class TenantFilter(admin.SimpleListFilter):
+    """``?tenant=``: how a row's tenant leads to its other accounts. There are too many tenants to offer them all."""
+
+    title = pgettext_lazy("wechat_open", "tenant")
+    parameter_name = "tenant"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        chosen = self.value()
+        offered = [(NO_TENANT, pgettext_lazy("wechat_open", "without tenant"))]
+        return [*offered, (chosen, chosen)] if chosen and chosen != NO_TENANT else offered
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Authorizer]) -> QuerySet[Authorizer] | None:
+        chosen = self.value()
+        if not chosen:
+            return None
+        if chosen == NO_TENANT:
+            return queryset.filter(granted_through=None) | queryset.filter(granted_through__tenant_key="")
+        links = AuthorizationLink.objects.filter(tenant_key=search_key(chosen))
+        return queryset.filter(granted_through__in=links.values("pk"))
+
+
+class _SetFilter(_Counted):
     """Accounts that are authorized, by a permission set; through the few combinations of sets that there are."""
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        """With the kind, since sets of two kinds share a name, and with the number by which WeChat's pages call it."""
         language = get_language() or "en"
-        return [
-            (str(number), f"{number} {permissions.name(number, language)}") for number in sorted(self.sets(request))
-        ]
+        return [(str(number), self._named(number, language)) for number in sorted(self.sets(request))]
+
+    def choices(self, changelist: Any) -> Iterator[Any]:
+        """Those of one kind of account together; what has no name comes last."""
+        every, *sets = super().choices(changelist)
+        yield every
+        kinds = list(Authorizer.Kind)[1:]
+        numbers = [int(value) for value, _title in self.lookup_choices]
+        named = {number: permissions.NAMES.get(number) for number in numbers}
+        place = {number: kinds.index(Authorizer.Kind(of.kind)) if of else len(kinds) for number, of in named.items()}
+        yield from (
+            choice
+            for _place, _number, choice in sorted(
+                ((place[number], number, choice) for number, choice in zip(numbers, sets, strict=True)),
+                key=lambda found: found[:2],
+            )
+        )
+
+    def _named(self, number: int, language: str) -> str:
+        of = permissions.NAMES.get(number)
+        named = f"{number} {permissions.name(number, language)}"
+        return f"{named} · {Authorizer.Kind(of.kind).label}" if of and of.kind in Authorizer.Kind.values else named
 
     def sets(self, request: HttpRequest) -> set[int]:
         """Which of them there are to choose from."""
@@ -250,6 +519,9 @@ class HoldsFilter(_SetFilter):
             return None
         keys = known(request).keys(number, held=True)
         return queryset.filter(func_key__in=keys, state=Authorizer.State.AUTHORIZED)
+
+    def fits(self, group: Group, value: str) -> bool:
+        return group.state == Authorizer.State.AUTHORIZED and int(value) in func_ids(group.func_key)
 
 
 class LacksFilter(_SetFilter):
@@ -277,6 +549,14 @@ class LacksFilter(_SetFilter):
         if held is not None:
             keys = [key for key in keys if held in func_ids(key)]
         rows = queryset.filter(func_key__in=keys, state=Authorizer.State.AUTHORIZED)
-        if of and request.GET.get("kind__exact") not in (None, of.kind):
+        if of and request.GET.get(KindFilter.parameter_name) not in (None, "", of.kind):
             return queryset.none()
         return rows.filter(kind=of.kind) if of else rows
+
+    def fits(self, group: Group, value: str) -> bool:
+        of = permissions.NAMES.get(int(value))
+        if group.state != Authorizer.State.AUTHORIZED or (of and group.kind != of.kind):
+            return False
+        return int(value) not in func_ids(group.func_key) and (
+            not group.func_key or _could_hold(group.func_key, int(value))
+        )

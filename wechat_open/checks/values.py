@@ -154,6 +154,17 @@ def show_avatars_is_yes_or_no(**kwargs: object) -> Iterator[CheckMessage]:
         )
 
 
+@register(TAG)
+def tenant_key_is_a_name(**kwargs: object) -> Iterator[CheckMessage]:
+    if not isinstance(value("TENANT_KEY"), str):
+        yield Error(
+            _('%(setting)s must be the name of a value in your payloads, such as "shop_id".')
+            % {"setting": of("TENANT_KEY")},
+            hint=_("Without it the lists of the admin show the whole payload as the tenant."),
+            id="wechat_open.E063",
+        )
+
+
 def _out_of_range(name: str, expected: str, *, id: str) -> Error:
     return Error(
         _("%(setting)s must be %(expected)s, not %(given)r.")

@@ -8,6 +8,11 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from ..census import LATE, OVERDUE
+
+__all__ = ["LATE", "OVERDUE"]
+"""The two that the kept counts go by as well; the others stand below."""
+
 # WeChat pushes a ticket every ten minutes, and each lives twelve hours (protocol 2.1).
 TICKET_AMBER = timedelta(minutes=25)
 TICKET_RED = timedelta(hours=6)
@@ -21,10 +26,6 @@ TOKEN_AMBER_SHARE = 1 / 6
 TOKEN_RED = timedelta(minutes=5)
 TOKEN_RED_SHARE = 1 / 24
 
-LATE = timedelta(seconds=30)
-"""Workers are rung every two seconds and take their time. What is due or was refused since then is not late yet."""
-
-OVERDUE = timedelta(minutes=5)
 OLDEST_OVERDUE_AMBER = timedelta(minutes=10)
 OLDEST_OVERDUE_RED = timedelta(minutes=20)
 OVERDUE_AMBER_SHARE = 0.001
