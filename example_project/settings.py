@@ -14,11 +14,12 @@ BEHIND_PROXY            1 when a proxy sets X-Forwarded-Proto                   
 DATABASE_URL            postgres://…, mysql://… or sqlite:////path                            a file beside this one
 REDIS_URL               redis://…, the cache that all processes share                         a cache in each process
 CELERY_BROKER_URL       amqp://… or redis://…                                                 memory of one process
-WECHAT_APPID            the platform's appid, from its console                                the simulator's
+WECHAT_APPID            the platform's appid, from its console                                the simulator's (DEBUG=1)
 WECHAT_APPSECRET        its secret                                                            the simulator's
 WECHAT_TOKEN            消息校验Token                                                         the simulator's
 WECHAT_ENCODING_AES_KEY 消息加解密Key                                                         the simulator's
 WECHAT_API_BASE_URL     where WeChat's API is                                                 WeChat, or the simulator
+WECHAT_API_HOSTS        hosts beside WeChat's that the address may name without DEBUG         none
 LANGUAGE_CODE           en or zh-hans, of followers and of visitors who do not say            en
 HEALTH_TOKEN            bearer token for monitors of /wechat/health/                          staff only
 LOG_FILE                where to log                                                          stderr
@@ -31,6 +32,7 @@ from urllib.parse import urlsplit
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
 
+from wechat_open.published import is_published
 from wechat_open.schedule import BEAT_SCHEDULE
 
 from .environment import database, flag, sqlite, text, words
@@ -142,7 +144,12 @@ if appid := text("WECHAT_APPID"):
         "ENCODING_AES_KEY": text("WECHAT_ENCODING_AES_KEY"),
     }
     api_base_url = text("WECHAT_API_BASE_URL")
-else:  # nobody's: those of the simulator, which listens here unless it is told otherwise
+elif not DEBUG:
+    raise ImproperlyConfigured(
+        "Set WECHAT_APPID, WECHAT_APPSECRET, WECHAT_TOKEN and WECHAT_ENCODING_AES_KEY, from the platform's console, or "
+        "DEBUG=1 to try the site with the simulator, whose credentials everybody can read."
+    )
+else:  # those of the simulator, which listens on this port by default
     from wechat_open.simulator import Settings as Simulated
 
     demo = Simulated()
@@ -154,11 +161,18 @@ else:  # nobody's: those of the simulator, which listens here unless it is told 
     }
     api_base_url = text("WECHAT_API_BASE_URL", "http://127.0.0.1:8001")
 
+if not DEBUG and any(map(is_published, [SECRET_KEY, *credentials.values()])):
+    raise ImproperlyConfigured(
+        "SECRET_KEY, WECHAT_APPSECRET, WECHAT_TOKEN or WECHAT_ENCODING_AES_KEY is one that everybody can read in this "
+        "project's files. Set your own, or DEBUG=1 to try the site on this machine."
+    )
+
 WECHAT_OPEN = {
     "COMPONENTS": {"default": credentials},
     "SITE_URL": SITE_URL,
     "HEALTH_TOKEN": text("HEALTH_TOKEN"),
     "AFTER_AUTHORIZE": "home",
+    "API_HOSTS": words("WECHAT_API_HOSTS"),
 }
 if api_base_url and not (urlsplit(api_base_url).hostname or "").endswith(".weixin.qq.com"):
     # A simulator answers for all three of WeChat's hosts.

@@ -94,6 +94,7 @@ CELERY_BROKER_URL = "memory://"
 CELERY_TASK_ALWAYS_EAGER = False
 
 WECHAT_OPEN = {
+    "API_HOSTS": ["127.0.0.1"],  # Django turns DEBUG off in tests, and every WeChat of a test is on the loopback
     "COMPONENTS": {
         "default": {
             "APPID": "wx1111111111111111",

@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db.models import DateTimeField, Expression, ExpressionWrapper
+from django.db.models import Expression, ExpressionWrapper
 
 from wechat_open import clock, component, inbox
 from wechat_open.clock import DatabaseTime
@@ -21,6 +21,7 @@ from wechat_open.protocol import xml
 from wechat_open.protocol.envelope import Stamp, Unsealed, read_plain
 from wechat_open.simulator import Simulator
 from wechat_open.simulator.engine import Push
+from wechat_open.times import UTCDateTimeField
 
 OFFICIAL = "wx0a1b2c3d4e5f6071"
 
@@ -67,7 +68,7 @@ def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[timedelta], None]:
     ahead = timedelta()
 
     def now() -> Expression:
-        return ExpressionWrapper(DatabaseTime() + ahead, output_field=DateTimeField()) if ahead else DatabaseTime()
+        return ExpressionWrapper(DatabaseTime() + ahead, output_field=UTCDateTimeField()) if ahead else DatabaseTime()
 
     def move(by: timedelta) -> None:
         nonlocal ahead

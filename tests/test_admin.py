@@ -259,7 +259,7 @@ def test_troubled_account__says_what_and_since_when(superuser: Client, troubled:
     shown = text(superuser, page_of(troubled))
     assert "61023 The refresh token is not the account&#x27;s current one (rid rid-coffee)" in shown
     assert "wechat-open-bad" in shown
-    assert "WeChat refuses every token since" in shown
+    assert "WeChat has refused every token since" in shown
     assert "Missing from WeChat&#x27;s list since" in shown
 
 
@@ -284,7 +284,7 @@ def test_value_that_cannot_be_opened__is_said_and_harms_no_page(
 ) -> None:
     settings.SECRET_KEY = "another-secret-key-that-knows-nothing-of-the-old-one"
     superuser.force_login(User.objects.get(username="superuser"))
-    assert "cannot be opened" in text(superuser, page_of(account))
+    assert "cannot be decrypted" in text(superuser, page_of(account))
 
 
 def test_expired_token__is_told(superuser: Client, account: Authorizer) -> None:
@@ -306,7 +306,7 @@ def test_platform__shows_ticket_token_and_problems(
     assert "default" in shown
     assert "3\xa0minutes ago" in shown
     assert "Authorized: 1" in shown
-    assert "Beat has never rung, but a worker lives" in shown
+    assert "Beat has never sent a task, but a worker is running" in shown
     assert "WeChat has pushed no verify ticket yet" not in shown
 
 
@@ -578,7 +578,7 @@ def test_action_that_takes_long__gives_the_rest_to_workers(
     monkeypatch.setattr("wechat_open.admin.base.PATIENCE", -1.0)
     shown = act(operator, "refresh_now", account, gone, confirmed="yes").content.decode()
     job = BulkJob.objects.get()
-    assert "the remaining rows go on in the background" in shown
+    assert "The remaining rows continue in the background" in shown
     assert page_of(job) in shown
     assert job.targets == [account.pk, gone.pk]
     assert not LogEntry.objects.exists()

@@ -8,15 +8,16 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.db import connections
 
 from tests import failing_cache
 from tests.failing_cache import Failing
-from wechat_open import alerts, census, signals, tasks, tokens
+from wechat_open import alerts, census, health, signals, tasks, tokens
 from wechat_open.component import Platform
 from wechat_open.health import reach
 from wechat_open.models import Alert, Authorizer, Component
@@ -399,3 +400,127 @@ alerts.watch()
         watch.after(minutes=3)
         assert only(told, "sweep_repairs") == [("warning", False)]
         assert Alert.objects.filter(code="sweep_repairs", open_key__isnull=False, resolved_at=None).count() == 1
+
+
+# -- acknowledged and muted --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def li(db: None) -> User:
+    return User.objects.create_user("li")
+
+
+def repairs(number: int) -> None:
+    """Amber while it is not zero, and nothing else is."""
+    Component.objects.update(sweep_repairs=number)
+
+
+def test_acknowledged_alert__is_not_repeated_until_it_gets_worse(watch: Watch, told: Told, li: User) -> None:
+    repairs(1)
+    watch()
+    assert alerts.acknowledge(Alert.objects.get(), li)
+    assert not alerts.acknowledge(Alert.objects.get(), li), "once"
+    heard(told)
+
+    watch.after(minutes=61)
+    watch.after(minutes=61)
+    assert only(told, "sweep_repairs") == []
+    assert Alert.objects.get(code="sweep_repairs").count == 3
+
+    repairs(5)
+    Component.objects.update(created_at=datetime.now(timezone.utc) - timedelta(days=3))  # no longer a new platform
+    watch()
+    assert only(told, "sweep_repairs") == [("critical", False)]
+    assert Alert.objects.get(code="sweep_repairs").acknowledged_at is None
+    watch.after(minutes=61)
+    assert only(told, "sweep_repairs") == [("critical", False)]
+
+
+def test_end_of_an_acknowledged_alert__is_sent(watch: Watch, told: Told, li: User) -> None:
+    repairs(1)
+    watch()
+    alerts.acknowledge(Alert.objects.get(code="sweep_repairs"), li)
+    repairs(0)
+    watch.after(minutes=3)
+    assert only(told, "sweep_repairs") == [("warning", False), ("warning", True)]
+
+
+def test_muted_alert__is_counted_and_not_sent_until_the_mute_ends(watch: Watch, told: Told, li: User) -> None:
+    skew(40)
+    watch()
+    heard(told)
+    assert alerts.mute(Alert.objects.get(), li, timedelta(hours=8))
+
+    skew(130)
+    watch.after(hours=2)
+    watch.after(hours=5)
+    assert only(told, "clock_skew") == []
+    row = Alert.objects.get(code="clock_skew")
+    assert (row.count, row.severity, row.muted_by) == (3, "critical", "li")
+
+    watch.after(minutes=61)
+    assert only(told, "clock_skew") == [("critical", False)]
+    watch()
+    assert only(told, "clock_skew") == []
+    watch.after(minutes=61)
+    assert only(told, "clock_skew") == [("critical", False)]
+
+
+def test_short_mute__is_followed_by_a_reminder(watch: Watch, told: Told, li: User, later: Later) -> None:
+    """The alert was sent 50 minutes before the mute of an hour ends: it is sent when that ends, not later."""
+    repairs(1)
+    watch()
+    alerts.mute(Alert.objects.get(code="sweep_repairs"), li, timedelta(hours=1))
+    heard(told)
+    watch.after(minutes=59)
+    assert only(told, "sweep_repairs") == []
+    watch.after(minutes=2)
+    assert only(told, "sweep_repairs") == [("warning", False)]
+
+
+def test_mute__outlasts_an_alert_that_comes_and_goes(watch: Watch, told: Told, li: User) -> None:
+    repairs(1)
+    watch()
+    alerts.mute(Alert.objects.get(code="sweep_repairs"), li, timedelta(hours=8))
+    repairs(0)
+    watch.after(minutes=3)
+    watch()
+    assert only(told, "sweep_repairs") == [("warning", False), ("warning", True)], "whoever heard of it hears its end"
+
+    repairs(1)
+    watch()
+    repairs(0)
+    watch.after(minutes=3)
+    assert only(told, "sweep_repairs") == []
+    assert Alert.objects.filter(code="sweep_repairs", open_key=None, resolved_at__isnull=False).count() == 2
+    repairs(1)
+    watch.after(hours=8)
+    assert only(told, "sweep_repairs") == [("warning", False)]
+
+
+def test_ended_mute__sends_it_again_at_once(watch: Watch, told: Told, li: User) -> None:
+    repairs(1)
+    watch()
+    alerts.mute(Alert.objects.get(code="sweep_repairs"), li, timedelta(days=7))
+    watch.after(minutes=61)
+    heard(told)
+    assert alerts.unmute(Alert.objects.get(code="sweep_repairs"), li)
+    assert not alerts.unmute(Alert.objects.get(code="sweep_repairs"), li)
+    watch.after(seconds=1)
+    assert only(told, "sweep_repairs") == [("warning", False)]
+
+
+def test_mute__has_one_of_the_given_lengths(watch: Watch, li: User) -> None:
+    repairs(1)
+    watch()
+    with pytest.raises(ValueError, match="MUTES"):
+        alerts.mute(Alert.objects.get(code="sweep_repairs"), li, timedelta(days=3650))
+
+
+def test_muted_and_acknowledged_finding__stays_red_in_health(watch: Watch, healthy: Platform, li: User) -> None:
+    skew(130)
+    watch()
+    alerts.mute(Alert.objects.get(), li, timedelta(days=7))
+    alerts.acknowledge(Alert.objects.get(), li)
+    assert {found.code: found.level for found in health.examine(healthy)}["clock_skew"] is health.RED
+    assert health.report()["ok"] is False

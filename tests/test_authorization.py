@@ -22,6 +22,7 @@ from wechat_open.exceptions import (
     CodeRefused,
     ConfigurationError,
     NotAuthorized,
+    SystemBusy,
     TicketMissing,
     Unreachable,
 )
@@ -30,6 +31,7 @@ from wechat_open.secret import Secret
 from wechat_open.simulator import Simulator
 
 QUERY_AUTH = "/cgi-bin/component/api_query_auth"
+PRE_AUTH_CODE = "/cgi-bin/component/api_create_preauthcode"
 SITE = "https://site.example"
 BROWSER = "a browser's own secret"
 Later = Callable[[timedelta], None]
@@ -172,12 +174,104 @@ class TestOffer:
         assert "%7C" in offer.pc_url
         assert "redirect_uri=https%3A%2F%2F" in offer.pc_url
 
-    def test_each_view__has_a_code_and_a_state_of_its_own(self, platform: Platform) -> None:
+    def offered(self, link: AuthorizationLink, browser: str = BROWSER) -> str:
+        return authorization.offer(link, browser=browser, base_url=SITE).pc_url
+
+    def test_views_of_one_link__share_a_young_code(self, wechat: Simulator, platform: Platform) -> None:
+        """Previews, mail scanners and reloads would otherwise cost WeChat a code each."""
         link = authorization.begin()
-        urls = [authorization.offer(link, browser=BROWSER, base_url=SITE).pc_url for _ in range(2)]
+        urls = [self.offered(link, f"browser {number}") for number in range(20)]
+
+        assert wechat.engine.calls[PRE_AUTH_CODE] == 1
+        assert len({query(url)["pre_auth_code"] for url in urls}) == 1
+
+    def test_each_browser__has_a_state_of_its_own(self, platform: Platform) -> None:
+        link = authorization.begin()
+        states = {state_of(self.offered(link, browser)) for browser in ("one", "two")}
+
+        assert len(states) == 2
+
+    def test_same_browser_again__stores_nothing_more(self, platform: Platform) -> None:
+        link = authorization.begin()
+        states = {state_of(self.offered(link)) for _ in range(5)}
+
+        assert len(states) == 1
+        assert AuthorizationAttempt.objects.count() == 1
+
+    def test_state__cannot_be_made_without_the_browsers_secret(self, platform: Platform) -> None:
+        url = self.offered(authorization.begin())
+        link = AuthorizationLink.objects.get()
+        made = authorization._state(link, Secret(query(url)["pre_auth_code"]), "", ":")
+
+        assert state_of(url) != made.reveal()
+        assert len(state_of(url)) == 43
+
+    def test_links__share_no_code(self, platform: Platform) -> None:
+        urls = [self.offered(authorization.begin()) for _ in range(2)]
 
         assert len({query(url)["pre_auth_code"] for url in urls}) == 2
-        assert len({state_of(url) for url in urls}) == 2
+
+    def test_code__is_shared_until_it_is_old(self, wechat: Simulator, platform: Platform, later: Later) -> None:
+        """Whoever opens the page has the larger part of the code's life left."""
+        link = authorization.begin()
+        first = self.offered(link)
+        later(timedelta(minutes=4))
+        again = authorization.offer(link, browser=BROWSER, base_url=SITE)
+        assert query(again.pc_url)["pre_auth_code"] == query(first)["pre_auth_code"]
+        assert timedelta(minutes=5) < again.valid_for <= timedelta(minutes=26)
+        later(timedelta(minutes=2))
+
+        assert query(self.offered(link))["pre_auth_code"] != query(first)["pre_auth_code"]
+        assert wechat.engine.calls[PRE_AUTH_CODE] == 2
+
+    @pytest.mark.parametrize("way", ["redirect", "push"])
+    def test_code__is_shared_until_the_owner_acts(self, wechat: Simulator, platform: Platform, way: str) -> None:
+        """A code is good for one authorization, so the next view needs another one."""
+        wechat.engine.add_account("Other Shop", "official", appid="wxother")
+        link = authorization.begin(biz_appid="wxother")
+        url = self.offered(link)
+        granted = wechat.engine.authorize(OFFICIAL, pre_auth_code=query(url)["pre_auth_code"])
+        if way == "redirect":
+            authorization.complete_return(authorization.find_attempt(state_of(url), BROWSER), Secret(granted.code))
+        else:
+            process(platform, granted.push)
+
+        assert query(self.offered(link))["pre_auth_code"] != query(url)["pre_auth_code"]
+
+    def test_code_that_cannot_be_had__is_asked_for_again(self, wechat: Simulator, platform: Platform) -> None:
+        link = authorization.begin()
+        wechat.faults.add(PRE_AUTH_CODE, "errcode", -1)
+        with pytest.raises(SystemBusy):
+            self.offered(link)
+
+        assert query(self.offered(link))["pre_auth_code"]
+
+    def test_code_that_cannot_be_read__is_replaced(self, platform: Platform) -> None:
+        link = authorization.begin()
+        first = self.offered(link)
+        AuthorizationLink.objects.update(pre_auth_code="v1.00000000.encrypted under a lost key")
+
+        assert query(self.offered(link))["pre_auth_code"] != query(first)["pre_auth_code"]
+
+    def test_shared_code__is_encrypted_at_rest(self, platform: Platform) -> None:
+        url = self.offered(authorization.begin())
+
+        assert query(url)["pre_auth_code"] not in str(AuthorizationLink.objects.values().get())
+
+    def test_rows_of_one_link__are_bounded(
+        self, wechat: Simulator, platform: Platform, monkeypatch: pytest.MonkeyPatch, later: Later, heard: Heard
+    ) -> None:
+        """And a push still finds the link by the code of a view that was deleted."""
+        monkeypatch.setattr(authorization, "VIEWS_KEPT", 3)
+        link = authorization.begin(payload={"shop": 7})
+        first = self.offered(link)
+        later(timedelta(minutes=6))
+        for number in range(20):
+            self.offered(link, f"scanner {number}")
+
+        assert AuthorizationAttempt.objects.count() <= 3 + 2
+        process(platform, wechat.engine.authorize(OFFICIAL, pre_auth_code=query(first)["pre_auth_code"]).push)
+        assert heard.last("authorized")["payload"] == {"shop": 7}
 
     def test_code_and_state__are_stored_as_digests(self, platform: Platform) -> None:
         offer = authorization.offer(authorization.begin(), browser=BROWSER, base_url=SITE)
@@ -485,7 +579,112 @@ class TestLife:
         )
         account = grant()
 
-        assert (account.nick_name, account.kind, account.service_type, account.func_info) == ("", "channels", 2, [])
+        assert (account.nick_name, account.kind, account.service_type) == ("", "channels", 2)
+        assert account.profile_synced_at and account.func_info  # of the grant: this answer says nothing about it
+
+    @pytest.mark.parametrize(
+        "profile",
+        [
+            "{}",
+            '{"nick_name": "Another", "user_name": ""}',
+            '{"nick_name": "Another", "user_name": null}',
+            '{"nick_name": "Another", "user_name": ["gh_x"]}',
+        ],
+    )
+    def test_answer_that_is_no_profile__counts_as_none_and_takes_nothing(
+        self, wechat: Simulator, platform: Platform, account: Authorizer, profile: str
+    ) -> None:
+        columns = ("nick_name", "user_name", "kind", "profile", "func_info", "profile_synced_at")
+        before = Authorizer.objects.values(*columns).get()
+        wechat.faults.add(
+            "api_get_authorizer_info",
+            "garbage",
+            f'{{"authorizer_info": {profile}, "authorization_info": {{"func_info": []}}}}',
+        )
+
+        with pytest.raises(Unreachable, match="user_name"):
+            authorization.sync_profile(account)
+        assert Authorizer.objects.values(*columns).get() == before
+
+    def test_fields_that_say_nothing__overwrite_none(
+        self, wechat: Simulator, platform: Platform, account: Authorizer
+    ) -> None:
+        kept = (
+            "nick_name",
+            "principal_name",
+            "head_img",
+            "service_type",
+            "verify_type",
+            "kind",
+            "func_info",
+            "name_key",
+        )
+        before = Authorizer.objects.values(*kept).get()
+        wechat.faults.add(
+            "api_get_authorizer_info",
+            "garbage",
+            '{"authorizer_info": {"nick_name": null, "user_name": "gh_new", "head_img": {}, "service_type_info": {},'
+            ' "verify_type_info": null, "principal_name": "", "alias": "", "signature": "New"},'
+            ' "authorization_info": {"func_info": [null, {"funcscope_category": {}}]}}',
+        )
+
+        authorization.sync_profile(account)
+        assert Authorizer.objects.values(*kept).get() == before
+        account.refresh_from_db()
+        assert (account.user_name, account.signature) == ("gh_new", "New")
+
+    def test_grant_without_func_info__keeps_the_sets(
+        self, wechat: Simulator, platform: Platform, account: Authorizer, grant: Any
+    ) -> None:
+        sets = account.func_info
+        pair = '"authorizer_access_token": "a", "authorizer_refresh_token": "r", "expires_in": 7200'
+        wechat.faults.add(
+            "api_query_auth", "garbage", f'{{"authorization_info": {{"authorizer_appid": "{OFFICIAL}", {pair}}}}}'
+        )
+        wechat.faults.add("api_get_authorizer_info", "errcode", -1)
+
+        assert grant(permissions=(1, 15)).func_info == sets
+
+    @pytest.mark.parametrize(
+        ("field", "kind"),
+        [
+            ("store_info", "shop"),
+            ("talent_info", "sales"),
+            ("supplier_info", "supplier"),
+            ("channels_info", "channels"),
+        ],
+    )
+    def test_kind__is_told_by_the_field_that_only_it_has(
+        self, wechat: Simulator, platform: Platform, grant: Any, field: str, kind: str
+    ) -> None:
+        wechat.faults.add(
+            "api_get_authorizer_info",
+            "garbage",
+            f'{{"authorizer_info": {{"nick_name": "x", "{field}": {{"id": 0}}}}, "authorization_info": {{}}}}',
+        )
+        assert grant().kind == kind
+
+    def test_profiles_that_fail__come_last_and_ever_more_rarely(
+        self, wechat: Simulator, platform: Platform, account: Authorizer, later: Any
+    ) -> None:
+        Authorizer.objects.update(profile_synced_at=None)
+        for number in range(3):
+            Authorizer.objects.create(
+                component=platform.row, appid=f"wxunread{number}", state=Authorizer.State.AUTHORIZED
+            )
+            wechat.faults.add("api_get_authorizer_info", "garbage", "{}", times=100, appid=f"wxunread{number}")
+        wechat.faults.add("api_get_authorizer_info", "errcode", -1, appid=OFFICIAL)
+        path = "/cgi-bin/component/api_get_authorizer_info"
+
+        assert [authorization.sync_missing_profiles(platform, 2) for _ in range(4)] == [0, 0, 1, 0]
+        for _ in range(10):
+            authorization.sync_missing_profiles(platform)
+        before = wechat.engine.calls[path]
+        authorization.sync_missing_profiles(platform)
+        assert wechat.engine.calls[path] == before
+        later(timedelta(minutes=6))
+        authorization.sync_missing_profiles(platform)
+        assert wechat.engine.calls[path] == before + 3
 
     def test_half_an_answer__changes_no_profile(
         self, wechat: Simulator, platform: Platform, account: Authorizer

@@ -458,7 +458,7 @@ def test_row_that_is_gone__is_told(operator: User, platform: Platform) -> None:
     bulk.run(job.pk)
 
     failure = fresh(job).failures.get()
-    assert (failure.key, failure.name, failure.said) == (10**6, "#1000000", "It is no longer there.")
+    assert (failure.key, failure.name, failure.said) == (10**6, "#1000000", "This record no longer exists.")
 
 
 @pytest.mark.parametrize("errcode", [45009, 61004, 40164])

@@ -150,10 +150,10 @@ def test_status__of_a_platform_with_a_problem_is_1_and_names_it(component: Compo
     Component.objects.update(heartbeat_at=ago(hours=1), last_error="WeChat answered 61004", failures=2)
     result = Result("status", "--component", "default")
     assert result.code == 1
-    assert f"default ({DEFAULT}): needs somebody now" in result.out
+    assert f"default ({DEFAULT}): needs action right now" in result.out
     assert "  ✗ ticket_age: WeChat has pushed no verify ticket yet" in result.out
     assert "      Enter the authorization event URL (授权事件接收URL)" in result.out
-    assert "  ✗ dispatcher: Nobody has looked for due tokens for 1 hour." in result.out
+    assert "  ✗ dispatcher: No worker has checked for due tokens for 1 hour." in result.out
     assert SECOND not in result.out
 
 
@@ -171,7 +171,7 @@ def test_status__of_an_amber_platform_is_1_too(component: Component) -> None:
     assert result.code == 1
     assert f"default ({DEFAULT}): needs attention" in result.out
     assert "  ! beat: Nothing has been heard of beat" not in result.out
-    assert "  ! beat: Beat has not rung for 3 minutes, but a worker lives" in result.out
+    assert "  ! beat: Beat has sent no task for 3 minutes, but a worker is running" in result.out
 
 
 @pytest.mark.parametrize("error", [OperationalError, InterfaceError])
@@ -487,7 +487,7 @@ def test_run_once__without_a_ticket_is_1_and_says_what_to_do(component: Componen
     Component.objects.update(access_token="", access_token_expires_at=None, push_started_at=timezone.now())
     result = Result("run", "--once", "--component", "default")
     assert result.code == 1
-    assert "default renew_due_tokens: Renewals rest: there is no usable component token." in result.err
+    assert "default renew_due_tokens: Renewals are paused: there is no usable component token." in result.err
     assert "second" not in result.err
 
 
@@ -655,7 +655,7 @@ def test_run__as_a_process_stops_cleanly_on_sigterm(process_environment: dict[st
         command, env=process_environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8"
     )
     assert process.stdout is not None
-    assert process.stdout.readline() == "Looking after default. Ctrl-C stops.\n"
+    assert process.stdout.readline() == "Maintaining default. Ctrl-C stops.\n"
     process.send_signal(signal.SIGTERM)
     out, err = process.communicate(timeout=30)
     assert (process.returncode, out) == (0, "Stopped.\n"), err

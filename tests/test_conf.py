@@ -11,9 +11,10 @@ from wechat_open.conf import DEFAULTS, Conf, conf
 from wechat_open.exceptions import ConfigurationError
 
 PROPERTIES: dict[str, tuple[Any, Any]] = {
-    "API_BASE_URL": ("http://127.0.0.1:8001/", "http://127.0.0.1:8001"),
-    "AUTHORIZE_BASE_URL": ("http://127.0.0.1:8001/", "http://127.0.0.1:8001"),
-    "OPEN_BASE_URL": ("http://127.0.0.1:8001/", "http://127.0.0.1:8001"),
+    "API_BASE_URL": ("https://api2.weixin.qq.com/", "https://api2.weixin.qq.com"),
+    "AUTHORIZE_BASE_URL": ("https://api2.weixin.qq.com/", "https://api2.weixin.qq.com"),
+    "OPEN_BASE_URL": ("https://api2.weixin.qq.com/", "https://api2.weixin.qq.com"),
+    "API_HOSTS": (["Proxy.example.com"], ("proxy.example.com",)),
     "SITE_URL": ("https://shop.example/", "https://shop.example"),
     "COMPONENTS": ({"a": {}}, {"a": {}}),
     "CACHE": ("tokens", "tokens"),

@@ -84,7 +84,7 @@ def test_account_that_cannot_be_used__is_named_with_the_way_back(cls: type[Autho
 
     assert isinstance(error, AuthorizerUnavailable)
     assert error.appid == "wx1"
-    assert "“Ask to authorize again” on its page in the admin makes a link" in str(error)
+    assert "“Ask to authorize again” on its page in the admin creates a link" in str(error)
     assert "(" not in str(error)  # an operator reads it too: no Python
 
 

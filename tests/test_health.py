@@ -27,7 +27,7 @@ from wechat_open.health import AMBER, GREEN, RED, Finding, Level, checks, facts,
 from wechat_open.health.checks import CHECKS
 from wechat_open.health.site import CODES
 from wechat_open.management import rotation
-from wechat_open.models import Authorizer, Component, HourlyCount, Push
+from wechat_open.models import Authorizer, Component, HourlyCount, JournalEntry, Push
 from wechat_open.simulator import Simulator
 
 SECRET_KEY = settings.SECRET_KEY
@@ -219,6 +219,21 @@ def another_system_takes_the_component_token(scene: Scene) -> None:
     for _ in range(20):
         tokens.ComponentKeeper(scene.platform).invalidate(tokens.component_token(scene.platform))
         Component.objects.update(forced_at=clock.now() - timedelta(minutes=1))
+
+
+def days_pass(scene: Scene) -> None:
+    JournalEntry.objects.update(at=clock.now() - timedelta(days=2))
+
+
+@trouble("misused_codes", AMBER, days_pass)
+def a_code_was_presented_through_another_link(scene: Scene) -> None:
+    journal.note(journal.Kind.CODE_MISUSED, scene.platform.row, detail="#7")
+
+
+@trouble("misused_codes", RED, days_pass)
+def codes_were_presented_through_other_links(scene: Scene) -> None:
+    for _ in range(3):
+        journal.note(journal.Kind.CODE_MISUSED, scene.platform.row, detail="#7")
 
 
 @trouble("handlers", AMBER, hours_pass)
@@ -532,7 +547,7 @@ def test_new_platform__says_what_is_to_be_done(db: None) -> None:
     assert {code for code, found in findings.items() if found.level is RED} == {"ticket_age", "component_token"}
     assert "授权事件接收URL" in findings["ticket_age"].remedy
     assert findings["component_token"].remedy == "It takes a verify ticket: see there."
-    assert findings["beat"].said == "Beat has had no time to ring yet."
+    assert findings["beat"].said == "Beat has not had to send a task yet."
 
 
 def test_new_platform_after_a_while__has_been_left_alone_for_too_long(db: None, later: Any) -> None:
@@ -584,26 +599,26 @@ class TestSentences:
         ticket_comes(scene)
         worker_comes(scene)  # the ticket rang for it
 
-        assert "a worker lives: it looked for due tokens 0 seconds ago" in scene.found("beat").said
+        assert "a worker is running: it checked for due tokens 0 seconds ago" in scene.found("beat").said
         scene.later(seconds=130)
         assert scene.found("beat").level is RED
-        assert "A worker lives, but beat does not ring" in scene.found("dispatcher").said
+        assert "A worker is running, but beat sends no tasks" in scene.found("dispatcher").said
 
     def test_dead_worker__is_told_by_a_ticket_that_it_did_not_hear(self, scene: Scene) -> None:
         scene.later(minutes=11)
-        assert "No worker runs, or beat does not ring" in scene.found("dispatcher").said
+        assert "No worker is running, or beat sends no tasks" in scene.found("dispatcher").said
 
         ticket_comes(scene)
         scene.later(minutes=1)
-        assert "no worker runs" in scene.found("dispatcher").said
-        assert "a worker lives" not in scene.found("beat").said
+        assert "no worker is running" in scene.found("dispatcher").said
+        assert "a worker is running" not in scene.found("beat").said
 
     @pytest.mark.parametrize("seconds", [31, 60, 119, 149])
     def test_dead_worker_or_beat__is_no_worker_that_is_busy(self, scene: Scene, seconds: int) -> None:
         """Either leaves the same traces, as long as no ticket comes."""
         scene.later(seconds=seconds)
 
-        assert "No worker runs, or beat does not ring" in scene.found("dispatcher").said
+        assert "No worker is running, or beat sends no tasks" in scene.found("dispatcher").said
         assert "queue" not in scene.found("dispatcher").remedy
 
     def test_dead_beat_whose_ticket_rang__leaves_no_worker_that_is_busy(self, scene: Scene) -> None:
@@ -619,7 +634,7 @@ class TestSentences:
         worker_comes(scene)
         scene.later(seconds=100)
 
-        assert "a worker lives" not in scene.found("beat").said
+        assert "a worker is running" not in scene.found("beat").said
 
     def test_worker_that_has_never_dispatched__is_told_too(self, scene: Scene) -> None:
         Component.objects.update(heartbeat_at=None, created_at=clock.now() - timedelta(minutes=3))
@@ -629,7 +644,7 @@ class TestSentences:
     def test_lost_key__is_no_older_key(self, scene: Scene) -> None:
         a_key_is_lost(scene)
 
-        assert "4 rows are sealed under a key that is not configured" in scene.found("sealed").said
+        assert "4 rows are encrypted under a key that is not configured" in scene.found("sealed").said
         assert "SECRET_KEY_FALLBACKS" in scene.found("sealed").remedy
         assert (scene.found("old_keys").level, scene.found("old_keys").value) == (GREEN, 0)
 
@@ -821,11 +836,16 @@ def test_platforms_of_the_wrong_sort__are_told_in_our_words(scene: Scene, wrong:
     assert "has no attribute" not in str(report)
 
 
-def test_naive_times__leave_the_finding_about_the_settings(scene: Scene) -> None:
+def test_site_without_time_zones__is_examined_as_any_other(scene: Scene) -> None:
+    with_zones = health.report()
     scene.settings.USE_TZ = False
-    report = health.report()
+    without = health.report()
 
-    assert (report["ok"], report["components"][0]["problems"]) == (False, ["settings"])
+    assert [each["problems"] for each in without["components"]] == [
+        each["problems"] for each in with_zones["components"]
+    ]
+    pushed = [report["components"][0]["last_push_at"] for report in (with_zones, without)]
+    assert pushed[0] == pushed[1] and pushed[0].endswith("+08:00")
 
 
 def test_platform_with_unusable_settings__is_a_finding(scene: Scene) -> None:

@@ -182,7 +182,7 @@ def test_new_secret_key__with_the_old_as_fallback(db: None, settings: Any) -> No
     told = Told()
     assert told.code == 0
     assert told.out.splitlines()[-1] == (
-        "  The keys come from SECRET_KEY: its FALLBACKS are no longer needed to open what we have stored."
+        "  The keys come from SECRET_KEY: its FALLBACKS are no longer needed to decrypt what is stored."
     )
     settings.SECRET_KEY_FALLBACKS = []
     assert opened(account) == ("access 1", "refresh 1")
@@ -460,8 +460,8 @@ def test_missing_key__is_named_and_the_rest_is_done(lost: Authorizer, keys: Call
     missing = key_id(keys, LOST)
     assert told.code == 1
     assert told.err.splitlines() == [
-        f"no key opens this: wechat_open.Authorizer {lost.pk} access_token ({missing})",
-        f"no key opens this: wechat_open.Authorizer {lost.pk} refresh_token ({missing})",
+        f"no key decrypts this: wechat_open.Authorizer {lost.pk} access_token ({missing})",
+        f"no key decrypts this: wechat_open.Authorizer {lost.pk} refresh_token ({missing})",
     ]
     assert f"! under {missing}, a key that is not configured: 2 values" in told.out
     assert "Put the missing key back" in told.out and "--empty-unreadable" in told.out
@@ -506,7 +506,7 @@ def test_key_lost_for_good__costs_no_authorization(
         patch.setattr(django_settings, "SECRET_KEY", "the old one is lost" * 3)
         told = Told("--empty-unreadable")
         assert told.code == 0, told.out
-        assert "values emptied that no key opens: " in told.out
+        assert "values emptied because no key decrypts them: " in told.out
         assert not VerifyTicket.objects.exists()
 
         owner = components.platform()
@@ -527,11 +527,11 @@ def test_rotation__says_what_it_did_and_what_may_go(stored: Component, keys: Cal
     old, new = key_id(keys, OLD), key_id(keys, NEW)
     assert told.code == 0
     assert told.out.splitlines() == [
-        "values sealed anew: 6",
-        f"✓ Everything is sealed under the newest key ({new}).",
+        "values encrypted again: 6",
+        f"✓ Everything is encrypted under the newest key ({new}).",
         f"  These keys can be removed from ENCRYPTION_KEYS: {old} (number 2).",
         "  Before that, restart every process that was started while another key was the first, and see that "
-        "`manage.py wechat_open rotate-keys --check` still finds nothing: until then they seal under the older one.",
+        "`manage.py wechat_open rotate-keys --check` still finds nothing: until then they encrypt under the older one.",
     ]
 
 
@@ -547,8 +547,8 @@ def test_long_rotation__is_told_now_and_then() -> None:
 def test_long_rotation__tells_how_far_it_is(stored: Component, monkeypatch: pytest.MonkeyPatch) -> None:
     now = iter(range(0, 1000, 3))
     monkeypatch.setattr(rotation, "now_and_then", partial(rotation.now_and_then, clock=lambda: next(now)))
-    assert Told().out.splitlines()[:5] == [f"values sealed anew: {done} of 6" for done in (1, 2, 4, 5, 6)]
-    assert "values sealed anew" not in Told("--json").out
+    assert Told().out.splitlines()[:5] == [f"values encrypted again: {done} of 6" for done in (1, 2, 4, 5, 6)]
+    assert "values encrypted again" not in Told("--json").out
 
 
 def test_check__counts_and_changes_nothing(stored: Component, keys: Callable[..., None]) -> None:
@@ -556,7 +556,7 @@ def test_check__counts_and_changes_nothing(stored: Component, keys: Callable[...
     assert told.code == 1
     assert told.out.splitlines() == [
         f"! under {key_ids()[1]}, an older key: 6 values",
-        "  `manage.py wechat_open rotate-keys` seals them anew while the site runs.",
+        "  `manage.py wechat_open rotate-keys` encrypts them again while the site runs.",
     ]
     assert seals() == {key_ids()[1]}
 

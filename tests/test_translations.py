@@ -352,6 +352,31 @@ def test_chinese__is_punctuated_in_the_chinese_way(chinese: Catalogue) -> None:
     assert [said for entry in chinese.entries for said in entry.said if half_width.search(said)] == []
 
 
+TERMS = {
+    "第三方平台令牌（component_access_token）": r"(?<!第三方)平台令牌|(?<![（\"“_])component_access_token(?![_\"”])",
+    "接口调用令牌": r"访问令牌|access token",
+    "续期, and 刷新令牌 only as a noun": r"刷新(?!令牌)|(?:立即|手动|强制|自动)刷新",
+    "账号管理员": "所有者",
+    "微信开放平台（管理中心）": "控制台|(?:开放平台|微信)后台",
+    "授权入口页": "接入页面|授权页面",
+    "凭证": "凭据",
+    "配置": "设置",
+    "请求 ID（rid）": "请求编号",
+    "账号信息": "资料",
+    "消息队列（broker）": "消息代理",
+    "修复": "修正",
+    "用户": "粉丝",
+}
+"""What Chinese texts say, and what they said for it before."""
+
+
+@pytest.mark.parametrize(("say", "instead_of"), TERMS.items(), ids=TERMS)
+def test_chinese_term__is_the_same_everywhere(chinese: Catalogue, say: str, instead_of: str) -> None:
+    """In the catalogue; for the other texts see test_wording.py."""
+    found = [said for entry in chinese.entries for said in entry.said if re.search(instead_of, said)]
+    assert found == [], f"say {say}"
+
+
 # What a reader sees
 
 
@@ -440,7 +465,7 @@ def test_other_reader_of_a_chinese_site__sees_chinese(chinese_site: None, platfo
 # Names that are the same in every language, and what stands as it is written elsewhere: settings, commands, WeChat's
 # own words.
 _SAME_IN_CHINESE = """
-    Django admin appid AppID rid ID JSON XML URL API IP HTTP PNG SVG GIF CSV PC QR OAuth JS SDK Wi Fi path
+    Django admin appid AppID rid ID JSON XML URL API IP HTTP PNG SVG GIF CSV XLSX PC QR OAuth JS SDK Wi Fi path
     Ctrl beat Beat worker Worker Celery cron broker cache NTP chrony systemd timesyncd
     Token AppSecret APPSECRET SECRET_KEY ENCRYPTION_KEYS BEAT_SCHEDULE BRAKE_ACCOUNTS BRAKE_SHARE
     errcode access_token authorizer_refresh_token component_access_token refresh_token default
@@ -522,7 +547,7 @@ def test_console__has_no_english_for_a_chinese_operator(platform: Platform) -> N
     client = Client(headers={"accept-language": "zh-hans"})
     client.force_login(User.objects.get(username="admin"))
     addresses = ["/admin/", "/admin/wechat_open/"]
-    addresses += [address for model in pages.admins() for address in pages.list_addresses(client, model, [], most=3)]
+    addresses += [address for model in pages.lists() for address in pages.list_addresses(client, model, [], most=3)]
     for door in pages.doors():
         row = door.model._default_manager.order_by("pk").first() if door.needs_row else None
         addresses.append(door.address(row))

@@ -18,7 +18,7 @@ from django.urls import include, path, reverse
 
 from wechat_open import authorization, qr
 from wechat_open.component import Platform
-from wechat_open.models import AuthorizationAttempt, AuthorizationLink, JournalEntry
+from wechat_open.models import AuthorizationAttempt, AuthorizationLink, Authorizer, JournalEntry
 from wechat_open.simulator import Simulator
 from wechat_open.views import browser
 
@@ -129,6 +129,34 @@ def test_page_of_a_link__makes_another_one_by_the_same_form(platform: Platform, 
 
 
 # What is on the page
+
+
+def test_twenty_views_of_a_link__cost_wechat_one_code(wechat: Simulator, platform: Platform) -> None:
+    """Chats show previews, mail scanners follow links, and readers reload."""
+    path = authorization.begin().get_absolute_url()
+    reader = Client()
+    for _ in range(20):
+        reader.get(path)
+        Client().get(path)
+
+    assert wechat.state()["calls"]["/cgi-bin/component/api_create_preauthcode"] == 1
+    assert AuthorizationAttempt.objects.count() == 21
+
+
+@pytest.mark.parametrize(
+    ("header", "value"),
+    [("Sec-Purpose", "prefetch;prerender"), ("Purpose", "prefetch"), ("X-Moz", "prefetch"), ("X-Purpose", "preview")],
+)
+def test_browser_that_fetches_ahead__gets_nothing(
+    wechat: Simulator, platform: Platform, client: Client, header: str, value: str
+) -> None:
+    before = wechat.state()["calls"]
+    response = client.get(authorization.begin().get_absolute_url(), headers={header: value})
+
+    assert (response.status_code, response.content) == (503, b"")
+    assert "no-store" in response["Cache-Control"]
+    assert wechat.state()["calls"] == before
+    assert not AuthorizationAttempt.objects.exists()
 
 
 def test_page__offers_both_links_with_one_fresh_code(platform: Platform, staff: Client) -> None:
@@ -263,6 +291,26 @@ def test_browser__gets_a_secret_that_scripts_and_other_sites_cannot_use(platform
     assert client.get(path, secure=True).cookies[browser.COOKIE]["secure"] is True
 
 
+@pytest.mark.parametrize(("site_url", "secure"), [("https://testserver", True), ("http://testserver", "")])
+def test_cookie_behind_a_proxy__is_secure_if_the_sites_address_is(
+    platform: Platform, client: Client, settings: Any, site_url: str, secure: Any
+) -> None:
+    """The proxy speaks https with the browser and http with us."""
+    settings.WECHAT_OPEN = settings.WECHAT_OPEN | {"SITE_URL": site_url}
+    cookie = client.get(authorization.begin().get_absolute_url()).cookies[browser.COOKIE]
+
+    assert cookie["secure"] == secure
+
+
+def test_address_of_a_link__is_in_no_referer_of_what_the_page_loads(platform: Platform, client: Client) -> None:
+    """Stylesheet and icon come from the same host, so the page's policy alone would send the whole address along."""
+    page = client.get(authorization.begin().get_absolute_url()).content.decode()
+
+    loaded = re.findall(r"<(?:link|script|img)\b[^>]*>", page)
+    assert len(loaded) >= 2
+    assert all('referrerpolicy="no-referrer"' in tag for tag in loaded)
+
+
 def test_browser__keeps_its_secret_over_several_pages(platform: Platform, client: Client) -> None:
     path = authorization.begin().get_absolute_url()
     first = client.get(path).cookies[browser.COOKIE].value
@@ -382,6 +430,63 @@ def test_expired_link__is_explained(platform: Platform, client: Client, later: C
 
     assert response.status_code == 403
     assert b"expired" in response.content
+
+
+def test_used_link__is_good_news_with_a_way_on(platform: Platform, client: Client, account: Authorizer) -> None:
+    link = authorization.begin(next_url="/shops/7/")
+    AuthorizationLink.objects.update(completed_at=link.created_at, authorizer=account)
+    response = client.get(link.get_absolute_url())
+    page = response.content.decode()
+
+    assert response.status_code == 410
+    assert "The account is connected" in page and "tone-good" in page
+    assert "tone-stop" not in page and "icon-alert" not in page
+    assert 'href="/shops/7/"' in page
+    assert account.appid not in page and "/admin/" not in page
+    assert response["Referrer-Policy"] == "no-referrer"
+
+
+def test_used_link__leads_staff_to_the_account(platform: Platform, admin_client: Client, account: Authorizer) -> None:
+    link = authorization.begin()
+    AuthorizationLink.objects.update(completed_at=link.created_at, authorizer=account)
+    page = admin_client.get(link.get_absolute_url()).content.decode()
+
+    assert f'href="/admin/wechat_open/authorizer/{account.pk}/change/"' in page
+    assert f'href="{AUTHORIZE}"' in page and 'href="/"' in page
+
+
+@pytest.mark.parametrize("deleted", [True, False])
+def test_link_of_a_user_who_has_left__is_refused(platform: Platform, client: Client, deleted: bool) -> None:
+    user = User.objects.create_user("maker")
+    path = authorization.begin(user=user).get_absolute_url()
+    if deleted:
+        user.delete()
+    else:
+        User.objects.update(is_active=False)
+    response = client.get(path)
+
+    assert response.status_code == 403
+    assert b"has no access to this site any more" in response.content
+    assert response["Referrer-Policy"] == "no-referrer"
+
+
+@pytest.mark.parametrize("ending", ["", "/.", "/)", "//"])
+@pytest.mark.parametrize("append_slash", [True, False])
+def test_key_with_a_sign_too_few_or_too_many__is_in_no_log(
+    platform: Platform,
+    client: Client,
+    settings: Any,
+    caplog: pytest.LogCaptureFixture,
+    ending: str,
+    append_slash: bool,
+) -> None:
+    """As mail programs cut addresses. Django would log "Not Found" with the key, or redirect for ever."""
+    settings.APPEND_SLASH = append_slash
+    path = authorization.begin().get_absolute_url().rstrip("/")
+    response = client.get(path + ending)
+
+    assert response.status_code == (403 if ending else 200)
+    assert path.rpartition("/")[2] not in caplog.text
 
 
 def test_nothing_but_get__opens_a_link(platform: Platform, staff: Client) -> None:

@@ -16,7 +16,7 @@ from tests.stage import OFFICIAL, process
 from tests.test_views_connect import links
 from wechat_open import authorization
 from wechat_open.component import Platform
-from wechat_open.models import AuthorizationLink, Authorizer, CodeExchange
+from wechat_open.models import AuthorizationLink, Authorizer, CodeExchange, JournalEntry
 from wechat_open.simulator import Simulator
 
 QUERY_AUTH = "/cgi-bin/component/api_query_auth"
@@ -183,6 +183,65 @@ def test_state__is_good_for_one_code(owner: Owner, wechat: Simulator) -> None:
 
     assert owner.client.get(owner.clean_path, {"auth_code": other}).status_code == 403
     assert asked(wechat) == 1
+
+
+def test_code_of_another_authorization__is_refused_and_reported(owner: Owner, wechat: Simulator) -> None:
+    owner.come_back()
+    stranger = Owner(wechat)
+    response = stranger.client.get(stranger.clean_path, {"auth_code": owner.code})
+
+    assert response.status_code == 403
+    assert b"belongs to another authorization" in response.content
+    assert b"Corner Shop" not in response.content
+    assert b"Not connected yet" in stranger.client.get(stranger.clean_path).content
+    assert JournalEntry.objects.filter(kind=JournalEntry.Kind.CODE_MISUSED).count() == 1
+
+
+def test_another_account_through_a_used_link__is_told_what_to_do(wechat: Simulator, platform: Platform) -> None:
+    wechat.control("accounts", nick_name="Other Shop", kind="official", appid="wx00000000000000aa")
+    first = Owner(wechat)
+    AuthorizationLink.objects.update(pre_auth_code_shared_until=None)  # as after some minutes
+    second = Owner(wechat, first.link)
+    assert first.come_back().status_code == 303
+    response = second.come_back("wx00000000000000aa")
+
+    assert response.status_code == 409
+    assert b"a link connects one" in response.content
+    assert Authorizer.objects.get(appid="wx00000000000000aa").granted_through is None
+    assert b"Corner Shop" not in second.client.get(second.clean_path).content
+
+
+def test_page_of_a_browser_that_brought_no_account__shows_none(owner: Owner, wechat: Simulator) -> None:
+    """It holds the link and has presented a made-up code; the account came in another browser."""
+    other = Owner(wechat, owner.link)
+    other.client.get(other.clean_path, {"auth_code": "queryauthcode@@@made-up"})
+    owner.come_back()
+
+    assert b"Corner Shop" not in other.client.get(other.clean_path).content
+    assert b"Corner Shop" in owner.client.get(owner.clean_path).content
+
+
+def test_code_that_wechat_refuses__is_not_to_be_tried_again(owner: Owner) -> None:
+    response = owner.client.get(owner.clean_path, {"auth_code": "queryauthcode@@@made-up"})
+
+    assert response.status_code == 403
+    assert b"does not accept the code" in response.content
+    assert not response.has_header("Retry-After")
+
+
+@pytest.mark.parametrize("who", ["the link's user", "the operator who opened it"])
+def test_return_of_a_user_who_has_left__is_refused(
+    wechat: Simulator, platform: Platform, admin_user: Any, admin_client: Client, who: str
+) -> None:
+    link = authorization.begin(user=admin_user) if who == "the link's user" else authorization.begin()
+    owner = Owner(wechat, link, admin_client)
+    address = owner.confirm()
+    type(admin_user).objects.update(is_active=False)
+    response = owner.client.get(address)
+
+    assert response.status_code == 403
+    assert b"has no access to this site any more" in response.content
+    assert (asked(wechat), CodeExchange.objects.count()) == (0, 0)
 
 
 def test_page_of_an_owner__needs_no_login(owner: Owner, settings: Any) -> None:

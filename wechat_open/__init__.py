@@ -10,7 +10,7 @@
     inbox   messaging   health                what a push or a message does; what is wrong
     release_check                             the exact answers that WeChat's release check wants
     authorization                             the life of one grant
-    api                                       calls with the right token, one bounded retry
+    api   codes                               calls with the right token, one bounded retry; whose code it is
     tokens   census                           custody; how many accounts of each sort
     component   journal                       settings become objects; what happened, and who did it
     ----------------------------------------
@@ -18,11 +18,13 @@
     doorbell   schedule                       how workers are woken: at once, and by the clock
     fields                                    columns that hold sealed text
     sealing   shared_cache   host_cache       how it is sealed; how the cache is asked that may be down; one for a host
+    error_pages                               what Django's error pages show of our settings
     conf    clock   qr      telling           the settings; the database's time; a text as a QR code; an error in words
+    times                                     columns for points in time, in UTC whatever USE_TZ is
     ----------------------------------------
     client   simulator                        one HTTP call; a WeChat that fits in one process
     protocol                                  the wire format
-    secret   exceptions
+    secret   exceptions   published           ...; credentials that everybody can read
     sentence                                  a text that can be said again in another language
 
 Arrows point down only; names on one line do not import each other. Below the last rule, and in ``endpoints``, there is

@@ -5,6 +5,9 @@ until it has been green for a while, or its platform has left the settings. The 
 gets worse or better, every hour while it lasts, and once when it is over. Several workers may look at once: whoever
 changes the row tells, nobody else does, unless that one dies of it.
 
+Operators can acknowledge an alert, which is then not repeated unless it gets worse, and mute it for a while: it is
+still counted and shown, and sent again when the mute ends. The mute of a finding that ends and comes back goes on.
+
 Workers tell this; with beat dead, each ticket rings for them. With the workers dead nobody tells, so have a monitor ask
 ``health/`` too.
 """
@@ -17,14 +20,15 @@ from datetime import timedelta
 from typing import Any
 
 from django.db import IntegrityError, router, transaction
-from django.db.models import F, Q
+from django.db.models import F, Q, QuerySet
 
-from . import clock, health, signals
+from . import clock, health, journal, signals
 from .component import platform as configured
 from .conf import conf
 from .exceptions import WeChatOpenError
 from .health import Finding, Level
 from .models import Alert, Component
+from .sentence import pgettext
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +42,9 @@ TELLING = timedelta(minutes=2)
 """How long the one who tells may take, before somebody else does it again."""
 
 KEPT = timedelta(days=90)
+
+MUTES = (timedelta(hours=1), timedelta(hours=8), timedelta(days=1), timedelta(days=7))
+"""For how long an alert can be muted; a mute ends by itself."""
 
 _SEVERITY = {Level.AMBER: Alert.Severity.WARNING, Level.RED: Alert.Severity.CRITICAL}
 
@@ -81,6 +88,7 @@ class _Watch:
 
     def _open(self, found: Finding) -> bool:
         """First seen. The unique key makes it known once."""
+        muted = self._mute(found.code)
         row = Alert(
             component=self.component,
             alias=self.alias,
@@ -88,7 +96,9 @@ class _Watch:
             severity=_SEVERITY[found.level],
             first_seen_at=clock.now(),
             last_seen_at=clock.now(),
-            told_at=_being_told(),
+            told_at=None if muted else _being_told(),
+            muted_until=muted.muted_until if muted else None,
+            muted_by=muted.muted_by if muted else "",
             context=_context(found),
             open_key=f"{self.component.appid if self.component else ''}:{found.code}",
         )
@@ -97,15 +107,26 @@ class _Watch:
                 row.save(force_insert=True)
         except IntegrityError:
             return False
-        return _tell(row)
+        return not muted and _tell(row)
+
+    def _mute(self, code: str) -> Alert | None:
+        """The mute of this finding that has not ended yet, though the alert that it was set for has."""
+        ended = Alert.objects.filter(component=self.component, code=code, muted_until__gt=clock.now())
+        return ended.order_by("-first_seen_at", "-pk").first()
 
     def _go_on(self, row: Alert, found: Finding) -> bool:
-        """Still there: told when it has changed, or when an hour has passed."""
+        """Still there: sent when it has changed, or when an hour has passed and nobody has acknowledged it."""
         severity = _SEVERITY[found.level]
         mine = Alert.objects.filter(pk=row.pk, open_key=row.open_key)
         mine.update(alias=self.alias, last_seen_at=clock.now(), count=F("count") + 1, context=_context(found))
-        changed = mine.filter(~Q(severity=severity) | Q(resolved_at__isnull=False) | _untold())
-        return bool(changed.update(severity=severity, resolved_at=None, told_at=_being_told())) and _tell(row)
+        if severity == Alert.Severity.CRITICAL:  # worse than what was acknowledged
+            mine.filter(severity=Alert.Severity.WARNING).update(acknowledged_at=None, acknowledged_by="")
+        if mine.filter(_muted()).update(severity=severity, resolved_at=None):
+            return False
+        repeated = Q(acknowledged_at__isnull=True) & (_untold() | _mute_has_ended())
+        changed = mine.filter(~Q(severity=severity) | Q(resolved_at__isnull=False) | repeated)
+        news = {"severity": severity, "resolved_at": None, "told_at": _being_told(), "muted_until": None}
+        return bool(changed.update(**news)) and _tell(row)
 
 
 def _context(found: Finding) -> dict[str, Any]:
@@ -114,7 +135,10 @@ def _context(found: Finding) -> dict[str, Any]:
 
 
 def _resolve(row: Alert) -> bool:
+    """Over: sent to all who heard that it began, muted or not, so that none of them keeps it open."""
     over = Alert.objects.filter(pk=row.pk, open_key=row.open_key, last_seen_at__lte=clock.now() - CALM)
+    if over.filter(told_at__isnull=True).update(resolved_at=clock.now(), open_key=None):
+        return False
     changed = over.filter(Q(resolved_at__isnull=True) | _untold())
     return bool(changed.update(resolved_at=clock.now(), told_at=_being_told())) and _tell(row)
 
@@ -126,6 +150,69 @@ def _being_told() -> Any:
 
 def _untold() -> Q:
     return Q(told_at__isnull=True) | Q(told_at__lte=clock.now() - REPEATED)
+
+
+def _muted() -> Q:
+    return Q(muted_until__gt=clock.now())
+
+
+def _mute_has_ended() -> Q:
+    """Since it was last sent."""
+    return Q(muted_until__lte=clock.now(), told_at__lt=F("muted_until"))
+
+
+# -- what operators do -------------------------------------------------------------------------------------------------
+
+
+def acknowledge(row: Alert, user: Any) -> bool:
+    """A person looks after it: not repeated unless it gets worse. False when it is over, or was acknowledged before."""
+    mine = _open(row).filter(acknowledged_at__isnull=True)
+    if not mine.update(acknowledged_at=clock.now(), acknowledged_by=journal.name_of(user)):
+        return False
+    _record(
+        journal.Kind.ALERT_ACKNOWLEDGED,
+        row,
+        user,
+        pgettext("alert", "%(code)s #%(alert)d", code=row.code, alert=row.pk),
+    )
+    return True
+
+
+def mute(row: Alert, user: Any, span: timedelta) -> bool:
+    """Not sent for this long, then again. False when it is over."""
+    if span not in MUTES:
+        raise ValueError("An alert can be muted for one of the times in MUTES.")
+    if not _open(row).update(muted_until=clock.now() + span, muted_by=journal.name_of(user)):
+        return False
+    hours = int(span / timedelta(hours=1))
+    words = pgettext("alert", "%(code)s for %(hours)d hours #%(alert)d", code=row.code, hours=hours, alert=row.pk)
+    _record(journal.Kind.ALERT_MUTED, row, user, words)
+    return True
+
+
+def unmute(row: Alert, user: Any) -> bool:
+    """Sent again from now on. False when it is not muted."""
+    if not Alert.objects.filter(_muted(), pk=row.pk).update(muted_until=clock.now()):
+        return False
+    _record(
+        journal.Kind.ALERT_UNMUTED, row, user, pgettext("alert", "%(code)s #%(alert)d", code=row.code, alert=row.pk)
+    )
+    return True
+
+
+def _named(row: Alert) -> str:
+    return pgettext("alert", "%(code)s #%(alert)d", code=row.code, alert=row.pk)
+
+
+def _open(row: Alert) -> QuerySet[Alert]:
+    return Alert.objects.filter(pk=row.pk, open_key__isnull=False, resolved_at__isnull=True)
+
+
+def _record(kind: journal.Kind, row: Alert, user: Any, detail: str) -> None:
+    """In the audit trail of its platform. An alert of the whole site stands in that of the first platform."""
+    component = row.component or Component.objects.order_by("pk").first()
+    if component is not None:
+        journal.note(kind, component, user=user, detail=detail)
 
 
 def _tell(row: Alert) -> bool:

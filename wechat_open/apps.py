@@ -14,6 +14,7 @@ class WeChatOpenConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from . import checks, tasks  # noqa: F401  # importing them registers them
+        from . import checks, error_pages, tasks  # noqa: F401  # importing them registers checks and tasks
 
+        error_pages.install()
         autodiscover_modules("wechat_handlers")

@@ -1,13 +1,16 @@
 """How does a grant live, from the first link to its end?
 
-``begin`` makes a link; each view of its connect page is an ``offer`` with a pre-auth code and a state of its own; the
-grant comes back by redirect (``complete_return``) and by push (``complete``), in either order, and is exchanged once;
-``end`` takes it away. A code that arrives without a valid state is exchanged by the push only, for no tenant. A link
-that was taken back (``revoke``) brings no account to its tenant; what WeChat grants all the same is kept.
+``begin`` makes a link; each browser that opens its connect page gets an ``offer`` with a state of its own; the grant
+comes back by redirect (``complete_return``) and by push (``complete``), in either order, and is exchanged once; ``end``
+takes it away. ``codes`` decides to which link a code belongs. A link connects one account: another account that comes
+through it, or any account through a link that was taken back (``revoke``), is kept for no tenant. An account stays with
+the tenant of its newest grant, in whatever order the grants arrive.
 """
 
 from __future__ import annotations
 
+import base64
+import hmac
 import json
 import logging
 import re
@@ -20,26 +23,32 @@ from math import isfinite
 from typing import Any
 from urllib.parse import quote
 
-from django.db.models import F, Q
+from django.db.models import Exists, F, OuterRef, Q
+from django.db.models.functions import Coalesce
 from django.shortcuts import resolve_url
 from django.urls import NoReverseMatch, reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext
 
-from . import clock, journal, signals
+from . import clock, codes, journal, signals
 from .api import ComponentAPI
 from .component import Platform, platform, platform_of
 from .conf import DEFAULT_ALIAS, conf
-from .endpoints import AuthorizerInfo, Grant
+from .endpoints import GET_AUTHORIZER_INFO, AuthorizerInfo, Grant
 from .exceptions import (
     AuthorizationRefused,
     CodeRefused,
+    GrantSuperseded,
     LinkRevoked,
+    LinkUsed,
+    NotAuthorized,
     SealError,
     TokenUnavailable,
+    Unreachable,
     WeChatOpenError,
 )
 from .models import (
+    AHEAD,
     AuthorizationAttempt,
     AuthorizationLink,
     Authorizer,
@@ -82,6 +91,31 @@ EXCHANGE_LEASE = timedelta(minutes=1)
 EXCHANGE_WAIT = 15.0
 """Seconds for which the second to bring a code waits for the first."""
 
+PROFILE_LEASE = timedelta(minutes=1)
+PROFILE_RETRY, PROFILE_LAST_RETRY = timedelta(minutes=5), timedelta(hours=6)
+"""After the second failure, and at last, a profile is tried again that much later."""
+
+LARGEST = 2**31 - 1
+"""The largest number that each database takes in a column."""
+
+PAGE_OPEN_FOR = timedelta(minutes=5)
+"""For how long further views of a connect page are given the same pre-auth code, if that lives twice as long.
+
+Previews, mail scanners and reloads then cost WeChat no code each.
+"""
+
+CODE_ASKED_FOR = timedelta(seconds=15)
+"""How long one view that asks WeChat for a code keeps the others of its link from asking too."""
+
+CODE_WAIT = 1.0
+"""Seconds for which those wait for it."""
+
+VIEWS_KEPT = 100
+"""Views of one link that led to nothing; beyond that the oldest are deleted."""
+
+CLOCKS_APART = timedelta(minutes=5)
+"""By so much WeChat's clock and the database's may differ without a mistake in the order of two grants."""
+
 KEEP_EXCHANGES = timedelta(days=2)
 KEEP_VIEWS = timedelta(days=30)
 """How long an operator can look up who opened a link."""
@@ -97,6 +131,7 @@ class Offer:
     pc_url: str = field(repr=False)
     phone_url: str = field(repr=False)
     expires_at: datetime
+    valid_for: timedelta
 
 
 # -- starting ----------------------------------------------------------------------------------------------------------
@@ -132,7 +167,8 @@ def begin(
     link = AuthorizationLink(
         component=platform(component).row,
         key_digest=digest(key.reveal(), "link"),
-        user=user if getattr(user, "is_authenticated", False) else None,
+        user=_known_user(user),
+        for_user=_known_user(user) is not None,
         payload=payload,
         auth_type=number,
         biz_appid=biz_appid,
@@ -163,17 +199,39 @@ def unkeepable(value: Any, levels: int = DEEPEST) -> str:
 
 def open_link(key: str) -> AuthorizationLink:
     """The link of a connect page; AuthorizationRefused when it is unknown, expired, revoked or already used."""
-    links = AuthorizationLink.objects.select_related("component", "user").annotate(read_at=clock.read())
-    link = links.filter(key_digest=digest(key, "link")).first()
+    link = find_link(key)
     if link is None:
         raise AuthorizationRefused(_("This link is not known here. Ask for a new one."))
     if link.completed_at:
-        raise AuthorizationRefused(_("This link has been used: the account is connected."))
+        raise LinkUsed(_("This link has been used: the account is connected."))
     if link.revoked_at:
         raise _link_revoked()
-    if link.expires_at <= link.read_at:
+    if link.expires_at <= link.read_at:  # type: ignore[attr-defined]  # an annotation
         raise AuthorizationRefused(_("This link has expired. Ask for a new one."))
+    if _user_has_left(link):
+        raise _user_left()
     return _readable(link)
+
+
+def find_link(key: str) -> AuthorizationLink | None:
+    """The link with this key, whatever its state."""
+    links = AuthorizationLink.objects.select_related("component", "user").annotate(read_at=clock.read())
+    return links.filter(key_digest=digest(key, "link")).first()
+
+
+def _known_user(user: Any) -> Any:
+    return user if getattr(user, "is_authenticated", False) else None
+
+
+def _user_has_left(link: AuthorizationLink) -> bool:
+    """Whether the user for whom the link was started has been deleted or deactivated."""
+    return link.for_user and (link.user is None or not link.user.is_active)
+
+
+def _user_left() -> AuthorizationRefused:
+    return AuthorizationRefused(
+        _("The user for whom this was started has no access to this site any more. Ask for a new link.")
+    )
 
 
 def _readable(link: AuthorizationLink) -> AuthorizationLink:
@@ -205,36 +263,106 @@ def revoke(link: AuthorizationLink, *, user: Any = None, actor: str = "") -> boo
 
 
 def offer(link: AuthorizationLink, *, browser: str, base_url: str, user: Any = None, device: str = "") -> Offer:
-    """One view of a link's page: a fresh pre-auth code, and a state bound to this browser.
+    """One view of a link's page: a pre-auth code, and a state bound to this browser.
 
     ``browser`` is a random text that only this browser knows, ``base_url`` scheme and host of the page; ``user`` (who
-    is signed in) and ``device`` ("pc", "phone", "wechat") are kept for whoever asks who opened the link. Raises
-    TokenUnavailable (TicketMissing), APIError or Unreachable when WeChat gives no code.
+    is signed in) and ``device`` ("pc", "phone", "wechat") are kept for operators who ask who opened the link. Views
+    within a few minutes share a code until an owner acts: the code tells which link it was, the state which browser.
+    Raises TokenUnavailable (TicketMissing), APIError or Unreachable when WeChat gives no code.
     """
     owner = platform_of(link.component)
-    code = ComponentAPI(owner).create_preauthcode()
-    state = Secret(secrets.token_urlsafe(32))
-    attempt = AuthorizationAttempt.objects.create(
-        link=link,
+    code, expires_at, valid_for = _pre_auth_code(owner, link)
+    user = _known_user(user)
+    state = _state(link, code, browser, f"{device}:{user.pk if user else ''}")
+    attempt, created = AuthorizationAttempt.objects.get_or_create(
         state_digest=digest(state.reveal(), "state"),
-        browser_digest=digest(browser, "browser"),
-        pre_auth_code_digest=digest(code.code.reveal(), "pre-auth code"),
-        created_at=clock.now(),
-        expires_at=clock.now() + RETURN_LIFE,
-        user=user if getattr(user, "is_authenticated", False) else None,
-        device=device,
+        defaults={
+            "link": link,
+            "browser_digest": digest(browser, "browser"),
+            "pre_auth_code_digest": digest(code.reveal(), "pre-auth code"),
+            "created_at": clock.now(),
+            "expires_at": clock.now() + RETURN_LIFE,
+            "user": user,
+            "device": device,
+        },
     )
     attempt.refresh_from_db(fields=["created_at", "expires_at"])
+    if created:
+        _delete_idle_views(link)
     back = base_url + reverse("wechat_open:authorized", kwargs={"state": state.reveal()})
-    query = _page_query(owner.appid, code.code, back, link)
+    query = _page_query(owner.appid, code, back, link)
     return Offer(
         attempt=attempt,
         pc_url=f"{conf.authorize_base_url}/cgi-bin/componentloginpage?{query}",
         phone_url=(
             f"{conf.open_base_url}/wxaopen/safe/bindcomponent?action=bindcomponent&no_scan=1&{query}#wechat_redirect"
         ),
-        expires_at=attempt.created_at + code.expires_in,
+        expires_at=expires_at,
+        valid_for=valid_for,
     )
+
+
+def _state(link: AuthorizationLink, code: Secret, browser: str, reader: str) -> Secret:
+    """The same for the same view, so that a reload stores nothing; without the browser's secret nobody can make it."""
+    view = f"{link.key_digest}:{digest(code.reveal(), 'state')}:{reader}"
+    made = hmac.digest(browser.encode(), view.encode(), "sha256")
+    return Secret(base64.urlsafe_b64encode(made).decode().rstrip("="))
+
+
+def _pre_auth_code(owner: Platform, link: AuthorizationLink) -> tuple[Secret, datetime, timedelta]:
+    """The link's young code, or a new one from WeChat; until when, and for how long from now."""
+    ends_at = time.monotonic() + CODE_WAIT
+    row = AuthorizationLink.objects.filter(pk=link.pk)
+    while True:
+        free = Q(pre_auth_code_shared_until__isnull=True) | Q(pre_auth_code_shared_until__lte=clock.now())
+        mine = row.filter(free).update(pre_auth_code="", pre_auth_code_shared_until=clock.now() + CODE_ASKED_FOR)
+        if mine:
+            break
+        if shared := _shared_code(link):
+            return shared
+        if time.monotonic() > ends_at:
+            break
+        time.sleep(0.05)
+    try:
+        new = ComponentAPI(owner).create_preauthcode()
+    except WeChatOpenError:
+        row.filter(pre_auth_code="").update(pre_auth_code_shared_until=None)
+        raise
+    row.update(
+        pre_auth_code=link.seal("pre_auth_code", new.code.reveal()),
+        pre_auth_code_shared_until=clock.now() + min(PAGE_OPEN_FOR, new.expires_in / 2),
+        pre_auth_code_expires_at=clock.now() + new.expires_in,
+    )
+    read = row.annotate(read_at=clock.read()).values_list("read_at", flat=True).get()
+    return new.code, read + new.expires_in, new.expires_in
+
+
+def _shared_code(link: AuthorizationLink) -> tuple[Secret, datetime, timedelta] | None:
+    """The code that the link's last view was given, if there is one."""
+    row = AuthorizationLink.objects.annotate(read_at=clock.read()).get(pk=link.pk)
+    try:
+        code = row.reveal("pre_auth_code")
+    except SealError as error:
+        logger.warning("The pre-auth code of link #%s cannot be read; WeChat is asked for another: %s", link.pk, error)
+        codes.stop_sharing(link.pk)
+        return None
+    if not code or row.pre_auth_code_expires_at is None:
+        return None
+    return code, row.pre_auth_code_expires_at, row.pre_auth_code_expires_at - row.read_at
+
+
+def _delete_idle_views(link: AuthorizationLink) -> None:
+    """Bound the rows of one link. One view of each pre-auth code stays: by it a push finds the link."""
+    idle = AuthorizationAttempt.objects.filter(link=link, used_at__isnull=True)
+    surplus = list(idle.order_by("-created_at", "-pk").values_list("pk", flat=True)[VIEWS_KEPT : VIEWS_KEPT + 1000])
+    if not surplus:
+        return
+    older = AuthorizationAttempt.objects.filter(
+        link=link, pre_auth_code_digest=OuterRef("pre_auth_code_digest"), pk__lt=OuterRef("pk")
+    )
+    ended = Q(expires_at__lt=clock.now())
+    dispensable = list(idle.filter(Exists(older) | ended, pk__in=surplus).values_list("pk", flat=True))
+    AuthorizationAttempt.objects.filter(pk__in=dispensable).delete()
 
 
 def _page_query(appid: str, code: Secret, back: str, link: AuthorizationLink) -> str:
@@ -267,14 +395,17 @@ def destination(wanted: str, *, hosts: Iterable[str], https: bool) -> str:
 def find_attempt(state: str, browser: str) -> AuthorizationAttempt:
     """The view of a connect page that this return belongs to.
 
-    AuthorizationRefused for a state that is unknown, too old, or was given to another browser.
+    AuthorizationRefused for a state that is unknown, too old, or was given to another browser, and for a user who has
+    been deleted or deactivated since.
     """
-    attempts = AuthorizationAttempt.objects.select_related("link__component", "link__authorizer")
+    attempts = AuthorizationAttempt.objects.select_related("link__component", "link__authorizer", "link__user", "user")
     attempt = attempts.filter(state_digest=digest(state, "state"), expires_at__gt=clock.now()).first()
     if attempt is None:
         raise AuthorizationRefused(_("This return from WeChat is not known here, or it came too late."))
     if not browser or not secrets.compare_digest(attempt.browser_digest, digest(browser, "browser")):
         raise AuthorizationRefused(_("This authorization was started in another browser."))
+    if _user_has_left(attempt.link) or (attempt.user is not None and not attempt.user.is_active):
+        raise _user_left()
     _readable(attempt.link)
     return attempt
 
@@ -282,23 +413,49 @@ def find_attempt(state: str, browser: str) -> AuthorizationAttempt:
 def complete_return(attempt: AuthorizationAttempt, code: Secret) -> Authorizer:
     """The owner came back by redirect. A state is good for one code; the same code may come again (a reload).
 
-    LinkRevoked when the link was taken back in the meantime: WeChat's grant is kept, but not for the link's tenant.
+    LinkRevoked when the link was taken back in the meantime, LinkUsed when it has connected another account,
+    GrantSuperseded when the account was authorized again since: WeChat's grant is kept, but not for the link's tenant.
+    CodeOfAnotherLink when the code belongs to another authorization.
     """
     owner = platform_of(attempt.link.component)
-    seen = CodeExchange.objects.filter(component=owner.row, digest=_code_digest(code), attempt=attempt)
     first = AuthorizationAttempt.objects.filter(pk=attempt.pk, used_at__isnull=True).update(used_at=clock.now())
-    if not first and not seen.exists():
+    if first:
+        codes.stop_sharing(attempt.link_id)
+    elif not codes.is_of(attempt, code):
         raise AuthorizationRefused(_("This return from WeChat has been used before."))
     try:
         authorizer = complete(owner, code, attempt=attempt)
     except WeChatOpenError as error:
         if not _is_revoked(attempt.link):
             raise
-        # Nothing to repeat for whoever came back; the push, or else the sweep, brings what WeChat has granted.
+        # Nothing to repeat for the owner; the push, or else the comparison, brings what WeChat has granted.
         raise _link_revoked() from error
-    if _is_revoked(attempt.link):
-        raise _link_revoked()
+    _refuse_what_is_not_the_links(attempt.link, authorizer)
     return authorizer
+
+
+def account_of(attempt: AuthorizationAttempt) -> Authorizer | None:
+    """The account that came back to this view, if its link has connected that account."""
+    returned = CodeExchange.objects.filter(attempt=attempt, returned_at__isnull=False, authorizer__isnull=False)
+    exchange = returned.select_related("authorizer__component").first()
+    if exchange is None or exchange.authorizer_id != attempt.link.authorizer_id:
+        return None
+    return exchange.authorizer
+
+
+def _refuse_what_is_not_the_links(link: AuthorizationLink, authorizer: Authorizer) -> None:
+    """Raise when the account was kept, but not for this link. An unexpected account (biz_appid) is the caller's."""
+    if _is_revoked(link):
+        raise _link_revoked()
+    link.refresh_from_db(fields=["completed_at", "authorizer"])
+    if link.biz_appid not in ("", authorizer.appid):
+        return
+    if link.completed_at and link.authorizer_id != authorizer.pk:
+        raise LinkUsed(_("Another account has been connected through this link before, and a link connects one."))
+    if authorizer.granted_through_id != link.pk:
+        raise GrantSuperseded(
+            _("The account has been authorized in another way since, and that newer authorization stands.")
+        )
 
 
 def complete(
@@ -309,30 +466,36 @@ def complete(
     pre_auth_code: Secret | None = None,
     granted_at: datetime | None = None,
     appid: str = "",
+    without_link: bool = False,
 ) -> Authorizer:
     """Exchange an authorization code once, however often and from wherever it comes; the account with its tokens.
 
     ``attempt`` (redirect) or ``pre_auth_code`` (push) tie it to the link that started it, ``granted_at`` is the push's
-    CreateTime, ``appid`` the account that the push names. Never shares a transaction of the caller.
+    CreateTime, ``appid`` the account that the push names, ``without_link`` says that such a push never comes from a
+    link. Never shares a transaction of the caller.
     """
-    if attempt is None and pre_auth_code:
-        attempt = (
-            AuthorizationAttempt.objects.select_related("link")
-            .filter(
-                pre_auth_code_digest=digest(pre_auth_code.reveal(), "pre-auth code"),
-                link__component=owner.row,
-            )
-            .first()
-        )
-    return outside_transactions(lambda: _complete(owner, code, attempt, granted_at, appid))
+    return outside_transactions(
+        lambda: _complete(owner, code, attempt, pre_auth_code, granted_at, appid, without_link=without_link)
+    )
 
 
 def _complete(
-    owner: Platform, code: Secret, attempt: AuthorizationAttempt | None, granted_at: datetime | None, appid: str
+    owner: Platform,
+    code: Secret,
+    attempt: AuthorizationAttempt | None,
+    pre_auth_code: Secret | None,
+    granted_at: datetime | None,
+    appid: str,
+    *,
+    without_link: bool,
 ) -> Authorizer:
-    exchange = _claim_exchange(owner, code, attempt)
+    if attempt is not None:
+        codes.returned(owner, code, attempt)
+    else:
+        codes.pushed(owner, code, pre_auth_code, without_link=without_link)
+    exchange = _claim_exchange(owner, code)
     if exchange.completed_at is not None:
-        return _second_to_come(exchange, attempt, granted_at)
+        return _second_to_come(owner, exchange, granted_at)
     try:
         authorizer = _exchange(owner, exchange, code, granted_at, appid)
         if authorizer.profile_synced_at is None:
@@ -345,20 +508,16 @@ def _complete(
     return authorizer
 
 
-def _claim_exchange(owner: Platform, code: Secret, attempt: AuthorizationAttempt | None) -> CodeExchange:
-    """Become the one who exchanges this code, or wait until whoever does has finished."""
-    key = {"component": owner.row, "digest": _code_digest(code)}
-    CodeExchange.objects.get_or_create(**key, defaults={"attempt": attempt, "created_at": clock.now()})
+def _claim_exchange(owner: Platform, code: Secret, attempt: AuthorizationAttempt | None = None) -> CodeExchange:
+    """Take the right to exchange this code, or wait until the worker that has it is done."""
+    row = codes.find(owner, code) if attempt is None else codes.returned(owner, code, attempt)
     ends_at = time.monotonic() + EXCHANGE_WAIT
     while True:
         free = Q(claimed_until__isnull=True) | Q(claimed_until__lte=clock.now())
-        claimed = CodeExchange.objects.filter(free, **key, completed_at__isnull=True).update(
+        claimed = CodeExchange.objects.filter(free, pk=row.pk, completed_at__isnull=True).update(
             claimed_until=clock.now() + EXCHANGE_LEASE, fence=F("fence") + 1
         )
-        exchange = CodeExchange.objects.select_related("attempt__link", "authorizer__component").get(**key)
-        if exchange.attempt is None and attempt is not None:
-            exchange.attempt = attempt
-            update_row(exchange, attempt=attempt)
+        exchange = _fresh(row)
         if claimed or exchange.completed_at is not None:
             return exchange
         if time.monotonic() > ends_at:
@@ -366,71 +525,217 @@ def _claim_exchange(owner: Platform, code: Secret, attempt: AuthorizationAttempt
         time.sleep(0.1)
 
 
+def _fresh(exchange: CodeExchange) -> CodeExchange:
+    rows = CodeExchange.objects.select_related("attempt", "link__user", "authorizer__component")
+    return rows.get(pk=exchange.pk)
+
+
 def _exchange(
     owner: Platform, exchange: CodeExchange, code: Secret, granted_at: datetime | None, appid: str
 ) -> Authorizer:
-    """Ask WeChat, unless somebody who died after storing the grant already has."""
+    """Ask WeChat, unless a worker that died after storing the grant already has."""
     if exchange.authorizer is not None:
-        return exchange.authorizer
+        return _settle(exchange)
     try:
         grant = ComponentAPI(owner).query_auth(code)
+        answered = True
     except CodeRefused:
         # Used, perhaps by one of us whose answer was lost: WeChat still has what it granted (protocol 4.1). Only a
-        # push proves whose code it was; whoever comes by redirect could have made it up.
+        # push proves whose code it was; a code that comes by redirect could be made up.
         if not appid:
             raise
         grant = _grant_on_record(owner, appid)
-    link = _link_for(grant.appid, exchange.attempt)
-    authorizer = grants.keep(owner, grant, granted_at=granted_at or grant.answered_at, link=link)
+        answered = False
+    return _keep(owner, exchange, grant, granted_at, answered=answered)
+
+
+def _keep(
+    owner: Platform, exchange: CodeExchange, grant: Grant, granted_at: datetime | None, *, answered: bool
+) -> Authorizer:
+    """Store the grant for its link's tenant, unless the account has a newer one."""
+    exchange = _fresh(exchange)  # a push may have named the link meanwhile
+    authorizer = grants.find(owner, grant.appid)
+    link = _link_of(exchange, authorizer)
+    if link is not None and not _reserve(link, authorizer):
+        link = _link_of(exchange, authorizer)  # another account was quicker, or the link was revoked: says so
+    order = _Order(owner, exchange, grant, granted_at, link, answered=answered)
+    authorizer = grants.keep(owner, grant, granted_at=granted_at or grant.answered_at, link=link, newer=order)
     if link is not None and not _finish_link(link, authorizer):
-        Authorizer.objects.filter(pk=authorizer.pk, granted_through=link).update(granted_through=None)
-    # Last: from here on, whoever takes over from a dead process finds nothing left to do above.
-    update_row(exchange, authorizer=authorizer, grant_epoch=authorizer.grant_epoch)
-    return authorizer
+        _release(link, authorizer)
+    # Last: from here on, a worker that takes over from a dead one finds nothing left to do above.
+    update_row(exchange, authorizer=authorizer, grant_epoch=None if order.superseded else authorizer.grant_epoch)
+    return _settle(exchange)
 
 
-def _link_for(appid: str, attempt: AuthorizationAttempt | None) -> AuthorizationLink | None:
-    """The link that this account came by; None for a link that was made for another account, or was taken back."""
-    if attempt is None:
+@dataclass
+class _Order:
+    """Is this grant newer than the one that is stored? By WeChat's time; where that decides nothing, WeChat is asked.
+
+    A push tells when its grant was given. Of a grant that came by redirect alone it is only known that it was given
+    after the page was opened and before WeChat answered. ``superseded`` keeps the last decision.
+    """
+
+    owner: Platform
+    exchange: CodeExchange
+    grant: Grant
+    granted_at: datetime | None
+    link: AuthorizationLink | None
+    answered: bool
+    """Whether WeChat gave the grant for this very code, and not from its record of the account."""
+    superseded: bool = False
+    _current: bool | None = None
+
+    def __call__(self, row: Authorizer) -> bool:
+        newer = row.grant_changed_at is None or self._is_newer(row, row.grant_changed_at)
+        self.superseded = not newer
+        return newer
+
+    def _is_newer(self, row: Authorizer, stored: datetime) -> bool:
+        if self.granted_at is None:
+            opened_at = self.exchange.attempt.created_at if self.exchange.attempt else None
+            if opened_at is None:
+                return self.grant.answered_at is None or self.grant.answered_at >= stored
+            return stored < opened_at - CLOCKS_APART or self._is_current()
+        if self.granted_at > row.read_at + AHEAD:  # type: ignore[attr-defined]  # an annotation
+            return self._is_current()
+        if self.granted_at > stored:
+            return True
+        if self.granted_at == stored:
+            same_tenant = row.granted_through_id in (None, self.link.pk if self.link else None)
+            return same_tenant or self._is_current()
+        return self._may_be_later(row) and self._is_current()
+
+    def _may_be_later(self, row: Authorizer) -> bool:
+        """Whether the stored grant came by redirect alone, so that it may have been given before this one."""
+        stored = CodeExchange.objects.filter(
+            authorizer=row, grant_epoch=row.grant_epoch, pushed_at__isnull=True, attempt__isnull=False
+        ).exclude(pk=self.exchange.pk)
+        opened_at = stored.values_list("attempt__created_at", flat=True).first()
+        return opened_at is not None and self.granted_at is not None and self.granted_at > opened_at - CLOCKS_APART
+
+    def _is_current(self) -> bool:
+        """Whether WeChat's record shows the refresh token that came with this grant: a newer grant replaces it."""
+        if self._current is None:
+            self._current = self.answered and bool(self.grant.refresh_token) and self._is_on_record()
+        return self._current
+
+    def _is_on_record(self) -> bool:
+        try:
+            info = ComponentAPI(self.owner).authorizer_info(self.grant.appid)
+        except NotAuthorized:
+            return False
+        except WeChatOpenError as error:
+            # The grant is spent and cannot be asked for again; what is stored stays, and is compared with WeChat later.
+            logger.warning("The order of two grants of account %s is not known: %s", self.grant.appid, error)
+            return False
+        return info.refresh_token == self.grant.refresh_token
+
+
+def _link_of(exchange: CodeExchange, authorizer: Authorizer) -> AuthorizationLink | None:
+    """The link that brings the account to its tenant; None when there is none, or the account is not for that link."""
+    if exchange.link_id is None:
         return None
-    if _is_revoked(attempt.link):
+    link = AuthorizationLink.objects.select_related("user").filter(pk=exchange.link_id).first()
+    if link is None or (link.completed_at and link.authorizer_id == authorizer.pk):
+        return link
+    appid = authorizer.appid
+    if link.revoked_at:
         logger.warning("Account %s came through a link that had been revoked: it is for no tenant.", appid)
         return None
-    if attempt.link.biz_appid not in ("", appid):
-        logger.error("A link for account %s brought account %s.", attempt.link.biz_appid, appid)
+    if _user_has_left(link):
+        logger.warning("Account %s came through the link of a user who has left: it is for no tenant.", appid)
         return None
-    return attempt.link
+    if link.biz_appid not in ("", appid):
+        logger.error("A link for account %s brought account %s.", link.biz_appid, appid)
+        return None
+    if link.completed_at or link.authorizer_id not in (None, authorizer.pk):
+        logger.error("Account %s came through link #%s, which another account has used.", appid, link.pk)
+        return None
+    return link
 
 
 def _grant_on_record(owner: Platform, appid: str) -> Grant:
     """The grant as WeChat has it on record; raises NotAuthorized when that is nothing."""
     info = ComponentAPI(owner).authorizer_info(appid)
-    return Grant(appid, None, info.refresh_token, info.func_info, None)
+    return Grant(appid, None, info.refresh_token, info.func_info, None, info.says_sets)
 
 
-def _second_to_come(
-    exchange: CodeExchange, attempt: AuthorizationAttempt | None, granted_at: datetime | None
-) -> Authorizer:
+def _second_to_come(owner: Platform, exchange: CodeExchange, granted_at: datetime | None) -> Authorizer:
     """The other way has brought the code already: add what only this one knows."""
     authorizer = exchange.authorizer
     if authorizer is None:  # its account was deleted since
         raise AuthorizationRefused(_("This authorization was completed, and its account has been removed since."))
     if granted_at is not None and exchange.grant_epoch is not None:
         grants.date(authorizer, exchange.grant_epoch, granted_at)
-    epoch = exchange.grant_epoch
-    link = _link_for(authorizer.appid, attempt)
-    if link is not None and epoch is not None and authorizer.granted_through_id != link.pk:
-        mine = Authorizer.objects.filter(pk=authorizer.pk, grant_epoch=epoch)
-        if _finish_link(link, authorizer) and mine.update(granted_through=link, announced_epoch=0, **to_announce()):
-            announce(authorizer)
+    stored = authorizer.grant_changed_at
+    if granted_at is not None and exchange.grant_epoch is None and (stored is None or granted_at > stored):
+        # It had been taken for an older grant than the stored one; now WeChat says when it was given.
+        authorizer = _keep(owner, exchange, _grant_on_record(owner, authorizer.appid), granted_at, answered=False)
+    else:
+        authorizer = _settle(exchange)
+    announce(authorizer)
+    return authorizer
+
+
+def _settle(exchange: CodeExchange) -> Authorizer:
+    """Bring the account to the tenant of the link that the code belongs to by now; nothing to do, mostly.
+
+    A push can name another link than the one that a browser returned to before. Nothing is done for an account that has
+    a newer grant.
+    """
+    exchange = _fresh(exchange)
+    authorizer = exchange.authorizer
+    assert authorizer is not None
+    if exchange.grant_epoch is None or authorizer.grant_epoch != exchange.grant_epoch:
+        return authorizer
+    link = _link_of(exchange, authorizer)
+    if authorizer.granted_through_id == (link.pk if link else None):
+        return authorizer
+    if authorizer.granted_through_id != exchange.link_id:
+        _reopen(authorizer, exchange)
+    if link is not None and not _reserve(link, authorizer):
+        link = None
+    _move(authorizer, link)
+    if link is not None and not _finish_link(link, authorizer):
+        _release(link, authorizer)
     authorizer.refresh_from_db()
     return authorizer
 
 
+def _reopen(authorizer: Authorizer, exchange: CodeExchange) -> None:
+    """The link that the account was given to by mistake is unused again, if this code alone had used it."""
+    links = AuthorizationLink.objects.filter(authorizer=authorizer, completed_at__gte=exchange.created_at)
+    if authorizer.granted_through_id is not None:
+        links.filter(pk=authorizer.granted_through_id).update(completed_at=None, authorizer=None)
+
+
+def _move(authorizer: Authorizer, link: AuthorizationLink | None) -> None:
+    """Give the account to another tenant, or to none, and have that announced."""
+    mine = Authorizer.objects.filter(pk=authorizer.pk, grant_epoch=authorizer.grant_epoch)
+    mine.update(granted_through=link, announced_epoch=0, **to_announce())
+
+
+def _reserve(link: AuthorizationLink, authorizer: Authorizer) -> bool:
+    """Let the link connect this account and no other; False when another has it, or it was revoked."""
+    mine = Q(authorizer=authorizer) | Q(authorizer__isnull=True, completed_at__isnull=True)
+    return bool(
+        AuthorizationLink.objects.filter(mine, pk=link.pk, revoked_at__isnull=True).update(authorizer=authorizer)
+    )
+
+
 def _finish_link(link: AuthorizationLink, authorizer: Authorizer) -> bool:
-    """Mark it as used, unless it was before; False when it was revoked in this very moment."""
-    unused = AuthorizationLink.objects.filter(pk=link.pk, completed_at__isnull=True, revoked_at__isnull=True)
-    return bool(unused.update(completed_at=clock.now(), authorizer=authorizer)) or not _is_revoked(link)
+    """Mark it as used by the account that it was reserved for; False when it was revoked in this very moment."""
+    reserved = AuthorizationLink.objects.filter(pk=link.pk, authorizer=authorizer, revoked_at__isnull=True)
+    return bool(reserved.update(completed_at=Coalesce("completed_at", clock.now())))
+
+
+def _release(link: AuthorizationLink, authorizer: Authorizer) -> None:
+    """It was revoked while the grant was being stored: the account is for no tenant."""
+    AuthorizationLink.objects.filter(pk=link.pk, authorizer=authorizer, completed_at__isnull=True).update(
+        authorizer=None
+    )
+    if authorizer.granted_through_id == link.pk:
+        _move(authorizer, None)
 
 
 def _is_revoked(link: AuthorizationLink) -> bool:
@@ -442,19 +747,29 @@ def _link_revoked() -> LinkRevoked:
     return LinkRevoked(_("This link has been revoked. Ask for a new one."))
 
 
-def _code_digest(code: Secret) -> str:
-    return digest(code.reveal(), "authorization code")
-
-
 # -- living ------------------------------------------------------------------------------------------------------------
 
 
 def sync_profile(authorizer: Authorizer) -> Authorizer:
-    """Read profile and permission sets from WeChat and store them; the fresh row."""
+    """Read profile and permission sets from WeChat and store what the answer says; the fresh row.
+
+    Unreachable for an answer that is no profile. A failure is noted, so that the next attempt waits for its time.
+    """
     owner = platform_of(authorizer.component)
-    info = ComponentAPI(owner).authorizer_info(authorizer.appid)
-    columns = {**profile_columns(info), "profile_synced_at": clock.now()}
-    if set(info.func_info) != set(authorizer.announced_func_info):
+    try:
+        info = ComponentAPI(owner).authorizer_info(authorizer.appid)
+        columns = profile_columns(info)
+        if not columns:
+            raise Unreachable(GET_AUTHORIZER_INFO, _("a profile without user_name"))
+    except TokenUnavailable:  # nobody was asked
+        raise
+    except WeChatOpenError:
+        _postpone_profile(authorizer)
+        raise
+    columns["profile"] = {**authorizer.profile, **columns["profile"]}
+    columns.setdefault("kind", authorizer.kind or Authorizer.Kind.OFFICIAL)
+    columns |= {"profile_synced_at": clock.now(), "profile_failures": 0, "profile_due_at": None}
+    if "func_info" in columns and set(info.func_info) != set(authorizer.announced_func_info):
         columns |= to_announce()
     update_row(authorizer, **columns)
     authorizer.refresh_from_db()
@@ -462,14 +777,35 @@ def sync_profile(authorizer: Authorizer) -> Authorizer:
     return authorizer
 
 
+def take_profile_turn(authorizer: Authorizer) -> bool:
+    """Whether the caller may read this profile now: a failed read rests, and two callers do not ask at once."""
+    due = Q(profile_due_at__isnull=True) | Q(profile_due_at__lte=clock.now())
+    turn = Authorizer.objects.filter(due, pk=authorizer.pk)
+    return bool(turn.update(profile_due_at=clock.now() + PROFILE_LEASE))
+
+
+def _postpone_profile(authorizer: Authorizer) -> None:
+    """Try again at once, then ever more rarely; behind those that failed earlier."""
+    rows = Authorizer.objects.filter(pk=authorizer.pk)
+    rows.update(profile_failures=F("profile_failures") + 1)
+    failures = rows.values_list("profile_failures", flat=True).first() or 1
+    wait = min(PROFILE_LAST_RETRY, PROFILE_RETRY * 2 ** min(failures - 2, 12)) if failures > 1 else timedelta()
+    rows.update(profile_due_at=clock.now() + wait)
+
+
 def sync_missing_profiles(owner: Platform, limit: int = 50) -> int:
-    """Read the profiles that could not be read when the grant came; how many were."""
+    """Read the profiles that could not be read when the grant came; how many were. Those that failed come last."""
     waiting = Authorizer.objects.filter(
-        component=owner.row, profile_synced_at__isnull=True, state=Authorizer.State.AUTHORIZED
+        Q(profile_due_at__isnull=True) | Q(profile_due_at__lte=clock.now()),
+        component=owner.row,
+        profile_synced_at__isnull=True,
+        state=Authorizer.State.AUTHORIZED,
     )
+    order = (F("profile_due_at").asc(nulls_first=True), "pk")
     synced = 0
-    for authorizer in waiting.select_related("component").order_by("pk")[:limit]:
-        synced += _sync_or_leave(authorizer).profile_synced_at is not None
+    for authorizer in waiting.select_related("component").order_by(*order)[:limit]:
+        if take_profile_turn(authorizer):
+            synced += _sync_or_leave(authorizer).profile_synced_at is not None
     return synced
 
 
@@ -483,14 +819,22 @@ def _sync_or_leave(authorizer: Authorizer) -> Authorizer:
 
 
 def profile_columns(info: AuthorizerInfo) -> dict[str, Any]:
-    """WeChat's profile as columns; what is missing gets its default, what is unknown stays in ``profile`` (4.3)."""
-    profile = info.profile
-    return {
-        "nick_name": _text(profile, "nick_name")[:255],
-        "kind": _kind(profile),
-        "user_name": _text(profile, "user_name")[:64],
-        "alias": _text(profile, "alias")[:255],
-        "principal_name": _text(profile, "principal_name")[:255],
+    """What WeChat's answer says, as columns; empty when it is no profile.
+
+    A field that is missing, null or of another type than WeChat documents says nothing, so its column is not among
+    them. What is unknown stays in ``profile`` (4.3).
+    """
+    profile = {name: value for name, value in info.profile.items() if value is not None}
+    user_name = _text(profile, "user_name") or ""
+    kind = _kind(profile)
+    if not user_name and kind not in WITHOUT_MESSAGES:
+        return {}
+    said: dict[str, Any] = {
+        "nick_name": _name(profile, "nick_name", 255),
+        "kind": kind,
+        "user_name": user_name[:64] or None,
+        "alias": _cut(_text(profile, "alias"), 255),
+        "principal_name": _name(profile, "principal_name", 255),
         "head_img": _text(profile, "head_img"),
         "qrcode_url": _text(profile, "qrcode_url"),
         "signature": _text(profile, "signature"),
@@ -498,29 +842,56 @@ def profile_columns(info: AuthorizerInfo) -> dict[str, Any]:
         "verify_type": _number(profile.get("verify_type_info")),
         "account_status": _number(profile.get("account_status")),
         "profile": profile,
-        "func_info": list(info.func_info),
-        "func_key": func_key(info.func_info),
-        "name_key": search_key(_text(profile, "nick_name")),
-        "principal_key": search_key(_text(profile, "principal_name")),
     }
+    if info.says_sets:
+        said |= {"func_info": list(info.func_info), "func_key": func_key(info.func_info)}
+    for column, key in (("nick_name", "name_key"), ("principal_name", "principal_key")):
+        if said[column]:
+            said[key] = search_key(said[column])
+    return {column: value for column, value in said.items() if value is not None}
 
 
-def _kind(profile: Mapping[str, Any]) -> str:
+WITHOUT_MESSAGES = {
+    Authorizer.Kind.CHANNELS: "channels_info",
+    Authorizer.Kind.SHOP: "store_info",
+    Authorizer.Kind.SALES: "talent_info",
+    Authorizer.Kind.SUPPLIER: "supplier_info",
+}
+"""Kinds of account that need no original id (gh_…), and the field that tells each."""
+
+
+def _kind(profile: Mapping[str, Any]) -> str | None:
     """MiniProgramInfo is the documented way to tell a mini program; type numbers mean different things (4.3)."""
-    if "MiniProgramInfo" in profile:
+    if profile.get("MiniProgramInfo") is not None:
         return Authorizer.Kind.MINI
-    return Authorizer.Kind.CHANNELS if profile.get("channels_info") else Authorizer.Kind.OFFICIAL
+    for kind, field_name in WITHOUT_MESSAGES.items():
+        if profile.get(field_name):
+            return kind
+    told = profile.get("service_type_info") or profile.get("verify_type_info") or profile.get("business_info")
+    return Authorizer.Kind.OFFICIAL if told else None
 
 
-def _text(profile: Mapping[str, Any], name: str) -> str:
+def _name(profile: Mapping[str, Any], name: str, length: int) -> str | None:
+    """An account has a name and a subject: an empty one says nothing."""
+    return _cut(_text(profile, name), length) or None
+
+
+def _cut(text: str | None, length: int) -> str | None:
+    return None if text is None else text[:length]
+
+
+def _text(profile: Mapping[str, Any], name: str) -> str | None:
+    """None when the field says nothing."""
     value = profile.get(name)
-    return "" if value is None else str(value)
+    if isinstance(value, str):
+        return value
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def _number(value: Any) -> int | None:
     """``{"id": 2}`` or plain 2."""
     number = value.get("id") if isinstance(value, Mapping) else value
-    return number if isinstance(number, int) else None
+    return number if isinstance(number, int) and abs(number) <= LARGEST else None
 
 
 # -- ending ------------------------------------------------------------------------------------------------------------

@@ -318,7 +318,7 @@ class _Slice:
         """One row; what went wrong with it, or None. Raises when its platform is at fault."""
         if row is None:
             gone = self.job.action == Action.FORGET  # by us, before we were killed, or by another person
-            return None if gone else self._failure(key, f"#{key}", _("It is no longer there."))
+            return None if gone else self._failure(key, f"#{key}", _("This record no longer exists."))
         name = str(row)
         try:
             act(self.job.action, row, user=self.job.user, actor=self.job.actor, job=self.job.pk)

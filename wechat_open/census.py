@@ -305,7 +305,8 @@ def _old_keys(component: Component, now: datetime, before: OldKeys | None) -> Ol
 
 
 def _is_sealed(model: type[Any]) -> bool:
-    return issubclass(model, SealedRow) and model._meta.app_label == Component._meta.app_label
+    ours = model._meta.app_label == Component._meta.app_label and not model._meta.proxy
+    return ours and issubclass(model, SealedRow)
 
 
 def _under_another_key(component: Component, model: type[Any], keys: tuple[str, ...]) -> tuple[int, int]:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db.models import DateTimeField, Expression, ExpressionWrapper
+from django.db.models import Expression, ExpressionWrapper
 from django.db.models.functions import Now  # noqa: TID251
+
+from .times import UTCDateTimeField
 
 
 class DatabaseTime(Now):
@@ -18,6 +20,8 @@ class DatabaseTime(Now):
     There Django keeps times in UTC and leaves the session in the server's own time zone, in which CURRENT_TIMESTAMP is:
     at a server in Shanghai it would be eight hours ahead of everything that is stored.
     """
+
+    output_field = UTCDateTimeField()
 
     def as_mysql(self, compiler: Any, connection: Any, **extra: Any) -> Any:
         return self.as_sql(compiler, connection, template="UTC_TIMESTAMP(6)", **extra)
@@ -30,4 +34,4 @@ def now() -> Expression:
 
 def read() -> Expression:
     """The same as an annotation, so that a row says when it was read."""
-    return ExpressionWrapper(now(), output_field=DateTimeField())
+    return ExpressionWrapper(now(), output_field=UTCDateTimeField())

@@ -6,22 +6,25 @@ at each use from the settings, so nothing outlives a change of them; only connec
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta, timezone
 from functools import cached_property
+from itertools import chain
 from typing import Any
 
+from django.conf import settings
 from django.utils.dateparse import parse_date, parse_datetime
 from django.utils.timezone import get_default_timezone, is_aware
 
 from .client import Client
-from .conf import DEFAULT_ALIAS, conf
+from .conf import DEFAULT_ALIAS, NAME, conf
 from .endpoints import Endpoints
 from .exceptions import ConfigurationError
 from .models import Component
 from .protocol.crypto import KeyPair
-from .secret import Secret
+from .published import is_published
+from .secret import Secret, hide_variables
 from .sentence import Sentence as _
 
 
@@ -56,13 +59,13 @@ class Platform:
         return words if self.alias == DEFAULT_ALIAS else f"{words} --component {self.alias}"
 
 
+@hide_variables
 def platform(alias: str = DEFAULT_ALIAS) -> Platform:
     """The platform of this alias; ConfigurationError names what is missing."""
     credentials = conf.component(alias)
     keys = [(credentials["TOKEN"], credentials["ENCODING_AES_KEY"])]
-    keys += [
-        (pair["TOKEN"], pair["ENCODING_AES_KEY"]) for pair in credentials.get("PREVIOUS_KEYS", ()) if still_opens(pair)
-    ]
+    keys += _previous_keys(alias, credentials.get("PREVIOUS_KEYS", ()))
+    _require_own(alias, [credentials["APPSECRET"], *chain.from_iterable(keys)])
     return Platform(
         alias=alias,
         appid=str(credentials["APPID"]),
@@ -98,15 +101,45 @@ def end_of(until: object) -> datetime:
     return found if is_aware(found) else found.replace(tzinfo=get_default_timezone())
 
 
+def _previous_keys(alias: str, written: Any) -> list[tuple[Any, Any]]:
+    try:
+        pairs: list[tuple[Any, Any]] = [
+            (pair["TOKEN"], pair["ENCODING_AES_KEY"]) for pair in written if still_opens(pair)
+        ]
+    except (TypeError, KeyError, AttributeError):
+        pairs = [("", "")]
+    if not all(isinstance(part, str) and part for part in chain.from_iterable(pairs)):
+        raise ConfigurationError(
+            _(
+                "%(setting)s must be a list of older pairs of TOKEN and ENCODING_AES_KEY (43 characters).",
+                setting=f'{NAME}["COMPONENTS"][{alias!r}]["PREVIOUS_KEYS"]',
+            )
+        )
+    return pairs
+
+
+def _require_own(alias: str, secrets: Iterable[str]) -> None:
+    """Everybody can forge what is authenticated by a credential that stands in our documentation."""
+    if any(map(is_published, secrets)) and not (settings.DEBUG or conf.meets_simulator):
+        raise ConfigurationError(
+            _(
+                "%(setting)s has credentials that are published in the documentation: anybody could speak as WeChat. "
+                "Set the platform's own, from its console.",
+                setting=f'{NAME}["COMPONENTS"][{alias!r}]',
+            )
+        )
+
+
 def platforms() -> list[Platform]:
     """Every configured platform."""
     return [platform(alias) for alias in conf.components]
 
 
+@hide_variables
 def platform_of(row: Component) -> Platform:
     """The platform that this row belongs to; ConfigurationError when it is no longer configured."""
-    for alias, credentials in conf.components.items():
-        if credentials.get("APPID") == row.appid:
+    for alias, appid in conf.appids.items():
+        if appid and appid == row.appid:
             return platform(alias)
     raise ConfigurationError(
         _('Platform %(appid)s is stored, but not in WECHAT_OPEN["COMPONENTS"]: add it again.', appid=row.appid)

@@ -7,13 +7,16 @@ ConfigurationError here when somebody goes on all the same.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
+from urllib.parse import SplitResult, urlsplit
 
 from django.conf import settings as django_settings
 
 from .exceptions import ConfigurationError
+from .secret import hide_variables, is_plain_name, shown_name
 from .sentence import Sentence as _
 from .sentence import pgettext
 
@@ -23,6 +26,9 @@ DEFAULT_ALIAS = "default"
 WECHAT_API = "https://api.weixin.qq.com"
 WECHAT_AUTHORIZE = "https://mp.weixin.qq.com"
 WECHAT_OPEN_HOST = "https://open.weixin.qq.com"
+WECHAT_HOSTS = ".weixin.qq.com"
+
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 DEFAULTS: dict[str, Any] = {
     "COMPONENTS": {},
@@ -31,6 +37,7 @@ DEFAULTS: dict[str, Any] = {
     "API_BASE_URL": WECHAT_API,
     "AUTHORIZE_BASE_URL": WECHAT_AUTHORIZE,
     "OPEN_BASE_URL": WECHAT_OPEN_HOST,
+    "API_HOSTS": [],
     "SITE_URL": "",
     "AFTER_AUTHORIZE": "",
     "TIMEOUT": (3.05, 10),
@@ -53,11 +60,16 @@ DEFAULTS: dict[str, Any] = {
 
 COMPONENT_KEYS = ("APPID", "APPSECRET", "TOKEN", "ENCODING_AES_KEY")
 
+_T = TypeVar("_T")
+# Of characters that every reader of addresses takes for the same parts: no user, no backslash, no query, no fragment.
+_ADDRESS = re.compile(r"(?i)https?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?(/[A-Za-z0-9._~%/+-]*)?")
+
 
 class Conf:
     """The dict ``WECHAT_OPEN`` with its defaults. One property per setting; units are in the descriptions."""
 
     @property
+    @hide_variables
     def given(self) -> Mapping[str, Any]:
         """What the project wrote, untouched."""
         return _mapping(NAME, getattr(django_settings, NAME, {}))
@@ -65,11 +77,43 @@ class Conf:
     def _get(self, name: str) -> Any:
         return self.given.get(name, DEFAULTS[name])
 
-    @property
-    def components(self) -> Mapping[str, Mapping[str, Any]]:
-        """Alias -> credentials of one third-party platform."""
-        return _mapping(f'{NAME}["COMPONENTS"]', self._get("COMPONENTS"))
+    @hide_variables
+    def _read(self, name: str, convert: Callable[[Any], _T]) -> _T:
+        """What stands there, converted. It is not shown when it cannot be: it may be a secret in the wrong place."""
+        value = self._get(name)
+        try:
+            return convert(value)
+        except (TypeError, ValueError, OverflowError):
+            raise ConfigurationError(
+                _(
+                    "%(setting)s cannot be used as it is (%(type)s); the default is %(default)s.",
+                    setting=f'{NAME}["{name}"]',
+                    type=type(value).__name__,
+                    default=repr(DEFAULTS[name]),
+                )
+            ) from None
 
+    @property
+    @hide_variables
+    def components(self) -> Mapping[str, Mapping[str, Any]]:
+        """Alias -> credentials of one third-party platform.
+
+        Without those whose alias is no name, of which the checks say so: an alias is shown everywhere.
+        """
+        written = _mapping(f'{NAME}["COMPONENTS"]', self._get("COMPONENTS"))
+        return written if all(map(_is_name, written)) else {name: written[name] for name in filter(_is_name, written)}
+
+    @property
+    @hide_variables
+    def appids(self) -> Mapping[str, str]:
+        """Alias -> appid; empty where none is given that could be one."""
+        found = {}
+        for alias, credentials in self.components.items():
+            appid = dict(credentials).get("APPID") if _is_dict(credentials) else None
+            found[alias] = str(appid) if _is_name(appid) else ""
+        return found
+
+    @hide_variables
     def component(self, alias: str) -> Mapping[str, Any]:
         """The credentials of one platform; ConfigurationError names the alias or the key that is missing."""
         try:
@@ -86,21 +130,32 @@ class Conf:
             ) from None
         credentials = _mapping(f'{NAME}["COMPONENTS"][{alias!r}]', credentials)
         for key in COMPONENT_KEYS:
+            setting = f'{NAME}["COMPONENTS"][{alias!r}]["{key}"]'
             if not credentials.get(key):
-                setting = f'{NAME}["COMPONENTS"][{alias!r}]["{key}"]'
                 raise ConfigurationError(_("%(setting)s is missing: copy it from the console.", setting=setting))
+            if not isinstance(credentials[key], str):
+                raise ConfigurationError(_("%(setting)s must be text: copy it from the console.", setting=setting))
+        if not is_plain_name(credentials["APPID"]):
+            raise ConfigurationError(
+                _(
+                    "%(setting)s is no appid, and is not shown because it could be a secret: copy the one that begins "
+                    "with wx from the console.",
+                    setting=f'{NAME}["COMPONENTS"][{alias!r}]["APPID"]',
+                )
+            )
         return credentials
 
     @property
     def cache(self) -> str:
         """Alias in CACHES. The cache only saves queries: losing it costs no call to WeChat."""
-        return str(self._get("CACHE"))
+        return self._read("CACHE", _text)
 
     @property
+    @hide_variables
     def encryption_keys(self) -> tuple[str, ...]:
         """Key ring at rest, newest first, each 32 bytes in URL-safe base64. Empty: derived from SECRET_KEY."""
         keys = self._get("ENCRYPTION_KEYS")
-        if not isinstance(keys, (list, tuple)):
+        if not isinstance(keys, (list, tuple)) or not all(isinstance(key, str) for key in keys):
             raise ConfigurationError(
                 _(
                     "%(setting)s must be a list of keys, the newest first, each 32 random bytes in URL-safe base64.",
@@ -111,92 +166,142 @@ class Conf:
 
     @property
     def api_base_url(self) -> str:
-        return str(self._get("API_BASE_URL")).rstrip("/")
+        return self._base_url("API_BASE_URL")
 
     @property
     def authorize_base_url(self) -> str:
         """Where the authorization page for a PC lives."""
-        return str(self._get("AUTHORIZE_BASE_URL")).rstrip("/")
+        return self._base_url("AUTHORIZE_BASE_URL")
 
     @property
     def open_base_url(self) -> str:
         """Where the authorization page for a phone lives."""
-        return str(self._get("OPEN_BASE_URL")).rstrip("/")
+        return self._base_url("OPEN_BASE_URL")
+
+    @property
+    def api_hosts(self) -> tuple[str, ...]:
+        """Hosts beside WeChat's that may be spoken to while DEBUG is off, in lower case."""
+        return self._read("API_HOSTS", _hosts)
+
+    @hide_variables
+    def _base_url(self, name: str) -> str:
+        """Whoever answers there is sent every secret of the platform, so nothing is sent to a host that may not be.
+
+        While DEBUG is off that is WeChat's, over https, and those of API_HOSTS, over https or on the loopback.
+        """
+        written = self._get(name)
+        url = split_address(written)
+        if url is None:
+            raise ConfigurationError(
+                _(
+                    "%(setting)s must be an address such as %(example)s, without user, query or fragment.",
+                    setting=f'{NAME}["{name}"]',
+                    example=DEFAULTS[name],
+                )
+            )
+        if reason := self.why_not(url):
+            setting = f'{NAME}["{name}"]'
+            raise ConfigurationError(_("%(setting)s cannot be used: %(reason)s", setting=setting, reason=reason))
+        return str(written).rstrip("/")
+
+    @property
+    def meets_simulator(self) -> bool:
+        """Whether WeChat is, on purpose, a simulator on this host: nothing that such a site has is worth protecting."""
+        try:
+            host = str(urlsplit(self.api_base_url).hostname)
+        except ConfigurationError:
+            return False
+        return host in LOOPBACK and (django_settings.DEBUG or host in self.api_hosts)
+
+    def why_not(self, url: SplitResult) -> str:
+        """Why no secret is sent to this address; empty for one that may have them."""
+        host = url.hostname or ""
+        if django_settings.DEBUG:
+            return ""
+        if not is_wechats(host) and host not in self.api_hosts:
+            return _(
+                "%(host)s is not WeChat's, and nothing is sent there while DEBUG is off. For a proxy or a simulator of "
+                "your own, add the host to %(hosts)s.",
+                host=shown_name(host) if not _is_ip(host) else host,
+                hosts=f'{NAME}["API_HOSTS"]',
+            )
+        if url.scheme != "https" and host not in LOOPBACK:
+            return _("it must begin with https:// while DEBUG is off: secrets would travel in clear.")
+        return ""
 
     @property
     def site_url(self) -> str:
         """Scheme and host that are registered as 授权发起页域名; empty: the host of the request."""
-        return str(self._get("SITE_URL")).rstrip("/")
+        return self._read("SITE_URL", _site).rstrip("/")
 
     @property
     def after_authorize(self) -> str:
         """URL name or path that an owner sees after authorizing; empty: our own page."""
-        return str(self._get("AFTER_AUTHORIZE"))
+        return self._read("AFTER_AUTHORIZE", _text)
 
     @property
     def timeout(self) -> tuple[float, float]:
         """Seconds to connect, and seconds for the whole answer."""
-        connect, answer = self._get("TIMEOUT")
-        return float(connect), float(answer)
+        return self._read("TIMEOUT", _pair)
 
     @property
     def token_wait(self) -> timedelta:
         """How long a caller waits for the one who is renewing the token it needs (given in seconds)."""
-        return timedelta(seconds=self._get("TOKEN_WAIT"))
+        return self._read("TOKEN_WAIT", _seconds)
 
     @property
     def renewal_threads(self) -> int:
-        return int(self._get("RENEWAL_THREADS"))
+        return self._read("RENEWAL_THREADS", int)
 
     @property
     def renewals_per_second(self) -> float:
         """Upper bound of refresh calls a second, for one platform."""
-        return float(self._get("RENEWALS_PER_SECOND"))
+        return self._read("RENEWALS_PER_SECOND", float)
 
     @property
     def link_life(self) -> timedelta:
         """How long an authorization link can be opened (given in seconds)."""
-        return timedelta(seconds=self._get("LINK_LIFE"))
+        return self._read("LINK_LIFE", _seconds)
 
     @property
     def journal_life(self) -> timedelta:
         """How long the audit trail goes back (given in seconds)."""
-        return timedelta(seconds=self._get("JOURNAL_LIFE"))
+        return self._read("JOURNAL_LIFE", _seconds)
 
     @property
     def push_window(self) -> timedelta:
         """How far a push's query timestamp may be from our clock (given in seconds). A filter, not the protection."""
-        return timedelta(seconds=self._get("PUSH_WINDOW"))
+        return self._read("PUSH_WINDOW", _seconds)
 
     @property
     def reply_within(self) -> timedelta:
         """When a handler is cut off; WeChat waits 5 seconds (given in seconds). Zero: never, and in its own thread."""
-        return timedelta(seconds=self._get("REPLY_WITHIN"))
+        return self._read("REPLY_WITHIN", _seconds)
 
     @property
     def brake_accounts(self) -> int:
         """From how many accounts turning bad at once the brake holds their state."""
-        return int(self._get("BRAKE_ACCOUNTS"))
+        return self._read("BRAKE_ACCOUNTS", int)
 
     @property
     def brake_share(self) -> float:
         """And from which share of all authorized accounts (0 to 1)."""
-        return float(self._get("BRAKE_SHARE"))
+        return self._read("BRAKE_SHARE", float)
 
     @property
     def component_token_parameter(self) -> str:
         """The query name of the component access token on ``api_*`` calls (protocol 0.2 and 12)."""
-        return str(self._get("COMPONENT_TOKEN_PARAMETER"))
+        return self._read("COMPONENT_TOKEN_PARAMETER", _word)
 
     @property
     def option_api(self) -> str:
         """``current`` or ``legacy`` addresses of the authorizer options (protocol 4.5 and 12)."""
-        return str(self._get("OPTION_API"))
+        return self._read("OPTION_API", _word)
 
     @property
     def health_token(self) -> str:
         """Bearer token that monitors send to ``health/``; empty: staff only."""
-        return str(self._get("HEALTH_TOKEN"))
+        return self._read("HEALTH_TOKEN", _text)
 
     @property
     def show_avatars(self) -> bool:
@@ -207,6 +312,68 @@ class Conf:
     def tenant_key(self) -> str:
         """Which value of a link's payload names the tenant in lists, searches and exports; empty: the whole payload."""
         return str(self._get("TENANT_KEY"))
+
+
+def split_address(written: object) -> SplitResult | None:
+    """An address of scheme, host, port and path, and nothing else; None for any other."""
+    if not isinstance(written, str) or not _ADDRESS.fullmatch(written):
+        return None
+    try:
+        parts = urlsplit(written)
+        well_formed = parts.hostname and parts.port != 0
+    except ValueError:
+        return None
+    return parts if well_formed else None
+
+
+def is_wechats(host: str) -> bool:
+    return host.endswith(WECHAT_HOSTS)
+
+
+def _is_name(name: object) -> bool:
+    return isinstance(name, str) and is_plain_name(name)
+
+
+def _is_dict(value: object) -> bool:
+    return isinstance(value, (dict, Mapping))
+
+
+def _is_ip(host: str) -> bool:
+    return bool(re.fullmatch(r"[0-9.]{1,15}|[0-9a-f:.]*:[0-9a-f:.]*", host))
+
+
+def _hosts(written: Any) -> tuple[str, ...]:
+    if not isinstance(written, (list, tuple)) or not all(isinstance(host, str) for host in written):
+        raise TypeError
+    return tuple(host.lower() for host in written)
+
+
+def _text(written: Any) -> str:
+    if not isinstance(written, str):
+        raise TypeError
+    return written
+
+
+def _site(written: Any) -> str:
+    """An address; what is none is shown on pages and in reports all the same, unless it could be a secret."""
+    if _text(written) and not split_address(written) and not is_plain_name(written):
+        raise ValueError
+    return str(written)
+
+
+def _word(written: Any) -> str:
+    if not is_plain_name(_text(written)):
+        raise ValueError
+    return str(written)
+
+
+def _pair(written: Any) -> tuple[float, float]:
+    connect, answer = written
+    return float(connect), float(answer)
+
+
+def _seconds(written: Any) -> timedelta:
+    return timedelta(seconds=written)
 
 
 def _mapping(name: str, value: Any) -> Mapping[str, Any]:

@@ -16,7 +16,7 @@ from typing import Any
 
 from .client import Answer, Client
 from .exceptions import Unreachable
-from .protocol.permissions import parse_func_info
+from .protocol.permissions import parse_func_info, says_sets
 from .secret import Secret
 from .sentence import Sentence as _
 
@@ -79,6 +79,8 @@ class Grant:
     refresh_token: Secret
     func_info: tuple[int, ...]
     answered_at: datetime | None
+    says_sets: bool = field(default=True, compare=False)
+    """Whether ``func_info`` is what WeChat said; else nothing is known about the permission sets."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,8 @@ class AuthorizerInfo:
     profile: dict[str, Any] = field(repr=False)
     refresh_token: Secret
     func_info: tuple[int, ...]
+    says_sets: bool = field(default=True, compare=False)
+    """Whether ``func_info`` is what WeChat said; else nothing is known about the permission sets."""
 
 
 @dataclass(frozen=True)
@@ -101,8 +105,16 @@ class Listed:
 
 @dataclass(frozen=True)
 class ListPage:
+    """One page. ``skipped`` are entries that cannot be used: their appids, empty where an entry names none."""
+
     total_count: int
     authorizers: tuple[Listed, ...]
+    skipped: tuple[str, ...] = ()
+
+    @property
+    def received(self) -> int:
+        """How many entries WeChat sent, usable or not."""
+        return len(self.authorizers) + len(self.skipped)
 
 
 @dataclass(frozen=True)
@@ -152,6 +164,7 @@ class Endpoints:
             refresh_token=_secret(info, "authorizer_refresh_token", QUERY_AUTH),
             func_info=parse_func_info(info.get("func_info")),
             answered_at=answer.answered_at,
+            says_sets=says_sets(info.get("func_info")),
         )
 
     def authorizer_token(self, token: Secret, appid: str, refresh_token: Secret) -> Refreshed:
@@ -184,10 +197,11 @@ class Endpoints:
             profile=dict(_nested(data, "authorizer_info", GET_AUTHORIZER_INFO)),
             refresh_token=_secret(authorization, "authorizer_refresh_token", GET_AUTHORIZER_INFO),
             func_info=parse_func_info(authorization.get("func_info")),
+            says_sets=says_sets(authorization.get("func_info")),
         )
 
     def authorizer_list(self, token: Secret, offset: int = 0, count: int = LIST_PAGE) -> ListPage:
-        """api_get_authorizer_list (4.6): one page, at most 500."""
+        """api_get_authorizer_list (4.6): one page, at most 500. An entry that cannot be used costs no other."""
         answer = self._post(
             GET_AUTHORIZER_LIST, {"component_appid": self.appid, "offset": offset, "count": count}, token=token
         )
@@ -195,7 +209,12 @@ class Endpoints:
         total_count = _number(data.get("total_count"))
         if total_count is None:
             raise Unreachable(GET_AUTHORIZER_LIST, _("a list without total_count"))
-        return ListPage(total_count, tuple(_listed(entry) for entry in _entries(data)))
+        entries = [(_appid_of(entry), _listed(entry)) for entry in _entries(data)]
+        return ListPage(
+            total_count,
+            authorizers=tuple(listed for _appid, listed in entries if listed is not None),
+            skipped=tuple(appid for appid, listed in entries if listed is None),
+        )
 
     def get_option(self, token: Secret, appid: str, name: str) -> str:
         """get_authorizer_option (4.5). ``token`` is the account's for the current API, the component's for legacy."""
@@ -251,21 +270,28 @@ def _about(data: Mapping[str, Any], appid: str, path: str) -> None:
 
 
 def _entries(data: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    if not isinstance(data.get("list"), list) or not all(isinstance(entry, dict) for entry in data["list"]):
+    """The list; what is no entry at all is an empty one."""
+    if not isinstance(data.get("list"), list):
         raise Unreachable(GET_AUTHORIZER_LIST, _("a malformed list"))
-    return [_Fields(entry) for entry in data["list"]]
+    return [_Fields(entry if isinstance(entry, dict) else {}) for entry in data["list"]]
 
 
-def _listed(entry: Mapping[str, Any]) -> Listed:
+def _listed(entry: Mapping[str, Any]) -> Listed | None:
+    """None for an entry whose appid, refresh token or time cannot be read."""
     try:
         authorized_at = datetime.fromtimestamp(int(entry["auth_time"]), timezone.utc)
-    except (KeyError, TypeError, ValueError, OverflowError, OSError):
-        raise Unreachable(GET_AUTHORIZER_LIST, _("an entry without a usable auth_time")) from None
-    return Listed(
-        appid=_text(entry, "authorizer_appid", GET_AUTHORIZER_LIST),
-        refresh_token=_secret(entry, "refresh_token", GET_AUTHORIZER_LIST),
-        authorized_at=authorized_at,
-    )
+        return Listed(
+            appid=_text(entry, "authorizer_appid", GET_AUTHORIZER_LIST),
+            refresh_token=_secret(entry, "refresh_token", GET_AUTHORIZER_LIST),
+            authorized_at=authorized_at,
+        )
+    except (KeyError, TypeError, ValueError, OverflowError, OSError, Unreachable):
+        return None
+
+
+def _appid_of(entry: Mapping[str, Any]) -> str:
+    appid = entry.get("authorizer_appid")
+    return appid if isinstance(appid, str) else ""
 
 
 def _text(data: Mapping[str, Any], name: str, path: str) -> str:

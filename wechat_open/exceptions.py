@@ -11,7 +11,10 @@
     │   ├── AuthorizerUnauthorized      its owner cancelled the authorization
     │   └── ReauthorizationNeeded       WeChat refuses every token we hold: the owner must authorize again
     ├── AuthorizationRefused        a return from WeChat's page that we did not start, or that came too late
-    │   └── LinkRevoked                 the link was taken back: nobody connects an account through it any more
+    │   ├── LinkRevoked                 the link was taken back: nobody connects an account through it any more
+    │   ├── LinkUsed                    the link has connected its one account
+    │   ├── CodeOfAnotherLink           the authorization code belongs to another authorization: it may be stolen
+    │   └── GrantSuperseded             the account was authorized again since, and that newer grant stands
     ├── TokenUnavailable            no usable token right now: try again after ``retry_after``
     │   └── TicketMissing               WeChat has pushed no verify ticket that could buy a component token
     ├── Unreachable                 WeChat gave no usable answer; whether it acted is unknown
@@ -100,8 +103,8 @@ class AuthorizerUnauthorized(AuthorizerUnavailable):
         super().__init__(
             appid,
             _(
-                "Account %(appid)s has cancelled its authorization: its owner must authorize again. “Ask to authorize "
-                "again” on its page in the admin makes a link.",
+                "Account %(appid)s has cancelled its authorization: its owner must authorize again. “Ask "
+                "to authorize again” on its page in the admin creates a link.",
                 appid=appid,
             ),
         )
@@ -117,8 +120,8 @@ class ReauthorizationNeeded(AuthorizerUnavailable):
         super().__init__(
             appid,
             _(
-                "WeChat refuses every token of account %(appid)s: its owner must authorize again. “Ask to authorize "
-                "again” on its page in the admin makes a link.",
+                "WeChat refuses every token of account %(appid)s: its owner must authorize again. “Ask to "
+                "authorize again” on its page in the admin creates a link.",
                 appid=appid,
             ),
         )
@@ -130,6 +133,18 @@ class AuthorizationRefused(WeChatOpenError):
 
 class LinkRevoked(AuthorizationRefused):
     """The link was revoked. A grant that WeChat gave all the same is kept, for no tenant."""
+
+
+class LinkUsed(AuthorizationRefused):
+    """The link has connected an account before. Another account that comes through it is kept, for no tenant."""
+
+
+class CodeOfAnotherLink(AuthorizationRefused):
+    """The authorization code belongs to another link, or to none. It was not exchanged for this one."""
+
+
+class GrantSuperseded(AuthorizationRefused):
+    """The account has been authorized again since, in another way. That newer grant stands, with its tenant."""
 
 
 class TokenUnavailable(WeChatOpenError):

@@ -13,7 +13,7 @@ from django.db import models
 
 from .exceptions import SealError
 from .sealing import is_sealed, seal, unseal
-from .secret import Secret
+from .secret import Secret, hide_variables
 from .sentence import Sentence as _
 from .sentence import dumps, loads
 
@@ -30,7 +30,7 @@ class SealedField(models.TextField):  # type: ignore[type-arg]  # not generic at
     def get_prep_value(self, value: Any) -> Any:
         if isinstance(value, str) and not is_sealed(value):
             raise SealError(
-                _("%(field)s was given clear text; seal it first.", field=f"{self.model.__name__}.{self.name}")
+                _("%(field)s was given clear text; encrypt it first.", field=f"{self.model.__name__}.{self.name}")
             )
         return super().get_prep_value(value)
 
@@ -56,8 +56,10 @@ class SealedRow(models.Model):
         raise NotImplementedError
 
     def _context(self, field: str) -> str:
-        return f"{self._meta.label}.{field}:{self.sealing_identity()}"
+        model = self._meta.concrete_model or type(self)  # a proxy reads what its model has sealed
+        return f"{model._meta.label}.{field}:{self.sealing_identity()}"
 
+    @hide_variables
     def seal(self, field: str, text: str) -> str:
         """The value to store in ``field`` of this row."""
         return seal(text, self._context(field))

@@ -266,7 +266,13 @@ def _granted(event: Authorized, platform: Platform) -> None:
 def _registered(event: MiniProgramRegistered, platform: Platform) -> None:
     """A mini program that was registered for a customer comes authorized (protocol 5.3)."""
     if event.status == 0 and event.auth_code:
-        authorization.complete(platform, event.auth_code, granted_at=event.created_at, appid=event.authorizer_appid)
+        authorization.complete(
+            platform,
+            event.auth_code,
+            granted_at=event.created_at,
+            appid=event.authorizer_appid,
+            without_link=True,
+        )
 
 
 @act.register

@@ -18,7 +18,6 @@ from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.db import models
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
@@ -26,6 +25,7 @@ from .clock import DatabaseTime
 from .conf import conf
 from .fields import SealedField, SealedRow, SentenceField
 from .secret import Secret
+from .times import UTCDateTimeField, site_time
 
 FUNC_KEY_LENGTH = 255
 
@@ -56,16 +56,16 @@ class TokenHolder(SealedRow):
     """
 
     access_token = SealedField()
-    access_token_obtained_at = models.DateTimeField(_("token obtained at"), null=True, editable=False)
-    access_token_expires_at = models.DateTimeField(_("token expires at"), null=True, editable=False)
+    access_token_obtained_at = UTCDateTimeField(_("token obtained at"), null=True, editable=False)
+    access_token_expires_at = UTCDateTimeField(_("token expires at"), null=True, editable=False)
     fence = models.PositiveBigIntegerField(default=0, editable=False)
-    claimed_until = models.DateTimeField(null=True, editable=False)
-    next_action_at = models.DateTimeField(_("next action at"), null=True, editable=False)
+    claimed_until = UTCDateTimeField(null=True, editable=False)
+    next_action_at = UTCDateTimeField(_("next action at"), null=True, editable=False)
     failures = models.PositiveIntegerField(_("failures in a row"), default=0, editable=False)
     last_errcode = models.IntegerField(pgettext_lazy("wechat_open", "last errcode"), null=True, editable=False)
     last_error = SentenceField(pgettext_lazy("wechat_open", "last error"), blank=True, default="", editable=False)
     last_rid = models.CharField(_("last request id (rid)"), max_length=64, blank=True, default="", editable=False)
-    last_failed_at = models.DateTimeField(_("last failed at"), null=True, editable=False)
+    last_failed_at = UTCDateTimeField(_("last failed at"), null=True, editable=False)
 
     class Meta:
         abstract = True
@@ -75,22 +75,22 @@ class Component(TokenHolder):
     """One third-party platform (第三方平台), known by its appid."""
 
     appid = models.CharField(pgettext_lazy("wechat_open", "appid"), max_length=64, unique=True)
-    created_at = models.DateTimeField(db_default=DatabaseTime(), editable=False)
-    last_push_at = models.DateTimeField(_("last push at"), null=True, editable=False)
-    heartbeat_at = models.DateTimeField(_("last dispatch at"), null=True, editable=False)
-    dispatching_until = models.DateTimeField(null=True, editable=False)
-    paused_until = models.DateTimeField(_("renewals paused until"), null=True, editable=False)
-    forced_at = models.DateTimeField(_("last forced renewal at"), null=True, editable=False)
-    push_started_at = models.DateTimeField(_("ticket pushing last requested at"), null=True, editable=False)
+    created_at = UTCDateTimeField(db_default=DatabaseTime(), editable=False)
+    last_push_at = UTCDateTimeField(_("last push at"), null=True, editable=False)
+    heartbeat_at = UTCDateTimeField(_("due tokens last checked at"), null=True, editable=False)
+    dispatching_until = UTCDateTimeField(null=True, editable=False)
+    paused_until = UTCDateTimeField(_("renewals paused until"), null=True, editable=False)
+    forced_at = UTCDateTimeField(_("last forced renewal at"), null=True, editable=False)
+    push_started_at = UTCDateTimeField(_("ticket pushing last requested at"), null=True, editable=False)
     push_said = SentenceField(_("what WeChat said to that"), blank=True, default="", editable=False)
-    sweep_due_at = models.DateTimeField(_("next sweep at"), null=True, editable=False)
-    swept_at = models.DateTimeField(_("last complete sweep at"), null=True, editable=False)
-    sweep_repairs = models.PositiveIntegerField(_("repairs of the last sweep"), default=0, editable=False)
-    beat_at = models.DateTimeField(_("last ring of beat at"), null=True, editable=False)
-    braked_at = models.DateTimeField(_("brake last held at"), null=True, editable=False)
+    sweep_due_at = UTCDateTimeField(_("next comparison at"), null=True, editable=False)
+    swept_at = UTCDateTimeField(_("last complete comparison at"), null=True, editable=False)
+    sweep_repairs = models.PositiveIntegerField(_("repairs of the last comparison"), default=0, editable=False)
+    beat_at = UTCDateTimeField(_("last task sent by beat at"), null=True, editable=False)
+    braked_at = UTCDateTimeField(_("brake last on at"), null=True, editable=False)
     skew_seconds = models.FloatField(_("seconds by which WeChat's clock is ahead of ours"), null=True, editable=False)
     census = models.JSONField(default=dict, blank=True, editable=False)  # how many accounts of each sort, see census.py
-    census_at = models.DateTimeField(_("accounts last counted at"), null=True, editable=False)
+    census_at = UTCDateTimeField(_("accounts last counted at"), null=True, editable=False)
 
     class Meta:
         verbose_name = pgettext_lazy("wechat_open", "platform")
@@ -137,8 +137,8 @@ class VerifyTicket(SealedRow):
     )
     ticket = SealedField()
     digest = models.CharField(max_length=64, editable=False)
-    created_at = models.DateTimeField(_("created at (WeChat)"), editable=False)
-    received_at = models.DateTimeField(pgettext_lazy("wechat_open", "received at"), editable=False)
+    created_at = UTCDateTimeField(_("created at (WeChat)"), editable=False)
+    received_at = UTCDateTimeField(pgettext_lazy("wechat_open", "received at"), editable=False)
 
     class Meta:
         verbose_name = pgettext_lazy("wechat_open", "verify ticket")
@@ -168,6 +168,9 @@ class Authorizer(TokenHolder):
         OFFICIAL = "official", pgettext_lazy("wechat_open", "official account")
         MINI = "mini", pgettext_lazy("wechat_open", "mini program")
         CHANNELS = "channels", pgettext_lazy("wechat_open", "channels account")
+        SHOP = "shop", pgettext_lazy("wechat_open", "WeChat shop")
+        SALES = "sales", pgettext_lazy("wechat_open", "sales assistant")
+        SUPPLIER = "supplier", pgettext_lazy("wechat_open", "supplier")
 
     component = models.ForeignKey(
         Component,
@@ -183,12 +186,12 @@ class Authorizer(TokenHolder):
     refresh_token = SealedField()
     previous_refresh_token = SealedField()
     grant_epoch = models.PositiveBigIntegerField(default=0, editable=False)
-    grant_changed_at = models.DateTimeField(null=True, editable=False)
+    grant_changed_at = UTCDateTimeField(null=True, editable=False)
     needs_reconcile = models.BooleanField(_("to be compared with WeChat"), default=False, editable=False)
-    refused_since = models.DateTimeField(pgettext_lazy("wechat_open", "refused since"), null=True, editable=False)
-    missing_since = models.DateTimeField(_("missing from WeChat's list since"), null=True, editable=False)
-    authorized_at = models.DateTimeField(pgettext_lazy("wechat_open", "authorized at"), null=True, editable=False)
-    unauthorized_at = models.DateTimeField(pgettext_lazy("wechat_open", "unauthorized at"), null=True, editable=False)
+    refused_since = UTCDateTimeField(pgettext_lazy("wechat_open", "refused since"), null=True, editable=False)
+    missing_since = UTCDateTimeField(_("missing from WeChat's list since"), null=True, editable=False)
+    authorized_at = UTCDateTimeField(pgettext_lazy("wechat_open", "authorized at"), null=True, editable=False)
+    unauthorized_at = UTCDateTimeField(pgettext_lazy("wechat_open", "unauthorized at"), null=True, editable=False)
     granted_through = models.ForeignKey(
         "AuthorizationLink", on_delete=models.SET_NULL, null=True, related_name="+", editable=False
     )
@@ -229,7 +232,9 @@ class Authorizer(TokenHolder):
     principal_key = models.CharField(max_length=255, blank=True, default="", editable=False, db_index=True)
     # When the tokens were renewed lately, newest first; the journal would grow by a million rows a day.
     renewals = models.JSONField(default=list, blank=True, editable=False)
-    profile_synced_at = models.DateTimeField(_("profile read at"), null=True, editable=False)
+    profile_synced_at = UTCDateTimeField(_("profile read at"), null=True, editable=False)
+    profile_failures = models.PositiveIntegerField(default=0, editable=False)  # reads in a row that brought none
+    profile_due_at = UTCDateTimeField(null=True, editable=False)  # when to try again; NULL: never failed
 
     class Meta:
         verbose_name = pgettext_lazy("wechat_open", "account")
@@ -292,14 +297,14 @@ class Push(SealedRow):
     info_type = models.CharField(pgettext_lazy("wechat_open", "type"), max_length=64)
     authorizer_appid = models.CharField(pgettext_lazy("wechat_open", "account"), max_length=64, blank=True, default="")
     payload = SealedField()
-    created_at = models.DateTimeField(_("created at (WeChat)"), editable=False)
-    received_at = models.DateTimeField(pgettext_lazy("wechat_open", "received at"), editable=False)
+    created_at = UTCDateTimeField(_("created at (WeChat)"), editable=False)
+    received_at = UTCDateTimeField(pgettext_lazy("wechat_open", "received at"), editable=False)
     state = models.CharField(
         pgettext_lazy("wechat_open", "state"), max_length=16, choices=State.choices, default=State.RECEIVED
     )
     attempts = models.PositiveIntegerField(pgettext_lazy("wechat_open", "attempts"), default=0, editable=False)
-    next_attempt_at = models.DateTimeField(_("next attempt at"), null=True, editable=False)
-    processed_at = models.DateTimeField(pgettext_lazy("wechat_open", "processed at"), null=True, editable=False)
+    next_attempt_at = UTCDateTimeField(_("next attempt at"), null=True, editable=False)
+    processed_at = UTCDateTimeField(pgettext_lazy("wechat_open", "processed at"), null=True, editable=False)
     error = SentenceField(pgettext_lazy("wechat_open", "error"), blank=True, default="", editable=False)
 
     class Meta:
@@ -357,13 +362,20 @@ class AuthorizationLink(SealedRow):
     payload = models.JSONField(pgettext_lazy("wechat_open", "tenant payload"), default=dict, blank=True)
     tenant_key = TenantKeyField(max_length=255, blank=True, default="", editable=False, db_index=True)
     auth_type = models.PositiveSmallIntegerField(_("kinds of account"), choices=AuthType.choices, default=AuthType.BOTH)
+    # Whether it was started for a user, who may have been deleted since.
+    for_user = models.BooleanField(default=False, editable=False)
     biz_appid = models.CharField(_("only this account"), max_length=64, blank=True, default="")
     category_ids = models.JSONField(_("permission sets asked for"), default=list, blank=True)
     next_url = models.TextField(_("where the owner goes next"), blank=True, default="")
-    created_at = models.DateTimeField(pgettext_lazy("wechat_open", "created at"), editable=False)
-    expires_at = models.DateTimeField(pgettext_lazy("wechat_open", "expires at"), editable=False)
-    completed_at = models.DateTimeField(pgettext_lazy("wechat_open", "completed at"), null=True, editable=False)
-    revoked_at = models.DateTimeField(pgettext_lazy("wechat_open", "revoked at"), null=True, editable=False)
+    created_at = UTCDateTimeField(pgettext_lazy("wechat_open", "created at"), editable=False)
+    expires_at = UTCDateTimeField(pgettext_lazy("wechat_open", "expires at"), editable=False)
+    completed_at = UTCDateTimeField(pgettext_lazy("wechat_open", "completed at"), null=True, editable=False)
+    revoked_at = UTCDateTimeField(pgettext_lazy("wechat_open", "revoked at"), null=True, editable=False)
+    # The newest pre-auth code, and until when further views of the page are given it too; a time without a code says
+    # that WeChat is being asked for one.
+    pre_auth_code = SealedField()
+    pre_auth_code_shared_until = UTCDateTimeField(null=True, editable=False)
+    pre_auth_code_expires_at = UTCDateTimeField(null=True, editable=False)
     authorizer = models.ForeignKey(
         Authorizer,
         on_delete=models.SET_NULL,
@@ -391,7 +403,7 @@ class AuthorizationLink(SealedRow):
         ]
 
     def __str__(self) -> str:
-        return f"{timezone.localtime(self.created_at):%Y-%m-%d %H:%M} {self.biz_appid}".rstrip()
+        return f"{site_time(self.created_at):%Y-%m-%d %H:%M} {self.biz_appid}".rstrip()
 
     def sealing_identity(self) -> str:
         return self.key_digest
@@ -421,9 +433,9 @@ class AuthorizationAttempt(models.Model):
     state_digest = models.CharField(max_length=64, unique=True, editable=False)
     browser_digest = models.CharField(max_length=64, editable=False)
     pre_auth_code_digest = models.CharField(max_length=64, db_index=True, editable=False)
-    created_at = models.DateTimeField(editable=False)
-    expires_at = models.DateTimeField(editable=False)
-    used_at = models.DateTimeField(null=True, editable=False)
+    created_at = UTCDateTimeField(editable=False)
+    expires_at = UTCDateTimeField(editable=False)
+    used_at = UTCDateTimeField(null=True, editable=False)
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+", editable=False
     )
@@ -438,17 +450,25 @@ class AuthorizationAttempt(models.Model):
 
 
 class CodeExchange(models.Model):
-    """One authorization code, however often it arrives: who exchanges it now, and the account it brought."""
+    """One authorization code, however often it arrives: the link it belongs to, and the account it brought.
+
+    ``returned_at`` is when a browser first brought it, to ``attempt``; ``pushed_at`` when WeChat's push said which link
+    it belongs to (none: no link of ours). ``grant_epoch`` is empty when a newer grant of the account was stored before.
+    """
 
     component = models.ForeignKey(Component, on_delete=models.CASCADE, related_name="+")
     digest = models.CharField(max_length=64, editable=False)
+    link = models.ForeignKey(AuthorizationLink, on_delete=models.SET_NULL, null=True, related_name="+")
     attempt = models.ForeignKey(AuthorizationAttempt, on_delete=models.SET_NULL, null=True, related_name="+")
-    authorizer = models.ForeignKey(Authorizer, on_delete=models.CASCADE, null=True, related_name="+")
+    returned_at = UTCDateTimeField(null=True, editable=False)
+    pushed_at = UTCDateTimeField(null=True, editable=False)
+    pre_auth_code_digest = models.CharField(max_length=64, blank=True, default="", editable=False)
+    authorizer = models.ForeignKey(Authorizer, on_delete=models.SET_NULL, null=True, related_name="+")
     grant_epoch = models.PositiveBigIntegerField(null=True, editable=False)
     fence = models.PositiveBigIntegerField(default=0, editable=False)
-    claimed_until = models.DateTimeField(null=True, editable=False)
-    created_at = models.DateTimeField(editable=False)
-    completed_at = models.DateTimeField(null=True, editable=False)
+    claimed_until = UTCDateTimeField(null=True, editable=False)
+    created_at = UTCDateTimeField(editable=False)
+    completed_at = UTCDateTimeField(null=True, editable=False)
 
     class Meta:
         verbose_name = pgettext_lazy("wechat_open", "exchanged code")
@@ -471,6 +491,7 @@ class JournalEntry(models.Model):
         UPDATED = "updated", pgettext_lazy("journal", "permission sets changed")
         UNAUTHORIZED = "unauthorized", pgettext_lazy("journal", "authorization ended")
         NEEDS_REAUTHORIZATION = "needs_reauthorization", pgettext_lazy("journal", "needs re-authorization")
+        CODE_MISUSED = "code_misused", pgettext_lazy("journal", "authorization code misused")
         # How renewals went: the first failure of several, and the success that ended them
         RENEWAL_FAILED = "renewal_failed", pgettext_lazy("journal", "renewal failed")
         RECOVERED = "recovered", pgettext_lazy("journal", "renewal works again")
@@ -480,18 +501,21 @@ class JournalEntry(models.Model):
         RECONCILED = "reconciled", pgettext_lazy("journal", "compared with WeChat's records")
         ASKED = "asked", pgettext_lazy("journal", "asked to authorize again")
         FORGOTTEN = "forgotten", pgettext_lazy("journal", "forgotten")
-        LINK_MADE = "link_made", pgettext_lazy("journal", "link made")
-        LINK_SHOWN = "link_shown", pgettext_lazy("journal", "link's address shown")
+        LINK_MADE = "link_made", pgettext_lazy("journal", "link created")
+        LINK_SHOWN = "link_shown", pgettext_lazy("journal", "link's address viewed")
         LINK_REVOKED = "link_revoked", pgettext_lazy("journal", "link revoked")
         REPLAYED = "replayed", pgettext_lazy("journal", "push processed again")
-        PAYLOAD_SEEN = "payload_seen", pgettext_lazy("journal", "push looked into")
+        PAYLOAD_SEEN = "payload_seen", pgettext_lazy("journal", "push viewed")
         TICKETS_REQUESTED = "tickets_requested", pgettext_lazy("journal", "ticket pushing requested")
         TICKETS_FORGOTTEN = "tickets_forgotten", pgettext_lazy("journal", "verify tickets deleted")
         BULK_STARTED = "bulk_started", pgettext_lazy("journal", "bulk action started")
         BULK_STOPPED = "bulk_stopped", pgettext_lazy("journal", "bulk action stopped")
+        ALERT_ACKNOWLEDGED = "alert_acknowledged", pgettext_lazy("journal", "alert acknowledged")
+        ALERT_MUTED = "alert_muted", pgettext_lazy("journal", "alert muted")
+        ALERT_UNMUTED = "alert_unmuted", pgettext_lazy("journal", "mute of an alert ended")
         EXPORTED = "exported", pgettext_lazy("journal", "accounts exported")
 
-    at = models.DateTimeField(pgettext_lazy("wechat_open", "when"), editable=False)
+    at = UTCDateTimeField(pgettext_lazy("wechat_open", "when"), editable=False)
     component = models.ForeignKey(
         Component,
         on_delete=models.CASCADE,
@@ -547,7 +571,7 @@ class HourlyCount(models.Model):
         DEFERRED_REFUSED = "deferred_refused", _("deferred answers that workers refused")
 
     component = models.ForeignKey(Component, on_delete=models.CASCADE, related_name="hours")
-    hour = models.DateTimeField(editable=False)  # its beginning
+    hour = UTCDateTimeField(editable=False)  # its beginning
     what = models.CharField(max_length=24, choices=What.choices)
     count = models.PositiveBigIntegerField(default=0)
 
@@ -593,12 +617,12 @@ class BulkJob(models.Model):
     position = models.PositiveIntegerField(default=0, editable=False)
     done = models.PositiveIntegerField(pgettext_lazy("wechat_open", "done"), default=0, editable=False)
     failed = models.PositiveIntegerField(pgettext_lazy("wechat_open", "failed"), default=0, editable=False)
-    created_at = models.DateTimeField(pgettext_lazy("wechat_open", "started at"), editable=False)
-    finished_at = models.DateTimeField(pgettext_lazy("wechat_open", "finished at"), null=True, editable=False)
-    stopped_at = models.DateTimeField(pgettext_lazy("wechat_open", "stopped at"), null=True, editable=False)
+    created_at = UTCDateTimeField(pgettext_lazy("wechat_open", "started at"), editable=False)
+    finished_at = UTCDateTimeField(pgettext_lazy("wechat_open", "finished at"), null=True, editable=False)
+    stopped_at = UTCDateTimeField(pgettext_lazy("wechat_open", "stopped at"), null=True, editable=False)
     reason = models.JSONField(default=dict, blank=True, editable=False)  # the error that stopped it, if one did
     fence = models.PositiveBigIntegerField(default=0, editable=False)
-    claimed_until = models.DateTimeField(null=True, editable=False)
+    claimed_until = UTCDateTimeField(null=True, editable=False)
 
     class Meta:
         verbose_name = pgettext_lazy("wechat_open", "bulk action")
@@ -648,12 +672,20 @@ class Alert(models.Model):
     )  # "": the site
     code = models.CharField(pgettext_lazy("wechat_open", "code"), max_length=48)
     severity = models.CharField(pgettext_lazy("wechat_open", "severity"), max_length=16, choices=Severity.choices)
-    first_seen_at = models.DateTimeField(_("first seen at"), editable=False)
-    last_seen_at = models.DateTimeField(_("last seen at"), editable=False)
-    told_at = models.DateTimeField(_("last told at"), null=True, editable=False)
+    first_seen_at = UTCDateTimeField(_("first seen at"), editable=False)
+    last_seen_at = UTCDateTimeField(_("last seen at"), editable=False)
+    told_at = UTCDateTimeField(_("last sent at"), null=True, editable=False)  # NULL: muted from its beginning on
+    acknowledged_at = UTCDateTimeField(pgettext_lazy("wechat_open", "acknowledged at"), null=True, editable=False)
+    acknowledged_by = models.CharField(
+        pgettext_lazy("wechat_open", "acknowledged by"), max_length=150, blank=True, default="", editable=False
+    )
+    muted_until = UTCDateTimeField(pgettext_lazy("wechat_open", "muted until"), null=True, editable=False)
+    muted_by = models.CharField(
+        pgettext_lazy("wechat_open", "muted by"), max_length=150, blank=True, default="", editable=False
+    )
     count = models.PositiveIntegerField(pgettext_lazy("wechat_open", "times seen"), default=1, editable=False)
     context = models.JSONField(default=dict, blank=True, editable=False)  # numbers and names, no secret
-    resolved_at = models.DateTimeField(pgettext_lazy("wechat_open", "resolved at"), null=True, editable=False)
+    resolved_at = UTCDateTimeField(pgettext_lazy("wechat_open", "resolved at"), null=True, editable=False)
     # One open alert for each code of a platform: the key is emptied to NULL when it is resolved.
     open_key = models.CharField(max_length=128, null=True, unique=True, editable=False)  # noqa: DJ001  # NULLs are many
 
@@ -662,9 +694,21 @@ class Alert(models.Model):
         verbose_name_plural = pgettext_lazy("wechat_open", "alerts")
         ordering = ["-first_seen_at", "-pk"]
         indexes = [models.Index(fields=["first_seen_at", "id"], name="wechat_open_alert_newest")]
+        default_permissions = ("view",)
+        permissions = [("handle_alert", _("Can acknowledge and mute alerts"))]
 
     def __str__(self) -> str:
-        return f"{self.severity} {self.code}"
+        return f"{self.get_severity_display()} #{self.pk}"
+
+
+class Dashboard(Component):
+    """The platforms' health as an entry of the admin's index and sidebar. It has no table and no rows of its own."""
+
+    class Meta:
+        proxy = True
+        default_permissions = ()
+        verbose_name = pgettext_lazy("wechat_open", "dashboard")
+        verbose_name_plural = pgettext_lazy("wechat_open", "dashboard")
 
 
 def func_key(func_info: Iterable[int]) -> str:

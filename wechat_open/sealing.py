@@ -19,7 +19,7 @@ from django.conf import settings as django_settings
 
 from .conf import conf
 from .exceptions import ConfigurationError, SealError
-from .secret import Secret
+from .secret import Secret, hide_variables
 from .sentence import Sentence as _
 
 VERSION = "v1"
@@ -27,6 +27,7 @@ _NONCE = 12
 _TAG = 16
 
 
+@hide_variables
 def seal(text: str, context: str) -> str:
     """Seal for one place; an empty text stays empty, so that *nothing stored* remains visible."""
     if not text:
@@ -39,6 +40,7 @@ def seal(text: str, context: str) -> str:
     return f"{VERSION}.{key_id}.{base64.b64encode(nonce + ciphertext + tag).decode()}"
 
 
+@hide_variables
 def unseal(sealed: str, context: str) -> Secret:
     """The opposite; raises SealError with the key id, never with the content."""
     if not sealed:
@@ -48,7 +50,7 @@ def unseal(sealed: str, context: str) -> Secret:
     if version != VERSION or key is None:
         raise SealError(
             _(
-                "%(what)s: sealed under key %(key)r, which is not in ENCRYPTION_KEYS or SECRET_KEY.",
+                "%(what)s: encrypted under key %(key)r, which is not in ENCRYPTION_KEYS or SECRET_KEY.",
                 what=context,
                 key=key_id,
             )
@@ -60,7 +62,7 @@ def unseal(sealed: str, context: str) -> Secret:
         return Secret(cipher.decrypt_and_verify(raw[_NONCE:-_TAG], raw[-_TAG:]).decode())
     except (ValueError, binascii.Error):
         raise SealError(
-            _("%(what)s: the sealed value was changed, or belongs to another row or field.", what=context)
+            _("%(what)s: the encrypted value was changed, or belongs to another row or field.", what=context)
         ) from None
 
 
@@ -68,6 +70,7 @@ def is_sealed(value: str) -> bool:
     return value == "" or value.startswith(VERSION + ".")
 
 
+@hide_variables
 def digest(text: str, purpose: str) -> str:
     """64 hex digits that stand for a secret in a unique column. Keyed, so that they tell nothing by themselves."""
     key = hashlib.sha256(f"wechat_open {purpose}".encode()).digest()
@@ -87,11 +90,12 @@ def _tag_key(secret: str) -> bytes:
     return hmac.new(secret.encode(), b"wechat_open tag", hashlib.sha256).digest()
 
 
+@hide_variables
 def decode_key(text: str) -> bytes:
     """32 bytes from URL-safe base64, padded or not; ConfigurationError otherwise."""
     try:
         key = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-    except (ValueError, binascii.Error):
+    except (TypeError, ValueError, binascii.Error):
         key = b""
     if len(key) != 32:
         raise ConfigurationError(
@@ -103,6 +107,7 @@ def decode_key(text: str) -> bytes:
     return key
 
 
+@hide_variables
 def key_ids() -> tuple[str, ...]:
     """The ids of the configured keys, the sealing one first."""
     return tuple(_ring())

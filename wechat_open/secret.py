@@ -9,7 +9,17 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from typing import NoReturn
+import re
+from collections.abc import Callable
+from functools import lru_cache, wraps
+from typing import NoReturn, ParamSpec, TypeVar
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+_WORD = re.compile(r"[^\W\d_]{1,15}\d{0,4}|\d{1,6}")
+_APPID = re.compile(r"wx[0-9A-Za-z]{1,16}")
+_LONGEST_NAME = 64
 
 
 def fingerprint(text: str) -> str:
@@ -54,3 +64,48 @@ class Secret:
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("A secret is not pickled: reveal it where it is sent, or store it sealed.")
+
+
+def hide_variables(function: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Let an error leave the function without its frames, its arguments and what it was made from.
+
+    For functions whose variables are secrets: error pages, mails and error trackers show the variables of every frame
+    that an exception has passed. The message must say what is wrong, since nobody sees where.
+    """
+
+    @wraps(function)
+    def guarded(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+        try:
+            return function(*args, **kwargs)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it goes on
+            failure = error
+        failure.__traceback__ = failure.__context__ = failure.__cause__ = None
+        del args, kwargs  # this frame stays
+        try:
+            raise failure
+        finally:
+            del failure
+
+    return guarded
+
+
+@lru_cache(maxsize=256)
+def is_plain_name(text: str) -> bool:
+    """Whether a name consists of words, as people write them; a secret in the place of a name does not."""
+    if _APPID.fullmatch(text):
+        return True
+    return 0 < len(text) <= _LONGEST_NAME and all(map(_WORD.fullmatch, re.split(r"[-_./ ]+", text)))
+
+
+def shown_name(name: object) -> str:
+    """A name from the settings as messages may show it: asterisks where it could be a secret."""
+    if isinstance(name, str) and (not name or is_plain_name(name)):
+        return name
+    return "*" * min(len(name), 8) if isinstance(name, str) else f"<{type(name).__name__}>"
+
+
+def shown_value(value: object) -> object:
+    """What messages may show of a value from the settings: numbers and words."""
+    if value is None or isinstance(value, (bool, int, float)):
+        return value
+    return shown_name(value)

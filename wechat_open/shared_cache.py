@@ -20,6 +20,7 @@ from django.core.cache import BaseCache, caches
 from django_redis.client import DefaultClient
 
 from .conf import conf
+from .secret import shown_name
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +42,7 @@ def ask(question: Callable[[BaseCache], _T], otherwise: _D) -> _T | _D:
         return question(caches[alias])
     except Exception as error:  # noqa: BLE001  # backends raise what their drivers raise: no common root exists
         _failed_at[alias] = time.monotonic()
-        logger.warning("Cache %r failed (%s); going on without it.", alias, type(error).__name__)
+        logger.warning("Cache %r failed (%s); going on without it.", shown_name(alias), type(error).__name__)
         return otherwise
 
 

@@ -25,5 +25,8 @@ urlpatterns = [
     path("authorize/<str:alias>/", connect.authorize, name="authorize"),
     path("authorize/link/<slug:key>/", connect.authorize_link, name="authorize_link"),
     path("authorized/<slug:state>/", returned.authorized, name="authorized"),
+    # The same with a slash too few or a sign too many: Django would write such an address to its log, with the key.
+    path("authorize/link/<path:key>", connect.authorize_link),
+    path("authorized/<path:state>", returned.authorized),
     path("health/", health.health, name="health"),
 ]

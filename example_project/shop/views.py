@@ -17,7 +17,6 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
@@ -35,6 +34,7 @@ from wechat_open.exceptions import (
 )
 from wechat_open.models import AuthorizationLink, Authorizer
 from wechat_open.protocol import permissions
+from wechat_open.times import utc_now
 
 from .models import Shop
 
@@ -120,7 +120,7 @@ def demo_login(request: HttpRequest) -> HttpResponse:
 
 def cards(accounts: Iterable[Authorizer]) -> list[Card]:
     """What to show of some accounts, in the reader's language."""
-    now, language = timezone.now(), get_language() or "en"
+    now, language = utc_now(), get_language() or "en"
     shown = []
     for account in accounts:
         obtained, expires = account.access_token_obtained_at, account.access_token_expires_at

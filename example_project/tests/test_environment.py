@@ -10,6 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.test import SimpleTestCase
 
 from example_project.environment import database
+from wechat_open.simulator.settings import DEMO_ENCODING_AES_KEY, DEMO_TOKEN
 
 SHOW = """
 from django.conf import settings
@@ -91,3 +92,22 @@ class SettingsTests(SimpleTestCase):
 
         assert refused.returncode != 0
         assert "Set SECRET_KEY" in refused.stderr
+
+    def test_without_debug_the_simulators_credentials_are_no_default(self) -> None:
+        refused = settings_with(SECRET_KEY="one-of-our-own")
+
+        assert refused.returncode != 0
+        assert "Set WECHAT_APPID" in refused.stderr
+
+    def test_without_debug_nothing_that_is_published_will_do(self) -> None:
+        own = {"SECRET_KEY": "one-of-our-own", "WECHAT_APPID": "wx0123456789abcdef", "WECHAT_TOKEN": "one-of-our-own"}
+        known = {
+            "WECHAT_TOKEN": DEMO_TOKEN,
+            "WECHAT_ENCODING_AES_KEY": DEMO_ENCODING_AES_KEY,
+            "SECRET_KEY": "insecure-and-known-to-everybody-who-reads-this-file",
+        }
+        for name, value in known.items():
+            refused = settings_with(**{**own, name: value})
+            assert "everybody can read" in refused.stderr
+            assert value not in refused.stderr
+        assert settings_with(**own).returncode == 0

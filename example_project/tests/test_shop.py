@@ -10,18 +10,18 @@ from django.contrib.auth.models import Permission
 from django.core.cache import cache
 from django.test import TestCase, TransactionTestCase, override_settings
 from django.urls import reverse
-from django.utils import timezone
 
 from example_project.shop.models import Shop
 from wechat_open.models import AuthorizationLink, Authorizer, Component
 from wechat_open.signals import announce, authorizer_authorized
 from wechat_open.simulator import DEMO_OFFICIAL, Simulator
+from wechat_open.times import utc_now
 
 User = get_user_model()
 
 
 def an_account(**columns: Any) -> Authorizer:
-    now = timezone.now()
+    now = utc_now()
     return Authorizer.objects.create(
         **{
             "component": Component.objects.get_or_create(appid="wx0000000000000001")[0],
@@ -59,7 +59,7 @@ class HomeTests(TestCase):
             self.assertContains(page, text)
 
     def test_a_short_life_is_told_in_seconds(self) -> None:
-        self.shop.accounts.add(an_account(access_token_expires_at=timezone.now() + timedelta(seconds=15.9)))
+        self.shop.accounts.add(an_account(access_token_expires_at=utc_now() + timedelta(seconds=15.9)))
         self.client.force_login(self.owner)
 
         self.assertContains(self.client.get("/"), "Token: 15 s left")
@@ -135,7 +135,7 @@ class ConnectTests(TestCase):
 
         link = AuthorizationLink.objects.get()
         assert answer["Location"].startswith("/wechat/authorize/link/")
-        assert (link.user, link.payload, link.next_url) == (self.owner, {"shop": self.shop.pk}, "/")
+        assert (link.user, link.payload, link.next_url) == (self.owner, {"shop": self.shop.pk}, "/connected/")
 
     def test_only_for_ones_own_shop(self) -> None:
         self.client.force_login(User.objects.create_user("other"))

@@ -399,7 +399,7 @@ def test_chosen_across_pages__are_really_all(
 @pytest.mark.parametrize(
     ("columns", "said", "tone", "action"),
     [
-        ({}, "Nothing to do. The token is renewed by itself in 1\xa0hour", "good", None),
+        ({}, "Nothing to do. The token is renewed automatically in 1\xa0hour", "good", None),
         (
             {"state": State.UNAUTHORIZED, "unauthorized_at": timedelta(days=-2)},
             "took the authorization back 2",
@@ -407,7 +407,7 @@ def test_chosen_across_pages__are_really_all(
             "ask_again",
         ),
         ({"state": State.UNAUTHORIZED}, "has taken the authorization back", "off", "ask_again"),
-        ({"state": State.NEEDS_REAUTHORIZATION}, "Only its owner can mend that", "bad", "ask_again"),
+        ({"state": State.NEEDS_REAUTHORIZATION}, "Only its owner can fix that", "bad", "ask_again"),
         (
             {"failures": 1, "last_errcode": 61023},
             "still works, but renewing it fails: 61023 The refresh token is not the account's current one. It is tried",
@@ -422,13 +422,13 @@ def test_chosen_across_pages__are_really_all(
         ),
         (
             {"failures": 3, "last_error": "no answer", "next_action_at": timedelta(minutes=-1)},
-            "fails: no answer. It is tried again at once.",
+            "fails: no answer. It is about to be tried again.",
             "busy",
             "refresh_now",
         ),
         ({"access_token_expires_at": timedelta(minutes=-7)}, "expired 7\xa0minutes ago", "bad", "refresh_now"),
         ({"next_action_at": timedelta(minutes=-7)}, "overdue by 7\xa0minutes", "busy", "refresh_now"),
-        ({"needs_reconcile": True}, "reason to doubt", "busy", "reconcile"),
+        ({"needs_reconcile": True}, "may be wrong", "busy", "reconcile"),
         ({"profile_synced_at": None}, "The profile has not been read", "busy", "sync_profile"),
         ({"access_token_expires_at": None}, "may own no API", "off", None),
         ({"next_action_at": None}, "Nothing to do.", "good", None),
@@ -456,11 +456,11 @@ def test_account_of_a_platform_without_token__says_what_the_platform_needs(
     account = make(component, "wxa")
     text = shown(operator, page(account))
     assert "The platform has no component access token" in text
-    assert "renewed by itself" not in text
+    assert "renewed automatically" not in text
     assert '<a href="/admin/wechat_open/component/dashboard/default/">How is the platform?</a>' in text
 
     VerifyTicket.objects.create(component=component, created_at=now, received_at=now)  # it buys a token in a moment
-    assert "renewed by itself" in shown(operator, page(account))
+    assert "renewed automatically" in shown(operator, page(account))
     Component.objects.update(failures=1)
     assert "The platform has no component access token" in shown(operator, page(account))
 
@@ -786,7 +786,7 @@ def test_ask__keeps_the_address_from_who_may_not_see_it(account: Authorizer) -> 
     answer = act(person("asker", VIEW, "ask_account"), "ask_again", account)
     link = AuthorizationLink.objects.get()
     text = answer.content.decode()
-    assert "The link was made." in text
+    assert "The link was created." in text
     assert link.reveal("key").reveal() not in text
     assert not JournalEntry.objects.filter(kind=Kind.LINK_SHOWN).exists()
 

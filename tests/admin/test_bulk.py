@@ -132,7 +132,7 @@ def test_errors_of_wechat__are_explained_in_the_readers_language(operator: Clien
     told = facts(operator, job)
     assert '<span class="wechat-open-tag wechat-open-bad">1</span> 61003 The ' in told["failures"]
     assert '<code class="wechat-open-hint">r-1</code>' in told["failures"]
-    assert told["reason"] == "It stopped by itself: 45009 The daily quota of this API is used up"
+    assert told["reason"] == "It stopped automatically: 45009 The daily quota of this API is used up"
     assert (told["state"], told["tone"], told["stopped"]) == ("stopped", "bad", True)
 
     operator.cookies.load({site.LANGUAGE_COOKIE_NAME: "zh-hans"})
@@ -144,7 +144,7 @@ def test_errors_of_wechat__are_explained_in_the_readers_language(operator: Clien
     [
         ({"position": 1}, "2 rows are set aside for later: 45009 The daily quota of this API is used up"),
         ({"position": 1, "finished_at": timezone.now()}, "2 rows are set aside for later: 45009 The daily quota"),
-        ({"position": 2, "finished_at": timezone.now()}, "It stopped by itself: 45009 The daily quota"),
+        ({"position": 2, "finished_at": timezone.now()}, "It stopped automatically: 45009 The daily quota"),
     ],
     ids=["at work", "stopped by somebody", "stopped by itself"],
 )
@@ -200,7 +200,7 @@ def test_door__tells_the_script_what_the_page_shows(
 )
 def test_job_that_nobody_does__has_a_hint(operator: Client, job: BulkJob, columns: dict[str, Any], hint: bool) -> None:
     BulkJob.objects.update(**columns)
-    assert ("is a Celery worker" in facts(operator, job)["hint"]) is hint
+    assert ("check that a Celery worker" in facts(operator, job)["hint"]) is hint
 
 
 def test_list__shows_jobs_newest_first_without_reading_their_targets(
@@ -229,21 +229,21 @@ def test_pages__have_no_inline_style_or_script(operator: Client, job: BulkJob, l
 
 def test_stop__ends_it_and_is_in_both_histories(operator: Client, job: BulkJob) -> None:
     text = order(operator, job, "stop").content.decode()
-    assert "No further row is done." in text
+    assert "No further rows are processed." in text
     assert BulkJob.objects.get().finished_at
-    assert LogEntry.objects.get().change_message == "No further row is done."
+    assert LogEntry.objects.get().change_message == "No further rows are processed."
     assert JournalEntry.objects.get(kind=Kind.BULK_STOPPED).actor == "operator"
-    assert "It had ended already." in order(operator, job, "stop").content.decode()
+    assert "This action has already ended." in order(operator, job, "stop").content.decode()
 
     assert ">Go on with the rest</button>" in text
-    assert "It goes on with the rest." in order(operator, job, "go_on").content.decode()
+    assert "It continues with the remaining rows." in order(operator, job, "go_on").content.decode()
     bulk.run(job.pk)
     assert BulkJob.objects.get().position == 4
     assert "There is nothing left to do." in order(operator, job, "go_on").content.decode()
 
 
 def test_what_failed__is_tried_again_by_a_new_job(operator: Client, job: BulkJob, accounts: list[Authorizer]) -> None:
-    assert "Nothing of it has failed." in order(operator, job, "again").content.decode(), "it has not ended yet"
+    assert "No row has failed." in order(operator, job, "again").content.decode(), "it has not ended yet"
     bulk.run(job.pk)
     job.refresh_from_db()
     assert list(job.failures.order_by("pk").values_list("key", flat=True)) == [accounts[2].pk, accounts[3].pk]
@@ -252,7 +252,7 @@ def test_what_failed__is_tried_again_by_a_new_job(operator: Client, job: BulkJob
 
     text = order(operator, job, "again").content.decode()
     new = BulkJob.objects.latest("created_at")
-    assert "What had failed is tried again." in text and f"/bulkjob/{new.pk}/progress/" in text
+    assert "The failed rows are tried again." in text and f"/bulkjob/{new.pk}/progress/" in text
     assert (new.action, new.targets, new.actor) == (job.action, [accounts[2].pk, accounts[3].pk], "operator")
     bulk.run(new.pk)
     assert Authorizer.objects.count() == 0
@@ -362,7 +362,7 @@ def test_who_may_change_jobs__stops_those_of_others_that_they_could_have_started
     without = person("without", "view_bulkjob", "change_bulkjob")
     assert order(without, job, "stop").status_code == 403
     chief = person("chief", "view_bulkjob", "change_bulkjob", "forget_account")
-    assert "No further row is done." in order(chief, job, "stop").content.decode()
+    assert "No further rows are processed." in order(chief, job, "stop").content.decode()
 
 
 def test_staff_without_a_deed__see_no_jobs(job: BulkJob) -> None:

@@ -24,7 +24,7 @@ from wechat_open.health import AMBER, GREEN, RED, Finding
 from wechat_open.models import Alert, Authorizer, Component, HourlyCount, JournalEntry, Push
 from wechat_open.simulator import Simulator
 
-INDEX = "/admin/wechat_open/component/dashboard/"
+INDEX = "/admin/wechat_open/dashboard/"
 PAGE = f"{INDEX}default/"
 DATA = f"{PAGE}data/"
 TICKETS = f"{PAGE}tickets/"
@@ -105,11 +105,27 @@ def test_finding__is_shown_with_its_level_sentence_remedy_and_place(
     for code in TITLES:
         shown = tile(page, code)
         assert f'data-level="{level}"' in shown
+        if level is GREEN and code == "needs_reauthorization":
+            continue  # see below
         assert f"#wod-sign-{level}" in shown
         assert f'<span class="wod-word">{word}</span>' in shown
         assert f"<p>It means <{code}>.</p>" in shown
         assert "Do this & that." in shown
         assert f"?component__id__exact={platform.row.pk}&attention=overdue" in shown
+
+
+@pytest.mark.parametrize(
+    ("code", "value", "word"),
+    [("needs_reauthorization", 3, "known, none new"), ("sweep", None, "not yet"), ("sealed", None, "not yet")],
+)
+def test_green_that_is_not_in_order__has_no_tick(
+    operator: Client, monkeypatch: pytest.MonkeyPatch, code: str, value: int | None, word: str
+) -> None:
+    monkeypatch.setattr(health, "examine", lambda platform: [Finding(code, GREEN, value, "It is so.")])
+    shown = tile(read(operator), code)
+    assert "#wod-sign-none" in shown
+    assert f'<span class="wod-word">{word}</span>' in shown
+    assert "in order" not in shown
 
 
 def test_every_finding_of_health__has_a_title_and_stands_on_the_page(platform: Platform, operator: Client) -> None:
@@ -136,7 +152,9 @@ def test_red__comes_first_and_is_counted(operator: Client) -> None:
 
 
 def test_all_green__reads_calm(platform: Platform, operator: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(health, "examine", lambda platform: [Finding("beat", GREEN, 3, "Beat rang 3 seconds ago.")])
+    monkeypatch.setattr(
+        health, "examine", lambda platform: [Finding("beat", GREEN, 3, "Beat sent a task 3 seconds ago.")]
+    )
     page = read(operator)
     assert "Everything is in order." in page
     assert "What needs a person now" not in page
@@ -149,6 +167,12 @@ def test_alert__tells_since_when(platform: Platform, operator: Client) -> None:
     alert.open_key = "x"
     alert.save()
     assert "noticed 3 hours ago" in words(tile(read(operator), "beat")).replace("\xa0", " ")
+    assert "/alert/" not in read(operator), "without the permission"
+
+    Alert.objects.update(acknowledged_at=at, acknowledged_by="li", muted_until=at + timedelta(days=1), muted_by="zhang")
+    shown = tile(read(browser("view_component", "view_alert")), "beat")
+    assert f'href="{reverse("admin:wechat_open_alert_change", args=[alert.pk])}"' in shown
+    assert "acknowledged by li; muted until 2" in words(shown) and "by zhang" in words(shown)
 
 
 def test_accounts__are_counted_by_sort_and_lead_to_their_list(platform: Platform, operator: Client) -> None:
@@ -310,7 +334,7 @@ def test_unknown_platform__is_not_found(operator: Client) -> None:
     assert operator.get(f"{INDEX}moon/").status_code == 404
 
 
-def test_several_platforms__can_be_switched_and_show_their_alerts(
+def test_several_platforms__can_be_switched_and_show_their_problems(
     platform: Platform, operator: Client, settings: Any
 ) -> None:
     assert 'id="wod-platforms"' not in read(operator)
@@ -324,9 +348,21 @@ def test_several_platforms__can_be_switched_and_show_their_alerts(
 
     page = read(operator)
     nav = page.split('id="wod-platforms"')[1].split("</nav>")[0]
-    assert words(nav).split()[-3:] == ["second", "1", "alert"]
     assert f'href="{INDEX}second/"' in nav
-    assert "wx2222222222222222" in read(operator, f"{INDEX}second/")
+    second = read(operator, f"{INDEX}second/")
+    assert "wx2222222222222222" in second
+    listed = len(re.findall('data-level="(?:red|amber)"', second))
+    assert listed > 1, "which is more than its one alert"
+    assert words(nav).split()[-3:] == ["second", str(listed), "problems"]
+    assert f'<span class="wod-alerts wod-red">{listed} problems' in nav
+
+
+def test_platform_with_wrong_settings__is_a_problem_of_its_tab(
+    platform: Platform, operator: Client, settings: Any
+) -> None:
+    settings.WECHAT_OPEN["COMPONENTS"]["second"] = {"APPID": "wx2222222222222222"}
+    nav = read(operator).split('id="wod-platforms"')[1].split("</nav>")[0]
+    assert words(nav).split()[-3:] == ["second", "1", "problem"]
 
 
 def test_tab_of_the_shown_platform__counts_what_the_page_lists(
@@ -365,7 +401,13 @@ def test_way_in__is_on_the_apps_index_and_on_the_platforms_pages(platform: Platf
     assert f'href="{INDEX}"' in read(operator, reverse("admin:wechat_open_component_changelist"))
     change = reverse("admin:wechat_open_component_change", args=[platform.row.pk])
     assert f'href="{PAGE}"' in read(operator, change)
+    for address in ("admin:index", "admin:wechat_open_push_changelist"):
+        assert f'<a href="{INDEX}">' in re.sub(
+            ' (?:class|title|aria-current)="[^"]*"', "", read(operator, reverse(address))
+        )
+    assert re.search(r'model-dashboard current-model"', read(operator)), "the sidebar marks it"
     stranger = browser("view_push")
+    assert INDEX not in read(stranger, reverse("admin:index"))
     assert f'href="{INDEX}"' not in read(stranger, reverse("admin:app_list", args=["wechat_open"]))
 
 
@@ -493,15 +535,15 @@ def test_comparison_that_nobody_can_make__says_why_and_what_to_do(platform: Plat
     tokens.component_token(platform)
     page = words(unescape(operator.post(COMPARE, follow=True).content.decode()))
     assert "begins within a minute" not in page
-    assert "waits until this is mended: Nobody has ever looked for due tokens." in page
-    assert "Start a worker and beat, or “manage.py wechat_open run”" in page.partition("is mended:")[2][:200]
+    assert "fix this first: No worker has ever checked for due tokens." in page
+    assert "Start a worker and beat, or “manage.py wechat_open run”" in page.partition("fix this first:")[2][:200]
 
     platform.row.tickets.all().delete()
     Component.objects.update(
         heartbeat_at=datetime.now(timezone.utc), access_token="", access_token_expires_at=None, sweep_due_at=None
     )
     page = words(unescape(operator.post(COMPARE, follow=True).content.decode()))
-    assert "waits until this is mended: There is no valid component access token" in page
+    assert "fix this first: There is no valid component access token" in page
     assert "It takes a verify ticket: see there." in page
 
 
@@ -512,7 +554,7 @@ def test_comparison_that_is_under_way__is_not_doubled(platform: Platform, operat
 
     page = operator.post(COMPARE, follow=True)
 
-    assert "A comparison is under way" in words(page.content.decode())
+    assert "A comparison is running" in words(page.content.decode())
     assert Component.objects.get().sweep_due_at == soon
     assert JournalEntry.objects.count() == 0
 

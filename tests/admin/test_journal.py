@@ -94,8 +94,8 @@ def test_what_nobody_did__is_told_as_such(component: Component, tea: Authorizer)
     journal.note(Kind.RENEWAL_FAILED, component)
     told = [pages.sentence(entry) for entry in JournalEntry.objects.order_by("pk")]
     assert told == [
-        f"Somebody at the command line refreshed the tokens of Tea & Co ({TEA}).",
-        "The system made a link for any account.",
+        f"A user of the command line refreshed the tokens of Tea & Co ({TEA}).",
+        "The system created a link for any account.",
         f"A token of the platform {component.appid} could not be renewed.",
     ]
 
@@ -116,9 +116,9 @@ def test_deed_that_failed__is_not_told_as_done(
     error = WeChatOpenError("no answer")
     journal.note(Kind.REFRESHED, component, account=tea, user=zhang, error=error)
     shown = re.sub("<[^>]+>", "", viewer.get(rows(JournalEntry)).content.decode())
-    assert "Attempt failed: zhang refreshed the tokens of Tea &amp; Co" in shown
+    assert "zhang could not refresh the tokens of Tea &amp; Co" in shown
     (line,) = read(viewer.get(EXPORT))
-    assert line["sentence"] == f"Attempt failed: zhang refreshed the tokens of Tea & Co ({TEA})."
+    assert line["sentence"] == f"zhang could not refresh the tokens of Tea & Co ({TEA})."
 
 
 def test_renewal_that_failed__says_so_once(component: Component, tea: Authorizer) -> None:
@@ -130,7 +130,7 @@ def test_bulk_action_that_stopped_by_itself__was_stopped_by_nobody(component: Co
     for error in (None, WeChatOpenError("the quota is used up")):
         journal.note(Kind.BULK_STOPPED, component, user=zhang, error=error)
     told = [pages.sentence(entry) for entry in JournalEntry.objects.order_by("pk")]
-    assert told == ["zhang stopped a bulk action.", "A bulk action of zhang stopped by itself."]
+    assert told == ["zhang stopped a bulk action.", "A bulk action of zhang stopped automatically."]
 
 
 def test_changed_permission_sets__are_named(viewer: Client, component: Component, tea: Authorizer) -> None:
@@ -144,7 +144,7 @@ def test_entry__outlives_account_and_person(viewer: Client, component: Component
     tea.delete()
     zhang.delete()
     shown = viewer.get(rows(JournalEntry)).content.decode()
-    assert f"<b>zhang</b> had Tea &amp; Co ({TEA}) forgotten." in shown
+    assert f"<b>zhang</b> removed the record of Tea &amp; Co ({TEA})." in shown
 
 
 # -- finding -----------------------------------------------------------------------------------------------------------
@@ -291,7 +291,7 @@ def test_export__has_what_the_filters_leave(viewer: Client, several: list[int]) 
     assert [line["account"] for line in lines] == ["wxother"]
     assert lines[0]["what"] == "refreshed"
     assert (lines[0]["who"], lines[0]["succeeded"], lines[0]["detail"]) == ("manage.py", "0", "no")
-    assert lines[0]["sentence"] == "Attempt failed: Somebody at the command line refreshed the tokens of wxother."
+    assert lines[0]["sentence"] == "A user of the command line could not refresh the tokens of wxother."
     assert len(read(viewer.get(EXPORT))) == 4
     assert (
         'href="/admin/wechat_open/journalentry/export/?by=people"'

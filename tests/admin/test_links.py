@@ -373,7 +373,7 @@ def test_address_that_nobody_can_open__is_not_shown(
 ) -> None:
     AuthorizationLink.objects.update(**{name: value or timezone.now() for name, value in end.items()})
     answer = operator.post(page(link, "address"), follow=True)
-    assert "cannot be opened any more" in answer.content.decode()
+    assert "can no longer be opened" in answer.content.decode()
     assert key_of(link) not in answer.content.decode()
     assert not noted(Kind.LINK_SHOWN)
 
@@ -416,7 +416,7 @@ def test_forged_posts__are_refused(operator: Client, link: AuthorizationLink) ->
 
 
 def test_page__says_who_opened_it_and_on_what(viewer: Client, link: AuthorizationLink) -> None:
-    assert "Nobody has opened it." in viewer.get(page(link)).content.decode()
+    assert "It has not been opened yet." in viewer.get(page(link)).content.decode()
     view(link, device="wechat")
     view(link, device="pc", user=User.objects.get(username="viewer"))
     shown = viewer.get(page(link)).content.decode()
@@ -453,7 +453,7 @@ def test_page_of_a_used_link__leads_to_the_account(
 
 def test_page_of_an_expired_link__says_so(viewer: Client, link: AuthorizationLink) -> None:
     AuthorizationLink.objects.update(expires_at=timezone.now() - timedelta(hours=1))
-    assert "unused. Nobody has opened it." in viewer.get(page(link)).content.decode()
+    assert "unused. It has not been opened yet." in viewer.get(page(link)).content.decode()
 
 
 OTHER = "wx0a1b2c3d4e5f6072"
@@ -469,7 +469,7 @@ def stray(wechat: Simulator, platform: Platform, link: AuthorizationLink) -> Aut
     return account
 
 
-STRAYED = f"Another account came: Side Door ({OTHER}). The grant is kept, for no tenant."
+STRAYED = f"Another account completed the authorization: Side Door ({OTHER}). The grant is kept, without a tenant."
 
 
 def test_other_account_than_expected__is_told_on_the_page_and_in_the_list(
@@ -477,13 +477,33 @@ def test_other_account_than_expected__is_told_on_the_page_and_in_the_list(
 ) -> None:
     shown = viewer.get(page(link)).content.decode()
     assert STRAYED in shown and STRAYED in viewer.get(rows(AuthorizationLink)).content.decode()
-    assert "The expected account has not come yet; the link can be opened for" in shown
+    assert "The expected account has not authorized yet; the link can be opened for" in shown
     assert "Nobody has authorized" not in shown
 
     AuthorizationLink.objects.update(expires_at=timezone.now())
     shown = viewer.get(page(link)).content.decode()
-    assert STRAYED in shown and "; the expected account did not come." in shown
+    assert STRAYED in shown and "; the expected account did not authorize." in shown
     assert "unused" not in shown
+
+
+def test_second_account_through_a_used_link__is_told_as_a_stray(
+    wechat: Simulator, platform: Platform, viewer: Client
+) -> None:
+    wechat.engine.add_account("Side Door", "official", appid=OTHER)
+    link = authorization.begin()
+    codes = []
+    for _ in range(2):
+        codes.append(code_in(view(link)))
+        AuthorizationLink.objects.update(pre_auth_code_shared_until=None)  # as after some minutes
+    for appid, code in zip((OFFICIAL, OTHER), codes, strict=True):
+        process(platform, wechat.engine.authorize(appid, pre_auth_code=code).push)
+
+    assert Authorizer.objects.get(appid=OTHER).granted_through is None
+    assert Authorizer.objects.get(appid=OFFICIAL).granted_through == link
+    for address in (page(link), rows(AuthorizationLink)):
+        shown = viewer.get(address).content.decode()
+        assert shown.count(STRAYED) == 1
+        assert "Corner Shop" in shown
 
 
 def test_expected_account_after_another__leaves_the_other_told(
@@ -501,8 +521,8 @@ def test_account_that_was_welcome__is_no_stray(wechat: Simulator, platform: Plat
     wechat.engine.add_account("Side Door", "official", appid=OTHER)
     for appid, link in {OFFICIAL: authorization.begin(biz_appid=OFFICIAL), OTHER: authorization.begin()}.items():
         process(platform, wechat.engine.authorize(appid, pre_auth_code=code_in(view(link))).push)
-        assert "for no tenant" not in viewer.get(page(link)).content.decode()
-    assert "for no tenant" not in viewer.get(rows(AuthorizationLink)).content.decode()
+        assert "without a tenant" not in viewer.get(page(link)).content.decode()
+    assert "without a tenant" not in viewer.get(rows(AuthorizationLink)).content.decode()
 
 
 def test_list__costs_as_many_queries_for_many_as_for_one(
@@ -592,7 +612,7 @@ def test_used_links__are_found_by_the_account_that_came(
 
 def test_revoking__is_asked_about_done_and_noted(operator: Client, link: AuthorizationLink) -> None:
     asked = act(operator, "revoke", link, back_to=link.pk).content.decode()
-    assert "Revoke this link?" in asked and "for no tenant" in asked
+    assert "Revoke this link?" in asked and "without a tenant" in asked
     link.refresh_from_db()
     assert link.revoked_at is None
 
@@ -703,7 +723,7 @@ def test_grant_through_a_revoked_link__is_kept_for_no_tenant(
     link.refresh_from_db()
     assert (link.completed_at, link.authorizer) == (None, None)
     for address in (page(link), rows(AuthorizationLink)):
-        assert "through it all the same. The grant is kept, for no tenant." in viewer.get(address).content.decode()
+        assert "through it all the same. The grant is kept, without a tenant." in viewer.get(address).content.decode()
 
 
 def test_link_revoked_while_the_grant_is_taken__brings_no_tenant(

@@ -352,7 +352,7 @@ def test_payload_that_cannot_be_opened__is_said(looker: Client, make: Any, compo
     push, other = make(), make()
     Push.objects.filter(pk=push.pk).update(payload=other.payload)
     answer = looker.post(page(push, "payload"), follow=True)
-    assert "It cannot be opened" in answer.content.decode()
+    assert "It cannot be decrypted" in answer.content.decode()
 
 
 @pytest.mark.parametrize("language", ["en", "zh-hans"])

@@ -155,7 +155,7 @@ def test_choice__is_made_without_a_script(open_site: OpenSite, open_page: OpenPa
     page.get_by_label("Kinds of account").select_option("official")
     page.get_by_text("For official accounts").click()
     page.get_by_role("checkbox", name="Messages 1", exact=True).check()
-    page.get_by_role("button", name="Make links for this").click()
+    page.get_by_role("button", name="Create links with these options").click()
 
     address = page.locator("#pc-link").get_attribute("href") or ""
     assert "auth_type=1" in address

@@ -16,7 +16,7 @@ from wechat_open.models import Component, HourlyCount, VerifyTicket
 pytestmark = pytest.mark.browser
 
 OpenPage = Callable[..., Page]
-PATH = "/admin/wechat_open/component/dashboard/"
+PATH = "/admin/wechat_open/dashboard/"
 
 INK = """canvas => {
     const copy = document.createElement("canvas");
@@ -177,4 +177,4 @@ def test_deed__is_done_by_keyboard(site: Site, open_page: OpenPage, settings: An
     expect(page.get_by_role("heading", level=1)).to_have_text("Compare with WeChat's list now")
     page.get_by_role("button", name="Compare now").focus()
     page.keyboard.press("Enter")
-    expect(page.get_by_text("A comparison is under way, or begins within minutes by itself.")).to_be_visible()
+    expect(page.get_by_text("A comparison is running, or starts automatically within minutes.")).to_be_visible()

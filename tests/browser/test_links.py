@@ -18,7 +18,7 @@ def make_link(page: Page, site: Site) -> str:
     """Fill in the form by keyboard as far as needed; the address that is shown."""
     page.goto(f"{site.url}/admin/wechat_open/authorizationlink/add/")
     page.get_by_label("Tenant").fill("shop = 7")
-    page.get_by_role("button", name="Make the link").press("Enter")
+    page.get_by_role("button", name="Create link").press("Enter")
     expect(page.get_by_text("The link is ready.")).to_be_visible()
     address = page.locator("#link-address").inner_text()
     assert address.startswith(f"{site.url}/wechat/authorize/link/")

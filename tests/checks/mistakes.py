@@ -12,6 +12,7 @@ from wechat_open.checks.addresses import BASE_URLS
 from wechat_open.conf import COMPONENT_KEYS
 from wechat_open.messaging import on_event, on_message
 from wechat_open.schedule import BEAT_SCHEDULE
+from wechat_open.simulator.settings import DEMO_ENCODING_AES_KEY, DEMO_TOKEN
 
 AES_KEY = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG"
 STRONG = "k3JH5sdf9QWe2mNb7vCx1zLp"
@@ -89,7 +90,12 @@ RED: list[tuple[str, dict[str, Any]]] = [
     ("E015", {"API_BASE_URL": "https://user:password@api.weixin.qq.com"}),
     ("E015", {"API_BASE_URL": "https://api.weixin.qq.com?a=b"}),
     ("E015", {"API_BASE_URL": "https://api.weixin.qq.com:port"}),
+    ("E015", {"API_BASE_URL": "https://api.weixin.qq.com\\@wechat.example.com"}),
+    ("E015", {"API_BASE_URL": "https://wechat.example.com\\.weixin.qq.com"}),
+    ("E015", {"API_BASE_URL": "https://api.weixin.qq.com\n"}),
+    ("E015", {"API_BASE_URL": "https://wechat.example.com\u3002weixin.qq.com"}),
     *[("E016", {name: "http://api.weixin.qq.com"}) for name in BASE_URLS],
+    ("E016", {"API_BASE_URL": "http://wechat.example.com", "API_HOSTS": ["wechat.example.com"]}),
     ("E017", {"SITE_URL": "https://platform.example.com/wechat/"}),
     ("E017", {"SITE_URL": "platform.example.com"}),
     ("E018", {"AFTER_AUTHORIZE": "no-such-name"}),
@@ -128,6 +134,21 @@ RED: list[tuple[str, dict[str, Any]]] = [
     ("E031", {"REPLY_WITHIN": None}),
     ("E033", {"SHOW_AVATARS": "yes"}),
     ("E063", {"TENANT_KEY": ["shop"]}),
+    ("E067", alias("0123456789abcdef0123456789abcdef")),
+    ("E067", alias(AES_KEY)),
+    ("E068", platform(APPID="0123456789abcdef0123456789abcdef")),
+    ("E068", platform(APPID=AES_KEY)),
+    *[("E069", {name: "https://wechat.example.com"}) for name in BASE_URLS],
+    ("E069", {"API_BASE_URL": "https://api.weixin.qq.com.example.com"}),
+    ("E069", {"API_BASE_URL": "https://weixin.qq.com"}),
+    ("E069", {"API_BASE_URL": "https://wechat.example.com", "API_HOSTS": ["example.com"]}),
+    ("E069", {"API_BASE_URL": "http://127.0.0.1:8001"}),
+    ("E070", {"API_HOSTS": "wechat.example.com"}),
+    ("E070", {"API_HOSTS": ["https://wechat.example.com"]}),
+    ("E070", {"API_HOSTS": ["wechat.example.com:8443"]}),
+    ("E070", {"API_HOSTS": [1]}),
+    ("E071", platform(TOKEN=DEMO_TOKEN)),
+    ("E071", platform(ENCODING_AES_KEY=DEMO_ENCODING_AES_KEY)),
     ("W001", {"COMPONENTS": {"main": PLATFORM}}),
     ("W002", platform(TOKEN="short")),
     ("W002", platform(TOKEN="wx" * 16)),
@@ -137,8 +158,6 @@ RED: list[tuple[str, dict[str, Any]]] = [
     ("W003", {"CACHE": "local"}),
     ("W003", {"CACHE": "dummy"}),
     ("W004", {"ENCRYPTION_KEYS": []}),
-    *[("W005", {name: "https://wechat.example.com"}) for name in BASE_URLS],
-    ("W005", {"API_BASE_URL": "https://api.weixin.qq.com.example.com"}),
     ("W006", {"SITE_URL": ""}),
     ("W007", {"SITE_URL": "http://platform.example.com"}),
     ("W010", {"HEALTH_TOKEN": "secret"}),
@@ -151,6 +170,9 @@ GREEN: list[dict[str, Any]] = [
     platform(PREVIOUS_KEYS=()),
     {"CACHE": "host"},
     {"API_BASE_URL": "https://api2.weixin.qq.com/"},
+    {"API_BASE_URL": "HTTPS://API.weixin.qq.com"},
+    {"API_BASE_URL": "https://WeChat.example.com/proxy", "API_HOSTS": ["wechat.Example.com"]},
+    {"API_BASE_URL": "http://127.0.0.1:8001", "API_HOSTS": ["127.0.0.1"]},
     {"SITE_URL": "https://platform.example.com/"},
     {"AFTER_AUTHORIZE": "admin:index"},
     {"AFTER_AUTHORIZE": "/shop/accounts/?tab=new"},
@@ -173,7 +195,7 @@ GREEN: list[dict[str, Any]] = [
 
 ELSEWHERE: list[tuple[str, dict[str, Any]]] = [
     ("E001", {"WECHAT_OPEN": None}),
-    ("E014", {"USE_TZ": False}),
+    ("W067", {"DEFAULT_EXCEPTION_REPORTER_FILTER": "django.views.debug.SafeExceptionReporterFilter"}),
     ("W008", {"ROOT_URLCONF": "django.contrib.auth.urls"}),
     ("W009", {"MIDDLEWARE": []}),
     ("W011", {"CELERY_BEAT_SCHEDULE": {}}),

@@ -56,6 +56,11 @@ def doors() -> list[Door]:
     return found
 
 
+def lists() -> list[type[Model]]:
+    """Those that have a list of rows; the dashboard has none."""
+    return [model for model in admins() if not model._meta.proxy]
+
+
 def list_address(model: type[Model], query: Mapping[str, object] | str = "") -> str:
     query = query if isinstance(query, str) else "?" + urlencode(query)
     return reverse(f"admin:{APP}_{model._meta.model_name}_changelist") + query

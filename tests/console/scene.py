@@ -374,7 +374,9 @@ class Scene:
             yield CodeExchange(
                 component_id=attempt.link.component_id,
                 digest=hexes("code", attempt.pk, length=64),
+                link=attempt.link,
                 attempt=attempt,
+                returned_at=attempt.used_at,
                 authorizer_id=attempt.link.authorizer_id,
                 grant_epoch=1,
                 fence=2,
@@ -384,7 +386,9 @@ class Scene:
 
     def entries(self) -> Iterator[JournalEntry]:
         kinds = [
-            (kind, 20 if kind in ("authorized", "updated", "recovered") else 5) for kind in JournalEntry.Kind.values
+            (kind, 20 if kind in ("authorized", "updated", "recovered") else 5)
+            for kind in JournalEntry.Kind.values
+            if kind != "code_misused"
         ]
         happens = {"authorized", "updated", "unauthorized", "needs_reauthorization", "renewal_failed", "recovered"}
         for number in range(self.size.entries):
@@ -493,6 +497,7 @@ class Scene:
         write(AuthorizationAttempt, self.attempts(list(made[: self.size.links])), times, **others)
         others = {"digest": OTHER_DIGEST.format("digest")}
         others["attempt_id"] = OTHER_ROW.format("attempt_id", AuthorizationAttempt._meta.db_table)
+        others["link_id"] = OTHER_ROW.format("link_id", AuthorizationLink._meta.db_table)
         write(CodeExchange, self.exchanges(), times, **others)
         write(JournalEntry, self.entries(), times, appid=appid, at=EARLIER.format("at"))
         write(HourlyCount, self.hours())

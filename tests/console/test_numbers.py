@@ -120,7 +120,7 @@ def seen(browser: Client, scene: dict[type[Model], Any]) -> Iterator[tuple[str, 
         if door.name != "journalentry_export":  # CSV
             address = door.address(scene[door.model] if door.needs_row else None)
             yield address, browser.get(address)
-    for model in pages.admins():
+    for model in pages.lists():
         for address in pages.list_addresses(browser, model, [OFFICIAL], most=2):
             yield address, browser.get(address)
     yield "address", browser.post(page(scene[AuthorizationLink], "address"))

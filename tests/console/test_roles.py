@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from html import unescape
 from typing import Any
 from urllib.parse import unquote
@@ -22,6 +23,7 @@ from django.db.models import Model
 from django.http import HttpResponse
 from django.test import Client, RequestFactory
 from django.urls import reverse
+from django.utils import timezone
 
 from tests.console import pages
 from tests.stage import OFFICIAL
@@ -29,6 +31,7 @@ from wechat_open import authorization, bulk, tokens
 from wechat_open.component import Platform
 from wechat_open.fields import SealedField
 from wechat_open.models import (
+    Alert,
     AuthorizationLink,
     Authorizer,
     JournalEntry,
@@ -88,6 +91,13 @@ DOORS = {
     "authorizationlink_delete": NEVER,
     "authorizationlink_change": LOOK,
     "authorizationlink_old": MOVED,
+    "alert_changelist": LOOK,
+    "alert_add": NEVER,
+    "alert_history": LOOK,
+    "alert_delete": NEVER,
+    "alert_change": LOOK,
+    "alert_old": MOVED,
+    "dashboard_changelist": LOOK,
     "dashboard": LOOK,
     "dashboard_data": LOOK,
     "dashboard_tickets": [302, 403, 405, 405, 405],
@@ -139,6 +149,9 @@ ACTIONS = {
     ("authorizer", "forget"): "forget_account",
     ("authorizationlink", "revoke"): "revoke_link",
     ("push", "process_again"): "replay_push",
+    **{
+        ("alert", name): "handle_alert" for name in ("acknowledge", "mute_1", "mute_8", "mute_24", "mute_168", "unmute")
+    },
 }
 """Actions of the lists, and the permission that each takes besides looking."""
 
@@ -173,6 +186,17 @@ def scene(wechat: Simulator, platform: Platform, grant: Callable[..., Authorizer
         JournalEntry.objects.all()[0],
         platform.row,
         VerifyTicket.objects.all()[0],
+        Alert.objects.create(
+            component=platform.row,
+            alias="default",
+            code="beat",
+            severity="critical",
+            first_seen_at=timezone.now(),
+            last_seen_at=timezone.now(),
+            context={"said": "Nothing has been heard of beat."},
+            open_key="beat",
+            muted_until=timezone.now() + timedelta(hours=1),
+        ),
     ]
     return Scene({type(row): row for row in rows}, gone)
 

@@ -195,7 +195,7 @@ def judge(seen: list[Seen], capsys: pytest.CaptureFixture[str]) -> None:
     assert wrong == [], "\n".join(wrong)
 
 
-@pytest.mark.parametrize("model", pages.admins(), ids=lambda model: model.__name__)
+@pytest.mark.parametrize("model", pages.lists(), ids=lambda model: model.__name__)
 def test_list__with_each_filter_order_and_word(
     operator: Client, model: type[Model], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -76,7 +76,7 @@ def test_end__is_told() -> None:
     sent = tell(resolved=True)
 
     assert sent.subject == "[Django] resolved: ticket_age (default)"
-    assert sent.body.startswith("It is over.")
+    assert sent.body.startswith("This is resolved.")
     assert "Look at the console" not in sent.body
 
 

@@ -61,7 +61,7 @@ def test_any_service__gets_a_json_object(web: responses.RequestsMock, connect: C
         "code": "ticket_age",
         "severity": "critical",
         "platform": "default",
-        "first_seen": "2026-11-26T01:30:00+00:00",
+        "first_seen": "2026-11-26T09:30:00+08:00",
         "count": 12,
         "resolved": False,
         "said": "No ticket for 7 hours.",

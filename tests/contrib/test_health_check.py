@@ -58,7 +58,7 @@ def test_detailed__tells_the_sentences(well: Platform) -> None:
     late(beat_at=3600, heartbeat_at=3600)
     with pytest.raises(ServiceUnavailable) as caught:
         WeChatOpen(detailed=True).run()
-    assert "Nobody has looked for due tokens for 1 hour" in caught.value.message
+    assert "No worker has checked for due tokens for 1 hour" in caught.value.message
     assert "Start a worker" in caught.value.message
 
 

@@ -342,12 +342,13 @@ def _keep_diary_of_signals() -> None:
 
 
 def _move_the_databases_clock(ahead: timedelta) -> None:
-    from django.db.models import DateTimeField, Expression, ExpressionWrapper
+    from django.db.models import Expression, ExpressionWrapper
 
     from wechat_open import clock
+    from wechat_open.times import UTCDateTimeField
 
     def now() -> Expression:
-        return ExpressionWrapper(clock.DatabaseTime() + ahead, output_field=DateTimeField())
+        return ExpressionWrapper(clock.DatabaseTime() + ahead, output_field=UTCDateTimeField())
 
     clock.now = now
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -136,13 +138,31 @@ def test_message_of_an_account_that_we_know__asks_wechat_for_no_other(
 
 
 @pytest.mark.parametrize("fault", [("status", 502), ("errcode", -1), ("garbage", '{"authorizer_info": {}}')])
-def test_profile_that_cannot_be_read__is_nobody_yet(
+def test_message__is_taken_though_the_profile_cannot_be_read(
     wechat: Simulator, platform: Platform, new: Authorizer, caplog: pytest.LogCaptureFixture, fault: Any
 ) -> None:
+    """ToUserName is WeChat's word, and no other account claims it."""
     wechat.faults.add(INFO, *fault, times=2)
 
-    assert find(platform) is None
+    found = find(platform, original_id="gh_mine")
+    assert found and found.original_id == "gh_mine"
     assert "canary" not in caplog.text
+
+
+def test_profile_that_cannot_be_read__is_not_asked_for_by_every_message(
+    wechat: Simulator, platform: Platform, new: Authorizer, later: Callable[[timedelta], None]
+) -> None:
+    wechat.faults.add(INFO, "garbage", "{}", times=100)
+    before = wechat.engine.calls[INFO]
+    for _ in range(10):
+        accounts.forget()
+        assert find(platform, original_id="gh_mine")
+    assert wechat.engine.calls[INFO] == before + 2  # at once again, and then after some minutes
+
+    later(timedelta(minutes=6))
+    accounts.forget()
+    find(platform, original_id="gh_mine")
+    assert wechat.engine.calls[INFO] == before + 3
 
 
 def test_wechat_out_of_reach__is_said(
@@ -151,7 +171,7 @@ def test_wechat_out_of_reach__is_said(
     wechat.faults.add(INFO, "status", 502)
     find(platform)
 
-    assert "its profile could not be read" in caplog.text
+    assert "could not be read before its message" in caplog.text
 
 
 def test_wechat_that_is_slow__is_not_waited_for(
@@ -159,7 +179,9 @@ def test_wechat_that_is_slow__is_not_waited_for(
 ) -> None:
     wechat.faults.add(INFO, "hang", 1)
 
-    assert accounts.find(platform, message(), 0.1) is None
+    began = time.monotonic()
+    assert accounts.find(platform, message(), 0.1)
+    assert time.monotonic() - began < 0.9
 
 
 # The row

@@ -107,7 +107,7 @@ def test_cancel__leads_nowhere(wechat: Simulator, callback: Callback) -> None:
     assert (answer.status_code, "已取消授权" in answer.text) == (200, True)
     assert wechat.engine.account(DEMO_OFFICIAL).grant is None
     assert callback.received == []
-    assert '<a class="button" href="http://127.0.0.1:8000/">返回您的网站</a>' in answer.text
+    assert '<a class="button" href="http://127.0.0.1:8000/">返回第三方平台</a>' in answer.text
 
 
 def test_platform__is_shown_by_its_name(wechat: Simulator) -> None:

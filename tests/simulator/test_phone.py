@@ -91,9 +91,7 @@ def test_list__shows_accounts_with_what_was_said_last(wechat: Simulator, phone: 
     wechat.engine.unauthorize(DEMO_MINI)
     phone.act("text", content="good morning")
     page = words(phone.page(appid="", person="1"))
-    assert re.search(
-        r"Chats as Xiaoman .* 山茶书店 good morning \d\d:\d\d 山 山茶小铺 Nothing was said yet Not auth", page
-    )
+    assert re.search(r"Chats as Xiaoman .* 山茶书店 good morning \d\d:\d\d 山 山茶小铺 No messages yet Not auth", page)
     assert "good morning" not in phone.page(appid="", person="2")
     assert "as Xiaoman" in words(phone.page(appid="", person="9"))
 
@@ -189,7 +187,7 @@ def test_script__learns_what_went_wrong(phone: Phone) -> None:
     refused = phone.act("text", content="")
     assert (refused.status_code, refused.json()) == (400, {"wrong": "Write something first."})
     phone.appid = "wxnobody"
-    assert phone.act("text", content="hi").json() == {"wrong": "This page is too old. Load it anew."}
+    assert phone.act("text", content="hi").json() == {"wrong": "This page is too old. Load it again."}
 
 
 def test_old_page_without_a_script__leads_to_the_list(phone: Phone) -> None:
@@ -217,7 +215,7 @@ def test_no_reply__is_no_line(phone: Phone, callback: Callback, answer: Reply) -
         (lambda received: (404, b""), "The status of the answer is not 200"),
         (
             lambda received: (200, b"<xml><Content>clear</Content></xml>"),
-            "neither success nor a reply that can be open",
+            "neither success nor a reply that can be decrypted",
         ),
         (lambda received: passive(received, MsgType="text", Content="x", ToUserName="o2"), "ToUserName of the reply"),
         (lambda received: passive(received, MsgType="video2"), "no type of passive reply"),
@@ -286,7 +284,7 @@ def test_who_unfollows__hears_nothing_more(phone: Phone, callback: Callback) -> 
     message = {"touser": XIAOMAN, "msgtype": "text", "text": {"content": "come back"}}
     with pytest.raises(Refused, match="45015"):
         phone.wechat.engine.send(DEMO_OFFICIAL, message)
-    assert phone.screen().endswith("You unfollowed the account and hear nothing more from it")
+    assert phone.screen().endswith("You unfollowed the account and receive nothing more from it")
     assert 'name="content"' not in phone.page()
     assert XIAOMAN not in phone.wechat.engine.followers(DEMO_OFFICIAL)
     assert "45015 response out of time limit or subscription is canceled" in phone.exchange()
@@ -501,13 +499,13 @@ def test_exchange__shows_both_sides_sealed_and_open(phone: Phone, callback: Call
     callback.answer = lambda received: passive(received, MsgType="text", Content="很好 > <")
     phone.act("text", content="hi")
     received, log = callback.received[-1], phone.exchange()
-    assert re.search(r"Push text 200 [\d:]{8} · \d+ ms The push before it is sealed <xml>", log)
+    assert re.search(r"Push text 200 [\d:]{8} · \d+ ms The push, decrypted <xml>", log)
     assert "<Content>hi</Content>" in log
     assert f"POST {callback.url}messages/{DEMO_OFFICIAL}/ ?signature=" in log
     assert f"&msg_signature={received.query['msg_signature']}" in log
-    assert "The sealed body <xml><ToUserName>gh_" in log
+    assert "The encrypted body <xml><ToUserName>gh_" in log
     assert "The raw answer <xml><Encrypt>" in log
-    assert "The answer, opened <xml>" in log
+    assert "The answer, decrypted <xml>" in log
     assert "<Content>很好 &gt; &lt;</Content>" in log
 
 
@@ -566,7 +564,7 @@ def test_files_of_the_page__are_served(wechat: Simulator) -> None:
 def test_chinese__is_the_language_of_who_does_not_say(phone: Phone) -> None:
     page = requests.get(f"{phone.wechat.url}/_page/phone", params={"appid": DEMO_OFFICIAL}, timeout=5).text
     assert '<html lang="zh-CN">' in page
-    assert "身份 小满 · 公众号" in words(page)
+    assert "当前用户：小满 · 公众号" in words(page)
     assert f"/_page/phone?appid={DEMO_OFFICIAL}&amp;openid={XIAOMAN}&amp;lang=en" in page
 
 

@@ -396,7 +396,7 @@ def test_platform_without_a_token__is_told_why(wechat: Simulator, site: Site, sp
     spoil(lambda openid, code: site.post(path, body))
     said = failed(wechat, 2)
     assert "api_component_token was refused (40125 invalid appsecret" in said
-    assert "Look whether APPSECRET is the console's" in said
+    assert "Check that APPSECRET is the console's" in said
 
 
 def test_ip_that_is_not_listed__is_told_where_to_list_it(wechat: Simulator, site: Site) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 
 import pytest
 
 from tests.stage import OFFICIAL
-from wechat_open import authorization, tokens
+from wechat_open import authorization, health, tokens
 from wechat_open.component import Platform
 from wechat_open.exceptions import Unreachable
 from wechat_open.models import Authorizer
@@ -132,6 +133,36 @@ def test_list_without_tokens__overwrites_none(wechat: Simulator, platform: Platf
     tokens.sweep(platform)
 
     assert is_whole(wechat, account)
+
+
+def test_odd_entry__is_skipped_and_named(
+    wechat: Simulator, platform: Platform, account: Authorizer, caplog: pytest.LogCaptureFixture, later: Later
+) -> None:
+    """Its account is on the list all the same: nothing is concluded about it."""
+    new = {"authorizer_appid": "wxnew", "refresh_token": "refreshtoken@@@new", "auth_time": 1700000000}
+    odd = {"authorizer_appid": OFFICIAL, "refresh_token": "refreshtoken@@@x", "auth_time": None}
+    for _ in range(2):
+        wechat.faults.add(LIST, "garbage", json.dumps({"total_count": 3, "list": [None, odd, new]}))
+        report = tokens.sweep(platform)
+        later(timedelta(hours=1))
+
+    assert report.complete
+    assert report.skipped == ["", OFFICIAL]
+    assert "2 entries without a usable" in caplog.text and OFFICIAL in caplog.text
+    assert Authorizer.objects.filter(appid="wxnew").exists()
+    account.refresh_from_db()
+    assert account.missing_since is None
+
+
+def test_account_that_only_the_list_knew__is_due_now(platform: Platform, wechat: Simulator) -> None:
+    """And not since its grant, years ago: nobody has failed to renew it."""
+    entry = {"authorizer_appid": "wxnew", "refresh_token": "refreshtoken@@@new", "auth_time": 1500000000}
+    wechat.faults.add(LIST, "garbage", json.dumps({"total_count": 1, "list": [entry]}))
+    tokens.sweep(platform)
+
+    due_at = Authorizer.objects.get(appid="wxnew").next_action_at
+    assert due_at and datetime.now(timezone.utc) - due_at < timedelta(minutes=1)
+    assert [found.code for found in health.examine(platform) if found.code == "overdue" and found.value] == []
 
 
 def test_list_that_is_cut_short__decides_nothing(

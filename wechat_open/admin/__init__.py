@@ -3,6 +3,6 @@
 One file for each kind of page. Whoever is listed here is registered with Django's admin.
 """
 
-from . import accounts, bulk, journal, links, platforms, pushes
+from . import accounts, alerts, bulk, dashboard, journal, links, platforms, pushes
 
-__all__ = ["accounts", "bulk", "journal", "links", "platforms", "pushes"]
+__all__ = ["accounts", "alerts", "bulk", "dashboard", "journal", "links", "platforms", "pushes"]

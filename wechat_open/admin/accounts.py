@@ -214,7 +214,7 @@ class AuthorizerAdmin(HolderAdmin):
         if account.needs_reconcile:
             doubts.append(gettext("The stored tokens will be compared with WeChat's records"))
         if account.refused_since:
-            doubts.append(gettext("WeChat refuses every token since %s") % date(account.refused_since))
+            doubts.append(gettext("WeChat has refused every token since %s") % date(account.refused_since))
         if account.missing_since:
             doubts.append(gettext("Missing from WeChat's list since %s") % date(account.missing_since))
         return lines(doubts)
@@ -250,7 +250,9 @@ class AuthorizerAdmin(HolderAdmin):
     def type_of_account(self, account: Authorizer) -> object:
         kind = account.get_kind_display()
         special = word(SERVICE_TYPES.get(account.kind, {}), account.service_type)
-        return kind if special == NOTHING else f"{kind} ({special})"
+        if special == NOTHING:
+            return kind
+        return pgettext("wechat_open", "%(kind)s (%(special)s)") % {"kind": kind, "special": special}
 
     @admin.display(description=pgettext_lazy("wechat_open", "verified"), boolean=True)
     def verified(self, account: Authorizer) -> bool | None:
@@ -460,12 +462,15 @@ class AuthorizerAdmin(HolderAdmin):
         except WeChatOpenError as error:
             self.message_user(request, briefly(error), messages.ERROR)
             return self.to_page(request, account.pk)
-        self.log_change(request, account, gettext("A link was made for its owner to authorize again."))
+        self.log_change(request, account, gettext("A link was created for its owner to authorize again."))
         links: Any = self.admin_site.get_model_admin(AuthorizationLink)
         if not links.may_see_address(request, link):
             self.message_user(
                 request,
-                gettext("The link was made. It is among the authorization links, for who may share them."),
+                gettext(
+                    "The link was created. It is among the authorization links, visible to operators who may "
+                    "share links."
+                ),
                 messages.SUCCESS,
             )
             return self.to_page(request, account.pk)

@@ -15,7 +15,6 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponseNotAllowed, HttpResponseRedirect
 from django.http.response import HttpResponseBase
-from django.utils import timezone
 from django.utils.translation import gettext, pgettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
@@ -23,6 +22,7 @@ from .. import journal
 from ..models import Authorizer, tenant_of
 from ..protocol import permissions
 from ..telling import explained, translated
+from ..times import site_time
 from . import export
 from .lookups import RefusedFilter
 from .shown import platform
@@ -121,7 +121,7 @@ def _cells(account: Authorizer, language: str) -> list[str]:
 
 
 def _time(at: Any) -> str:
-    return timezone.localtime(at).strftime("%Y-%m-%d %H:%M:%S") if at else ""
+    return site_time(at).strftime("%Y-%m-%d %H:%M:%S") if at else ""
 
 
 def _cut() -> str:

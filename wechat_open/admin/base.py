@@ -182,9 +182,17 @@ class ReadOnlyAdmin(ModelAdmin):  # type: ignore[type-arg]  # not generic at run
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
         """Our actions as buttons. They are sent to the list's own door, which knows permissions and CSRF."""
-        buttons = self.get_action_choices(request, default_choices=[])
-        context = {"buttons": buttons, "list_filters": list_filters(request), **(extra_context or {})}
+        context = {
+            "buttons": self.buttons(request, object_id),
+            "list_filters": list_filters(request),
+            **(extra_context or {}),
+        }
         return super().changeform_view(request, object_id, form_url, context)
+
+    def buttons(self, request: HttpRequest, object_id: str | None) -> list[tuple[str, str]]:
+        """The actions that the page of one row offers."""
+        choices: list[tuple[str, str]] = self.get_action_choices(request, default_choices=[])
+        return choices
 
     def carry_out(self, request: HttpRequest, rows: QuerySet[Any], action: str) -> HttpResponse | None:
         """An action of ``bulk.DEEDS``: asked about first unless it is one harmless row, and given to workers if many.
@@ -250,7 +258,7 @@ class ReadOnlyAdmin(ModelAdmin):  # type: ignore[type-arg]  # not generic at run
                 job = bulk.start(action, keys[position:], user=request.user)
                 told_later = format_html(
                     '{} <a href="{}">{}</a>',
-                    _("That took long; the remaining rows go on in the background."),
+                    _("This is taking a while. The remaining rows continue in the background."),
                     _page_of(job),
                     job,
                 )

@@ -18,7 +18,6 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllow
 from django.http.response import HttpResponseBase
 from django.template.loader import render_to_string
 from django.urls import URLPattern, path, reverse
-from django.utils import timezone
 from django.utils.formats import number_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -29,6 +28,7 @@ from .. import bulk
 from ..models import BulkFailure, BulkJob
 from ..protocol import errcodes
 from ..telling import explained, translated
+from ..times import utc_now
 from . import export
 from .base import ReadOnlyAdmin
 from .shown import NOTHING, date, duration, moment, tag
@@ -178,17 +178,21 @@ class BulkJobAdmin(ReadOnlyAdmin):
         return export.as_file(f"wechat-failures-{job.pk}", COLUMNS, rows, _cells, most=MOST_EXPORTED, cut=_cut)
 
     def stop_view(self, request: HttpRequest, pk: int) -> HttpResponse:
-        return self._order(request, pk, bulk.stop, _("No further row is done."), _("It had ended already."))
+        return self._order(
+            request, pk, bulk.stop, _("No further rows are processed."), _("This action has already ended.")
+        )
 
     def go_on_view(self, request: HttpRequest, pk: int) -> HttpResponse:
-        return self._order(request, pk, bulk.go_on, _("It goes on with the rest."), _("There is nothing left to do."))
+        return self._order(
+            request, pk, bulk.go_on, _("It continues with the remaining rows."), _("There is nothing left to do.")
+        )
 
     def again_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         reason = request.POST.get("reason", "")
         if not reason.isprintable():
             raise BadRequest("A reason is one of those on the page.")
         again = partial(bulk.again, reason=reason)
-        return self._order(request, pk, again, _("What had failed is tried again."), _("Nothing of it has failed."))
+        return self._order(request, pk, again, _("The failed rows are tried again."), _("No row has failed."))
 
     def _order(
         self,
@@ -274,7 +278,7 @@ def _why(job: BulkJob) -> str:
         return ngettext(
             "One row is set aside for later: %(error)s", "%(count)s rows are set aside for later: %(error)s", waiting
         ) % {"count": number_format(waiting, use_l10n=True), "error": _said(job.reason)}
-    return gettext("It stopped by itself: %s") % _said(job.reason)
+    return gettext("It stopped automatically: %s") % _said(job.reason)
 
 
 def _said(failure: dict[str, Any]) -> str:
@@ -357,7 +361,7 @@ def _time_left(job: BulkJob) -> str:
     """Told from the pace so far."""
     if job.finished_at is not None or job.stopped_at is not None or not job.position or _hint(job):
         return ""
-    pace = (timezone.now() - job.created_at) / job.position
+    pace = (utc_now() - job.created_at) / job.position
     return pgettext("wechat_open", "about %(time)s left") % {
         "time": duration(pace * (job.total - job.position - bulk.aside(job)))
     }
@@ -365,10 +369,11 @@ def _time_left(job: BulkJob) -> str:
 
 def _hint(job: BulkJob) -> str:
     """When nothing moves, the usual reason."""
-    if job.finished_at is not None or (job.claimed_until and job.claimed_until > timezone.now()):
+    if job.finished_at is not None or (job.claimed_until and job.claimed_until > utc_now()):
         return ""
-    if timezone.now() - job.created_at < UNSEEN_AFTER:
+    if utc_now() - job.created_at < UNSEEN_AFTER:
         return ""
     return gettext(
-        "No worker is at it just now. If that lasts: is a Celery worker, or “manage.py wechat_open run”, running?"
+        "No worker is processing it right now. If this persists, check that a Celery worker or "
+        "“manage.py wechat_open run” is running."
     )

@@ -6,19 +6,18 @@ what happened in the last two days. Looking changes nothing; three operations ar
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from django.contrib import messages
+from django.contrib import admin, messages
 from django.contrib.admin import ModelAdmin
 from django.core.exceptions import PermissionDenied
+from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect, JsonResponse
 from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
-from django.utils import timezone
 from django.utils.formats import time_format
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
@@ -32,9 +31,10 @@ from ..component import platform as configured
 from ..conf import DEFAULT_ALIAS, conf
 from ..exceptions import ConfigurationError, WeChatOpenError
 from ..health import AMBER, GREEN, RED
-from ..models import Alert, Authorizer, Component, JournalEntry
+from ..models import Alert, Authorizer, Component, Dashboard, JournalEntry
 from ..sentence import Sentence
 from ..telling import briefly, told
+from ..times import site_now
 from . import plots
 from .base import own_transactions
 from .shown import date
@@ -50,11 +50,11 @@ NEEDED = ("component_token", "dispatcher")
 
 @dataclass(frozen=True)
 class Tab:
-    """A platform to switch to, and how many alerts it has open; of the one that is shown, how much is wrong now."""
+    """A platform to switch to, and how much is wrong with it now, the site's own problems included."""
 
     alias: str
-    alerts: int
-    problems: int | None = None
+    problems: int
+    level: str
 
 
 @dataclass(frozen=True)
@@ -76,18 +76,36 @@ class Group:
     rows: list[Row]
 
 
-class Dashboard:
-    """The views. They stand under the platforms' own pages, whose permission they ask for."""
+@admin.register(Dashboard)
+class DashboardAdmin(ModelAdmin):  # type: ignore[type-arg]  # not generic at run time
+    """The views. The permission to see platforms is asked for.
 
-    def __init__(self, platforms: ModelAdmin) -> None:  # type: ignore[type-arg]  # not generic at run time
-        self.platforms = platforms
+    Registered for a model without a table, so that every admin site and every theme has the dashboard in its index and
+    its sidebar.
+    """
 
-    def urls(self) -> list[URLPattern]:
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return self.has_view_permission(request)
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return request.user.has_perm("wechat_open.view_component")
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def get_urls(self) -> list[URLPattern]:
         def door(where: str, view: Callable[..., HttpResponse], name: str = "") -> URLPattern:
-            guarded = self.platforms.admin_site.admin_view(own_transactions(_function(view)))
-            return path(f"dashboard/{where}", guarded, name=f"wechat_open_dashboard{name}")
+            guarded = self.admin_site.admin_view(own_transactions(_function(view)))
+            return path(where, guarded, name=f"wechat_open_dashboard{name}")
 
         return [
+            door("", self.show, "_changelist"),  # where the admin's index leads
             door("", self.show),
             door("<slug:alias>/", self.show),
             door("<slug:alias>/data/", self.data, "_data"),
@@ -100,20 +118,18 @@ class Dashboard:
 
     def show(self, request: HttpRequest, alias: str = "") -> HttpResponse:
         alias = self._alias(request, alias)
-        alerts = _open_alerts()
-        context: dict[str, Any] = {"alias": alias, "platforms": _tabs(alerts), "seconds": SECONDS}
+        context: dict[str, Any] = {"alias": alias, "seconds": SECONDS}
         try:
-            context |= self._seen(request, configured(alias), alerts)
+            context |= self._seen(request, configured(alias))
         except ConfigurationError as error:
-            context["error"] = told(error)
+            context |= {"error": told(error), "platforms": _tabs(alias, [health.RED])}
         return self._page(request, "dashboard", pgettext("wechat_open", "Dashboard"), context)
 
     def data(self, request: HttpRequest, alias: str) -> HttpResponse:
         """What is seen now, for the page that is open: its changing part, and the numbers of its plots."""
         alias = self._alias(request, alias)
-        alerts = _open_alerts()
         try:
-            seen = self._seen(request, configured(alias), alerts)
+            seen = self._seen(request, configured(alias))
         except ConfigurationError as error:
             return JsonResponse({"error": told(error)}, status=503)
         parts = ("dashboard_platforms", "dashboard_live")
@@ -127,16 +143,17 @@ class Dashboard:
             }
         )
 
-    def _seen(self, request: HttpRequest, platform: Platform, alerts: list[Alert]) -> dict[str, Any]:
+    def _seen(self, request: HttpRequest, platform: Platform) -> dict[str, Any]:
         component = platform.row
         counted = census.read(component)
-        since = {alert.code: alert.first_seen_at for alert in alerts if alert.component_id in (component.pk, None)}
-        shown = tiles(health.examine(platform), component, request, since)
+        findings = health.examine(platform)
+        shown = tiles(findings, component, request, _open_alerts(component))
         return {
             "alias": platform.alias,
-            "platforms": _tabs(alerts, platform.alias, sum(not tile.is_calm for tile in shown)),
+            "platforms": _tabs(platform.alias, [found.level for found in findings]),
+            "alerts": _history(request, component),
             "component": component,
-            "as_of": time_format(timezone.localtime(), "H:i:s"),
+            "as_of": time_format(site_now(), "H:i:s"),
             "may": {
                 "tickets": _may_request_tickets(request),
                 "forget_tickets": _may_forget_tickets(request),
@@ -162,15 +179,15 @@ class Dashboard:
             platform = configured(alias)
             said = ComponentAPI(platform).start_push_ticket()
         except ConfigurationError as error:
-            self.platforms.message_user(request, told(error), messages.ERROR)
+            self.message_user(request, told(error), messages.ERROR)
         except WeChatOpenError as error:
             self._note(request, platform.row, JournalEntry.Kind.TICKETS_REQUESTED, error=error)
-            self.platforms.message_user(request, briefly(error), messages.ERROR)
+            self.message_user(request, briefly(error), messages.ERROR)
         else:
             self._note(request, platform.row, JournalEntry.Kind.TICKETS_REQUESTED, detail=said)
             words = _("WeChat was asked, and says “%s”. A ticket should come within ten minutes.") % (said or "ok")
-            self.platforms.message_user(request, words, messages.SUCCESS)
-        return _back(alias)
+            self.message_user(request, words, messages.SUCCESS)
+        return _back(alias, self.admin_site.name)
 
     def forget_tickets(self, request: HttpRequest, alias: str) -> HttpResponse:
         """Delete the stored verify tickets: after a leaked key pair they may be another's."""
@@ -180,8 +197,8 @@ class Dashboard:
         try:
             platform = configured(alias)
         except ConfigurationError as error:
-            self.platforms.message_user(request, told(error), messages.ERROR)
-            return _back(alias)
+            self.message_user(request, told(error), messages.ERROR)
+            return _back(alias, self.admin_site.name)
         if request.method != "POST":
             context = {"alias": alias, "component": platform.row, "count": platform.row.tickets.count()}
             return self._page(request, "dashboard_forget_tickets", _("Delete the stored verify tickets"), context)
@@ -189,8 +206,8 @@ class Dashboard:
         self._note(request, platform.row, JournalEntry.Kind.TICKETS_FORGOTTEN, detail=str(count))
         words = ngettext("%d ticket was deleted.", "%d tickets were deleted.", count) % count
         more = _("WeChat pushes the next one within ten minutes.")
-        self.platforms.message_user(request, f"{words} {more}", messages.SUCCESS)
-        return _back(alias)
+        self.message_user(request, f"{words} {more}", messages.SUCCESS)
+        return _back(alias, self.admin_site.name)
 
     def compare(self, request: HttpRequest, alias: str) -> HttpResponse:
         """Have the whole list of accounts compared. A worker does it: a long list takes minutes."""
@@ -200,8 +217,8 @@ class Dashboard:
         try:
             platform = configured(alias)
         except ConfigurationError as error:
-            self.platforms.message_user(request, told(error), messages.ERROR)
-            return _back(alias)
+            self.message_user(request, told(error), messages.ERROR)
+            return _back(alias, self.admin_site.name)
         if request.method != "POST":
             context = {"alias": alias, "component": platform.row}
             return self._page(request, "dashboard_compare", _("Compare with WeChat's list now"), context)
@@ -211,16 +228,16 @@ class Dashboard:
                 request, platform.row, JournalEntry.Kind.RECONCILED, detail=Sentence(gettext_noop("the whole list"))
             )
         if missing := _missing(platform):
-            words = _("The comparison is noted down, and waits until this is mended: %(why)s") % {"why": missing}
-            self.platforms.message_user(request, words, messages.WARNING)
+            words = _("The comparison is queued; fix this first: %(why)s") % {"why": missing}
+            self.message_user(request, words, messages.WARNING)
         elif is_new:
             words = _("The comparison begins within a minute. What it repairs is shown here when it is done.")
-            self.platforms.message_user(request, words, messages.SUCCESS)
+            self.message_user(request, words, messages.SUCCESS)
         else:
-            words = _("A comparison is under way, or begins within minutes by itself.")
-            self.platforms.message_user(request, words, messages.INFO)
+            words = _("A comparison is running, or starts automatically within minutes.")
+            self.message_user(request, words, messages.INFO)
         doorbell.ring("wechat_open.tasks.sweep")
-        return _back(alias)
+        return _back(alias, self.admin_site.name)
 
     def _note(self, request: HttpRequest, component: Component, kind: JournalEntry.Kind, **what: Any) -> None:
         journal.note(kind, component, user=request.user, **what)
@@ -229,7 +246,7 @@ class Dashboard:
 
     def _alias(self, request: HttpRequest, alias: str) -> str:
         """The platform that is asked for, for who may see platforms."""
-        if not self.platforms.has_view_permission(request):
+        if not self.has_view_permission(request):
             raise PermissionDenied
         known = list(conf.components)
         if not known or (alias and alias not in known):
@@ -237,9 +254,9 @@ class Dashboard:
         return alias or (DEFAULT_ALIAS if DEFAULT_ALIAS in known else known[0])
 
     def _page(self, request: HttpRequest, name: str, title: str, context: dict[str, Any]) -> HttpResponse:
-        site = self.platforms.admin_site
+        site = self.admin_site
         request.current_app = site.name  # so that {% url %} finds this site
-        everything = {**site.each_context(request), "title": title, "opts": self.platforms.opts, **context}
+        everything = {**site.each_context(request), "title": title, "opts": self.opts, **context}
         return TemplateResponse(request, f"admin/wechat_open/{name}.html", everything)
 
 
@@ -252,8 +269,8 @@ def _function(method: Callable[..., HttpResponse]) -> Callable[..., HttpResponse
     return view
 
 
-def _back(alias: str) -> HttpResponse:
-    return HttpResponseRedirect(reverse("admin:wechat_open_dashboard", args=[alias]))
+def _back(alias: str, app: str) -> HttpResponse:
+    return HttpResponseRedirect(reverse("admin:wechat_open_dashboard", args=[alias], current_app=app))
 
 
 def _may_request_tickets(request: HttpRequest) -> bool:
@@ -274,21 +291,37 @@ def _missing(platform: Platform) -> str:
     return " ".join(f"{finding.said} {finding.remedy}" for finding in found)
 
 
-def _open_alerts() -> list[Alert]:
-    """What is wrong now with any platform, as it was last seen."""
-    return list(Alert.objects.filter(open_key__isnull=False).select_related("component").order_by("pk"))
+def _open_alerts(component: Component) -> dict[str, Alert]:
+    """By code: what is wrong now with this platform or the whole site, since when, and who looks after it."""
+    mine = Q(component=component) | Q(component__isnull=True)
+    return {alert.code: alert for alert in Alert.objects.filter(mine, open_key__isnull=False).order_by("pk")}
 
 
-def _tabs(alerts: Iterable[Alert], shown: str = "", problems: int | None = None) -> list[Tab]:
-    """Every platform and how many alerts it has, so that trouble elsewhere is seen from here.
+def _history(request: HttpRequest, component: Component) -> str:
+    """All alerts, for those who may see them."""
+    if not request.user.has_perm("wechat_open.view_alert"):
+        return ""
+    return reverse("admin:wechat_open_alert_changelist", current_app=getattr(request, "current_app", None))
 
-    Alerts are as fresh as the worker that raises and ends them; what is wrong with the shown platform was seen now.
+
+def _tabs(shown: str, levels: Iterable[health.Level]) -> list[Tab]:
+    """Every platform and how much is wrong with it now, so that trouble elsewhere is seen from here.
+
+    The alerts would say less: a worker raises them, and all its workers may be dead.
     """
-    numbers = Counter(alert.component.appid for alert in alerts if alert.component)
-    return [
-        Tab(alias, numbers[str(credentials.get("APPID"))], problems if alias == shown else None)
-        for alias, credentials in conf.components.items()
-    ]
+    return [_tab(alias, levels if alias == shown else _levels(alias)) for alias in conf.components]
+
+
+def _tab(alias: str, levels: Iterable[health.Level]) -> Tab:
+    bad = [level for level in levels if level is not GREEN]
+    return Tab(alias, len(bad), str(health.worst(bad)))
+
+
+def _levels(alias: str) -> list[health.Level]:
+    try:
+        return [found.level for found in health.examine(configured(alias))]
+    except (WeChatOpenError, TypeError, AttributeError):  # its own page says what is wrong with its settings
+        return [RED]
 
 
 def _verdict(shown: Iterable[Tile]) -> dict[str, Any]:

@@ -57,8 +57,9 @@ WORDS: dict[str, Words] = {
             "Refresh the tokens of %(count)s account?", "Refresh the tokens of %(count)s accounts?", "count"
         ),
         happens=_(
-            "WeChat is asked for a new access token for each account, due or not. Calls that still use the old one go "
-            "on working for a few minutes. Normally nobody needs to do this: tokens are renewed by themselves."
+            "WeChat is asked for a new access token for each account, due or not. Calls that still "
+            "use the old one keep working for a few minutes. This is rarely needed: tokens are "
+            "renewed automatically."
         ),
         done=_("The tokens were refreshed."),
         unfit=_without_grant,
@@ -82,8 +83,8 @@ WORDS: dict[str, Words] = {
             "count",
         ),
         happens=_(
-            "WeChat is asked which authorization it has on record for each account. The stored tokens are brought to "
-            "that and renewed. An account that is authorized after all is taken back."
+            "WeChat is asked which authorization it has on record for each account. The stored tokens "
+            "are brought to that and renewed. An account that turns out to be authorized is restored."
         ),
         done=_("It was compared with WeChat's records."),
     ),
@@ -94,11 +95,11 @@ WORDS: dict[str, Words] = {
             "count",
         ),
         happens=_(
-            "A link is made for each account. It is good for seven days, for that account only, and remembers the "
-            "tenant. Send it to the owner; if this site sends such links by itself, it is told to do so. What is "
-            "authorized now stays as it is until the owner confirms."
+            "A link is created for each account. It is valid for seven days, for that account only, "
+            "and keeps the tenant. Send it to the owner; if this site sends such links automatically, "
+            "it is notified. The current authorization stays as it is until the owner confirms."
         ),
-        done=_("A link was made. It is among the authorization links."),
+        done=_("A link was created. It is among the authorization links."),
         made=AuthorizationLink,
     ),
     Action.FORGET: Words(
@@ -114,9 +115,7 @@ WORDS: dict[str, Words] = {
     ),
     Action.REPLAY: Words(
         question=ngettext_lazy("Process %(count)s push again?", "Process %(count)s pushes again?", "count"),
-        happens=_(
-            "What the push says is done again, as if it had just come. That is harmless: newer events are not undone."
-        ),
+        happens=_("The push is processed again, as if it had just arrived. That is safe: later events are not undone."),
         done=_("It was processed."),
     ),
 }

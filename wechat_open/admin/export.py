@@ -16,8 +16,9 @@ from tempfile import TemporaryFile
 from typing import Any
 
 from django.http import FileResponse, StreamingHttpResponse
-from django.utils import timezone
 from django.utils.translation import get_language, override
+
+from ..times import site_now
 
 PIECE = 200
 """So many rows are read and sent at once."""
@@ -65,7 +66,7 @@ def as_file(
     language = get_language() or "en"
     pieces = _pieces(list(columns), iter(rows), cells, language, most, cut)
     response = StreamingHttpResponse(pieces, content_type="text/csv; charset=utf-8")
-    response["Content-Disposition"] = f'attachment; filename="{name}-{timezone.localdate():%Y-%m-%d}.csv"'
+    response["Content-Disposition"] = f'attachment; filename="{name}-{site_now():%Y-%m-%d}.csv"'
     return response
 
 
@@ -102,7 +103,7 @@ def as_workbook(
             sheet.write_string(line, place, harmless(cell)[:MOST_CHARACTERS])
     book.close()
     file.seek(0)
-    return FileResponse(file, as_attachment=True, filename=f"{name}-{timezone.localdate():%Y-%m-%d}.xlsx")
+    return FileResponse(file, as_attachment=True, filename=f"{name}-{site_now():%Y-%m-%d}.xlsx")
 
 
 def _pieces(

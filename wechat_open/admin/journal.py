@@ -18,8 +18,6 @@ from django.db.models import OuterRef, Q, QuerySet, Subquery
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.urls import URLPattern, path, reverse
-from django.utils import timezone
-from django.utils.formats import date_format
 from django.utils.html import conditional_escape, format_html
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.text import Truncator
@@ -34,7 +32,7 @@ from . import export
 from .base import ReadOnlyAdmin, as_number
 from .lists import BoundedPaginator, Listing, PlatformFilter, accounts_called, several_platforms
 from .lookups import RefusedFilter
-from .shown import NOTHING, ago, beside, tag
+from .shown import NOTHING, beside, date, exactly, tag
 from .tiles import grouped
 
 Kind = JournalEntry.Kind
@@ -46,50 +44,92 @@ SENTENCES: dict[str, Any] = {
     Kind.UPDATED: _("The owner of %(account)s changed its permission sets."),
     Kind.UNAUTHORIZED: _("The owner of %(account)s took the authorization back."),
     Kind.NEEDS_REAUTHORIZATION: _("WeChat refuses every token of %(account)s: its owner has to authorize again."),
+    Kind.CODE_MISUSED: _(
+        "An authorization code of %(account)s was presented through a link that it does not belong to."
+    ),
     Kind.RENEWAL_FAILED: _("A token of %(account)s could not be renewed."),
     Kind.RECOVERED: _("The tokens of %(account)s are renewed again."),
     Kind.REFRESHED: _("%(who)s refreshed the tokens of %(account)s."),
     Kind.SYNCED: _("%(who)s read the profile of %(account)s from WeChat."),
     Kind.RECONCILED: _("%(who)s compared %(account)s with WeChat's records."),
     Kind.ASKED: _("%(who)s asked the owner of %(account)s to authorize again."),
-    Kind.FORGOTTEN: pgettext_lazy("wechat_open", "%(who)s had %(account)s forgotten."),
-    Kind.LINK_MADE: _("%(who)s made a link for %(account)s."),
-    Kind.LINK_SHOWN: _("%(who)s was shown the address of a link for %(account)s."),
+    Kind.FORGOTTEN: pgettext_lazy("wechat_open", "%(who)s removed the record of %(account)s."),
+    Kind.LINK_MADE: _("%(who)s created a link for %(account)s."),
+    Kind.LINK_SHOWN: _("%(who)s viewed the address of a link for %(account)s."),
     Kind.LINK_REVOKED: _("%(who)s revoked a link for %(account)s."),
-    Kind.REPLAYED: _("%(who)s had a push about %(account)s processed again."),
-    Kind.PAYLOAD_SEEN: _("%(who)s looked into a push about %(account)s."),
-    Kind.TICKETS_REQUESTED: _("%(who)s had WeChat push verify tickets to %(account)s."),
+    Kind.REPLAYED: _("%(who)s processed a push about %(account)s again."),
+    Kind.PAYLOAD_SEEN: _("%(who)s viewed a push about %(account)s."),
+    Kind.TICKETS_REQUESTED: _("%(who)s asked WeChat to push verify tickets to %(account)s."),
     Kind.TICKETS_FORGOTTEN: _("%(who)s deleted the verify tickets of %(account)s."),
     Kind.BULK_STARTED: _("%(who)s started a bulk action."),
     Kind.BULK_STOPPED: _("%(who)s stopped a bulk action."),
+    Kind.ALERT_ACKNOWLEDGED: _("%(who)s acknowledged an alert."),
+    Kind.ALERT_MUTED: _("%(who)s muted an alert."),
+    Kind.ALERT_UNMUTED: _("%(who)s ended the mute of an alert."),
     Kind.EXPORTED: _("%(who)s exported the list of accounts of %(account)s."),
 }
 
-ABOUT_ANY_ACCOUNT = (Kind.LINK_MADE, Kind.LINK_SHOWN, Kind.LINK_REVOKED)
+FAILED: dict[str, Any] = {
+    Kind.REFRESHED: _("%(who)s could not refresh the tokens of %(account)s."),
+    Kind.SYNCED: _("%(who)s could not read the profile of %(account)s from WeChat."),
+    Kind.RECONCILED: _("%(who)s could not compare %(account)s with WeChat's records."),
+    Kind.ASKED: _("%(who)s could not ask the owner of %(account)s to authorize again."),
+    Kind.FORGOTTEN: _("%(who)s could not remove the record of %(account)s."),
+    Kind.REPLAYED: _("%(who)s could not process a push about %(account)s again."),
+    Kind.TICKETS_REQUESTED: _("%(who)s could not ask WeChat to push verify tickets to %(account)s."),
+    Kind.BULK_STOPPED: _("A bulk action of %(who)s stopped automatically."),
+}
+"""The same for an attempt that failed. Kinds that are about failures have one sentence."""
+
+NUMBERED: dict[str, tuple[Any, Any]] = {
+    Kind.LINK_MADE: (
+        pgettext_lazy("wechat_open", "%(who)s created link %(link)s."),
+        _("%(who)s created link %(link)s for %(account)s."),
+    ),
+    Kind.LINK_SHOWN: (
+        _("%(who)s viewed the address of link %(link)s."),
+        _("%(who)s viewed the address of link %(link)s for %(account)s."),
+    ),
+    Kind.LINK_REVOKED: (
+        pgettext_lazy("wechat_open", "%(who)s revoked link %(link)s."),
+        _("%(who)s revoked link %(link)s for %(account)s."),
+    ),
+}
+"""About a link whose number is known: one for any account, and one for an expected account."""
+
+ABOUT_ANY_ACCOUNT = (Kind.CODE_MISUSED, Kind.LINK_MADE, Kind.LINK_SHOWN, Kind.LINK_REVOKED)
 """Without an appid these are about whichever account the owner chooses, and not about the platform."""
 
 
 def sentence(entry: JournalEntry, account: object = None) -> str:
     """What happened, as a person would say it; ``account`` is how the account is to be called."""
-    return _pattern(entry) % {"who": who(entry), "account": account or called(entry)}
+    return _pattern(entry) % {"who": who(entry), "account": account or called(entry), "link": _link(entry)}
 
 
 def _pattern(entry: JournalEntry) -> str:
-    if entry.kind == Kind.BULK_STOPPED and not entry.ok:
-        return gettext("A bulk action of %(who)s stopped by itself.")
+    if not entry.ok and entry.kind in FAILED:
+        return str(FAILED[entry.kind])
+    if entry.kind in NUMBERED and _link(entry):
+        return attempted(entry, str(NUMBERED[entry.kind][bool(entry.appid)]))
     return attempted(entry, str(SENTENCES.get(entry.kind, entry.kind)))
 
 
-def attempted(entry: JournalEntry, deed: str) -> str:
-    """What is told as done, and was not. What happens by itself has words of its own for that."""
+def _link(entry: JournalEntry) -> str:
+    """``#7``, the number of the link that an entry is about."""
+    found = _KEY.search(entry.detail) if entry.kind in NUMBERED else None
+    return found[0] if found else ""
+
+
+def attempted(entry: JournalEntry, what: str) -> str:
+    """Marks an attempt that failed. Kinds that are about failures say so themselves."""
     if entry.ok or entry.kind in journal.RENEWALS:
-        return deed
-    return pgettext("wechat_open", "Attempt failed: %(deed)s") % {"deed": deed}
+        return what
+    return pgettext("wechat_open", "Attempt failed: %(what)s") % {"what": what}
 
 
 def who(entry: JournalEntry) -> str:
     if entry.actor == journal.COMMAND_LINE:
-        return gettext("Somebody at the command line")
+        return gettext("A user of the command line")
     return entry.actor or pgettext("wechat_open", "The system")
 
 
@@ -105,6 +145,7 @@ def called(entry: JournalEntry) -> str:
 
 
 ROWS = {
+    Kind.CODE_MISUSED: "authorizationlink",
     Kind.LINK_MADE: "authorizationlink",
     Kind.LINK_SHOWN: "authorizationlink",
     Kind.LINK_REVOKED: "authorizationlink",
@@ -112,6 +153,9 @@ ROWS = {
     Kind.PAYLOAD_SEEN: "push",
     Kind.BULK_STARTED: "bulkjob",
     Kind.BULK_STOPPED: "bulkjob",
+    Kind.ALERT_ACKNOWLEDGED: "alert",
+    Kind.ALERT_MUTED: "alert",
+    Kind.ALERT_UNMUTED: "alert",
 }
 """Whose key stands in the detail, as ``#7``."""
 
@@ -300,12 +344,8 @@ class JournalEntryAdmin(ReadOnlyAdmin):
         return about(queryset, {word, *(account.appid for account in accounts_called(word))}), False
 
     @admin.display(description=pgettext_lazy("wechat_open", "when"), ordering="at")
-    def when(self, entry: JournalEntry) -> SafeString:
-        at = timezone.localtime(entry.at)
-        exact = date_format(at, "Y-m-d H:i:s")
-        return format_html(
-            '<time datetime="{}">{}</time> <span class="wechat-open-aside">{}</span>', at.isoformat(), exact, ago(at)
-        )
+    def when(self, entry: JournalEntry) -> str | SafeString:
+        return exactly(entry.at)
 
     @admin.display(description=pgettext_lazy("wechat_open", "what"))
     def sentence(self, entry: Any) -> SafeString:
@@ -315,7 +355,8 @@ class JournalEntryAdmin(ReadOnlyAdmin):
             account = format_html('<a href="{}">{}</a>', page, called(entry))
         pattern = conditional_escape(_pattern(entry))
         # Escaped piece by piece: the sentence is ours, the names are anybody's.
-        return mark_safe(pattern % {"who": format_html("<b>{}</b>", who(entry)), "account": account})  # noqa: S308
+        values = {"who": format_html("<b>{}</b>", who(entry)), "account": account, "link": _link(entry)}
+        return mark_safe(pattern % values)  # noqa: S308
 
     @admin.display(description=pgettext_lazy("wechat_open", "what"))
     def what(self, entry: JournalEntry) -> SafeString:
@@ -424,7 +465,7 @@ COLUMNS = (
 def _cells(entry: JournalEntry, language: str) -> list[str]:
     errcode = entry.errcode
     return [
-        timezone.localtime(entry.at).isoformat(sep=" ", timespec="seconds"),
+        date(entry.at),
         entry.kind,
         entry.actor,
         sentence(entry),

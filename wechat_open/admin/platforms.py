@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from django.contrib import admin
-from django.urls import URLPattern, reverse
+from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
@@ -17,7 +17,6 @@ from ..exceptions import WeChatOpenError
 from ..models import Authorizer, Component, TokenHolder, VerifyTicket
 from ..telling import told
 from .base import HolderAdmin, ReadOnlyAdmin
-from .dashboard import Dashboard
 from .shown import NOTHING, lines, masked, moment, tag
 from .tiles import grouped
 
@@ -38,9 +37,6 @@ class ComponentAdmin(HolderAdmin):
             {"fields": ["accounts", "dispatched", "swept", "sweep_repairs", "next_sweep"]},
         ),
     ]
-
-    def get_urls(self) -> list[URLPattern]:
-        return [*Dashboard(self).urls(), *super().get_urls()]
 
     @admin.display(description=_("alias in the settings"))
     def alias(self, component: Component) -> str | SafeString:
@@ -68,10 +64,10 @@ class ComponentAdmin(HolderAdmin):
     dispatched = admin.display(description=pgettext_lazy("wechat_open", "last dispatch"))(
         lambda self, row: moment(row.heartbeat_at)
     )
-    swept = admin.display(description=pgettext_lazy("wechat_open", "last sweep"))(
+    swept = admin.display(description=pgettext_lazy("wechat_open", "last comparison"))(
         lambda self, row: moment(row.swept_at)
     )
-    next_sweep = admin.display(description=pgettext_lazy("wechat_open", "next sweep"))(
+    next_sweep = admin.display(description=pgettext_lazy("wechat_open", "next comparison"))(
         lambda self, row: moment(row.sweep_due_at)
     )
 
@@ -104,7 +100,7 @@ class ComponentAdmin(HolderAdmin):
 
 def _alias(component: Component) -> str:
     """Its name in the settings; empty when it is there no longer."""
-    aliases = [alias for alias, credentials in conf.components.items() if credentials.get("APPID") == component.appid]
+    aliases = [alias for alias, appid in conf.appids.items() if appid == component.appid]
     return aliases[0] if aliases else ""
 
 

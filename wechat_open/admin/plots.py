@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from django.utils import timezone as site_time
 from django.utils.formats import date_format, time_format
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
@@ -18,6 +17,7 @@ from django.utils.translation import pgettext
 
 from ..census import EXPIRED, LONGER, NO_TOKEN, Census
 from ..models import Component, HourlyCount
+from ..times import site_time
 from .tiles import grouped
 
 HOURS = 48
@@ -134,7 +134,7 @@ def _last_day(panels: Sequence[Panel]) -> dict[str, str]:
 
 
 def _by_hour(name: str, title: str, summary: str, hours: Sequence[datetime], panels: list[Panel]) -> Plot:
-    local = [site_time.localtime(hour) for hour in hours]
+    local = [site_time(hour) for hour in hours]
     return Plot(
         name=name,
         title=title,

@@ -37,9 +37,9 @@ TYPES = {
     "authorized": _("an owner authorized the platform"),
     "updateauthorized": _("an owner changed the permission sets"),
     "unauthorized": _("an owner took the authorization back"),
-    "notify_third_fasteregister": _("a mini program was registered, or not"),
-    "notify_third_fastregisterbetaapp": _("a trial mini program was created, or not"),
-    "notify_third_fastverifybetaapp": _("a trial mini program was made permanent, or not"),
+    "notify_third_fasteregister": _("result of a mini-program registration"),
+    "notify_third_fastregisterbetaapp": _("result of the creation of a trial mini program"),
+    "notify_third_fastverifybetaapp": _("result of making a trial mini program permanent"),
     "notify_icpfiling_verify_result": _("ICP filing: the manager's face check"),
     "notify_apply_icpfiling_result": _("ICP filing: passed or rejected"),
     "notify_3rd_wxa_auth": _("a step of a mini program's verification"),
@@ -197,7 +197,9 @@ class PushAdmin(ReadOnlyAdmin):
             plain = push.reveal("payload").reveal()
             shown = payload.show(plain, read_plain(plain.encode()))
         except SealError:
-            self.message_user(request, gettext("It cannot be opened: the key that sealed it is gone."), messages.ERROR)
+            self.message_user(
+                request, gettext("It cannot be decrypted: the key that encrypted it is missing."), messages.ERROR
+            )
             return HttpResponseRedirect(page)
         except WeChatOpenError:
             self.message_user(request, gettext("It is neither XML nor JSON that can be read."), messages.ERROR)

@@ -10,19 +10,17 @@ from datetime import datetime, timedelta
 from typing import Any
 from zlib import crc32
 
-from django.utils import timezone
-from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
-from django.utils.timesince import timesince
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import npgettext, pgettext, pgettext_lazy
 
 from ..conf import conf
 from ..exceptions import SealError
 from ..fields import SealedRow
-from ..health.finding import UNITS
+from ..health.finding import spoken
 from ..models import Authorizer, Component, TokenHolder
+from ..times import exact, utc_now
 
 NOTHING = "–"
 
@@ -52,7 +50,7 @@ STANDINGS = {
 
 
 def tag(text: object, tone: str) -> SafeString:
-    """A word in a colour: ``good``, ``busy``, ``bad`` or ``off``."""
+    """A word in a colour: ``good``, ``busy``, ``warn``, ``bad`` or ``off``."""
     return format_html('<span class="wechat-open-tag wechat-open-{}">{}</span>', tone, text)
 
 
@@ -60,13 +58,12 @@ def duration(span: timedelta, *, units: int = 2) -> str:
     if span < timedelta(minutes=1):
         seconds = int(span.total_seconds())
         return npgettext("wechat_open", "%d second", "%d seconds", seconds) % seconds
-    now = timezone.now()
-    return timesince(now - span, now, time_strings=UNITS, depth=units)
+    return spoken(span, units)
 
 
 def ago(at: datetime) -> str:
     """Roughly: the exact time is beside it, or comes up for who points at it."""
-    return pgettext("wechat_open", "%(time)s ago") % {"time": duration(timezone.now() - at, units=1)}
+    return pgettext("wechat_open", "%(time)s ago") % {"time": duration(utc_now() - at, units=1)}
 
 
 def beside(name: str, appid: str) -> SafeString:
@@ -75,19 +72,28 @@ def beside(name: str, appid: str) -> SafeString:
 
 def platform(component: Component) -> str:
     """As the settings call it; by its appid when they know it no longer."""
-    names = (alias for alias, credentials in conf.components.items() if credentials.get("APPID") == component.appid)
+    names = (alias for alias, appid in conf.appids.items() if appid == component.appid)
     return next(names, component.appid)
 
 
 def date(at: datetime) -> str:
-    return date_format(timezone.localtime(at), "SHORT_DATETIME_FORMAT")
+    """``2026-11-29 14:59:03``: the same in every language and on every page, in files and in commands."""
+    return exact(at)
+
+
+def exactly(at: datetime | None) -> str | SafeString:
+    """When, to the second, and how long ago that is."""
+    if at is None:
+        return NOTHING
+    pattern = '<time datetime="{}">{}</time> <span class="wechat-open-aside">{}</span>'
+    return format_html(pattern, at.isoformat(), date(at), ago(at))
 
 
 def moment(at: datetime | None) -> str | SafeString:
     """How long ago, with the exact time for who points at it."""
     if at is None:
         return NOTHING
-    left = at - timezone.now()
+    left = at - utc_now()
     words = (
         pgettext("wechat_open", "in %(time)s") % {"time": duration(left, units=1)} if left > timedelta() else ago(at)
     )
@@ -99,7 +105,7 @@ def masked(row: SealedRow, field: str) -> str | SafeString:
     try:
         secret = row.reveal(field)
     except SealError:
-        return tag(_("cannot be opened: the key that sealed it is gone"), "bad")
+        return tag(_("cannot be decrypted: the key that encrypted it is missing"), "bad")
     return format_html("<code>•••• {}</code>", secret.fingerprint) if secret else NOTHING
 
 
@@ -107,7 +113,7 @@ def time_left(holder: TokenHolder) -> str | SafeString:
     """How long the access token still works: in words, and as a bar for who looks down the column."""
     if holder.access_token_expires_at is None:
         return NOTHING
-    left = holder.access_token_expires_at - timezone.now()
+    left = holder.access_token_expires_at - utc_now()
     if left <= timedelta():
         return tag(pgettext("wechat_open", "expired %(time)s ago") % {"time": duration(-left)}, "bad")
     begun = holder.access_token_obtained_at

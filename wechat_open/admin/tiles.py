@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
@@ -16,12 +15,13 @@ from django.urls import reverse
 from django.utils.formats import get_format, number_format
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
-from django.utils.translation import gettext, pgettext_lazy
+from django.utils.translation import gettext, pgettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from ..health import AMBER, GREEN, RED, Finding
-from ..models import Authorizer, Component, Push
-from .shown import NOTHING, moment
+from ..models import Alert, Authorizer, Component, Push
+from ..times import utc_now
+from .shown import NOTHING, date, moment
 
 LEVELS = (RED, AMBER, GREEN)
 
@@ -46,8 +46,8 @@ TITLES: dict[str, tuple[Any, Sort]] = {
     "needs_reauthorization": (_("Needs its owner"), COUNT),
     "dispatcher": (pgettext_lazy("wechat_open", "Worker"), SPAN),
     "beat": (pgettext_lazy("wechat_open", "Beat"), SPAN),
-    "sweep": (pgettext_lazy("wechat_open", "Last sweep"), SPAN),
-    "sweep_repairs": (_("Repaired by the sweep"), COUNT),
+    "sweep": (pgettext_lazy("wechat_open", "Last comparison"), SPAN),
+    "sweep_repairs": (_("Repaired by the comparison"), COUNT),
     "paused": (
         pgettext_lazy("wechat_open", "Renewals"),
         (pgettext_lazy("wechat_open", "running"), pgettext_lazy("wechat_open", "paused")),
@@ -57,10 +57,11 @@ TITLES: dict[str, tuple[Any, Sort]] = {
         (pgettext_lazy("wechat_open", "off"), pgettext_lazy("wechat_open", "holds")),
     ),
     "forced_renewals": (pgettext_lazy("wechat_open", "Forced renewals"), COUNT),
+    "misused_codes": (pgettext_lazy("wechat_open", "Misused codes"), COUNT),
     "handlers": (_("Messages that busy handlers refused"), COUNT),
     "deferred": (_("Deferred answers that workers refused"), COUNT),
     "clock_skew": (pgettext_lazy("wechat_open", "Clock difference"), SPAN),
-    "sealed": (pgettext_lazy("wechat_open", "Lost keys"), COUNT),
+    "sealed": (pgettext_lazy("wechat_open", "Missing keys"), COUNT),
     "old_keys": (pgettext_lazy("wechat_open", "Old keys"), COUNT),
     "database": (pgettext_lazy("wechat_open", "Database"), ANSWERS),
     "cache": (pgettext_lazy("wechat_open", "Cache"), ANSWERS),
@@ -87,12 +88,17 @@ class Tile:
     level: str
     title: str
     word: str
+    sign: str
     number: list[tuple[str, str]]
     said: str
     remedy: str
     link: str
     link_text: str
     since: str | SafeString
+    handled: str = ""
+    """Who has acknowledged or muted its alert."""
+    alert: str = ""
+    """Where its alert is."""
 
     @property
     def is_calm(self) -> bool:
@@ -110,34 +116,67 @@ class Tile:
 
 
 def tiles(
-    findings: Iterable[Finding], component: Component, request: HttpRequest, since: Mapping[str, datetime]
+    findings: Iterable[Finding], component: Component, request: HttpRequest, alerts: Mapping[str, Alert]
 ) -> list[Tile]:
     """The worst first, and otherwise in the order of ``TITLES``, so that each has its place.
 
-    ``since`` tells by code since when there is an alert.
+    ``alerts`` are those that are open, by code: since when, and who looks after it.
     """
     order = list(TITLES)
     ranked = sorted(
         findings, key=lambda found: (LEVELS.index(found.level), order.index(found.code) if found.code in order else 99)
     )
-    return [_tile(found, component, request, since.get(found.code)) for found in ranked]
+    return [_tile(found, component, request, alerts.get(found.code)) for found in ranked]
 
 
-def _tile(found: Finding, component: Component, request: HttpRequest, since: datetime | None) -> Tile:
+def _tile(found: Finding, component: Component, request: HttpRequest, alert: Alert | None) -> Tile:
     title, sort = TITLES.get(found.code, (found.code.replace("_", " "), COUNT))
     link, link_text = where(found.page, component, request)
     return Tile(
         code=found.code,
         level=str(found.level.value),
         title=capfirst(str(title)),
-        word=str(WORDS[found.level]),
+        word=_word(found),
+        sign=str(found.level.value) if found.in_order or found.level is not GREEN else "none",
         number=measured(found.value, sort),
         said=str(found.said),
         remedy=str(found.remedy),
         link=link,
         link_text=link_text,
-        since=moment(since) if since and found.level is not GREEN else "",
+        since=moment(alert.first_seen_at) if alert and found.level is not GREEN else "",
+        handled=handled(alert) if alert and found.level is not GREEN else "",
+        alert=_alert_page(alert, request) if alert and found.level is not GREEN else "",
     )
+
+
+def is_muted(alert: Alert) -> bool:
+    return alert.muted_until is not None and alert.muted_until > utc_now()
+
+
+def handled(alert: Alert) -> str:
+    """Who has acknowledged an alert, or muted it until when; empty when nobody has."""
+    said = []
+    if alert.acknowledged_at is not None:
+        said.append(pgettext("alert", "acknowledged by %s") % alert.acknowledged_by)
+    if is_muted(alert):
+        assert alert.muted_until is not None
+        words = gettext("muted until %(time)s by %(who)s")
+        said.append(words % {"time": date(alert.muted_until), "who": alert.muted_by})
+    return "; ".join(said)
+
+
+def _alert_page(alert: Alert, request: HttpRequest) -> str:
+    if not request.user.has_perm("wechat_open.view_alert"):
+        return ""
+    app = getattr(request, "current_app", None)
+    return reverse("admin:wechat_open_alert_change", args=[alert.pk], current_app=app)
+
+
+def _word(found: Finding) -> str:
+    """Of what is green only what is in order is called so."""
+    if found.in_order or found.level is not GREEN:
+        return str(WORDS[found.level])
+    return pgettext("wechat_open", "not yet") if found.value is None else gettext("known, none new")
 
 
 def measured(value: float | None, sort: Sort) -> list[tuple[str, str]]:
@@ -185,6 +224,9 @@ def where(page: str, component: Component, request: HttpRequest) -> tuple[str, s
         return pushes(component, **_pushes_filter(which)), gettext("Show these pushes")
     if place == "tickets" and request.user.has_perm("wechat_open.view_verifyticket"):
         return _list("verifyticket", {"component__id__exact": component.pk}), gettext("Show the tickets")
+    if place == "journal" and request.user.has_perm("wechat_open.view_journalentry"):
+        filters = {"component__id__exact": component.pk, "kind__exact": which}
+        return _list("journalentry", filters), gettext("Show the audit trail")
     if place == "platform":
         return reverse("admin:wechat_open_component_change", args=[component.pk]), gettext("Show the platform")
     return "", ""

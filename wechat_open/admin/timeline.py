@@ -27,6 +27,7 @@ _TONES = {
     JournalEntry.Kind.UPDATED: "busy",
     JournalEntry.Kind.UNAUTHORIZED: "off",
     JournalEntry.Kind.NEEDS_REAUTHORIZATION: "bad",
+    JournalEntry.Kind.CODE_MISUSED: "bad",
     JournalEntry.Kind.RENEWAL_FAILED: "bad",
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from urllib.parse import SplitResult, urlsplit
 
@@ -11,14 +12,13 @@ from django.core.checks import CheckMessage, Error, Warning, register
 from django.urls import NoReverseMatch, reverse
 from django.utils.translation import gettext as _
 
-from ..conf import DEFAULTS
+from ..conf import DEFAULTS, LOOPBACK, is_wechats, split_address
 from .given import value
-from .wellformed import is_subclass
+from .wellformed import is_list, is_subclass
 from .wording import TAG, of
 
 BASE_URLS = ("API_BASE_URL", "AUTHORIZE_BASE_URL", "OPEN_BASE_URL")
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
-WECHAT_HOSTS = ".weixin.qq.com"
+HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+")
 
 
 # WeChat's
@@ -27,7 +27,7 @@ WECHAT_HOSTS = ".weixin.qq.com"
 @register(TAG)
 def base_urls_are_urls(**kwargs: object) -> Iterator[CheckMessage]:
     for name in BASE_URLS:
-        if not _split(value(name)):
+        if not split_address(value(name)):
             yield Error(
                 _("%(setting)s must be an address such as %(example)s, without user, query or fragment.")
                 % {"setting": of(name), "example": DEFAULTS[name]},
@@ -39,7 +39,7 @@ def base_urls_are_urls(**kwargs: object) -> Iterator[CheckMessage]:
 @register(TAG)
 def base_urls_are_https(**kwargs: object) -> Iterator[CheckMessage]:
     for name in BASE_URLS:
-        url = _split(value(name))
+        url = split_address(value(name))
         # On the loopback nothing travels. A site's tests, for which Django turns DEBUG off, meet the simulator there.
         if url and url.scheme != "https" and not settings.DEBUG and url.hostname not in LOOPBACK:
             yield Error(
@@ -56,17 +56,31 @@ def base_urls_are_https(**kwargs: object) -> Iterator[CheckMessage]:
 @register(TAG)
 def base_urls_are_wechats(**kwargs: object) -> Iterator[CheckMessage]:
     for name in BASE_URLS:
-        url = _split(value(name))
-        if url and not settings.DEBUG and not str(url.hostname).endswith(WECHAT_HOSTS):
-            yield Warning(
+        url = split_address(value(name))
+        host = str(url.hostname) if url else ""
+        if url and not settings.DEBUG and not is_wechats(host) and host not in _api_hosts():
+            yield Error(
                 _(
-                    "%(setting)s names %(host)s, which is not WeChat's, while DEBUG is off. It would be told every "
-                    "secret of the platform."
+                    "%(setting)s names %(host)s, which is not WeChat's. Nothing is sent there while DEBUG is off, "
+                    "because that host would receive every secret of the platform."
                 )
-                % {"setting": of(name), "host": url.hostname},
-                hint=_("Remove the setting, or silence this if the host is a proxy of your own."),
-                id="wechat_open.W005",
+                % {"setting": of(name), "host": host},
+                hint=_("Remove the setting. If the host is a proxy of your own, add it to %(hosts)s.")
+                % {"hosts": of("API_HOSTS")},
+                id="wechat_open.E069",
             )
+
+
+@register(TAG)
+def api_hosts_are_hosts(**kwargs: object) -> Iterator[CheckMessage]:
+    hosts = value("API_HOSTS")
+    if not is_list(hosts) or not all(isinstance(host, str) and HOST.fullmatch(host) for host in hosts):
+        yield Error(
+            _("%(setting)s must be a list of host names, such as %(example)s.")
+            % {"setting": of("API_HOSTS"), "example": '["wechat-proxy.example.com"]'},
+            hint=_("Name each host without scheme, port and path; leave the list empty to speak to WeChat alone."),
+            id="wechat_open.E070",
+        )
 
 
 # This site's
@@ -136,11 +150,16 @@ def people_can_log_in(**kwargs: object) -> Iterator[CheckMessage]:
         is_subclass(path, (middleware,)) for path in settings.MIDDLEWARE
     ):
         yield Warning(
-            _("Nobody can log in: the connect page for staff, the health page and the admin stay closed."),
+            _("No user can log in: the connect page for staff, the health page and the admin stay closed."),
             hint=_("Add django.contrib.auth to INSTALLED_APPS, and %(middleware)s (with the session's) to MIDDLEWARE.")
             % {"middleware": middleware},
             id="wechat_open.W009",
         )
+
+
+def _api_hosts() -> list[str]:
+    hosts = value("API_HOSTS")
+    return [str(host).lower() for host in hosts] if is_list(hosts) else []
 
 
 def _split(url: object) -> SplitResult | None:

@@ -8,14 +8,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
+from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register
 from django.utils.translation import gettext as _
 from django.utils.translation import pgettext
 
 from ..component import end_of, still_opens
-from ..conf import COMPONENT_KEYS, DEFAULT_ALIAS, DEFAULTS, NAME
+from ..conf import COMPONENT_KEYS, DEFAULT_ALIAS, DEFAULTS, NAME, conf
 from ..exceptions import ConfigurationError
 from ..protocol.crypto import decode_aes_key
+from ..published import is_published
+from ..secret import is_plain_name, shown_name
 from ..telling import told
 from .given import components, given, trouble, value
 from .wellformed import STRONG_BITS, STRONG_LENGTH, is_list, is_plain_text, is_weak
@@ -89,10 +92,38 @@ def aliases_fit_into_urls(**kwargs: object) -> Iterator[CheckMessage]:
         if not isinstance(alias, str) or not re.fullmatch(r"[A-Za-z0-9_-]+", alias) or alias in RESERVED_ALIASES:
             yield Error(
                 _("%(setting)s has a platform called %(alias)r, which cannot stand in a URL.")
-                % {"setting": of("COMPONENTS"), "alias": alias},
+                % {"setting": of("COMPONENTS"), "alias": shown_name(alias)},
                 hint=_("Use letters, digits, hyphens and underscores, and another word than %(reserved)s.")
                 % {"reserved": either(sorted(RESERVED_ALIASES))},
                 id="wechat_open.E005",
+            )
+
+
+@register(TAG)
+def aliases_are_names(**kwargs: object) -> Iterator[CheckMessage]:
+    for alias, _credentials in components():
+        if isinstance(alias, str) and re.fullmatch(r"[A-Za-z0-9_-]+", alias) and not is_plain_name(alias):
+            yield Error(
+                _(
+                    "%(setting)s has a platform whose alias (%(alias)s) could be a secret. An alias is shown in "
+                    "addresses and in logs, so this platform is left out."
+                )
+                % {"setting": of("COMPONENTS"), "alias": shown_name(alias)},
+                hint=_("Call it by a word, such as %(example)s.") % {"example": f'"{DEFAULT_ALIAS}"'},
+                id="wechat_open.E067",
+            )
+
+
+@register(TAG)
+def appids_are_no_secrets(**kwargs: object) -> Iterator[CheckMessage]:
+    for alias, credentials in components():
+        appid = credentials.get("APPID")
+        if appid and is_plain_text(appid) and not is_plain_name(str(appid)):
+            yield Error(
+                _("%(setting)s is no appid. It is not shown because it could be a secret.")
+                % {"setting": of("COMPONENTS", alias, "APPID")},
+                hint=_("Copy the appid again. If a secret stood here, replace it in the console."),
+                id="wechat_open.E068",
             )
 
 
@@ -206,10 +237,14 @@ def appids_differ(**kwargs: object) -> Iterator[CheckMessage]:
     appids = Counter(str(credentials["APPID"]) for _alias, credentials in components() if credentials.get("APPID"))
     for appid, times in appids.items():
         if times > 1:
-            aliases = [alias for alias, credentials in components() if credentials.get("APPID") == appid]
+            aliases = [shown_name(alias) for alias, given in components() if given.get("APPID") == appid]
             yield Error(
                 _("%(setting)s: %(aliases)s have the same APPID %(appid)s.")
-                % {"setting": of("COMPONENTS"), "aliases": ", ".join(map(repr, aliases)), "appid": appid},
+                % {
+                    "setting": of("COMPONENTS"),
+                    "aliases": ", ".join(map(repr, map(shown_name, aliases))),
+                    "appid": shown_name(appid),
+                },
                 hint=_("Keep one of them: a platform has one row, and one owner of its tokens."),
                 id="wechat_open.E011",
             )
@@ -232,8 +267,8 @@ def tokens_are_strong(**kwargs: object) -> Iterator[CheckMessage]:
         if any(map(is_weak, _tokens(credentials))):
             yield Warning(
                 _(
-                    "%(setting)s can be guessed: it has less than %(length)d characters or less than %(bits)d bits. "
-                    "Who guesses it can forge pushes."
+                    "%(setting)s can be guessed: it has less than %(length)d characters or less than %(bits)d "
+                    "bits. An attacker who guesses it can forge pushes."
                 )
                 % {"setting": of("COMPONENTS", alias, "TOKEN"), "length": STRONG_LENGTH, "bits": STRONG_BITS},
                 hint=_(
@@ -243,6 +278,30 @@ def tokens_are_strong(**kwargs: object) -> Iterator[CheckMessage]:
                 % {"command": command_for("token_hex(16)")},
                 id="wechat_open.W002",
             )
+
+
+@register(TAG)
+def credentials_are_the_platforms_own(**kwargs: object) -> Iterator[CheckMessage]:
+    if settings.DEBUG or (not trouble() and conf.meets_simulator):
+        return
+    for alias, credentials in components():
+        for key in (*COMPONENT_KEYS, PREVIOUS_KEYS):
+            if any(map(is_published, _texts(credentials.get(key)))):
+                yield Error(
+                    _("%(setting)s is published in the documentation: with it, anybody can speak as WeChat here.")
+                    % {"setting": of("COMPONENTS", alias, key)},
+                    hint=_("Set the platform's own value, from its console (管理中心 > 第三方平台 > 开发配置)."),
+                    id="wechat_open.E071",
+                )
+
+
+def _texts(written: object) -> list[str]:
+    """Every text in a value, however it is nested."""
+    if isinstance(written, str):
+        return [written]
+    if isinstance(written, Mapping):
+        written = list(written.values())
+    return [text for one in written for text in _texts(one)] if is_list(written) else []
 
 
 def _tokens(credentials: Mapping[str, Any]) -> list[str]:

@@ -13,6 +13,7 @@ from django.utils.translation import pgettext
 from ..exceptions import ConfigurationError
 from ..models import Authorizer
 from ..sealing import decode_key
+from ..secret import shown_value
 from .given import value
 from .wellformed import is_list, is_subclass
 from .wording import TAG, command_for, of
@@ -26,7 +27,7 @@ def cache_exists(**kwargs: object) -> Iterator[CheckMessage]:
     if value("CACHE") not in list(settings.CACHES):
         yield Error(
             _("%(setting)s must be an alias of CACHES, not %(given)r.")
-            % {"setting": of("CACHE"), "given": value("CACHE")},
+            % {"setting": of("CACHE"), "given": shown_value(value("CACHE"))},
             hint=pgettext("wechat_open", "CACHES has %(aliases)s.")
             % {"aliases": ", ".join(map(repr, settings.CACHES))},
             id="wechat_open.E012",
@@ -74,28 +75,6 @@ def encryption_keys_are_given(**kwargs: object) -> Iterator[CheckMessage]:
             % {"setting": of("ENCRYPTION_KEYS")},
             hint=_("%(command)s makes a key of their own.") % {"command": command_for(NEW_KEY)},
             id="wechat_open.W004",
-        )
-
-
-@register(TAG)
-def times_are_aware(**kwargs: object) -> Iterator[CheckMessage]:
-    if not settings.USE_TZ:
-        yield Error(
-            _("USE_TZ must be True: WeChat's times and the expiry of tokens are points in time."),
-            hint=_("Remove USE_TZ = False; TIME_ZONE still decides what people see."),
-            id="wechat_open.E014",
-        )
-
-
-@register(TAG)
-def times_are_kept_in_utc(**kwargs: object) -> Iterator[CheckMessage]:
-    database = connections[router.db_for_write(Authorizer)]
-    if settings.USE_TZ and not database.features.supports_timezones and database.timezone_name != "UTC":
-        yield Error(
-            _("DATABASES[%(alias)r]['TIME_ZONE'] is %(zone)r: times would be compared with the database's, in UTC.")
-            % {"alias": database.alias, "zone": database.timezone_name},
-            hint=_("Remove it: Django then keeps times in UTC; TIME_ZONE still decides what people see."),
-            id="wechat_open.E034",
         )
 
 

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register
 from django.utils.translation import gettext as _
 
 from ..client import POOL_SIZE, Client
-from ..conf import DEFAULTS
+from ..conf import DEFAULTS, NAME
 from ..endpoints import OPTION_PATHS
+from ..error_pages import OURS
+from ..secret import shown_value
 from ..tokens.policy import LEASE
 from .given import value
-from .wellformed import is_list, is_plain_text, is_weak
+from .wellformed import is_list, is_plain_text, is_subclass, is_weak
 from .wording import TAG, command_for, either, of
 
 TOKEN_PARAMETERS = ("component_access_token", "access_token")
@@ -92,7 +95,7 @@ def push_window_is_bounded(**kwargs: object) -> Iterator[CheckMessage]:
 @register(TAG)
 def reply_comes_in_wechats_time(**kwargs: object) -> Iterator[CheckMessage]:
     if not _is_number(value("REPLY_WITHIN"), least=0, most=MOST_REPLY_WITHIN):
-        expected = _("0 (nothing is cut off) to %(most)s seconds, because WeChat waits 5") % {"most": MOST_REPLY_WITHIN}
+        expected = _("0 (no time limit) to %(most)s seconds, because WeChat waits 5") % {"most": MOST_REPLY_WITHIN}
         yield _out_of_range("REPLY_WITHIN", expected, id="wechat_open.E031")
 
 
@@ -155,6 +158,21 @@ def show_avatars_is_yes_or_no(**kwargs: object) -> Iterator[CheckMessage]:
 
 
 @register(TAG)
+def error_pages_hide_our_settings(**kwargs: object) -> Iterator[CheckMessage]:
+    path = settings.DEFAULT_EXCEPTION_REPORTER_FILTER
+    if not is_subclass(path, (OURS,)):
+        yield Warning(
+            _(
+                "DEFAULT_EXCEPTION_REPORTER_FILTER does not inherit from %(ours)s: error pages and error mails show "
+                "secrets that stand in %(setting)s under a wrong name."
+            )
+            % {"ours": OURS, "setting": NAME},
+            hint=_("Let the site's own class inherit from it, or remove the setting."),
+            id="wechat_open.W067",
+        )
+
+
+@register(TAG)
 def tenant_key_is_a_name(**kwargs: object) -> Iterator[CheckMessage]:
     if not isinstance(value("TENANT_KEY"), str):
         yield Error(
@@ -168,7 +186,7 @@ def tenant_key_is_a_name(**kwargs: object) -> Iterator[CheckMessage]:
 def _out_of_range(name: str, expected: str, *, id: str) -> Error:
     return Error(
         _("%(setting)s must be %(expected)s, not %(given)r.")
-        % {"setting": of(name), "expected": expected, "given": value(name)},
+        % {"setting": of(name), "expected": expected, "given": shown_value(value(name))},
         hint=_default(name),
         id=id,
     )

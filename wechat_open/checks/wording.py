@@ -12,13 +12,14 @@ from functools import reduce
 from django.utils.translation import pgettext
 
 from ..conf import NAME
+from ..secret import shown_name
 
 TAG = "wechat_open"
 
 
 def of(*keys: object) -> str:
     """A setting, or what is in it, as one writes it in Python."""
-    return NAME + "".join(f'["{key}"]' for key in keys)
+    return NAME + "".join(f'["{shown_name(key)}"]' for key in keys)
 
 
 def either(words: Iterable[object]) -> str:

@@ -45,7 +45,7 @@ def beat_rings_often_enough(**kwargs: object) -> Iterator[CheckMessage]:
         every = _seconds(entry.get("schedule"))
         if entry.get("task") == "wechat_open.tasks.renew_due_tokens" and every > SLOWEST_RING.total_seconds():
             yield Warning(
-                _("%(entry)s looks for due tokens only every %(seconds)d seconds.")
+                _("%(entry)s checks for due tokens only every %(seconds)d seconds.")
                 % {"entry": f"CELERY_BEAT_SCHEDULE[{name!r}]", "seconds": round(every)},
                 hint=_("wechat_open.schedule.BEAT_SCHEDULE has an interval that leaves time for a second attempt."),
                 id="wechat_open.W012",

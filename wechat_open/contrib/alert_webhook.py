@@ -26,6 +26,7 @@ from django.utils.translation import override
 from ..client import keep_secrets_out_of_logs
 from ..secret import Secret
 from ..signals import alert
+from ..times import site_time
 from . import alert_mail
 
 logger = logging.getLogger(__name__)
@@ -121,7 +122,7 @@ def _as_json(told: dict[str, Any]) -> dict[str, Any]:
         "code": told["code"],
         "severity": told["severity"],
         "platform": told["platform"],
-        "first_seen": told["first_seen"].isoformat(),
+        "first_seen": site_time(told["first_seen"]).isoformat(),
         "count": told["count"],
         "resolved": told["resolved"],
         "said": context.get("said", ""),

@@ -14,6 +14,11 @@ In one process of the site: each that does so reports the same numbers. Celery's
     def measure(**_):
         opentelemetry.observe()
 
+Tracing sends the addresses of all calls, in which WeChat wants the access token. An exporter of spans that is wrapped
+gets none::
+
+    provider.add_span_processor(BatchSpanProcessor(opentelemetry.without_secrets(OTLPSpanExporter())))
+
 It needs the extra, ``pip install django-wechat-open[opentelemetry]``, and an SDK with an exporter of the site's choice.
 Everything is read once for each collection, in a few queries, in the thread that collects.
 """
@@ -22,15 +27,21 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation, get_meter
 
 from .. import __version__
 from . import measures
 from .measures import MEASURES, Measure, Sample
+from .scrubbing import scrubbed, scrubbed_text
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import ReadableSpan
+    from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 FRESH = 5.0
 """Seconds for which what was read serves: a collection asks for each measure by itself."""
@@ -91,3 +102,50 @@ class _Growth:
         self._last[labels] = since, count
         self._total[labels] = self._total.get(labels, 0) + (count - before if day == since else count)
         return self._total[labels]
+
+
+def without_secrets(exporter: SpanExporter) -> SpanExporter:
+    """The same exporter, which is given spans without secrets: names, attributes, events, links and status."""
+    return _Scrubbing(exporter)  # type: ignore[return-value]  # the SDK is imported by who has spans
+
+
+class _Scrubbing:
+    """An exporter before another one. Spans are made again, because an ended one cannot be changed."""
+
+    def __init__(self, exporter: SpanExporter) -> None:
+        self._exporter = exporter
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        return self._exporter.export([_scrubbed_span(span) for span in spans])
+
+    def shutdown(self) -> None:
+        self._exporter.shutdown()
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        return self._exporter.force_flush(timeout_millis)
+
+
+def _scrubbed_span(span: ReadableSpan) -> ReadableSpan:
+    from opentelemetry.sdk.trace import Event, ReadableSpan
+    from opentelemetry.trace import Link
+    from opentelemetry.trace.status import Status
+
+    words = span.status.description
+    return ReadableSpan(
+        name=scrubbed_text(span.name),
+        context=span.context,
+        parent=span.parent,
+        resource=span.resource,
+        attributes=_attributes(span.attributes),
+        events=[Event(event.name, _attributes(event.attributes), event.timestamp) for event in span.events],
+        links=[Link(link.context, _attributes(link.attributes)) for link in span.links],
+        kind=span.kind,
+        status=Status(span.status.status_code, words and scrubbed_text(words)),
+        start_time=span.start_time,
+        end_time=span.end_time,
+        instrumentation_scope=span.instrumentation_scope,
+    )
+
+
+def _attributes(given: Any) -> dict[str, Any]:
+    return {name: scrubbed(value, name) for name, value in (given or {}).items()}

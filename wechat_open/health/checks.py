@@ -21,11 +21,12 @@ from .facts import Facts
 from .finding import AMBER, GREEN, RED, Finding, Level, lasting
 
 PUT_BACK = gettext_lazy(
-    "Put the missing key back: into ENCRYPTION_KEYS, or an older SECRET_KEY into SECRET_KEY_FALLBACKS. If it is lost "
-    "for good, `manage.py wechat_open rotate-keys --empty-unreadable` empties what it sealed, and WeChat is asked for "
-    "the tokens again."
+    "Put the missing key back: into ENCRYPTION_KEYS, or an older SECRET_KEY into "
+    "SECRET_KEY_FALLBACKS. If it is lost for good, `manage.py wechat_open rotate-keys "
+    "--empty-unreadable` empties the values that it encrypted, and WeChat is asked for the "
+    "tokens again."
 )
-"""What is to be done about what nobody can open; ``doctor`` and ``rotate-keys`` say so too."""
+"""What is to be done about what no key decrypts; ``doctor`` and ``rotate-keys`` say so too."""
 
 WRONG_KEYS = gettext_lazy(
     "With a TOKEN or ENCODING_AES_KEY that is not the console's, pushes are refused with 403, and the log of the site "
@@ -50,8 +51,8 @@ def ticket_age(facts: Facts) -> Finding:
             None,
             _("WeChat has pushed no verify ticket yet; without one there is no token for any account."),
             _(
-                "Enter the authorization event URL (授权事件接收URL) in the platform's console, and have pushing "
-                "started by the dashboard's button, or “%(command)s”. %(wrong_keys)s"
+                "Enter the authorization event URL (授权事件接收URL) in the platform's console, and start "
+                "pushing with the dashboard's button, or “%(command)s”. %(wrong_keys)s"
             )
             % {"command": facts.platform.command("push-ticket"), "wrong_keys": WRONG_KEYS},
             "tickets",
@@ -63,8 +64,8 @@ def ticket_age(facts: Facts) -> Finding:
         RED: _("The newest verify ticket came %(age)s ago; it lives twelve hours, and then every token runs out."),
     }
     remedy = _(
-        "Look whether the authorization event URL (授权事件接收URL) is right and answers “success” within 5 seconds. "
-        "%(wrong_keys)s"
+        "Check that the authorization event URL (授权事件接收URL) is right and answers “success” within "
+        "5 seconds. %(wrong_keys)s"
     ) % {"wrong_keys": WRONG_KEYS}
     return Finding(
         "ticket_age", level, age, words[level] % {"age": lasting(age)}, "" if level is GREEN else remedy, "tickets"
@@ -87,8 +88,8 @@ def push_service(facts: Facts) -> Finding:
             "push_service",
             AMBER,
             pushed,
-            _("No verify ticket comes, and nobody has asked WeChat to push since."),
-            _("A worker asks by itself after half an hour; the dashboard's button, or “%(command)s”, asks now.")
+            _("No verify ticket arrives, and WeChat has not been asked to push since."),
+            _("A worker asks automatically after half an hour; the dashboard's button, or “%(command)s”, asks now.")
             % {"command": facts.platform.command("push-ticket")},
             "tickets",
         )
@@ -141,8 +142,8 @@ def component_token(facts: Facts) -> Finding:
             facts,
         ),
         _(
-            "Look whether workers run, and at the last error; mostly it is APPSECRET or the IP whitelist "
-            "(白名单IP地址列表)."
+            "Check that workers are running, and look at the last error; mostly it is APPSECRET or "
+            "the IP whitelist (白名单IP地址列表)."
         ),
         "platform",
     )
@@ -170,9 +171,9 @@ def paused(facts: Facts) -> Finding:
         _with_failure(
             _("All renewals are paused for %(left)s after a fault of the platform itself.") % {"left": left}, facts
         ),
-        _("Correct the platform's set-up in WeChat's console or in the settings; renewals then go on by themselves.")
+        _("Correct the platform's set-up in WeChat's console or in the settings; renewals then resume automatically.")
         if own
-        else _("They go on by themselves. A daily quota (45009) can be cleared in WeChat's console."),
+        else _("They resume automatically. A daily quota (45009) can be cleared in WeChat's console."),
         "platform",
     )
 
@@ -180,12 +181,12 @@ def paused(facts: Facts) -> Finding:
 def forced_renewals(facts: Facts) -> Finding:
     forced = facts.forced
     if not forced:
-        said = _("WeChat has not refused the component token before its time.")
+        said = _("WeChat has not refused the component token early.")
         return Finding("forced_renewals", GREEN, 0, said, "", "platform")
     level = _by_number(forced, thresholds.FORCED_AMBER, thresholds.FORCED_RED)
     said = ngettext(
-        "WeChat refused the component token before its time %(count)d time in this hour and the one before.",
-        "WeChat refused the component token before its time %(count)d times in this hour and the one before.",
+        "WeChat refused the component token early %(count)d time in this hour and the one before.",
+        "WeChat refused the component token early %(count)d times in this hour and the one before.",
         forced,
     ) % {"count": forced}
     remedy = _(
@@ -261,19 +262,21 @@ def beat(facts: Facts) -> Finding:
     start_beat = _("Start Celery beat with wechat_open.schedule.BEAT_SCHEDULE merged into its schedule.")
     start_both = _("Start a worker and beat, or “manage.py wechat_open run”, which needs neither.")
     if level is GREEN:
-        said = _("Beat has had no time to ring yet.") if age is None else _("Beat rang %(age)s ago.")
+        said = _("Beat has not had to send a task yet.") if age is None else _("Beat sent a task %(age)s ago.")
         said, remedy = said % {"age": lasting(age or 0.0)}, ""
     elif _worker_lives(facts):
         worked = lasting(facts.age(facts.row.heartbeat_at) or 0.0)
         if age is None:
-            said = _("Beat has never rung, but a worker lives: it looked for due tokens %(worked)s ago.")
+            said = _("Beat has never sent a task, but a worker is running: it checked for due tokens %(worked)s ago.")
         else:
-            said = _("Beat has not rung for %(age)s, but a worker lives: it looked for due tokens %(worked)s ago.")
+            said = _(
+                "Beat has sent no task for %(age)s, but a worker is running: it checked for due tokens %(worked)s ago."
+            )
         said, remedy = said % {"age": lasting(age or 0.0), "worked": worked}, start_beat
     elif age is None:
-        said, remedy = _("Nothing has ever been heard of beat or of a worker."), start_both
+        said, remedy = _("Neither beat nor a worker has ever been seen."), start_both
     else:
-        said = _("Nothing has been heard of beat or of a worker for %(age)s.") % {"age": lasting(age)}
+        said = _("Neither beat nor a worker has been seen for %(age)s.") % {"age": lasting(age)}
         remedy = start_both
     return Finding("beat", level, age, said, remedy, "platform")
 
@@ -285,29 +288,31 @@ def dispatcher(facts: Facts) -> Finding:
     level = _by(facts.age_here(row.heartbeat_at), thresholds.DISPATCHER_AMBER, thresholds.DISPATCHER_RED)
     if level is GREEN:
         said = (
-            _("No worker has had the time to look for due tokens yet.")
+            _("No worker has had to check for due tokens yet.")
             if age is None
-            else _("A worker looked for due tokens %(age)s ago.") % {"age": lasting(age)}
+            else _("A worker checked for due tokens %(age)s ago.") % {"age": lasting(age)}
         )
         return Finding("dispatcher", level, age, said, "", "platform")
-    nobody = (
-        _("Nobody has ever looked for due tokens.")
+    unchecked = (
+        _("No worker has ever checked for due tokens.")
         if age is None
-        else _("Nobody has looked for due tokens for %(age)s.") % {"age": lasting(age)}
+        else _("No worker has checked for due tokens for %(age)s.") % {"age": lasting(age)}
     )
     if _other_tasks_are_done(facts):
-        said = _("%(nobody)s A worker does other tasks of ours, so this one does not reach it, or takes that long.")
-        remedy = _("Look whether beat rings renew_due_tokens, to which queue it goes, and at the worker's log.")
+        said = _(
+            "%(unchecked)s A worker runs other tasks of this app, so this task does not reach it, or takes too long."
+        )
+        remedy = _("Check that beat sends renew_due_tokens, which queue it goes to, and the worker's log.")
     elif _ticket_was_not_heard(facts):
-        said = _("%(nobody)s The last ticket rang for a worker too, and none came: no worker runs.")
-        remedy = _("Start a worker, or “manage.py wechat_open run”. Then see whether beat lives.")
+        said = _("%(unchecked)s The last ticket sent this task too, and no worker ran it: no worker is running.")
+        remedy = _("Start a worker, or “manage.py wechat_open run”. Then check that beat is running.")
     elif _worker_lives(facts):
-        said = _("%(nobody)s A worker lives, but beat does not ring.")
+        said = _("%(unchecked)s A worker is running, but beat sends no tasks.")
         remedy = _("Start Celery beat with wechat_open.schedule.BEAT_SCHEDULE merged into its schedule.")
     else:
-        said = _("%(nobody)s No worker runs, or beat does not ring.")
+        said = _("%(unchecked)s No worker is running, or beat sends no tasks.")
         remedy = _("Start a worker and beat, or “manage.py wechat_open run”, which needs neither.")
-    return Finding("dispatcher", level, age, said % {"nobody": nobody}, remedy, "platform")
+    return Finding("dispatcher", level, age, said % {"unchecked": unchecked}, remedy, "platform")
 
 
 def _other_tasks_are_done(facts: Facts) -> bool:
@@ -348,7 +353,7 @@ def overdue(facts: Facts) -> Finding:
         "%(count)s accounts of %(total)s wait for their renewal, the first for %(oldest)s.",
         facts.overdue,
     ) % {"count": _counted(facts.overdue), "total": facts.authorized, "oldest": lasting(oldest)}
-    remedy = _("Look whether beat and enough workers run; a pause of the platform stops renewals as well.")
+    remedy = _("Check that beat and enough workers are running; a pause of the platform stops renewals as well.")
     return Finding("overdue", level, facts.overdue, said, "" if level is GREEN else remedy, "accounts:overdue")
 
 
@@ -362,7 +367,8 @@ def expired_tokens(facts: Facts) -> Finding:
         facts.expired,
     ) % {"count": _counted(facts.expired), "total": facts.authorized}
     remedy = _(
-        "Look at the last error of these accounts. If workers run and WeChat answers, each is tried again by itself."
+        "Look at the last error of these accounts. If workers run and WeChat answers, each is "
+        "tried again automatically."
     )
     return Finding("expired_tokens", level, facts.expired, said, remedy, "accounts:expired")
 
@@ -370,10 +376,12 @@ def expired_tokens(facts: Facts) -> Finding:
 def needs_reauthorization(facts: Facts) -> Finding:
     lost, lately = facts.lost, facts.newly_lost
     place = "accounts:needs_reauthorization"
-    send = _("Send each owner the link that was made, or a new one: they authorize again, and all goes on.")
+    send = _("Send each owner the link that was created, or a new one: they authorize again, and all goes on.")
     if _braked(facts):
-        said = _("So many accounts turned bad at once that the brake holds: none was given up.")
-        return Finding("needs_reauthorization", RED, lost, said, _("See the brake, before an owner is asked."), place)
+        said = _("The brake is on: too many accounts failed at once, so none has been marked as lost.")
+        return Finding(
+            "needs_reauthorization", RED, lost, said, _("Look at the brake first; do not contact owners yet."), place
+        )
     if not lost:
         return Finding("needs_reauthorization", GREEN, 0, _("No account needs its owner."), "", place)
     said = ngettext(
@@ -388,17 +396,21 @@ def needs_reauthorization(facts: Facts) -> Finding:
 
 def brake(facts: Facts) -> Finding:
     if not _braked(facts):
-        return Finding("brake", GREEN, False, _("The brake has nothing to hold."), "", "accounts:doubt")
+        return Finding("brake", GREEN, False, _("The brake is off."), "", "accounts:doubt")
     age = facts.age(facts.row.braked_at) or 0.0
     return Finding(
         "brake",
         RED,
         True,
-        _("Many accounts turned bad at once, last %(age)s ago. No account's state was changed: WeChat may be at fault.")
+        _(
+            "The brake is on: too many accounts failed at once, last %(age)s ago. None has been "
+            "marked as lost: WeChat may be at fault."
+        )
         % {"age": lasting(age)},
         _(
-            "Look at some of these accounts in WeChat's console. If they are really gone, raise BRAKE_ACCOUNTS and "
-            "BRAKE_SHARE for a while; if not, wait, and they recover by themselves."
+            "Look at some of these accounts in WeChat's console. If they are really gone, raise "
+            "BRAKE_ACCOUNTS and BRAKE_SHARE for a while; if not, wait, and they recover "
+            "automatically."
         ),
         "accounts:doubt",
     )
@@ -423,10 +435,10 @@ def inbox(facts: Facts) -> Finding:
         facts.waiting,
     ) % {"count": facts.waiting, "oldest": lasting(oldest)}
     remedy = (
-        _("Look at the errors of the pushes; they are repeated by themselves, in the admin, or with “%(command)s”.")
+        _("Look at the errors of the pushes; they are retried automatically, in the admin, or with “%(command)s”.")
         % {"command": facts.platform.command("replay --failed")}
         if facts.failing
-        else _("Look whether a worker runs. Nothing is lost: they are processed as soon as one does.")
+        else _("Check that a worker is running. Nothing is lost: they are processed as soon as one does.")
     )
     return Finding("inbox", _by_number(facts.waiting, 1, thresholds.INBOX_RED), facts.waiting, said, remedy, place)
 
@@ -441,8 +453,8 @@ def sweep(facts: Facts) -> Finding:
     else:
         said = _("The accounts were compared with WeChat's own list %(age)s ago.") % {"age": lasting(age)}
     remedy = _(
-        "It happens hourly by itself where workers run; the dashboard's button does it now, or “%(command)s”, which "
-        "says what is wrong."
+        "It happens hourly where workers run; the dashboard's button does it now, or "
+        "“%(command)s”, which says what is wrong."
     ) % {"command": facts.platform.command("reconcile")}
     return Finding("sweep", level, swept, said, "" if level is GREEN else remedy, "platform")
 
@@ -460,22 +472,44 @@ def sweep_repairs(facts: Facts) -> Finding:
         repairs,
     ) % {"count": repairs}
     remedy = _(
-        "They are right now. Look for why they were not: pushes that were not received, a restored database, or "
-        "another system that refreshes the same tokens."
+        "They have been corrected. Find out why they differed: pushes that were not received, a "
+        "restored database, or another system that refreshes the same tokens."
     )
     return Finding("sweep_repairs", RED if many and not first else AMBER, repairs, said, remedy, "platform")
+
+
+def misused_codes(facts: Facts) -> Finding:
+    """Authorization codes that were presented through links to which they do not belong."""
+    misused = facts.misused_codes
+    if not misused:
+        said = _("No authorization code has been misused.")
+        return Finding("misused_codes", GREEN, 0, said, "", "journal:code_misused")
+    said = ngettext(
+        "%(count)d time in the last day an authorization code was presented through a link that it does not belong to.",
+        "%(count)d times in the last day an authorization code was presented through a link that it does not belong "
+        "to.",
+        misused,
+    ) % {"count": misused}
+    remedy = _(
+        "The account stays with its tenant. The audit trail names link and account: find out who has the link, revoke "
+        "it if it is still open, and look where codes can be read, such as in a proxy's or an analytics service's log."
+    )
+    level = RED if misused >= thresholds.MISUSED_RED else AMBER
+    return Finding("misused_codes", level, misused, said, remedy, "journal:code_misused")
 
 
 def sealed(facts: Facts) -> Finding:
     found = census.old_keys(facts.row)
     if found is None or not found.lost:
         said = (
-            _("Everything is sealed under a key that is configured.") if found else _("No key has been looked for yet.")
+            _("Everything is encrypted under a key that is configured.")
+            if found
+            else _("The keys have not been checked yet.")
         )
         return Finding("sealed", GREEN, found.lost if found else None, said, "", "platform")
     said = ngettext(
-        "%(count)d row is sealed under a key that is not configured: nobody can open it.",
-        "%(count)d rows are sealed under a key that is not configured: nobody can open them.",
+        "%(count)d row is encrypted under a key that is not configured: it cannot be decrypted.",
+        "%(count)d rows are encrypted under a key that is not configured: they cannot be decrypted.",
         found.lost,
     )
     return Finding("sealed", RED, found.lost, said % {"count": found.lost}, str(PUT_BACK), "platform")
@@ -484,7 +518,7 @@ def sealed(facts: Facts) -> Finding:
 def old_keys(facts: Facts) -> Finding:
     found = census.old_keys(facts.row)
     if found is None or not found.rows:
-        said = _("Nothing is sealed under an older key.") if found else _("No old key has been looked for yet.")
+        said = _("Nothing is encrypted under an older key.") if found else _("Old keys have not been checked yet.")
         return Finding("old_keys", GREEN, found.rows if found else None, said, "", "platform")
     since = (facts.now - found.since).total_seconds()
     return Finding(
@@ -492,8 +526,8 @@ def old_keys(facts: Facts) -> Finding:
         old_keys_level(found, facts.now),
         found.rows,
         ngettext(
-            "%(count)d row has been sealed under an older key for %(age)s.",
-            "%(count)d rows have been sealed under older keys for %(age)s.",
+            "%(count)d row has been encrypted under an older key for %(age)s.",
+            "%(count)d rows have been encrypted under older keys for %(age)s.",
             found.rows,
         )
         % {"count": found.rows, "age": lasting(since)},
@@ -524,6 +558,7 @@ CHECKS: tuple[Callable[[Facts], Finding], ...] = (
     handlers,
     deferred,
     clock_skew,
+    misused_codes,
     sealed,
     old_keys,
 )

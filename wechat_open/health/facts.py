@@ -13,7 +13,6 @@ from typing import Any
 
 from django.db.models import (
     Count,
-    DateTimeField,
     Expression,
     ExpressionWrapper,
     Min,
@@ -27,7 +26,8 @@ from django.db.models import (
 from .. import census, clock
 from ..component import Platform
 from ..models import Authorizer, Component, HourlyCount, JournalEntry, Push, VerifyTicket
-from .thresholds import COUNTED, INBOX_WAITING, LATE, LATELY, OVERDUE
+from ..times import UTCDateTimeField
+from .thresholds import COUNTED, INBOX_WAITING, LATE, LATELY, MISUSED_FOR, OVERDUE
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,7 @@ class Facts:
     deferred_refused: int
     """Tasks that named a function which the site did not register."""
     newly_lost: int
+    misused_codes: int
     refused: int
     overdue: int
     overdue_since: datetime | None
@@ -108,6 +109,7 @@ def read(platform: Platform) -> Facts:
         handlers_busy=row.handlers_busy or 0,
         deferred_refused=row.deferred_refused or 0,
         newly_lost=row.newly_lost or 0,
+        misused_codes=row.misused_codes or 0,
         **accounts,
         **_waiting(row),
     )
@@ -130,11 +132,14 @@ def _rows(now: Expression) -> QuerySet[Any]:
     lost = JournalEntry.objects.filter(
         component=OuterRef("pk"), kind=JournalEntry.Kind.NEEDS_REAUTHORIZATION, at__gt=now - LATELY
     )
+    misused = JournalEntry.objects.filter(
+        component=OuterRef("pk"), kind=JournalEntry.Kind.CODE_MISUSED, at__gt=now - MISUSED_FOR
+    )
     counted = HourlyCount.objects.filter(  # in this hour and the one before
         component=OuterRef("pk"), hour__gt=clock.DatabaseTime() - timedelta(hours=2)
     )
     return Component.objects.order_by("pk").annotate(
-        read_at=ExpressionWrapper(now, output_field=DateTimeField()),
+        read_at=ExpressionWrapper(now, output_field=UTCDateTimeField()),
         ticket_at=_first(
             VerifyTicket.objects.filter(component=OuterRef("pk")), "-received_at", "-pk", of="received_at"
         ),
@@ -143,6 +148,7 @@ def _rows(now: Expression) -> QuerySet[Any]:
         received_at=_first(pushes.filter(state=Push.State.RECEIVED), "received_at"),
         failed_at=_first(pushes.filter(state=Push.State.FAILED), "received_at"),
         newly_lost=_number(lost, Count("pk")),
+        misused_codes=_number(misused, Count("pk")),
         forced=_number(counted.filter(what=HourlyCount.What.FORCED), Sum("count")),
         handlers_busy=_number(counted.filter(what=HourlyCount.What.HANDLERS_BUSY), Sum("count")),
         deferred_refused=_number(counted.filter(what=HourlyCount.What.DEFERRED_REFUSED), Sum("count")),

@@ -12,9 +12,10 @@ from datetime import timedelta
 from enum import Enum
 from typing import Any
 
-from django.utils import timezone
 from django.utils.timesince import timesince
 from django.utils.translation import npgettext, npgettext_lazy
+
+from ..times import utc_now
 
 
 class Level(str, Enum):
@@ -41,6 +42,12 @@ class Finding:
     said: str
     remedy: str = ""
     page: str = ""
+
+    @property
+    def in_order(self) -> bool:
+        """Green, and a tick may say so: something was looked at, and no account waits for its owner."""
+        known = self.code == "needs_reauthorization" and bool(self.value)
+        return self.level is GREEN and self.value is not None and not known
 
     def as_data(self) -> dict[str, Any]:
         return {
@@ -73,5 +80,11 @@ def lasting(seconds: float) -> str:
     if seconds < 120:
         whole = max(0, round(seconds))
         return npgettext("wechat_open", "%(count)d second", "%(count)d seconds", whole) % {"count": whole}
-    now = timezone.now()
-    return timesince(now - timedelta(seconds=seconds), now, time_strings=UNITS).replace("\xa0", " ")
+    return spoken(timedelta(seconds=seconds)).replace("\xa0", " ")
+
+
+def spoken(span: timedelta, units: int = 2) -> str:
+    """Django's ``timesince`` for a span; in Chinese without a comma between the units."""
+    now = utc_now()
+    words = timesince(now - span, now, time_strings=UNITS, depth=units)
+    return words.replace("，", " ")

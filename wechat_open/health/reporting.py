@@ -18,6 +18,7 @@ from ..component import platform as configured
 from ..conf import conf
 from ..exceptions import ConfigurationError
 from ..telling import translated
+from ..times import site_time
 from . import checks, facts, site
 from .facts import Facts
 from .finding import GREEN, RED, Finding, Level, worst
@@ -115,4 +116,4 @@ def _facts(known: Facts) -> dict[str, Any]:
 
 
 def _iso(at: datetime | None) -> str | None:
-    return at.isoformat() if at else None
+    return site_time(at).isoformat() if at else None

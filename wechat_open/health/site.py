@@ -22,6 +22,7 @@ from .. import doorbell
 from ..conf import conf
 from ..exceptions import ConfigurationError
 from ..models import Component
+from ..secret import shown_name
 from ..telling import told
 from . import reach, thresholds
 from .finding import AMBER, GREEN, RED, Finding
@@ -80,7 +81,7 @@ def cache() -> Finding:
     if not trouble:
         return Finding("cache", GREEN, True, _("The cache answers."), page="platform")
     said = (
-        _("Cache “%(alias)s” does not keep what it is told: every token is read from the database.")
+        _("Cache “%(alias)s” does not keep what is stored in it: every token is read from the database.")
         if trouble == NotKept.__name__
         else _("Cache “%(alias)s” does not answer (%(error)s): every token is read from the database.")
     )
@@ -88,7 +89,7 @@ def cache() -> Finding:
         "cache",
         AMBER,
         False,
-        said % {"alias": alias, "error": trouble},
+        said % {"alias": shown_name(alias), "error": trouble},
         _("Start the cache, or correct CACHES. Nothing is lost meanwhile; it is only slower."),
         "platform",
     )
@@ -116,8 +117,8 @@ def broker() -> Finding:
         "broker",
         RED,
         False,
-        _("Celery's broker does not answer (%(error)s): no worker hears of anything.") % {"error": trouble},
-        _("Start the broker, or correct CELERY_BROKER_URL. Until then “manage.py wechat_open run” can stand in."),
+        _("Celery's broker does not answer (%(error)s): workers receive no tasks.") % {"error": trouble},
+        _("Start the broker, or correct CELERY_BROKER_URL. Until then “manage.py wechat_open run” can do the work."),
         "pushes:received",
     )
 

@@ -53,6 +53,12 @@ INBOX_RED = 50
 LATELY = timedelta(hours=1)
 """For accounts that newly need their owner, forced renewals, and a brake that held."""
 
+MISUSED_FOR = timedelta(days=1)
+"""For how long a misused authorization code is reported."""
+
+MISUSED_RED = 3
+"""One may be a mistake of a person; several are an attempt."""
+
 SWEEP_AMBER = timedelta(hours=2)
 SWEEP_RED = timedelta(hours=6)
 REPAIRS_RED_SHARE = 0.01

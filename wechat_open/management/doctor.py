@@ -26,14 +26,12 @@ from django.db import Error as DatabaseTrouble
 from django.db import connections, router
 from django.db.migrations.executor import MigrationExecutor
 from django.http.request import validate_host
-from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext, pgettext
 
 from .. import census, checks, clock, doorbell, health
-from ..checks.addresses import WECHAT_HOSTS
 from ..component import Platform, platform
-from ..conf import conf
+from ..conf import conf, is_wechats
 from ..exceptions import ConfigurationError
 from ..health.checks import WRONG_KEYS, old_keys_level
 from ..health.site import cache, first_line
@@ -41,6 +39,7 @@ from ..models import Authorizer, Component
 from ..schedule import BEAT_SCHEDULE
 from ..sealing import key_ids
 from ..telling import told
+from ..times import utc_now
 from . import rotation
 from .diagnosis import Finding, Group, Level
 from .probes import probe
@@ -67,15 +66,15 @@ WHY = {
         "of any account."
     ),
     "component_token": gettext_lazy("Every renewal of an account's tokens needs it."),
-    "overdue": gettext_lazy("A token that nobody renews ends after two hours, and then calls for the account fail."),
+    "overdue": gettext_lazy("A token that is not renewed ends after two hours, and then calls for the account fail."),
     "expired_tokens": gettext_lazy("Calls for these accounts wait for a renewal, or fail."),
-    "dispatcher": gettext_lazy("Nobody renews tokens ahead of their end."),
-    "beat": gettext_lazy("Workers are woken by ticket pushes only: every ten minutes, as long as those come."),
-    "inbox": gettext_lazy("Grants, cancellations and whatever else WeChat has told are not acted upon."),
+    "dispatcher": gettext_lazy("No process renews tokens before they expire."),
+    "beat": gettext_lazy("Workers are woken by ticket pushes only: every ten minutes, as long as those arrive."),
+    "inbox": gettext_lazy("Grants, cancellations and other events from WeChat are not processed."),
     "needs_reauthorization": gettext_lazy("Nothing can be done for these accounts until their owners act."),
     "brake": gettext_lazy(
-        "Many accounts turned bad at once, so the cause is rather WeChat's or the platform's than theirs: their state "
-        "is held."
+        "Too many accounts failed at once, so the cause is probably WeChat or the platform: their "
+        "states are not changed."
     ),
     "sweep": gettext_lazy("Differences to WeChat's list, such as a grant whose push was lost, are not found."),
     "sweep_repairs": gettext_lazy("Something was missed: a push, an answer, or a part of the database."),
@@ -83,7 +82,7 @@ WHY = {
     "forced_renewals": gettext_lazy("Another system with the same credentials ends our tokens, and we end its."),
     "handlers": gettext_lazy("WeChat tells their followers that the account is out of order, and tries twice more."),
     "deferred": gettext_lazy("Followers do not get these answers, or something else writes to the broker."),
-    "paused": gettext_lazy("No account's tokens are renewed while the platform rests."),
+    "paused": gettext_lazy("No account's tokens are renewed while renewals are paused."),
     "cache": gettext_lazy("Every token costs a query, and a message that WeChat repeats may be handled twice."),
     "push_service": gettext_lazy("Without tickets there is no component token after 12 hours."),
 }
@@ -237,8 +236,8 @@ class Examination:
                 Level.AMBER,
                 _("DEBUG is on, and this site meets the real WeChat."),
                 _(
-                    "Whoever causes an error reads code and settings, every query is kept in memory, and what is asked "
-                    "of a site in production is not asked here: https, and a cache that processes share."
+                    "A visitor who causes an error can read code and settings, every query is kept in memory, "
+                    "and the checks for production are skipped: https, and a cache that processes share."
                 ),
                 _("Set DEBUG = False where the site is more than your own test of it, and examine again."),
             )
@@ -274,7 +273,7 @@ class Examination:
         )
         if now is None:
             return
-        ahead = now - timezone.now()
+        ahead = now - utc_now()
         if abs(ahead) >= timedelta(seconds=30):
             yield Finding(
                 "database_clock",
@@ -294,23 +293,23 @@ class Examination:
             yield Finding(
                 "sealed",
                 Level.RED,
-                _("%(count)d stored secrets are sealed under keys that are not configured: %(keys)s")
+                _("%(count)d stored secrets are encrypted under keys that are not configured: %(keys)s")
                 % {"count": sum(unknown.values()), "keys": ", ".join(sorted(unknown))},
-                _("Nobody can open them: these accounts cannot be called, these pushes not be processed."),
+                _("They cannot be decrypted: these accounts cannot be called, and these pushes cannot be processed."),
                 advice,
             )
         if older:
             yield Finding(
                 "old_keys",
                 self._level_of_older_keys(),
-                _("%(count)d stored secrets are sealed under older keys: %(keys)s")
+                _("%(count)d stored secrets are encrypted under older keys: %(keys)s")
                 % {"count": sum(older.values()), "keys": ", ".join(sorted(older))},
-                _("Those keys have to stay configured, and whoever got hold of one can open these secrets."),
-                _("`manage.py wechat_open rotate-keys` seals them anew while the site runs."),
+                _("Those keys have to stay configured, and anyone who obtained one can decrypt these secrets."),
+                _("`manage.py wechat_open rotate-keys` encrypts them again while the site runs."),
             )
         if not unknown and not older:
             words = {"count": sum(sealed.values()), "key": ring[0]}
-            said = _("%(count)d secrets are stored, all sealed under the newest key (%(key)s).")
+            said = _("%(count)d secrets are stored, all encrypted under the newest key (%(key)s).")
             yield Finding("old_keys", Level.GREEN, said % words)
 
     @staticmethod
@@ -332,14 +331,16 @@ class Examination:
             yield from (_of_check(message) for message in local)
             return
         backend = type(caches[alias]).__name__
-        yield Finding("cache", Level.GREEN, _("%(backend)s answers, and keeps what it is told.") % {"backend": backend})
+        yield Finding(
+            "cache", Level.GREEN, _("%(backend)s answers, and keeps what is stored in it.") % {"backend": backend}
+        )
 
     # -- broker and workers ------------------------------------------------------------------------------------------
 
     def _workers(self) -> Iterator[Finding]:
         connect = doorbell.connector(PATIENCE)
         if connect is None:
-            said = _("No broker is needed: this site has no Celery app, or its tasks run where they are rung.")
+            said = _("No broker is needed: this site has no Celery app, or its tasks run in the calling process.")
             yield Finding("broker", Level.GREEN, said)
             return
         connection = current_app.connection_for_write()
@@ -355,7 +356,7 @@ class Examination:
                 Level.RED,
                 _("The broker at %(url)s cannot be reached: %(error)s")
                 % {**where, "error": type(error.__cause__ or error).__name__},
-                _("No ring reaches a worker: nothing is renewed ahead of its end, and pushes wait."),
+                _("No task reaches a worker: nothing is renewed before it expires, and pushes wait."),
                 _("Start it, and compare CELERY_BROKER_URL in the settings with where it is."),
             )
             return
@@ -371,7 +372,7 @@ class Examination:
             "broker",
             Level.AMBER,
             _("The broker lives in the memory of one process."),
-            _("Workers in other processes hear nothing of pushes, and nothing of beat."),
+            _("Workers in other processes receive no tasks, neither for pushes nor from beat."),
             _("Set CELERY_BROKER_URL to a Redis or RabbitMQ server."),
         )
 
@@ -391,7 +392,7 @@ class Examination:
         remedy = _(
             "Start one: `celery -A yoursite worker`, and one `celery -A yoursite beat`. Or `manage.py wechat_open run`."
         )
-        why = _("Nobody hears the rings: tokens are renewed only when somebody needs them, and pushes wait.")
+        why = _("No process runs the tasks: tokens are renewed only when a call needs them, and pushes wait.")
         if not known:
             said = _("No worker answers.")
         else:
@@ -452,7 +453,7 @@ class Examination:
 def _meets_wechat() -> bool:
     """Whether API_BASE_URL is WeChat's own, as far as the settings can be read."""
     try:
-        return str(urlsplit(conf.api_base_url).hostname).endswith(WECHAT_HOSTS)
+        return is_wechats(str(urlsplit(conf.api_base_url).hostname))
     except (ConfigurationError, TypeError, ValueError):
         return False
 
@@ -511,8 +512,8 @@ def _callbacks(where: Addresses) -> Iterator[Finding]:
             wrong = _refusal_is_ours(session, url)
             if not wrong:
                 said = _(
-                    "%(name)s answers at %(url)s, and refuses a stranger. That does not show that it takes what "
-                    "WeChat pushes. %(wrong_keys)s"
+                    "%(name)s answers at %(url)s, and refuses a request without a signature. That does not "
+                    "show that it takes what WeChat pushes. %(wrong_keys)s"
                 )
                 yield Finding("callback", Level.GREEN, said % {"name": name, "url": url, "wrong_keys": WRONG_KEYS})
                 continue
@@ -546,12 +547,12 @@ def _refusal_is_ours(session: requests.Session, url: str) -> tuple[str, str] | N
         return None
     if 300 <= status < 400:
         return _("a redirect (HTTP %d)") % status, _(
-            "WeChat follows none. Mend SITE_URL (https, the host, the slash at the end), or take the callbacks out of "
-            "the rule that redirects: a login, a language, another host."
+            "WeChat follows none. Correct SITE_URL (https, the host, the slash at the end), or take "
+            "the callbacks out of the rule that redirects: a login, a language, another host."
         )
     if status == 404:
         return "HTTP 404", _(
-            "Another site answers there, or another path leads to wechat_open.urls: mend proxy or SITE_URL."
+            "Another site answers there, or another path leads to wechat_open.urls: correct the proxy or SITE_URL."
         )
     if status == 503:
         return "HTTP 503", _("Look at the log of the site: it has no database, or settings that it cannot use.")

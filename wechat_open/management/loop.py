@@ -100,7 +100,7 @@ def renew(owner: Platform, seconds: float) -> str:
     ]
     if tally.stopped and not any(said):
         raise TokenUnavailable(
-            _("Renewals rest: there is no usable component token. `manage.py wechat_open status` says more.")
+            _("Renewals are paused: there is no usable component token. `manage.py wechat_open status` says more.")
         )
     return ", ".join(filter(None, said))
 

@@ -17,7 +17,6 @@ from datetime import timedelta
 from typing import Any
 
 from django.db.models import Q
-from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -46,6 +45,7 @@ from ..journal import COMMAND_LINE, Kind
 from ..models import Authorizer, Component
 from ..secret import Secret
 from ..telling import translated
+from ..times import utc_now
 from ..tokens.dispatch import START_PUSH_APART
 from .diagnosis import Finding, Level
 from .trouble import QUOTA_REMEDY, duration, recalled, trouble, unanswered
@@ -133,7 +133,7 @@ class Pushing:
             words["said"] = translated(row.push_said) or "ok"
             return Finding("push_service", Level.UNKNOWN, said % words)
         found = trouble(self.owner, refusal, shows_secret=True)
-        said = _("%(said)s (WeChat was asked %(ago)s ago. When this is mended, ask again in %(again)s.)")
+        said = _("%(said)s (WeChat was asked %(ago)s ago. When this is fixed, ask again in %(again)s.)")
         raise Silent(replace(found, said=said % {**words, "said": found.said}))
 
     def _started(self) -> Finding:
@@ -148,7 +148,7 @@ class Pushing:
 
     def _arrives(self) -> Finding:
         received_at = self.owner.row.tickets.order_by("-received_at").values_list("received_at", flat=True).first()
-        age = timezone.now() - received_at if received_at else None
+        age = utc_now() - received_at if received_at else None
         if age is not None and age <= TICKET_LATE:
             return Finding("push_service", Level.GREEN, _("WeChat pushes verify tickets, and they arrive."))
         if age is None:
@@ -165,9 +165,9 @@ class Pushing:
             _("They get lost between WeChat and the database, and all other pushes with them."),
             _(
                 "Compare with the console: 授权事件接收URL is %(url)s, 消息校验Token is TOKEN, 消息加解密Key is "
-                'ENCODING_AES_KEY. The log says "Refused a push" when a key is wrong, and nothing when nothing came: '
-                "then look at DNS, firewall and proxy, or let --probe-site look. Changes in the console hold for "
-                "everybody only after 全网发布."
+                'ENCODING_AES_KEY. The log says "Refused a push" when a key is wrong, and nothing when '
+                "nothing came: then look at DNS, firewall and proxy, or let --probe-site look. Changes in "
+                "the console apply to all accounts only after 全网发布."
             )
             % {"url": where},
         )
@@ -188,7 +188,7 @@ def _component(owner: Platform) -> tuple[Secret, ListPage, list[Finding]]:
         raise Silent(trouble(owner, error, shows_secret=COMPONENT_TOKEN in error.path)) from error
     except WeChatOpenError as error:
         raise Silent(trouble(owner, error)) from error
-    findings = [Finding("component_token", Level.GREEN, _("WeChat takes the component token."))]
+    findings = [Finding("component_token", Level.GREEN, _("WeChat accepts the component token."))]
     return token, page, [*findings, _names(owner, token)]
 
 
@@ -212,7 +212,7 @@ def _other_name(owner: Platform) -> Finding:
         remedy = _('Set WECHAT_OPEN["COMPONENT_TOKEN_PARAMETER"] = "%(other)s".')
     else:
         said = _("WeChat does not find the component token under the name %(configured)s, nor as %(other)s.")
-        remedy = _("Look whether a proxy at API_BASE_URL drops the query of an address.")
+        remedy = _("Check whether a proxy at API_BASE_URL drops the query of an address.")
     names = {"configured": conf.component_token_parameter, "other": other}
     return Finding("token_parameter", Level.RED, said % names, why, remedy % names)
 
@@ -393,10 +393,10 @@ def _stored(owner: Platform, appid: str) -> Authorizer | None:
 def _sources(accounts: list[Compared]) -> Finding:
     listed = sum(bool(account.listed) for account in accounts)
     told = sum(bool(account.info) for account in accounts)
-    numbers = {"listed": listed, "told": told, "all": len(accounts)}
+    numbers = {"listed": listed, "informed": told, "all": len(accounts)}
     said = _(
-        "Of %(all)d accounts looked at, api_get_authorizer_list carries the refresh token of %(listed)d, and "
-        "api_get_authorizer_info of %(told)d."
+        "Of %(all)d accounts looked at, api_get_authorizer_list carries the refresh token of "
+        "%(listed)d, and api_get_authorizer_info of %(informed)d."
     )
     if listed or told:
         return Finding("records", Level.GREEN, said % numbers)
@@ -418,7 +418,7 @@ def _numbers(owner: Platform, listed: int) -> Finding:
         "records_count",
         Level.AMBER,
         _("WeChat lists %(listed)d accounts, and we hold %(held)d.") % numbers,
-        _("Pushes that tell of grants may have been lost. The hourly sweep repairs that."),
+        _("Pushes about grants may have been lost. The hourly comparison repairs that."),
         _("`%(command)s` does it now.") % {"command": owner.command("reconcile")},
     )
 
@@ -453,7 +453,7 @@ def _seen_by_custody(owner: Platform) -> Finding:
         said = _("Each renewal brings a new refresh token (seen with %(seen)d accounts).")
     else:
         said = _("The last renewal brought a new refresh token to %(changed)d of %(seen)d accounts.")
-    harmless = _("%(seen)s Custody is made for either; nothing is to be set.")
+    harmless = _("%(seen)s Both are supported; nothing needs to be configured.")
     return Finding("rotation", Level.GREEN, harmless % {"seen": said % numbers})
 
 
@@ -519,18 +519,18 @@ class RotationProbe:
     @staticmethod
     def _source(name: str, told: Secret, stored: Secret) -> Finding:
         if told == stored:
-            said = _("%(api)s tells the refresh token that the renewal has brought.")
+            said = _("%(api)s returns the refresh token that the renewal has brought.")
             return Finding("rotation_records", Level.GREEN, said % {"api": name})
         said = (
-            _("%(api)s still tells another refresh token than the renewal has brought.")
+            _("%(api)s still returns another refresh token than the renewal has brought.")
             if told
-            else _("%(api)s tells no refresh token.")
+            else _("%(api)s returns no refresh token.")
         )
         return Finding(
             "rotation_records",
             Level.AMBER,
             said % {"api": name},
-            _("After a lost answer this source could not give the living token back."),
+            _("After a lost answer this source could not return the valid token."),
             _("The other source and the token before it remain. Back the database up often."),
         )
 

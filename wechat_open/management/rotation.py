@@ -183,7 +183,7 @@ def advice(report: Report) -> Iterator[str]:
     if set(report.left) - set(key_ids()):
         yield str(PUT_BACK)
     elif report.left:
-        yield _("`manage.py wechat_open rotate-keys` seals them anew while the site runs.")
+        yield _("`manage.py wechat_open rotate-keys` encrypts them again while the site runs.")
     elif report.removable:
         yield _("These keys can be removed from ENCRYPTION_KEYS: %s.") % ", ".join(
             pgettext("wechat_open", "%(key)s (number %(number)d)")
@@ -191,11 +191,12 @@ def advice(report: Report) -> Iterator[str]:
             for key_id in report.removable
         )
         yield _(
-            "Before that, restart every process that was started while another key was the first, and see that "
-            "`manage.py wechat_open rotate-keys --check` still finds nothing: until then they seal under the older one."
+            "Before that, restart every process that was started while another key was the first, and "
+            "see that `manage.py wechat_open rotate-keys --check` still finds nothing: until then "
+            "they encrypt under the older one."
         )
     elif not configured_ids():
-        yield _("The keys come from SECRET_KEY: its FALLBACKS are no longer needed to open what we have stored.")
+        yield _("The keys come from SECRET_KEY: its FALLBACKS are no longer needed to decrypt what is stored.")
 
 
 def now_and_then(

@@ -32,8 +32,9 @@ from ..telling import told
 from .diagnosis import Finding, Level
 
 QUOTA_REMEDY = gettext_lazy(
-    "See who calls so often: another system with this platform's credentials, or a loop. The counters start anew at "
-    "midnight in China; they can be cleared ten times a month (component/clear_quota/v2, or the console)."
+    "Find out what calls so often: another system with this platform's credentials, or a "
+    "loop. The counters restart at midnight in China; they can be cleared ten times a month "
+    "(component/clear_quota/v2, or the console)."
 )
 
 _NOT_WHITELISTED = frozenset({61004, 40164, 45035, *range(89501, 89508)})
@@ -47,7 +48,7 @@ _IP = re.compile(f"{_IPV4}|{_IPV6}")
 def trouble(owner: Platform, error: WeChatOpenError, *, shows_secret: bool = False) -> Finding:
     """A failure as a finding. ``shows_secret`` says that the call proves itself by the secret, not by a token."""
     code, remedy = _remedy(owner, error, shows_secret)
-    why = _("No token can be renewed before that is mended; those that there are end within two hours.")
+    why = _("No token can be renewed before that is fixed; those that there are end within two hours.")
     return Finding(code, Level.RED, told(error), why, remedy)
 
 
@@ -81,11 +82,11 @@ def _remedy(owner: Platform, error: WeChatOpenError, shows_secret: bool) -> tupl
             return "sealed", _("Look at the stored secrets above: there stands which key is missing.")
         case TokenRefused():
             return "component_token", _(
-                "See whether another system uses the same platform (a test site, an old server): each new component "
-                "token ends the one before. Give it a platform of its own."
+                "Check whether another system uses the same platform (a test site, an old server): each "
+                "new component token ends the one before. Give it a platform of its own."
             )
         case TokenUnavailable():
-            return "component_token", _("The last failure says what is missing: mend that, and it is tried again soon.")
+            return "component_token", _("The last failure says what is missing: fix that, and it is tried again soon.")
         case _:
             return "wechat", _("Look the number up in WeChat's documentation, or ask Tencent with the rid.")
 
@@ -123,7 +124,7 @@ def unanswered(code: str, path: str, error: WeChatOpenError) -> Finding:
     return Finding(
         code,
         Level.UNKNOWN,
-        pgettext("wechat_open", "%(api)s tells nothing: %(error)s") % {"api": api, "error": told(error)},
+        pgettext("wechat_open", "%(api)s returns nothing: %(error)s") % {"api": api, "error": told(error)},
     )
 
 

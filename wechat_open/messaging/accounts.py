@@ -84,20 +84,24 @@ def _load(platform: Platform, message: Message, seconds: float) -> Account | Non
     if found.state == Authorizer.State.UNAUTHORIZED:
         logger.info("A message came for account %s, which has cancelled its authorization.", message.appid)
         return None
-    if not found.user_name and not _read_profile(found, seconds):
-        return None
-    account = Account(found.user_name, found.kind == Authorizer.Kind.MINI, time.monotonic() + REMEMBERED)
+    if not found.user_name:
+        _read_profile(found, seconds)
+    # An account whose profile WeChat does not tell: ToUserName is WeChat's word, and no other account claims it.
+    original_id = found.user_name or message.original_id
+    account = Account(original_id, found.kind == Authorizer.Kind.MINI, time.monotonic() + REMEMBERED)
     if len(_known) >= MAX_REMEMBERED:
         _known.clear()
     _known[platform.appid, message.appid] = account
     return account
 
 
-def _read_profile(found: Authorizer, seconds: float) -> bool:
-    """Just authorized, and its first message was quicker than its profile. Whether we know now who it is."""
+def _read_profile(found: Authorizer, seconds: float) -> None:
+    """Just authorized, and its first message was quicker than its profile. A read that failed lately rests."""
+    if not authorization.take_profile_turn(found):
+        return
     try:
-        found.user_name = patience.within(seconds, lambda: authorization.sync_profile(found)).user_name
+        fresh = patience.within(seconds, lambda: authorization.sync_profile(found))
     except WeChatOpenError as error:
-        logger.warning("A message of account %s is not answered: its profile could not be read (%s).", found, error)
-        return False
-    return bool(found.user_name)
+        logger.warning("The profile of account %s could not be read before its message: %s", found, error)
+    else:
+        found.user_name, found.kind = fresh.user_name, fresh.kind

@@ -147,7 +147,7 @@ _TABLE: dict[Reaction, tuple[tuple[int, str, str, str], ...]] = {
             42006,
             "component_access_token_expired",
             "The component access token has expired",
-            "component_access_token 已过期",
+            "第三方平台令牌（component_access_token）已过期",
         ),
         (
             42007,
@@ -382,13 +382,13 @@ _TABLE: dict[Reaction, tuple[tuple[int, str, str, str], ...]] = {
             61014,
             "component_token_required",
             "This API wants the component access token",
-            "此接口必须使用 component_access_token",
+            "此接口必须使用第三方平台令牌（component_access_token）",
         ),
         (
             61015,
             "authorizer_token_required",
             "This API wants the account's access token",
-            "此接口必须使用 authorizer_access_token",
+            "此接口必须使用接口调用令牌（authorizer_access_token）",
         ),
         (
             61024,

@@ -52,6 +52,14 @@ def parse_func_info(func_info: Any) -> tuple[int, ...]:
     return tuple(sorted({number for entry in entries if (number := _number(entry)) is not None}))
 
 
+def says_sets(func_info: Any) -> bool:
+    """Whether a ``func_info`` says which sets were granted: a list that is empty, or of which some entry is usable.
+
+    One that is missing, null or of another shape says nothing, and not that nothing was granted.
+    """
+    return isinstance(func_info, list) and (not func_info or bool(parse_func_info(func_info)))
+
+
 def _number(entry: Any) -> int | None:
     category = entry.get("funcscope_category") if isinstance(entry, Mapping) else None
     number = str(category.get("id")) if isinstance(category, Mapping) else ""
@@ -202,7 +210,7 @@ _KNOWN = (
         "小程序开发管理与数据分析",
         exclusive=True,
         allows_en="Upload, review and release code, read figures. The owner can no longer publish in WeChat's console",
-        allows_zh="上传代码、提交审核、发布、查看数据。授权后管理员不能再在微信后台自行发布",
+        allows_zh="上传代码、提交审核、发布、查看数据。授权后管理员不能再在微信公众平台自行发布",
     ),
     PermissionSet(
         19,

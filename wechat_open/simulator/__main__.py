@@ -56,7 +56,10 @@ def shown(settings: dict[str, Any]) -> dict[str, Any]:
         name: value if name == "APPID" or value in ours else "<as you gave it>"
         for name, value in settings["COMPONENTS"]["default"].items()
     }
-    return {**settings, "COMPONENTS": {"default": component}}
+    # With DEBUG, which a site that speaks to a simulator has on, no host need be allowed; without, none should be by a
+    # line that was pasted once.
+    pasted = {name: value for name, value in settings.items() if name != "API_HOSTS"}
+    return {**pasted, "COMPONENTS": {"default": component}}
 
 
 def main(argv: Sequence[str] | None = None, *, until: threading.Event | None = None) -> int:

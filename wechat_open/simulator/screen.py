@@ -119,7 +119,7 @@ def contacts(accounts: Iterable[tuple[Chat, Line | None]], person: int, language
     <div class="desk">
       <section class="device" aria-label="{say("phone")}">
         <header class="bar"><div class="with"><h1>{say("chats")}</h1>
-          <p>{say("as")} {say(f"person_{person}")}</p></div>{people}</header>
+          <p>{say("as")}{say(f"person_{person}")}</p></div>{people}</header>
         <ul class="contacts">{rows}</ul>
       </section>
       <section class="exchange" id="exchange">
@@ -181,7 +181,7 @@ def desk(chat: Chat, lines: list[Line], entries: list[str], *, news: str, wrong:
         <header class="bar">
           <a class="icon" href="{escape(back)}">{_icon("back")}{_hidden(say("back"))}</a>
           <div class="with"><h1>{escape(account.nick_name)}</h1>
-            <p>{say("as")} {escape(chat.name)} · {say(account.kind)}</p></div>
+            <p>{say("as")}{escape(chat.name)} · {say(account.kind)}</p></div>
           <a class="jump" href="#exchange">{say("to_exchange")}</a>
           {people}
         </header>

@@ -101,6 +101,7 @@ class Simulator:
             "API_BASE_URL": self.url,
             "AUTHORIZE_BASE_URL": self.url,
             "OPEN_BASE_URL": self.url,
+            "API_HOSTS": [self._host],  # a test runner turns DEBUG off
         }
 
     def control(self, call: str, method: str = "POST", **body: Any) -> dict[str, Any]:

@@ -32,11 +32,11 @@ VERDICTS: dict[str, dict[Language, str]] = {
     },
     # No answer, or none of the callback's
     "no_callback": {
-        "zh": "没有可推送的地址。请设置 callback，或 events_url 与 messages_url。",
+        "zh": "没有可推送的地址。请配置 callback，或 events_url 与 messages_url。",
         "en": "There is no address to push to. Set callback, or events_url and messages_url.",
     },
     "timeout": {
-        "zh": "{within} 秒内没有应答。先应答，再调用微信接口；并检查网站是否繁忙、前端代理是否滞留请求。",
+        "zh": "{within} 秒内没有应答。先应答，再调用微信接口；并检查本站是否繁忙、前端代理是否滞留请求。",
         "en": "No answer within {within} s. Answer first and call WeChat's API afterwards; and see whether the site is "
         "busy, or something in front of it holds requests back.",
     },
@@ -55,7 +55,7 @@ VERDICTS: dict[str, dict[Language, str]] = {
         "en": "Expected HTTP 200, got {status}. {hint}",
     },
     "page": {
-        "zh": "应为回调的应答，实为一个 HTML 页面。{url} 应由回调应答，而不是登录页或网站的前端页面。",
+        "zh": "应为回调的应答，实为一个 HTML 页面。{url} 应由回调应答，而不是登录页或本站的前端页面。",
         "en": "Expected the callback's answer, got an HTML page. At {url} the callback must answer, and not a login "
         "page or the site's front end.",
     },
@@ -70,7 +70,7 @@ VERDICTS: dict[str, dict[Language, str]] = {
         "message/custom/send afterwards.",
     },
     "silent": {
-        "zh": "应为加密的文本回复，实为“{body}”，即没有回复。网站没有认出检测消息：检查消息与事件接收URL 中的 $APPID$，"
+        "zh": "应为加密的文本回复，实为“{body}”，即没有回复。本站没有认出检测消息：检查消息与事件接收URL 中的 $APPID$，"
         "以及测试账号的消息是否被其他处理函数抢先应答。",
         "en": 'Expected an encrypted text reply, got "{body}": nothing was said. The site did not take the message for '
         "the check's. Look at the $APPID$ in the message and event URL (消息与事件接收URL), and at whatever handles "
@@ -90,7 +90,7 @@ VERDICTS: dict[str, dict[Language, str]] = {
         "en": "The reply is encrypted for a wrong appid. It must be the platform's, {appid}, and not the account's.",
     },
     "sealed_key": {
-        "zh": "无法解密回复（{reason}）。检查消息加解密Key 是否与控制台一致，以及填充是否以 32 字节为一组。",
+        "zh": "无法解密回复（{reason}）。检查消息加解密Key 是否与微信开放平台一致，以及填充是否以 32 字节为一组。",
         "en": "The reply cannot be decrypted ({reason}). Look whether ENCODING_AES_KEY is the console's, and whether "
         "the padding is in blocks of 32 bytes.",
     },
@@ -174,12 +174,12 @@ STATUS_HINTS: dict[str, dict[Language, str]] = {
         "the firewall and the proxy.",
     },
     "redirect": {
-        "zh": "微信不跟随跳转：地址须与控制台一致，包括 https 与末尾的斜杠，并且不得跳往登录页。",
+        "zh": "微信不跟随跳转：地址须与微信开放平台一致，包括 https 与末尾的斜杠，并且不得跳往登录页。",
         "en": "WeChat follows no redirect: the address must be exact, with https and the slash at its end, and must "
         "not lead to a login.",
     },
     "403": {
-        "zh": "检查消息校验Token、消息加解密Key 与 appid 是否与控制台一致，以及服务器时间是否准确。",
+        "zh": "检查消息校验Token、消息加解密Key 与 appid 是否与微信开放平台一致，以及服务器时间是否准确。",
         "en": "Look whether TOKEN, ENCODING_AES_KEY and the appid are the console's, and whether the server's clock is "
         "right.",
     },
@@ -192,8 +192,8 @@ STATUS_HINTS: dict[str, dict[Language, str]] = {
         "zh": "地址 {url} 不接受 POST：它不是回调的地址。",
         "en": "{url} takes no POST: it is not the callback's address.",
     },
-    "5xx": {"zh": "检查网站的日志、数据库与代理。", "en": "Look at the site's log, its database and the proxy."},
-    "other": {"zh": "检查网站与代理的日志。", "en": "Look at the logs of the site and the proxy."},
+    "5xx": {"zh": "检查本站的日志、数据库与代理。", "en": "Look at the site's log, its database and the proxy."},
+    "other": {"zh": "检查本站与代理的日志。", "en": "Look at the logs of the site and the proxy."},
 }
 
 # What to look at, by errcode (protocol 8).
@@ -203,18 +203,18 @@ ERRCODE_HINTS: dict[int, dict[Language, str]] = {
         "zh": "凭证已失效：可能有另一个进程换取了新的 access_token，或 AppSecret 不正确。",
         "en": "The credential is not the newest: another process may have taken a new token, or APPSECRET is wrong.",
     },
-    40125: {"zh": "检查 AppSecret 是否与控制台一致。", "en": "Look whether APPSECRET is the console's."},
+    40125: {"zh": "检查 AppSecret 是否与微信开放平台一致。", "en": "Check that APPSECRET is the console's."},
     45015: {
         "zh": "只能回复 48 小时内有过动作的用户：检查 touser。",
         "en": "Only who acted within 48 hours can be written to: look at touser.",
     },
     61004: {
-        "zh": "把服务器的公网 IP 加入控制台的白名单IP地址列表。",
+        "zh": "把服务器的公网 IP 加入微信开放平台的白名单IP地址列表。",
         "en": "Add the server's public IP address to the console's whitelist (白名单IP地址列表).",
     },
     61006: {
         "zh": "平台没有可用的票据：先让票据推送成功。",
-        "en": "The platform has no usable verify ticket: mend the ticket's push first.",
+        "en": "The platform has no usable verify ticket: fix the push of tickets first.",
     },
     61007: {
         "zh": "检查平台是否勾选了消息管理权限集（1 与 19）。",

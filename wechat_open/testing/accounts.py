@@ -11,7 +11,6 @@ from datetime import timedelta
 from typing import Any
 
 from django.apps import apps
-from django.utils import timezone
 
 from .. import inbox
 from ..component import Platform
@@ -24,6 +23,7 @@ from ..sentence import Sentence as _
 from ..simulator import Simulator
 from ..simulator.accounts import Account, Kind, new_account
 from ..simulator.engine import Push
+from ..times import utc_now
 
 
 def first_platform() -> str:
@@ -80,7 +80,7 @@ def authorize(
     account = _account(wechat, kind, appid, nick_name)
     engine = wechat.engine
     grant, token = engine.query_auth(engine.authorize(appid).code)[1:]
-    now = timezone.now()
+    now = utc_now()
     row = Authorizer(
         **{
             "component": platform.row,

@@ -57,7 +57,8 @@ def wechat_simulator(wechat_platform: str, settings: Any) -> Iterator[Simulator]
     from .accounts import wechat_of
 
     with wechat_of(wechat_platform) as simulator:
-        here = dict.fromkeys(("API_BASE_URL", "AUTHORIZE_BASE_URL", "OPEN_BASE_URL"), simulator.url)
+        names = ("API_BASE_URL", "AUTHORIZE_BASE_URL", "OPEN_BASE_URL", "API_HOSTS")
+        here = {name: simulator.settings()[name] for name in names}
         settings.WECHAT_OPEN = {**settings.WECHAT_OPEN, **here}
         yield simulator
 

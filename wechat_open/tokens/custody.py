@@ -33,6 +33,7 @@ from ..exceptions import (
     TicketRefused,
     TokenRefused,
     TokenUnavailable,
+    Unreachable,
     WeChatOpenError,
 )
 from ..journal import Kind, What
@@ -313,9 +314,9 @@ class ComponentKeeper(Keeper):
     def _no_ticket(self) -> TicketMissing:
         return TicketMissing(
             _(
-                "WeChat has pushed no verify ticket for %(subject)s yet. It comes every ten minutes to the "
-                "authorization event URL (授权事件接收URL): check that address in the console, or have pushing started "
-                "with `%(command)s`.",
+                "WeChat has pushed no verify ticket for %(subject)s yet. It comes every ten minutes to "
+                "the authorization event URL (授权事件接收URL): check that address in the console, or start "
+                "pushing with `%(command)s`.",
                 subject=self.subject,
                 command=self.platform.command("push-ticket"),
             ),
@@ -428,6 +429,7 @@ class Renewal:
         self.claim = claim
         self.denied: NotAuthorized | None = None
         self.unlisted = False
+        self.unreadable: Unreachable | None = None
         self._tried: set[Secret] = set()
 
     def run(self) -> Secret:
@@ -459,6 +461,8 @@ class Renewal:
             yield self._ask(lambda token: self.wechat.authorizer_info(token, self.appid)).refresh_token
         except NotAuthorized as error:
             self.denied = error
+        except Unreachable as error:  # this account's record alone may be unreadable: the list has its token too
+            self.unreadable = error
 
     def _list(self) -> Iterator[Secret]:
         """The first page only: on a large platform the hourly sweep reads the rest, once for everybody."""
@@ -466,7 +470,9 @@ class Renewal:
         listed = [entry for entry in page.authorizers if entry.appid == self.appid]
         if listed:
             yield listed[0].refresh_token
-        elif page.total_count <= len(page.authorizers):
+        elif self.appid in page.skipped:
+            self.unlisted = False
+        elif page.total_count <= page.received:
             self.unlisted = True
         else:
             self.unlisted = self.claim.missing_since is not None
@@ -509,6 +515,8 @@ class Renewal:
 
     def _give_up(self, refused: WeChatOpenError | None) -> WeChatOpenError:
         """WeChat takes nothing. Only time and WeChat's own word make that a change of state; returns what to raise."""
+        if self.unreadable is not None:  # its record may have the token that works
+            return self.unreadable
         if refused is None:
             nothing = NothingToKeep(
                 f"WeChat has given no token for account {self.appid}: it may own no API.", timedelta(hours=1)

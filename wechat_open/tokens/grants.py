@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import random
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -18,7 +19,7 @@ from .. import clock
 from ..component import Platform
 from ..endpoints import Grant
 from ..exceptions import NotAuthorized, WeChatOpenError
-from ..models import AuthorizationLink, Authorizer, Component, func_key, to_announce, update_row
+from ..models import AHEAD, AuthorizationLink, Authorizer, func_key, to_announce, update_row
 from ..sentence import Sentence as _
 from . import cache
 from .custody import as_component
@@ -32,22 +33,30 @@ ATTEMPTS = 20
 
 
 def keep(
-    platform: Platform, grant: Grant, *, granted_at: datetime | None, link: AuthorizationLink | None = None
+    platform: Platform,
+    grant: Grant,
+    *,
+    granted_at: datetime | None,
+    link: AuthorizationLink | None = None,
+    newer: Callable[[Authorizer], bool] | None = None,
 ) -> Authorizer:
     """Store what an authorization code brought; returns the account's row as it is afterwards.
 
-    ``granted_at`` is WeChat's time, None when unknown. An older grant than the stored one changes nothing. Tokens that
-    are absent from the grant (4.1) never overwrite stored ones.
+    ``granted_at`` is WeChat's time, None when unknown. An older grant than the stored one changes nothing; ``newer``
+    decides that for a caller who knows more than the time. Tokens that are absent from the grant (4.1) never overwrite
+    stored ones.
     """
     for _attempt in range(ATTEMPTS):
-        row = _row(platform.row, grant.appid)
-        changes = _granted(row, grant, granted_at, link)
-        if changes is None:
+        row = find(platform, grant.appid)
+        at = granted_at
+        if at and at > row.read_at + AHEAD:  # type: ignore[attr-defined]  # or no later grant would count
+            at = None
+        if not (newer(row) if newer else _is_newer(row, at)):
             logger.info("An older grant of account %s arrived late; the newer one stands.", grant.appid)
             return row
-        if _compare_and_set(row, changes):
+        if _compare_and_set(row, _granted(row, grant, at, link)):
             cache.forget(f"{platform.appid}:{grant.appid}")
-            return _row(platform.row, grant.appid)
+            return find(platform, grant.appid)
     raise WeChatOpenError(
         _("The grant of account %(appid)s could not be stored: its row keeps changing.", appid=grant.appid)
     )
@@ -69,7 +78,7 @@ def withdraw(platform: Platform, appid: str, at: datetime) -> tuple[Authorizer, 
     An account that nobody knows leaves a tombstone, so that its late ``authorized`` push is recognised as older.
     """
     for _attempt in range(ATTEMPTS):
-        row = _row(platform.row, appid)
+        row = find(platform, appid)
         if row.state == Authorizer.State.UNAUTHORIZED and row.grant_changed_at and at <= row.grant_changed_at:
             return row, False
         if row.grant_changed_at and at < row.grant_changed_at:
@@ -90,7 +99,7 @@ def withdraw(platform: Platform, appid: str, at: datetime) -> tuple[Authorizer, 
             }
         if _compare_and_set(row, changes):
             cache.forget(f"{platform.appid}:{appid}")
-            return _row(platform.row, appid), "state" in changes
+            return find(platform, appid), "state" in changes
     raise WeChatOpenError(
         _("The cancellation by account %(appid)s could not be stored: its row keeps changing.", appid=appid)
     )
@@ -112,18 +121,22 @@ def look_again(platform: Platform, authorizer: Authorizer) -> bool:
     answer = as_component(platform, lambda token: platform.endpoints.authorizer_token(token, appid, asked))
     if not Authorizer.objects.filter(pk=authorizer.pk, grant_epoch=authorizer.grant_epoch).exists():
         return False
-    keep(platform, Grant(appid, answer.access, answer.refresh_token or asked, info.func_info, None), granted_at=None)
+    found = Grant(appid, answer.access, answer.refresh_token or asked, info.func_info, None, info.says_sets)
+    keep(platform, found, granted_at=None)
     return True
+
+
+def _is_newer(row: Authorizer, granted_at: datetime | None) -> bool:
+    before = row.grant_changed_at
+    return not (before and granted_at and granted_at < before)
 
 
 def _granted(
     row: Authorizer, grant: Grant, granted_at: datetime | None, link: AuthorizationLink | None
-) -> dict[str, Any] | None:
-    """The columns that change; None when the stored grant is newer."""
+) -> dict[str, Any]:
+    """The columns that change."""
     before = row.grant_changed_at
-    if before and granted_at and granted_at < before:
-        return None
-    doubtful = granted_at is None or before == granted_at
+    doubtful = granted_at is None or bool(before and before >= granted_at)
     current, fresh = row.reveal("refresh_token"), grant.refresh_token
     changes: dict[str, Any] = {
         "state": Authorizer.State.AUTHORIZED,
@@ -136,13 +149,14 @@ def _granted(
         "refused_since": None,
         "missing_since": None,
         "needs_reconcile": doubtful,
-        "func_info": list(grant.func_info),
-        "func_key": func_key(grant.func_info),
         "profile_synced_at": None,
+        "profile_due_at": None,
         "granted_through": link,
         **to_announce(),
         "next_action_at": row.read_at,  # type: ignore[attr-defined]  # an annotation
     }
+    if grant.says_sets:
+        changes |= {"func_info": list(grant.func_info), "func_key": func_key(grant.func_info)}
     if granted_at is not None:
         changes |= {"grant_changed_at": granted_at, "authorized_at": granted_at}
     elif not row.authorized_at:
@@ -164,13 +178,13 @@ def _granted(
     return changes
 
 
-def _row(component: Component, appid: str) -> Authorizer:
+def find(platform: Platform, appid: str) -> Authorizer:
     """The account's row with the database's time on it, made (as a tombstone) when there is none."""
     Authorizer.objects.get_or_create(
-        component=component, appid=appid, defaults={"state": Authorizer.State.UNAUTHORIZED}
+        component=platform.row, appid=appid, defaults={"state": Authorizer.State.UNAUTHORIZED}
     )
     rows = Authorizer.objects.annotate(read_at=clock.read()).select_related("component")
-    return rows.get(component=component, appid=appid)
+    return rows.get(component=platform.row, appid=appid)
 
 
 def _compare_and_set(row: Authorizer, changes: dict[str, Any]) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from django.db.models import Q
@@ -18,8 +18,8 @@ from .. import clock
 from ..component import Platform
 from ..conf import conf
 from ..endpoints import LIST_PAGE, Listed
-from ..exceptions import NotAuthorized
-from ..models import Authorizer, Component, to_announce
+from ..exceptions import NotAuthorized, Unreachable
+from ..models import AHEAD, Authorizer, Component, to_announce
 from . import cache
 from .custody import as_component
 from .store import withdrawn
@@ -30,19 +30,26 @@ EVERY = timedelta(hours=1)
 RUNNING = timedelta(minutes=10)
 """How long one sweep keeps others away; moved on with each page."""
 
+SKIPPED_NAMED = 20
+"""How many unusable entries of WeChat's list a log line names."""
+
 MISSING_FOR = timedelta(minutes=30)
 """An account must be missing from two complete lists, this far apart, before WeChat is asked about it."""
 
 
 @dataclass
 class SweepReport:
-    """What a sweep found. ``complete`` says that the whole list was read."""
+    """What a sweep found. ``complete`` says that the whole list was read.
+
+    ``skipped`` are entries that could not be used: their appids, empty where an entry names none.
+    """
 
     seen: int = 0
     created: list[str] = field(default_factory=list)
     repaired: list[str] = field(default_factory=list)
     restored: list[str] = field(default_factory=list)
     withdrawn: list[str] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
     complete: bool = False
 
     @property
@@ -74,11 +81,19 @@ def sweep(platform: Platform) -> SweepReport:
         Component.objects.filter(pk=platform.row.pk).update(sweep_due_at=clock.now() + RUNNING)
         _compare(platform, listed, asked_at, report)
         seen.update(entry.appid for entry in listed)
+    seen.update(appid for appid in report.skipped if appid)
     report.seen = len(seen)
     if report.complete:
         _look_for_missing(platform, seen, started_at, report)
         Component.objects.filter(pk=platform.row.pk).update(
             swept_at=clock.now(), sweep_due_at=clock.now() + EVERY, sweep_repairs=report.differences
+        )
+    if report.skipped:
+        logger.warning(
+            "WeChat's list for platform %r has %d entries without a usable appid, auth_time or refresh_token: %s",
+            platform.alias,
+            len(report.skipped),
+            ", ".join(appid or "(no appid)" for appid in report.skipped[:SKIPPED_NAMED]),
         )
     if report.differences:
         logger.warning(
@@ -103,11 +118,12 @@ def _pages(platform: Platform, report: SweepReport) -> Iterator[tuple[list[Liste
             lambda token, start=start: platform.endpoints.authorizer_list(token, start, LIST_PAGE),  # type: ignore[misc]
         )
         yield list(page.authorizers), asked_at
-        offset += len(page.authorizers)
+        offset += page.received
+        report.skipped += page.skipped
         if offset >= page.total_count:
             report.complete = True
             return
-        if not page.authorizers:  # fewer than promised: do not conclude anything from what is absent
+        if not page.received:  # fewer than promised: do not conclude anything from what is absent
             return
 
 
@@ -118,6 +134,7 @@ def _now(platform: Platform) -> datetime:
 
 
 def _compare(platform: Platform, listed: list[Listed], asked_at: datetime, report: SweepReport) -> None:
+    listed = [replace(entry, authorized_at=min(entry.authorized_at, asked_at + AHEAD)) for entry in listed]
     rows = {
         row.appid: row
         for row in Authorizer.objects.filter(
@@ -139,7 +156,7 @@ def _create(platform: Platform, unknown: list[Listed], report: SweepReport) -> N
         row = Authorizer(component=platform.row, appid=entry.appid)
         row.refresh_token = row.seal("refresh_token", entry.refresh_token.reveal())
         row.grant_changed_at = row.authorized_at = entry.authorized_at
-        row.next_action_at = entry.authorized_at  # long ago: due at once
+        row.next_action_at = clock.now()  # not since the grant: nobody could have known
         row.grant_epoch = 1
         row.needs_announcing, row.announcement = True, 1
         rows.append(row)
@@ -185,6 +202,7 @@ def _repair(platform: Platform, row: Authorizer, entry: Listed, asked_at: dateti
             "grant_epoch": row.grant_epoch + 1,
             "access_token_expires_at": clock.now(),  # a re-authorization kills it (protocol 4.1)
             "profile_synced_at": None,
+            "profile_due_at": None,
             "granted_through": None,
             **to_announce(),
         }
@@ -208,6 +226,7 @@ def _restore(platform: Platform, row: Authorizer, entry: Listed, report: SweepRe
         "next_action_at": clock.now(),
         "granted_through": None,
         "profile_synced_at": None,
+        "profile_due_at": None,
         **to_announce(),
     }
     untouched = Authorizer.objects.filter(pk=row.pk, fence=row.fence, grant_epoch=row.grant_epoch)
@@ -251,4 +270,6 @@ def _still_authorized(platform: Platform, appid: str) -> bool:
         as_component(platform, lambda token: platform.endpoints.authorizer_info(token, appid))
     except NotAuthorized:
         return False
+    except Unreachable as error:  # an answer that says nothing: nothing is concluded, and the others are looked at
+        logger.warning("Whether account %s is still authorized could not be read: %s", appid, error)
     return True

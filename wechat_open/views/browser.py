@@ -38,7 +38,8 @@ def remember(response: HttpResponse, request: HttpRequest, secret: str) -> None:
 
     ``Lax`` and not ``Strict``: the owner comes back by a link on WeChat's page.
     """
-    response.set_cookie(COOKIE, secret, path=_prefix(), secure=request.is_secure(), httponly=True, samesite="Lax")
+    secure = request.is_secure() or conf.site_url.lower().startswith("https:")  # a proxy may hide that it is https
+    response.set_cookie(COOKIE, secret, path=_prefix(), secure=secure, httponly=True, samesite="Lax")
 
 
 def base_url(request: HttpRequest) -> str:
@@ -58,6 +59,12 @@ def redirect_home(request: HttpRequest) -> HttpResponse | None:
     query = request.GET.copy()
     query[MOVED] = "1"
     return HttpResponseRedirect(f"{conf.site_url}{request.path}?{query.urlencode()}")
+
+
+def fetches_ahead(request: HttpRequest) -> bool:
+    """A browser that loads a page in case its reader opens it, as browsers and previews say by these headers."""
+    said = (request.headers.get(name, "") for name in ("Sec-Purpose", "Purpose", "X-Purpose", "X-Moz"))
+    return any(word in value.lower() for value in said for word in ("prefetch", "prerender", "preview"))
 
 
 def is_phone_in_wechat(request: HttpRequest) -> bool:

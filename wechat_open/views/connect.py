@@ -1,9 +1,10 @@
 """What does an owner see before going to WeChat?
 
-The connect page: a link for this computer, a link for WeChat on a phone and a QR code, made anew for each view, because
-a pre-auth code is good for one authorization. Staff with the permission choose what to ask for and have it made by
-POST: a browser that looks ahead makes no link and uses up no code. Anybody else needs a link that
-``authorization.begin`` made; it is sent by mail and scanned, so opening it is a GET.
+The connect page: a link for this computer, a link for WeChat on a phone and a QR code, with a state for each browser. A
+pre-auth code is good for one authorization; views within minutes share one until an owner acts. Staff with the
+permission choose what to ask for and create a link by POST: a browser that looks ahead creates no link and uses up no
+code. Anybody else needs a link that ``authorization.begin`` made; it is sent by mail and scanned, so opening it is a
+GET.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.urls import NoReverseMatch, reverse
+from django.urls import NoReverseMatch, get_script_prefix, reverse
 from django.utils.translation import get_language, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
@@ -27,11 +28,18 @@ from django.views.decorators.http import require_http_methods
 from .. import authorization, journal, qr
 from ..component import platform_of
 from ..conf import DEFAULT_ALIAS, conf
-from ..exceptions import AuthorizationRefused, ConfigurationError, TicketMissing, TokenUnavailable, WeChatOpenError
+from ..exceptions import (
+    AuthorizationRefused,
+    ConfigurationError,
+    LinkUsed,
+    TicketMissing,
+    TokenUnavailable,
+    WeChatOpenError,
+)
 from ..models import AuthorizationLink
 from ..protocol import permissions
 from ..telling import told
-from . import browser
+from . import browser, onward
 from .doors import own_transactions, secret_address, without_login
 
 logger = logging.getLogger(__name__)
@@ -126,11 +134,30 @@ def authorize_link(request: HttpRequest, key: str) -> HttpResponse:
     """For whoever has the link: its user in this browser, or the owner whom it was sent to."""
     if elsewhere := browser.redirect_home(request):
         return elsewhere
+    if browser.fetches_ahead(request):
+        return HttpResponse(status=503)
     try:
         link = authorization.open_link(key)
+    except LinkUsed:
+        response = _used(request, key)
     except AuthorizationRefused as refusal:
-        return render(request, "wechat_open/link_refused.html", {"reason": told(refusal)}, status=403)
-    return _connect_page(request, link)
+        response = render(request, "wechat_open/link_refused.html", {"reason": told(refusal)}, status=403)
+    else:
+        return _connect_page(request, link)
+    response["Referrer-Policy"] = "no-referrer"  # the address holds the key
+    return response
+
+
+def _used(request: HttpRequest, key: str) -> HttpResponse:
+    """The link has done its work: that is good news, and there is a way on."""
+    link = authorization.find_link(key)
+    staff = may_authorize(request)
+    context = {
+        "next_url": (onward.next_url(request, link) if link else "") or get_script_prefix(),
+        "admin_url": onward.account_url(link.authorizer_id) if link and staff else "",
+        "may_connect": staff,
+    }
+    return render(request, "wechat_open/link_used.html", context, status=410)
 
 
 def _connect_page(request: HttpRequest, link: AuthorizationLink, choice: Choice | None = None) -> HttpResponse:
@@ -152,7 +179,7 @@ def _connect_page(request: HttpRequest, link: AuthorizationLink, choice: Choice 
     context = {
         "link": link,
         "offer": offer,
-        "minutes": max(1, round((offer.expires_at - offer.attempt.created_at).total_seconds() / 60)),
+        "minutes": max(1, round(offer.valid_for.total_seconds() / 60)),
         "own_url": own_url,
         "qr": qr.draw(own_url),
         "phone_in_wechat": browser.is_phone_in_wechat(request),
@@ -171,6 +198,7 @@ def _not_now(request: HttpRequest, error: WeChatOpenError, **awaited: str) -> Ht
     context = {"error": told(error) if may_authorize(request) else None, **awaited}
     response = render(request, "wechat_open/connect_unavailable.html", context, status=503)
     response["Retry-After"] = "60"
+    response["Referrer-Policy"] = "no-referrer"  # the address may hold a link's key
     return response
 
 

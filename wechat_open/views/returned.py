@@ -11,18 +11,24 @@ import logging
 
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
-from django.urls import NoReverseMatch, reverse
 from django.utils.translation import get_language
 from django.views.decorators.cache import never_cache
 
 from .. import authorization
-from ..conf import conf
-from ..exceptions import AuthorizationRefused, LinkRevoked, WeChatOpenError
+from ..exceptions import (
+    AuthorizationRefused,
+    CodeRefused,
+    GrantSuperseded,
+    LinkRevoked,
+    LinkUsed,
+    WeChatOpenError,
+)
 from ..models import AuthorizationAttempt, Authorizer
 from ..protocol import permissions
 from ..secret import Secret
+from ..sentence import Sentence as _
 from ..telling import told
-from . import browser
+from . import browser, onward
 from .connect import may_authorize
 from .doors import own_transactions, secret_address, without_login
 
@@ -53,14 +59,18 @@ def _answer(request: HttpRequest, state: str) -> HttpResponse:
         account = authorization.complete_return(attempt, code)
     except LinkRevoked:
         return _revoked(request)
+    except (LinkUsed, GrantSuperseded) as refusal:
+        return render(request, "wechat_open/kept_for_no_link.html", {"reason": told(refusal)}, status=409)
     except AuthorizationRefused as refusal:
         return _refused(request, refusal)
+    except CodeRefused:
+        return _refused(request, AuthorizationRefused(_("WeChat does not accept the code of this return any more.")))
     except WeChatOpenError as error:
         return _failed(request, attempt, error)
     if attempt.link.biz_appid not in ("", account.appid):
         context = {"link": attempt.link, "account": account}
         return render(request, "wechat_open/other_account.html", context, status=409)
-    return HttpResponseRedirect(_next_url(request, attempt) or request.path, status=303)
+    return HttpResponseRedirect(onward.next_url(request, attempt.link) or request.path, status=303)
 
 
 def _refused(request: HttpRequest, refusal: AuthorizationRefused) -> HttpResponse:
@@ -80,28 +90,15 @@ def _failed(request: HttpRequest, attempt: AuthorizationAttempt, error: WeChatOp
     return response
 
 
-def _next_url(request: HttpRequest, attempt: AuthorizationAttempt) -> str:
-    """What the link says, else the setting; empty when neither names a page of this site."""
-    wanted = attempt.link.next_url or conf.after_authorize
-    if not wanted:
-        return ""
-    hosts = {request.get_host(), browser.base_url(request).partition("://")[2]}
-    try:
-        return authorization.destination(wanted, hosts=hosts, https=request.is_secure())
-    except ValueError as error:
-        logger.error("Nowhere to go after an authorization: %s", error)
-        return ""
-
-
 def _result(request: HttpRequest, attempt: AuthorizationAttempt) -> HttpResponse:
     if attempt.link.revoked_at:
         return _revoked(request)
-    account = attempt.link.authorizer if attempt.used_at else None
+    account = authorization.account_of(attempt)
     context = {
         "link": attempt.link,
         "account": account,
         "permission_sets": _names(account) if account else [],
-        "admin_url": _admin_url(account) if account and may_authorize(request) else "",
+        "admin_url": onward.account_url(account.pk) if account and may_authorize(request) else "",
     }
     return render(request, "wechat_open/authorized.html", context)
 
@@ -109,10 +106,3 @@ def _result(request: HttpRequest, attempt: AuthorizationAttempt) -> HttpResponse
 def _names(account: Authorizer) -> list[str]:
     language = get_language() or "en"
     return [permissions.name(id, language) for id in account.func_info]
-
-
-def _admin_url(account: Authorizer) -> str:
-    try:
-        return reverse("admin:wechat_open_authorizer_change", args=[account.pk])
-    except NoReverseMatch:
-        return ""

@@ -192,7 +192,7 @@ def _keepable(payload: dict[str, Any]) -> dict[str, Any]:
 
 
 def _named(alias: str) -> str:
-    return f"{alias} ({conf.components[alias].get('APPID', '')})"
+    return f"{alias} ({conf.appids[alias]})"
 
 
 def _lives() -> list[tuple[str, Any]]:
@@ -240,6 +240,6 @@ def why_elsewhere(account: Authorizer) -> str:
     try:
         platform_of(account.component)
     except ConfigurationError as error:
-        elsewhere = gettext("A link that is made here connects the account to another platform.")
+        elsewhere = gettext("A link that is created here connects the account to another platform.")
         return f"{told(error)} {elsewhere}"
     return ""

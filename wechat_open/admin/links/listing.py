@@ -61,7 +61,7 @@ class AuthorizationLinkAdmin(LinkPages):
     list_filter = [LinkStateFilter, "created_at", PlatformFilter]
     list_select_related = ["component", "user", "authorizer"]
     search_fields = ["biz_appid"]  # for the box; get_search_results says what is looked for
-    search_help_text = _("Exactly: an appid or who made the link; or the beginning of an account's name")
+    search_help_text = _("Exactly: an appid or who created the link; or the beginning of an account's name")
     paginator = BoundedPaginator
     show_facets = admin.ShowFacets.NEVER
     sortable_by = ["created"]
@@ -158,9 +158,9 @@ class AuthorizationLinkAdmin(LinkPages):
             "media": self.media,
             "title": ngettext("Revoke this link?", "Revoke %(count)d links?", count) % {"count": count},
             "happens": gettext(
-                "From then on nobody can open it, and nobody who has opened it can connect an account through it. If "
-                "WeChat grants an account all the same, the grant is kept, for no tenant. This cannot be undone; you "
-                "can make a new link at any time."
+                "The link can no longer be opened, and browsers that have opened it can no longer connect "
+                "an account through it. If WeChat grants an account all the same, the grant is kept, "
+                "without a tenant. This cannot be undone; you can create a new link at any time."
             ),
             "unfit": too_many % {"count": AT_ONCE} if found > AT_ONCE else "",
             "sample": [self._named(link) for link in links.select_related("authorizer")[:SAMPLE]],

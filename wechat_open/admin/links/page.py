@@ -11,7 +11,6 @@ from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import NoReverseMatch, URLPattern, path, reverse
-from django.utils import timezone
 from django.utils.decorators import method_decorator
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -25,6 +24,7 @@ from ...exceptions import WeChatOpenError
 from ...models import AuthorizationLink
 from ...protocol import permissions
 from ...telling import told
+from ...times import utc_now
 from ..base import ReadOnlyAdmin, own_transactions
 from ..named import account_link, account_of
 from ..shown import NOTHING, lines
@@ -77,7 +77,7 @@ class LinkPages(ReadOnlyAdmin):
         if request.user.has_perm("wechat_open.share_link") and self.has_view_permission(request, link):
             return True
         mine = link.user_id is not None and link.user_id == request.user.pk
-        return mine and self.has_add_permission(request) and link.created_at > timezone.now() - MAKERS_TIME
+        return mine and self.has_add_permission(request) and link.created_at > utc_now() - MAKERS_TIME
 
     # -- the form ----------------------------------------------------------------------------------------------------
 
@@ -117,7 +117,7 @@ class LinkPages(ReadOnlyAdmin):
 
     def _made(self, request: HttpRequest, link: AuthorizationLink) -> HttpResponse:
         _note(journal.Kind.LINK_MADE, request, link)
-        self.log_addition(request, link, gettext("A link was made."))
+        self.log_addition(request, link, gettext("A link was created."))
         self.message_user(request, gettext("The link is ready. Send its address or its QR code."), messages.SUCCESS)
         # 307: the browser sends its POST on, so that the address is an answer to a POST and to be had by no GET.
         address = reverse("admin:wechat_open_authorizationlink_address", args=[link.pk])
@@ -212,7 +212,7 @@ class LinkPages(ReadOnlyAdmin):
 def _shut(link: AuthorizationLink) -> str:
     """Why there is no address to show; empty when there is one, which ``link`` then knows."""
     if story.state_of(link) != "open":
-        return gettext("This link cannot be opened any more: its address is of no use.")
+        return gettext("This link can no longer be opened: its address is no longer valid.")
     try:
         link.with_key().get_absolute_url()
     except NoReverseMatch:

@@ -9,13 +9,13 @@ from typing import Any
 
 from django.db.models import F, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import JSONObject
-from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext, ngettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from ...models import AuthorizationAttempt, AuthorizationLink, Authorizer, CodeExchange, JournalEntry
+from ...times import site_time, utc_now
 from ..named import account_link
 from ..shown import NOTHING, duration, moment, tag
 
@@ -42,7 +42,7 @@ def state_of(link: AuthorizationLink) -> str:
         return "used"
     if link.revoked_at:
         return "revoked"
-    return "expired" if link.expires_at <= timezone.now() else "open"
+    return "expired" if link.expires_at <= utc_now() else "open"
 
 
 def tagged_state(link: AuthorizationLink) -> SafeString:
@@ -79,7 +79,7 @@ def of(link: Any) -> Story:
     state = state_of(link)
     attempts = list(link.attempts.select_related("user").order_by("-created_at", "-pk")[:VIEWS_SHOWN])
     granted = _granted(attempts)
-    strays = [account for account in dict.fromkeys(granted.values()) if _is_astray(link, account)]
+    strays = [account for account in _came_through(link) if _is_astray(link, account)]
     return Story(
         state=state,
         tag=tagged_state(link),
@@ -93,11 +93,13 @@ def of(link: Any) -> Story:
 
 def with_stray(links: QuerySet[Any]) -> QuerySet[Any]:
     """With what ``stray_of`` needs, in the same query: the last account for which ``_is_astray`` holds."""
-    revoked, unexpected = Q(attempt__link__revoked_at__isnull=False), ~Q(attempt__link__biz_appid="")
-    unexpected &= ~Q(authorizer__appid=F("attempt__link__biz_appid"))
-    came = CodeExchange.objects.filter(attempt__link=OuterRef("pk"), authorizer__isnull=False).order_by("-pk")
+    revoked, unexpected = Q(link__revoked_at__isnull=False), ~Q(link__biz_appid="")
+    unexpected &= ~Q(authorizer__appid=F("link__biz_appid"))
+    second = Q(link__authorizer__isnull=False) & ~Q(authorizer=F("link__authorizer"))
+    came = CodeExchange.objects.filter(link=OuterRef("pk"), authorizer__isnull=False).order_by("-pk")
     columns = JSONObject(appid="authorizer__appid", nick_name="authorizer__nick_name")
-    told: QuerySet[Any] = links.annotate(stray=Subquery(came.filter(revoked | unexpected).values_list(columns)[:1]))
+    strays = came.filter(revoked | unexpected | second)
+    told: QuerySet[Any] = links.annotate(stray=Subquery(strays.values_list(columns)[:1]))
     return told
 
 
@@ -108,16 +110,24 @@ def stray_of(link: Any) -> str:
 
 def _is_astray(link: AuthorizationLink, account: Authorizer) -> bool:
     """Whether its grant was kept for no tenant."""
-    return link.revoked_at is not None or link.biz_appid not in ("", account.appid)
+    if link.revoked_at is not None or link.biz_appid not in ("", account.appid):
+        return True
+    return link.authorizer_id is not None and link.authorizer_id != account.pk
 
 
 def _told(link: AuthorizationLink, account: Authorizer) -> str:
     words = (
-        gettext("WeChat granted %(account)s through it all the same. The grant is kept, for no tenant.")
+        gettext("WeChat granted %(account)s through it all the same. The grant is kept, without a tenant.")
         if link.revoked_at
-        else gettext("Another account came: %(account)s. The grant is kept, for no tenant.")
+        else gettext("Another account completed the authorization: %(account)s. The grant is kept, without a tenant.")
     )
     return words % {"account": account}
+
+
+def _came_through(link: AuthorizationLink) -> list[Authorizer]:
+    """Every account that WeChat granted through this link, the first first."""
+    exchanges = CodeExchange.objects.filter(link=link, authorizer__isnull=False).select_related("authorizer")
+    return list(dict.fromkeys(exchange.authorizer for exchange in exchanges.order_by("pk") if exchange.authorizer))
 
 
 def _granted(attempts: list[AuthorizationAttempt]) -> dict[int, Authorizer]:
@@ -140,7 +150,7 @@ def _view(attempt: AuthorizationAttempt, account: Authorizer | None) -> View:
 
 def _said(link: Any, state: str, strays: Sequence[Authorizer]) -> str:
     times = ngettext("It was opened once.", "It was opened %(count)d times.", link.opened) % {"count": link.opened}
-    opened = times if link.opened else gettext("Nobody has opened it.")
+    opened = times if link.opened else gettext("It has not been opened yet.")
     if state == "used":
         return gettext("An account was connected through it on %(when)s.") % {"when": _exactly(link.completed_at)}
     if state == "revoked":
@@ -149,29 +159,29 @@ def _said(link: Any, state: str, strays: Sequence[Authorizer]) -> str:
         return " ".join([words % {"who": who, "when": _exactly(link.revoked_at)}, opened])
     if state == "expired":
         words = (
-            gettext("It expired on %(when)s; the expected account did not come.")
+            gettext("It expired on %(when)s; the expected account did not authorize.")
             if strays
             else gettext("It expired on %(when)s, unused.")
         )
         return " ".join([words % {"when": _exactly(link.expires_at)}, opened])
     words = (
-        gettext("The expected account has not come yet; the link can be opened for %(time)s.")
+        gettext("The expected account has not authorized yet; the link can be opened for %(time)s.")
         if strays
-        else gettext("Nobody has authorized through it yet; it can be opened for %(time)s.")
+        else gettext("No account has authorized through it yet; it can be opened for %(time)s.")
     )
-    return " ".join([opened, words % {"time": duration(link.expires_at - timezone.now())}])
+    return " ".join([opened, words % {"time": duration(link.expires_at - utc_now())}])
 
 
 def _exactly(at: datetime) -> str:
     """Within a sentence, whose full stop is not to meet that of "p.m."."""
-    return date_format(timezone.localtime(at), "Y-m-d H:i")
+    return date_format(site_time(at), "Y-m-d H:i")
 
 
 def _revoked_by(link: AuthorizationLink) -> str:
     """Who took it back, if the journal goes back so far."""
     entries = JournalEntry.objects.filter(
         kind=JournalEntry.Kind.LINK_REVOKED,
-        at__gte=link.revoked_at - timedelta(minutes=1) if link.revoked_at else timezone.now(),
+        at__gte=link.revoked_at - timedelta(minutes=1) if link.revoked_at else utc_now(),
         component=link.component_id,
         detail=f"#{link.pk}",
     )

@@ -19,7 +19,6 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser, DjangoHelpFormatter
 from django.db.models import QuerySet
-from django.utils import timezone
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext, pgettext
@@ -33,6 +32,7 @@ from ...models import Authorizer, Component, Push
 from ...sealing import key_ids
 from ...simulator.release_check import GROUPS
 from ...telling import told, translated
+from ...times import site_now, site_time
 from .. import diagnosis, doctor, rehearsal, rotation
 from ..loop import Loop, all_jobs, renew, stopped_by_signals
 
@@ -79,7 +79,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.description = _(
-            "Looks after WeChat third-party platforms: their state, tokens, pushes and authorization links."
+            "Manages WeChat third-party platforms: their state, tokens, pushes and authorization links."
         )
         _accept_help(parser)
         subcommands = parser.add_subparsers(dest="subcommand", metavar="SUBCOMMAND", required=True)
@@ -159,14 +159,14 @@ class Command(BaseCommand):
         doctor.add_argument("--strict", action="store_true", help=_("exit code 1 also when something needs a look"))
         doctor.add_argument("--json", action="store_true", help=_("every finding, for a script"))
 
-        rotate = add(self.rotate_keys, _("seal what is stored under the newest of ENCRYPTION_KEYS"), default="")
+        rotate = add(self.rotate_keys, _("encrypt what is stored under the newest of ENCRYPTION_KEYS"), default="")
         rotate.add_argument(
             "--check", action="store_true", help=_("only count what is left; exit code 1 when anything is")
         )
         rotate.add_argument(
             "--empty-unreadable",
             action="store_true",
-            help=_("empty what no key opens, so that WeChat is asked for it"),
+            help=_("empty values that no key decrypts, so that WeChat is asked for them"),
         )
         rotate.add_argument("--json", action="store_true", help=_("what was done and what is left, for a script"))
 
@@ -198,7 +198,7 @@ class Command(BaseCommand):
 
     def _say_state(self, found: dict[str, Any]) -> None:
         verdicts = {
-            health.RED: self.style.ERROR(_("needs somebody now")),
+            health.RED: self.style.ERROR(_("needs action right now")),
             health.AMBER: self.style.WARNING(pgettext("wechat_open", "needs attention")),
             health.GREEN: self.style.SUCCESS(pgettext("wechat_open", "in order")),
         }
@@ -218,7 +218,8 @@ class Command(BaseCommand):
         }
         for level, (style, sign) in styles.items():
             for finding in (one for one in findings if one["level"] == level):
-                self.stdout.write(f"  {style(sign)} {finding['code']}: {finding['said']}")
+                shown = sign if level is not health.GREEN or _found(finding).in_order else "–"
+                self.stdout.write(f"  {style(shown)} {finding['code']}: {finding['said']}")
                 if finding["remedy"] and level is not health.GREEN:
                     self.stdout.write(f"      {finding['remedy']}")
 
@@ -277,6 +278,7 @@ class Command(BaseCommand):
                 (pgettext("wechat_open", "repaired"), found.repaired),
                 (pgettext("wechat_open", "restored"), found.restored),
                 (_("no longer authorized"), found.withdrawn),
+                (_("skipped, because their entry cannot be read"), [appid or "–" for appid in found.skipped]),
             ]:
                 self.stdout.write(f"  {label}: {' '.join([str(len(appids)), *appids])}")
         if not found.complete:
@@ -306,7 +308,7 @@ class Command(BaseCommand):
                 raise SystemExit(1)
             return
         with stopped_by_signals() as stopped:
-            self.stdout.write(_("Looking after %s. Ctrl-C stops.") % ", ".join(owner.alias for owner in owners))
+            self.stdout.write(_("Maintaining %s. Ctrl-C stops.") % ", ".join(owner.alias for owner in owners))
             loop.until(stopped)
         self.stdout.write(pgettext("wechat_open", "Stopped."))
 
@@ -337,7 +339,7 @@ class Command(BaseCommand):
         url = origin + link.get_absolute_url()
         _note(journal.Kind.LINK_MADE, link.component, appid=link.biz_appid, detail=f"#{link.pk}")
         if json:
-            self._say_json({"url": url, "expires_at": link.expires_at.isoformat()})
+            self._say_json({"url": url, "expires_at": site_time(link.expires_at).isoformat()})
         else:
             self.stdout.write(url)
 
@@ -468,22 +470,22 @@ class Command(BaseCommand):
             raise SystemExit(1)
 
     def _say_how_far(self, done: int, of: int) -> None:
-        self.stdout.write(_("values sealed anew: %(done)d of %(all)d") % {"done": done, "all": max(done, of)})
+        self.stdout.write(_("values encrypted again: %(done)d of %(all)d") % {"done": done, "all": max(done, of)})
 
     def _say_rotation(self, report: rotation.Report) -> None:
         if report.resealed:
-            self.stdout.write(_("values sealed anew: %d") % report.resealed)
+            self.stdout.write(_("values encrypted again: %d") % report.resealed)
         for lost in report.unreadable[:PLACES]:
             place = f"{lost.model} {lost.pk} {lost.column}"
             self.stderr.write(
-                self.style.ERROR(_("no key opens this: %(place)s (%(key)s)") % {"place": place, "key": lost.key_id})
+                self.style.ERROR(_("no key decrypts this: %(place)s (%(key)s)") % {"place": place, "key": lost.key_id})
             )
         if len(report.unreadable) > PLACES:
             self.stderr.write(
                 self.style.ERROR(_("and %d more; --json has them all") % (len(report.unreadable) - PLACES))
             )
         if report.emptied:
-            self.stdout.write(_("values emptied that no key opens: %d") % report.emptied)
+            self.stdout.write(_("values emptied because no key decrypts them: %d") % report.emptied)
         for key_id, count in report.left.items():
             known = _("an older key") if key_id in key_ids() else _("a key that is not configured")
             line = pgettext("wechat_open", "under %(key)s, %(known)s: %(count)d values") % {
@@ -493,10 +495,10 @@ class Command(BaseCommand):
             }
             self.stdout.write(self.style.WARNING(f"! {line}"))
         if report.ok:
-            line = _("Everything is sealed under the newest key (%s).") % report.newest
+            line = _("Everything is encrypted under the newest key (%s).") % report.newest
             self.stdout.write(self.style.SUCCESS(f"✓ {line}"))
         elif report.stopped:
-            self.stdout.write(_("Stopped. Run it again, and it goes on from here."))
+            self.stdout.write(_("Stopped. Run it again, and it continues from here."))
         for advice in rotation.advice(report):
             self.stdout.write(f"  {advice}")
 
@@ -514,10 +516,10 @@ class Command(BaseCommand):
         self.stdout.write(json.dumps(data, ensure_ascii=False, indent=2))
 
     def _say_now(self, text: str) -> None:
-        self.stdout.write(f"{timezone.localtime():%H:%M:%S} {text}")
+        self.stdout.write(f"{site_now():%H:%M:%S} {text}")
 
     def _complain_now(self, text: str) -> None:
-        self.stderr.write(self.style.ERROR(f"{timezone.localtime():%H:%M:%S} {text}"))
+        self.stderr.write(self.style.ERROR(f"{site_now():%H:%M:%S} {text}"))
 
 
 def _nothing(done: int, of: int) -> None:
@@ -581,6 +583,10 @@ def _json_object(text: str) -> dict[str, Any]:
 
 
 _json_object.__name__ = "JSON object"  # argparse: invalid JSON object value: '…'
+
+
+def _found(data: dict[str, Any]) -> health.Finding:
+    return health.Finding(data["code"], health.Level(data["level"]), data["value"], data["said"])
 
 
 def _accept_help(parser: CommandParser) -> None:

@@ -1,0 +1,145 @@
+"""Secrets of this package are taken out of what error trackers and tracers collect.
+
+They are known in four ways: by their value, when they stand in the settings; by the name beside them, in a query, in
+JSON, in XML and in a Python ``repr``; by the form that WeChat gives its tokens, tickets and codes; and by where they
+stand, in the addresses of our own pages. ``sentry`` and ``opentelemetry`` use this; ``LogFilter`` is for any handler of
+``logging``.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import quote
+
+from django.conf import settings
+
+from ..conf import NAME
+from ..views.browser import COOKIE
+
+FILTERED = "[Filtered]"
+DEEPEST = 50
+"""Levels of nested values. What is deeper is left out."""
+
+LEAST = 6
+"""Characters of a setting that is looked for; a shorter one would be found in ordinary words."""
+
+_NAMES = (
+    r"[a-z_-]{0,40}(?:access_?token|refresh_?token|ticket|secret)|(?:pre_?)?auth(?:orization)?_?code|"
+    r"js_?code|(?:encoding_)?aes_?key|encryption_keys?|previous_keys?|health_token|token|code|(?:msg_?)?signature|encrypt|"
+    r"session_key|" + re.escape(COOKIE)
+)
+_NAME = re.compile(_NAMES, re.IGNORECASE)
+_ONLY_IN_ADDRESSES = "state|nonce|key"
+
+_FORMS: tuple[tuple[re.Pattern[str], str], ...] = (
+    # access_token=…&, as in addresses and forms, escaped or not
+    (
+        re.compile(
+            rf"(?i)(?:(?<![a-z0-9_-])|(?<=%3F)|(?<=%26))({_NAMES}|{_ONLY_IN_ADDRESSES})(=|%3D)(?!\s|['\"\[{{(])(?:(?!%26)[^&\s\"'<>\\#,;)])+"
+        ),
+        rf"\1\2{FILTERED}",
+    ),
+    # "access_token": "…", as in JSON and in a repr, also within another text, or cut off at the end
+    (
+        re.compile(
+            rf"(?i)(\\{{0,8}}['\"])({_NAMES})(\\{{0,8}}['\"]\s*[:,]\s*b?)(\\{{0,8}}['\"])(?:(?!\4).)*(\4|$)", re.DOTALL
+        ),
+        rf"\1\2\3\4{FILTERED}\5",
+    ),
+    # access_token='…', as in the repr of an object
+    (re.compile(rf"(?i)(?<![a-z0-9_-])({_NAMES})(=b?)(['\"])(?:(?!\3).)*(\3|$)", re.DOTALL), rf"\1\2\3{FILTERED}\4"),
+    # <ComponentVerifyTicket>…</ComponentVerifyTicket>
+    (
+        re.compile(
+            r"(?i)<(ComponentVerifyTicket|AuthorizationCode|PreAuthCode|Encrypt|MsgSignature)>(?:(?!</).)*(</|$)",
+            re.DOTALL,
+        ),
+        rf"<\1>{FILTERED}\2",
+    ),
+    # refreshtoken@@@…, and access tokens: a number, an underline and a long text
+    (re.compile(r"(?i)\b(refreshtoken|ticket|preauthcode|queryauthcode)(@@@|%40%40%40)[\w%~.-]+"), rf"\1\2{FILTERED}"),
+    (re.compile(r"(?<![A-Za-z0-9_-])[0-9]{1,4}_[A-Za-z0-9_-]{40,}"), FILTERED),
+    # Authorization: Bearer …
+    (re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}"), rf"\1 {FILTERED}"),
+    # the addresses of our pages
+    (re.compile(r"(/authorized/|/authorize/link/)[A-Za-z0-9_-]+"), rf"\1{FILTERED}"),
+)
+
+
+def scrubbed(value: Any, name: object = "", *, depth: int = 0) -> Any:
+    """The same without secrets: a text, or dicts and lists of texts. ``name`` is the key under which it stands."""
+    if isinstance(name, str) and _NAME.fullmatch(name) and isinstance(value, (str, bytes, list, tuple, Mapping)):
+        return FILTERED if value else value
+    if isinstance(value, str):
+        return scrubbed_text(value)
+    if isinstance(value, bytes):
+        return scrubbed_text(value.decode("utf-8", "replace")).encode()
+    if depth >= DEEPEST:
+        return FILTERED
+    if isinstance(value, Mapping):
+        return {
+            scrubbed_text(key) if isinstance(key, str) else key: scrubbed(one, key, depth=depth + 1)
+            for key, one in value.items()
+        }
+    if isinstance(value, (list, tuple)):
+        if len(value) == 2 and isinstance(value[0], str) and _NAME.fullmatch(value[0]):  # a pair of name and value
+            found = [value[0], FILTERED]
+        else:
+            found = [scrubbed(one, depth=depth + 1) for one in value]
+        return found if isinstance(value, list) else tuple(found)
+    return _scrubbed_object(value)
+
+
+def _scrubbed_object(value: object) -> object:
+    """An object whose ``repr`` shows a secret, such as a request with its address, is replaced by a clean one."""
+    if value is None or isinstance(value, (bool, int, float)):
+        return value
+    try:
+        text = repr(value)
+    except Exception:  # noqa: BLE001 - a half-made object may fail in any way, and is sent as a text anyway
+        return FILTERED
+    clean = scrubbed_text(text)
+    return value if clean == text else clean
+
+
+def scrubbed_text(text: str) -> str:
+    for secret in _configured():
+        text = text.replace(secret, FILTERED)
+    for pattern, replacement in _FORMS:
+        text = pattern.sub(replacement, text)
+    return text
+
+
+class LogFilter(logging.Filter):
+    """For the handlers of a site that logs what others write: ``"filters": {"no_secrets": {"()": LogFilter}}``."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        message = record.getMessage()
+        clean = scrubbed_text(message)
+        if clean != message:
+            record.msg, record.args = clean, None
+        return True
+
+
+def _configured() -> list[str]:
+    """Every secret in the settings, the longest first, as it is and as it stands in an address."""
+    found: set[str] = set()
+    for secret in _secrets(getattr(settings, NAME, None), inside=False):
+        if len(secret) >= LEAST:
+            found |= {secret, quote(secret, safe="")}
+    return sorted(found, key=len, reverse=True)
+
+
+def _secrets(written: object, *, inside: bool) -> Iterator[str]:
+    if isinstance(written, str):
+        if inside:
+            yield written
+    elif isinstance(written, Mapping):
+        for key, value in written.items():
+            yield from _secrets(value, inside=inside or (isinstance(key, str) and bool(_NAME.fullmatch(key))))
+    elif isinstance(written, (list, tuple)):
+        for value in written:
+            yield from _secrets(value, inside=inside)

@@ -1,0 +1,41 @@
+"""Where does a reader of one of our pages go next?
+
+Both answers are empty when there is no such page, or it is not for this reader.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from django.http import HttpRequest
+from django.urls import NoReverseMatch, reverse
+
+from .. import authorization
+from ..conf import conf
+from ..models import AuthorizationLink
+from . import browser
+
+logger = logging.getLogger(__name__)
+
+
+def next_url(request: HttpRequest, link: AuthorizationLink) -> str:
+    """The page that the link names for afterwards, else the setting's; only if it is a page of this site."""
+    wanted = link.next_url or conf.after_authorize
+    if not wanted:
+        return ""
+    hosts = {request.get_host(), browser.base_url(request).partition("://")[2]}
+    try:
+        return authorization.destination(wanted, hosts=hosts, https=request.is_secure())
+    except ValueError as error:
+        logger.error("Nowhere to go after an authorization: %s", error)
+        return ""
+
+
+def account_url(account_id: int | None) -> str:
+    """The page of an account in the admin."""
+    if account_id is None:
+        return ""
+    try:
+        return reverse("admin:wechat_open_authorizer_change", args=[account_id])
+    except NoReverseMatch:
+        return ""
