@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import base64
+import contextlib
+import hashlib
 import json
+import time
+from collections.abc import Callable
 from urllib.parse import parse_qs, urlencode
 
 import pytest
@@ -521,6 +525,72 @@ def test_any_signed_ciphertext__is_refused(cipher_text: bytes) -> None:
     query_string = query(msg_signature=sign(PAIR.token, vectors.S1.timestamp, vectors.S1.nonce, encrypted))
 
     refused(query_string, f"<xml><Encrypt>{encrypted}</Encrypt></xml>".encode())
+
+
+def full(piece: bytes, before: bytes = b"", after: bytes = b"") -> bytes:
+    return before + (piece * MAX_BODY)[: MAX_BODY - len(before) - len(after)] + after
+
+
+FLOODS = {
+    "zeros": full(b"\x00"),
+    "space": full(b" "),
+    "space inside": full(b" ", b"<xml><Encrypt>", b"</Encrypt></xml>"),
+    "space in CDATA": full(b" ", b"<xml><Encrypt><![CDATA[", b"]]></Encrypt></xml>"),
+    "space behind": full(b" ", b"<xml><Encrypt>QUJD", b"</Encrypt></xml>"),
+    "base64": full(b"QUJD", b"<xml><Encrypt>", b"</Encrypt></xml>"),
+    "base64 without an end": full(b"QUJD", b"<xml><Encrypt>"),
+    "base64 in JSON": full(b"QUJD", b'{"Encrypt": "', b'"}'),
+    "escapes": full(b"\\/", b'{"Encrypt": "', b'"}'),
+    "names": full(b'"Encrypt":', b"{"),
+    "space in JSON": full(b" ", b'{"Encrypt"', b'"}'),
+    "beginnings": full(b"<Encrypt>"),
+    "half beginnings": full(b"<Encryp"),
+    "ends": full(b"]]>", b"<xml><Encrypt><![CDATA["),
+    "half ends": full(b"]]", b"<xml><Encrypt><![CDATA["),
+    "closings": full(b"</Encrypt", b"<xml><Encrypt>QUJD"),
+}
+
+
+@pytest.mark.parametrize("flood", FLOODS)
+def test_flood__is_refused_at_the_cost_of_a_few_hashes(flood: str) -> None:
+    """No search goes over the body more than a few times, whatever it holds: processor time, and a wide margin."""
+
+    def cost(work: Callable[[], object]) -> float:
+        took = []
+        for _ in range(5):
+            started = time.process_time()
+            for _ in range(10):
+                work()
+            took.append(time.process_time() - started)
+        return min(took)
+
+    def refuse() -> None:
+        with contextlib.suppress(InvalidPush):
+            unseal(vectors.S1.query, FLOODS[flood], [PAIR], PLATFORM)
+
+    assert refused(vectors.S1.query, FLOODS[flood]) in {"envelope", "signature"}
+    assert cost(refuse) < 15 * cost(lambda: hashlib.sha256(FLOODS[flood]).digest())
+
+
+@pytest.mark.parametrize("query_string", ["&" * 60_000, "a=1&" * 10_000, "nonce=" + "%41" * 20_000, "=" * 2000])
+def test_query_that_is_too_long__is_not_read(query_string: str) -> None:
+    assert refused(query_string, vectors.S1.body) == "query"
+
+
+def test_ciphertext_as_long_as_a_push_can_be__opens() -> None:
+    plain = xml.write({"A": "x" * 40_000})
+    query_string, body = push(plain)
+
+    assert unseal(query_string, body, [PAIR], PLATFORM).plain == plain
+    as_json = json.dumps({"Encrypt": find_encrypt(body)[0]}).replace("/", "\\/").encode()
+    assert unseal(query_string, as_json, [PAIR], PLATFORM).plain == plain
+
+
+@pytest.mark.parametrize("spoilt", [b" ", b"\xff", b"\x00", b"=", b"&", b"\n"])
+def test_long_ciphertext_with_another_character__is_refused(spoilt: bytes) -> None:
+    query_string, body = push(xml.write({"A": "x" * 40_000}))
+
+    assert refused(query_string, body[:30_000] + spoilt + body[30_001:]) in {"signature", "envelope"}
 
 
 def test_the_size_limit__is_the_designs() -> None:

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from wechat_open.exceptions import InvalidPush
@@ -251,6 +251,7 @@ typed = st.text(st.characters(), max_size=30) | st.lists(
 
 @given(typed)
 def test_any_text__comes_from_her_and_is_kept(text: str) -> None:
+    assume("<![CDATA[" not in text)  # two sections one after the other are well-formed, and mean what they say
     read = said(PUSH % text)
 
     assert read.replace("\n", "") == xml_text(text).replace("\n", "")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from collections.abc import Mapping
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -51,8 +53,10 @@ def test_messages_table__is_the_module(literal: str, table: Mapping[str, type[Me
         assert set(attributes) - {"event_key"} == fields | properties, names
 
 
-def test_examples_of_messages_page__can_be_run() -> None:
-    namespace: dict[str, Any] = {"__name__": "example"}
+def test_examples_of_messages_page__can_be_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = ModuleType("example")  # a dataclass looks its module up
+    monkeypatch.setitem(sys.modules, "example", module)
+    namespace: dict[str, Any] = module.__dict__
     for code in readme.read(MESSAGES_PAGE).code:
         exec(code.text, namespace)  # noqa: S102 - the page is ours
     assert signals.handler_failed.disconnect(namespace["apologize"])

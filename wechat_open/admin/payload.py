@@ -29,6 +29,8 @@ HIDDEN = "••••"
 PERSONAL = {"legal_persona_wechat", "legal_persona_name", "component_phone", "wxuser", "idname", "contact"}
 """Of people, in WeChat's spelling: enough is shown to know whom it is about."""
 
+_PERSONAL = {name.replace("_", "") for name in PERSONAL}
+
 _SOUNDS_SECRET = re.compile(
     r"token|ticket|secret|code|key|pass|pwd|pin|otp|sign|auth|verif|captcha|session|credential|cookie|nonce|openid|unionid"
     r"|phone|mobile|idcard",
@@ -136,7 +138,7 @@ def _decide(name: str, value: Any, read: Any) -> tuple[str, str]:
         return "", ""
     if read is wire.secret:
         return _length(text), pgettext("wechat_open", "a secret")
-    if name in PERSONAL:
+    if name.lower().replace("_", "") in _PERSONAL:  # JSON pushes may spell it in another way
         return f"{text[:1]}{HIDDEN}", _("about a person")
     if read is wire.text:  # what people or WeChat wrote freely
         masked = _TOKEN_LIKE.sub(lambda run: run[0] if _HARMLESS.fullmatch(run[0]) else HIDDEN, text)

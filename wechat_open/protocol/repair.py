@@ -105,7 +105,7 @@ def repair(text: str) -> str:
 
 def is_repeated(fields: dict[str, Any]) -> bool:
     """Whether something stands twice that can stand once only: then a text has been taken for elements."""
-    if not any(type(value) is list for value in fields.values()):
+    if list not in map(type, fields.values()):
         return False
     return any(isinstance(fields.get(name), list) for name in (*ONCE, *TEXTS))
 

@@ -21,6 +21,9 @@ from .xml import Fields
 
 T = TypeVar("T")
 
+LONGEST_NAME = 64
+"""Characters of a field's name that is read in any spelling."""
+
 _WORD = re.compile(r"[\x21-\x7e]{1,64}")
 _INTEGER = re.compile(r"-?[0-9]{1,18}")
 _DECIMAL = re.compile(r"-?[0-9]{1,9}(?:\.[0-9]{1,15})?")
@@ -57,7 +60,9 @@ def read(cls: type[T], push: Fields, /, kind: str = "push", **given: Any) -> T:
         else:
             if others is None:
                 others = _other_spellings(cls, push)
-            value = next((read_value(others[_plainly(name)]) for name in names if _plainly(name) in others), absent)
+            value = absent
+            if others:
+                value = next((read_value(others[_plainly(name)]) for name in names if _plainly(name) in others), absent)
         if required and not value:
             raise InvalidPush(kind)
         values[attribute] = value
@@ -78,6 +83,8 @@ def _other_spellings(cls: type, push: Fields) -> dict[str, Any]:
     """What the push has under names that none of the class's attributes has to the letter. JSON pushes spell some names
     in another way; a name that is one attribute's own is never taken for another's: ``AppId`` and ``appid`` differ."""
     own = _names(cls)
+    if push.keys() <= own:
+        return {}
     return {_plainly(name): value for name, value in push.items() if name not in own}
 
 
@@ -86,16 +93,21 @@ def _names(cls: type) -> frozenset[str]:
     return frozenset(name for _, names, *_rest in _plan(cls) for name in names)
 
 
-@lru_cache(maxsize=4096)
 def _plainly(name: str) -> str:
+    return _remembered(name) if len(name) <= LONGEST_NAME else name
+
+
+@lru_cache(maxsize=4096)
+def _remembered(name: str) -> str:
     return name.lower().replace("_", "")
 
 
 def entry(fields: Fields, name: str) -> Any:
     """One field of a push, in any spelling; an empty text when there is none."""
-    if name in fields:
-        return fields[name]
-    return next((value for found, value in fields.items() if _plainly(found) == _plainly(name)), "")
+    found = fields.get(name)
+    if found is not None:
+        return found
+    return next((value for spelt, value in fields.items() if _plainly(spelt) == _plainly(name)), "")
 
 
 def text(value: Any) -> str:
