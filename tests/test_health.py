@@ -20,7 +20,7 @@ from django.utils import translation
 from tests import failing_cache
 from tests.celery_app import app
 from tests.failing_cache import Failing
-from tests.stage import OFFICIAL, deliver
+from tests.stage import OFFICIAL, deliver, process
 from wechat_open import authorization, census, clock, component, health, inbox, journal, messaging, tokens
 from wechat_open.component import Platform
 from wechat_open.health import AMBER, GREEN, RED, Finding, Level, checks, facts, reach
@@ -333,6 +333,50 @@ def every_token_has_expired(scene: Scene) -> None:
     scene.later(hours=2, minutes=1)
 
 
+def renewed_again(scene: Scene) -> None:
+    scene.wechat.faults.clear()
+    scene.later(minutes=40)
+    tokens.run_due(scene.platform)
+
+
+def refused(scene: Scene, errcode: int, minutes: int, **which: Any) -> None:
+    """WeChat answers so to every renewal, for some minutes."""
+    scene.wechat.faults.add(REFRESH, "errcode", errcode, times=10**6, **which)
+    Authorizer.objects.filter(appid=OFFICIAL).update(next_action_at=clock.now(), access_token_expires_at=clock.now())
+    for _ in range(minutes):
+        tokens.run_due(scene.platform)
+        scene.later(minutes=1)
+
+
+@trouble("failing_renewals", RED, renewed_again)
+def every_renewal_fails_for_twenty_minutes(scene: Scene) -> None:
+    refused(scene, -1, 20)
+
+
+@trouble("failing_renewals", AMBER, renewed_again)
+def the_renewals_of_one_of_50_accounts_fail(scene: Scene) -> None:
+    scene.accounts(49)
+    refused(scene, -1, 10)
+
+
+@trouble("restricted", AMBER, renewed_again)
+def an_account_is_frozen(scene: Scene) -> None:
+    refused(scene, 50002, 1)
+
+
+@trouble("restricted", RED, renewed_again)
+def every_account_is_refused_for_its_appid(scene: Scene) -> None:
+    """That is the platform's fault."""
+    for number in range(5):
+        scene.wechat.engine.add_account(f"Shop {number}", "official", appid=f"wxshop{number}")
+        process(scene.platform, scene.wechat.engine.authorize(f"wxshop{number}").push)
+    scene.wechat.faults.add(REFRESH, "errcode", 40013, times=10**6)
+    for _ in range(30):
+        Authorizer.objects.update(next_action_at=clock.now(), access_token_expires_at=clock.now())
+        tokens.run_due(scene.platform)
+        scene.later(minutes=10)
+
+
 @trouble("needs_reauthorization", AMBER, hour_passes)
 def an_account_needs_its_owner(scene: Scene) -> None:
     Authorizer.objects.update(state=Authorizer.State.NEEDS_REAUTHORIZATION, needs_announcing=True, announcement=7)
@@ -352,6 +396,20 @@ trouble("needs_reauthorization", RED, hour_passes)(brake_holds)
 
 
 # -- pushes, the sweep, keys -------------------------------------------------------------------------------------------
+
+
+def replayed(scene: Scene) -> None:
+    scene.wechat.faults.clear()
+    for push in Push.objects.all():
+        assert inbox.replay(push)
+
+
+@trouble("inbox", AMBER, replayed)
+def a_push_was_given_up(scene: Scene) -> None:
+    push = deliver(scene.platform, scene.wechat.engine.unauthorize(OFFICIAL))
+    assert push
+    Push.objects.update(state=Push.State.ABANDONED, next_attempt_at=None, attempts=100)
+    scene.later(days=3)
 
 
 @trouble("inbox", AMBER, lambda scene: inbox.process_due())

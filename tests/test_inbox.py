@@ -294,3 +294,25 @@ class TestProcessing:
         later(timedelta(days=31))
         assert inbox.prune() == 1
         assert Push.objects.get().state == Push.State.RECEIVED
+
+
+def test_push_of_a_restricted_account__is_given_up_soon(wechat: Simulator, platform: Platform, later: Later) -> None:
+    for path in ("api_query_auth", "api_get_authorizer_info"):
+        wechat.faults.add(path, "errcode", 50002, times=10**6)
+    push = deliver(platform, wechat.engine.authorize(OFFICIAL).push)
+    assert push
+    for _ in range(20):
+        inbox.process_due()
+        later(timedelta(minutes=16))
+
+    push.refresh_from_db()
+    assert (push.state, push.attempts) == (Push.State.ABANDONED, inbox.MAX_REFUSALS)
+
+
+def test_code_of_a_restricted_account__is_no_loss_while_wechat_has_the_grant(
+    wechat: Simulator, platform: Platform
+) -> None:
+    wechat.faults.add("api_query_auth", "errcode", 50002, times=10**6)
+    process(platform, wechat.engine.authorize(OFFICIAL).push)
+
+    assert Authorizer.objects.get(appid=OFFICIAL).reveal("refresh_token")

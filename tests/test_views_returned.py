@@ -326,3 +326,16 @@ def test_strange_queries__are_harmless(owner: Owner) -> None:
 
 def test_the_address_wechat_is_given__is_the_one_that_answers(owner: Owner) -> None:
     assert parse_qs(urlsplit(owner.confirm()).query)["auth_code"] == [owner.code]
+
+
+def test_restricted_account__is_told_truly(owner: Owner, wechat: Simulator) -> None:
+    """Another attempt would be answered in the same way."""
+    wechat.faults.add(QUERY_AUTH, "errcode", 50002, times=100)
+    response = owner.come_back()
+
+    assert response.status_code == 403
+    assert "Retry-After" not in response
+    text = response.content.decode()
+    assert "WeChat restricts this account" in text
+    assert "frozen or closed" in text
+    assert "Try again" not in text

@@ -36,6 +36,7 @@ from .component import Platform, platform, platform_of
 from .conf import DEFAULT_ALIAS, conf
 from .endpoints import GET_AUTHORIZER_INFO, AuthorizerInfo, Grant
 from .exceptions import (
+    AccountRestricted,
     AuthorizationRefused,
     CodeRefused,
     GrantSuperseded,
@@ -539,7 +540,7 @@ def _exchange(
     try:
         grant = ComponentAPI(owner).query_auth(code)
         answered = True
-    except CodeRefused:
+    except (CodeRefused, AccountRestricted):
         # Used, perhaps by one of us whose answer was lost: WeChat still has what it granted (protocol 4.1). Only a
         # push proves whose code it was; a code that comes by redirect could be made up.
         if not appid:

@@ -205,9 +205,10 @@ def attention(now: Any) -> dict[str, Q]:
     ``now`` is a time, or what the database takes for it.
     """
     return {
-        "failing": Q(failures__gt=0),
-        "overdue": Q(next_action_at__lt=now - OVERDUE),
-        "expired": Q(access_token_expires_at__lt=now - LATE),
+        "failing": Q(failures__gt=0, restricted_since__isnull=True),
+        "overdue": Q(next_action_at__lt=now - OVERDUE) | Q(due_since__lt=now - OVERDUE),
+        "restricted": Q(restricted_since__isnull=False),
+        "expired": Q(access_token_expires_at__lt=now - LATE, restricted_since__isnull=True),
         "doubt": Q(refused_since__isnull=False) | Q(missing_since__isnull=False) | Q(needs_reconcile=True),
     }
 
@@ -361,7 +362,7 @@ def _stored(component: Component) -> Census | None:
             kinds=dict(told["kinds"]),
             verified=dict(told["verified"]),
             func_keys=dict(told["func_keys"]),
-            attention={name: int(told["attention"][name]) for name in attention(datetime.now(timezone.utc))},
+            attention={name: int(told["attention"].get(name, 0)) for name in attention(datetime.now(timezone.utc))},
             old_keys=old
             and OldKeys(
                 rows=int(old["rows"]),

@@ -24,6 +24,7 @@
         ├── NotAuthorized               61003: WeChat says that the account has not authorized the platform
         ├── CodeRefused                 the authorization code is used, wrong or too old
         ├── TicketRefused               the verify ticket is too old or wrong
+        ├── AccountRestricted           frozen, closed, or its API is banned: repeating changes nothing
         ├── PermissionMissing           the account does not own this API, or did not grant it
         ├── FollowerOutOfReach          nothing more can be sent until the follower acts again
         ├── FollowerRefused             the person does not want such messages: leave it, nothing is wrong
@@ -217,6 +218,10 @@ class CodeRefused(APIError):
 
 class TicketRefused(APIError):
     """The verify ticket is too old or wrong: try the previous one, have pushing started."""
+
+
+class AccountRestricted(APIError):
+    """WeChat has frozen or closed the account, or has banned its API. Only its owner can change that, at WeChat."""
 
 
 class PermissionMissing(APIError):

@@ -18,7 +18,7 @@ from django.db.models import F, Q
 
 from . import authorization, clock, journal, signals, tokens
 from .component import Platform, platform_of
-from .exceptions import InvalidPush, NotAuthorized, WeChatOpenError
+from .exceptions import AccountRestricted, InvalidPush, NotAuthorized, WeChatOpenError
 from .models import AHEAD, Component, Push, VerifyTicket, update_row
 from .protocol import events
 from .protocol.envelope import Unsealed, read_plain
@@ -39,6 +39,9 @@ FIRST_RETRY = timedelta(seconds=10)
 LAST_RETRY = timedelta(minutes=15)
 MAX_ATTEMPTS = 100
 """At the longest interval about a day; a code is worthless by then, and the sweep has seen to the account."""
+
+MAX_REFUSALS = 8
+"""While WeChat refuses the account for good (frozen, closed): about twenty minutes."""
 
 KEEP_DONE = timedelta(days=30)
 
@@ -201,7 +204,7 @@ def process(push_id: int) -> bool:
         logger.warning("A push of type %s cannot be read.", push.info_type)
         return False
     except WeChatOpenError as error:
-        _failed(push, error.said)
+        _failed(push, error.said, MAX_REFUSALS if isinstance(error, AccountRestricted) else MAX_ATTEMPTS)
         logger.warning("A push of type %s could not be processed: %s", push.info_type, error)
         return False
     except Exception as error:
@@ -227,10 +230,10 @@ def replay(push: Push) -> bool:
     return process(push.pk)
 
 
-def _failed(push: Push, error: str) -> None:
+def _failed(push: Push, error: str, most: int = MAX_ATTEMPTS) -> None:
     """Repeat later, ever more rarely, and not for ever."""
     journal.count(journal.What.PUSHES_FAILED, push.component)
-    abandoned = push.attempts >= MAX_ATTEMPTS
+    abandoned = push.attempts >= most
     wait = min(LAST_RETRY, FIRST_RETRY * 2 ** min(push.attempts - 1, 12))
     update_row(
         push,

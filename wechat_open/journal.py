@@ -28,7 +28,7 @@ What = HourlyCount.What
 COMMAND_LINE = "manage.py"
 """The actor of what was done by hand on a server, where nobody is signed in."""
 
-RENEWALS = (Kind.RENEWAL_FAILED, Kind.RECOVERED)
+RENEWALS = (Kind.RENEWAL_FAILED, Kind.RESTRICTED, Kind.RECOVERED)
 KEEP_RENEWALS = timedelta(days=90)
 """What happens by itself and often is of no use as long as what people did."""
 

@@ -61,6 +61,7 @@ class TokenHolder(SealedRow):
     fence = models.PositiveBigIntegerField(default=0, editable=False)
     claimed_until = UTCDateTimeField(null=True, editable=False)
     next_action_at = UTCDateTimeField(_("next action at"), null=True, editable=False)
+    due_since = UTCDateTimeField(null=True, editable=False)  # of a renewal that was begun and has not succeeded
     failures = models.PositiveIntegerField(_("failures in a row"), default=0, editable=False)
     last_errcode = models.IntegerField(pgettext_lazy("wechat_open", "last errcode"), null=True, editable=False)
     last_error = SentenceField(pgettext_lazy("wechat_open", "last error"), blank=True, default="", editable=False)
@@ -189,6 +190,7 @@ class Authorizer(TokenHolder):
     grant_changed_at = UTCDateTimeField(null=True, editable=False)
     needs_reconcile = models.BooleanField(_("to be compared with WeChat"), default=False, editable=False)
     refused_since = UTCDateTimeField(pgettext_lazy("wechat_open", "refused since"), null=True, editable=False)
+    restricted_since = UTCDateTimeField(_("restricted by WeChat since"), null=True, editable=False)
     missing_since = UTCDateTimeField(_("missing from WeChat's list since"), null=True, editable=False)
     authorized_at = UTCDateTimeField(pgettext_lazy("wechat_open", "authorized at"), null=True, editable=False)
     unauthorized_at = UTCDateTimeField(pgettext_lazy("wechat_open", "unauthorized at"), null=True, editable=False)
@@ -259,6 +261,8 @@ class Authorizer(TokenHolder):
             models.Index(fields=["component", "state", "failures"], name="wechat_open_by_failures"),
             models.Index(fields=["component", "refused_since"], name="wechat_open_refused"),
             models.Index(fields=["component", "missing_since"], name="wechat_open_missing"),
+            models.Index(fields=["component", "restricted_since"], name="wechat_open_restricted"),
+            models.Index(fields=["component", "state", "due_since"], name="wechat_open_due_since"),
             models.Index(fields=["component", "needs_reconcile"], name="wechat_open_doubted"),
         ]
         permissions = [
@@ -494,6 +498,7 @@ class JournalEntry(models.Model):
         CODE_MISUSED = "code_misused", pgettext_lazy("journal", "authorization code misused")
         # How renewals went: the first failure of several, and the success that ended them
         RENEWAL_FAILED = "renewal_failed", pgettext_lazy("journal", "renewal failed")
+        RESTRICTED = "restricted", pgettext_lazy("journal", "restricted by WeChat")
         RECOVERED = "recovered", pgettext_lazy("journal", "renewal works again")
         # What operators did
         REFRESHED = "refreshed", pgettext_lazy("journal", "tokens refreshed by hand")

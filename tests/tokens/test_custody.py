@@ -14,6 +14,7 @@ from tests.stage import OFFICIAL, deliver
 from wechat_open import api, component, tokens
 from wechat_open.component import Platform
 from wechat_open.exceptions import (
+    AccountRestricted,
     AuthorizerUnauthorized,
     NotAuthorized,
     PlatformFault,
@@ -26,9 +27,11 @@ from wechat_open.exceptions import (
     UnknownAuthorizer,
     Unreachable,
 )
-from wechat_open.models import Authorizer, Component
+from wechat_open.health import RED, checks, facts
+from wechat_open.models import Authorizer, Component, JournalEntry
 from wechat_open.simulator import Simulator
 from wechat_open.tokens import ComponentKeeper
+from wechat_open.tokens.store import AuthorizerStore
 
 COMPONENT_TOKEN = "/cgi-bin/component/api_component_token"
 REFRESH = "/cgi-bin/component/api_authorizer_token"
@@ -484,8 +487,8 @@ class TestLadder:
         assert account.state == Authorizer.State.UNAUTHORIZED
         assert account.refresh_token == ""
 
-    def test_account_without_api_permission__is_left_in_peace(
-        self, wechat: Simulator, platform: Platform, account: Authorizer
+    def test_grant_without_any_token__asks_its_owner_after_a_day(
+        self, wechat: Simulator, platform: Platform, account: Authorizer, later: Later
     ) -> None:
         wechat.engine.settings.empty_refresh_in_info = wechat.engine.settings.empty_refresh_in_list = True
         Authorizer.objects.update(refresh_token="", previous_refresh_token="")
@@ -494,7 +497,120 @@ class TestLadder:
             tokens.refresh_now(account)
         account.refresh_from_db()
         assert account.state == Authorizer.State.AUTHORIZED
-        assert account.refused_since is None
+        for hours in (3, 23):
+            later(timedelta(hours=hours))
+            assert not tokens.run_due(platform).stopped  # it is no fault of the platform's
+        account.refresh_from_db()
+        assert account.state == Authorizer.State.NEEDS_REAUTHORIZATION
+
+    def test_record_that_cannot_be_read__leaves_the_list(
+        self, wechat: Simulator, platform: Platform, account: Authorizer
+    ) -> None:
+        wechat.faults.add("api_get_authorizer_info", "garbage", "{}", times=100)
+        wechat.engine.replace_refresh_token(OFFICIAL)
+
+        tokens.refresh_now(account)
+        assert is_alive(wechat, account)
+
+    def test_record_that_cannot_be_read__decides_nothing(
+        self, wechat: Simulator, platform: Platform, account: Authorizer, later: Later
+    ) -> None:
+        wechat.faults.add("api_get_authorizer_info", "garbage", "{}", times=100)
+        wechat.engine.settings.empty_refresh_in_list = True
+        wechat.engine.replace_refresh_token(OFFICIAL)
+        for hours in (3, 23, 30):
+            later(timedelta(hours=hours))
+            tokens.run_due(platform)
+
+        account.refresh_from_db()
+        assert account.state == Authorizer.State.AUTHORIZED
+
+
+class TestRestrictions:
+    """WeChat has frozen or closed the account: repeating changes nothing."""
+
+    @pytest.mark.parametrize("errcode", [50002, 48004, 40013, 48001, 61016])
+    def test_restricted_account__is_marked_once_and_looked_at_once_a_day(
+        self, wechat: Simulator, platform: Platform, account: Authorizer, later: Later, errcode: int
+    ) -> None:
+        wechat.faults.add(REFRESH, "errcode", errcode, times=10**6)
+        for _ in range(24):
+            later(timedelta(hours=1))
+            tokens.run_due(platform)
+        after_a_day = refreshes(wechat)
+        for _ in range(48):
+            later(timedelta(hours=1))
+            tokens.run_due(platform)
+
+        account.refresh_from_db()
+        assert account.state == Authorizer.State.AUTHORIZED
+        assert account.restricted_since is not None and account.last_errcode == errcode
+        assert after_a_day < 10
+        assert refreshes(wechat) - after_a_day in (1, 2, 3)
+        assert JournalEntry.objects.filter(kind=JournalEntry.Kind.RESTRICTED, appid=OFFICIAL).count() == 1
+
+    def test_end_of_the_restriction__ends_the_mark(
+        self, wechat: Simulator, platform: Platform, account: Authorizer, later: Later
+    ) -> None:
+        wechat.faults.add(REFRESH, "errcode", 50002, times=1)
+        with pytest.raises(AccountRestricted):
+            tokens.refresh_now(account)
+
+        tokens.refresh_now(account)  # by hand, at once
+        account.refresh_from_db()
+        assert (account.restricted_since, account.failures, account.due_since) == (None, 0, None)
+        assert is_alive(wechat, account)
+
+    def test_many_restricted_at_once__are_tried_again_soon(
+        self, wechat: Simulator, platform: Platform, grant: Grant, later: Later
+    ) -> None:
+        """Then the platform is the cause, and a day would be too long."""
+        for number in range(6):
+            wechat.engine.add_account(f"Shop {number}", "official", appid=f"wx{number:016d}")
+            grant(f"wx{number:016d}")
+        wechat.faults.add(REFRESH, "errcode", 40013, times=10**6)
+        for _ in range(10):
+            later(timedelta(hours=2))
+            tokens.run_due(platform)
+        wechat.faults.clear()
+        later(timedelta(minutes=31))
+        tokens.run_due(platform)
+
+        assert set(Authorizer.objects.values_list("failures", "restricted_since")) == {(0, None)}
+
+
+class TestDueSince:
+    """A retry does not make a renewal due later than it was."""
+
+    def test_due_time__stays_while_renewals_fail(
+        self, wechat: Simulator, platform: Platform, account: Authorizer, later: Later
+    ) -> None:
+        was_due = account.next_action_at
+        wechat.faults.add(REFRESH, "errcode", -1, times=10**6)
+        later(timedelta(hours=1, minutes=50))
+        for _ in range(3):
+            tokens.run_due(platform)
+            later(timedelta(minutes=10))
+        account.refresh_from_db()
+        assert account.failures >= 3
+        assert account.due_since == was_due
+        overdue = checks.overdue(facts.read(platform))
+        assert (overdue.value, overdue.level) == (1, RED)  # it is all that there is
+
+        wechat.faults.clear()
+        tokens.run_due(platform)
+        account.refresh_from_db()
+        assert account.due_since is None
+
+    def test_worker_that_died__leaves_the_due_time(
+        self, wechat: Simulator, platform: Platform, account: Authorizer, later: Later
+    ) -> None:
+        was_due = account.next_action_at
+        later(timedelta(hours=1, minutes=50))
+        AuthorizerStore(platform.row).claim_due(1)
+
+        account.refresh_from_db()
+        assert account.due_since == was_due
 
 
 class TestFaultsThatAreNotTheAccounts:

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 from wechat_open.exceptions import (
+    AccountRestricted,
     APIError,
     CodeRefused,
     NotAuthorized,
@@ -36,6 +37,8 @@ LIVES = [timedelta(seconds=1), timedelta(seconds=20), timedelta(hours=2), timede
     [
         (RefreshTokenRefused(61023), Blame.ACCOUNT),
         (NotAuthorized(61003), Blame.ACCOUNT),
+        (policy.NoTokenGiven("none"), Blame.ACCOUNT),
+        (AccountRestricted(50002), Blame.RESTRICTED),
         (PlatformFault(61004), Blame.PLATFORM),
         (QuotaExceeded(45009), Blame.PLATFORM),
         (TicketRefused(61006), Blame.PLATFORM),

@@ -48,6 +48,7 @@ SENTENCES: dict[str, Any] = {
         "An authorization code of %(account)s was presented through a link that it does not belong to."
     ),
     Kind.RENEWAL_FAILED: _("A token of %(account)s could not be renewed."),
+    Kind.RESTRICTED: _("WeChat restricts %(account)s: its tokens are not renewed."),
     Kind.RECOVERED: _("The tokens of %(account)s are renewed again."),
     Kind.REFRESHED: _("%(who)s refreshed the tokens of %(account)s."),
     Kind.SYNCED: _("%(who)s read the profile of %(account)s from WeChat."),

@@ -53,6 +53,13 @@ def of(account: Authorizer) -> Need:
             _("WeChat has refused every token of this account. Only its owner can fix that, by authorizing again."),
             ("ask_again", "reconcile"),
         )
+    if account.restricted_since:
+        why = explained(account.last_errcode, account.last_rid) or translated(account.last_error)
+        said = _(
+            "WeChat restricted this account %(ago)s: %(why)s. Only its owner can have that lifted, at WeChat. It is "
+            "looked at once a day, or now."
+        )
+        return Need("bad", said % {"ago": ago(account.restricted_since), "why": why.rstrip(".")}, ("refresh_now",))
     expires_at, due_at = account.access_token_expires_at, account.next_action_at
     if _is_stuck(account.component):
         said = _("The platform has no component access token, and without one no account's token is renewed.")

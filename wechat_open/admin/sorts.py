@@ -401,6 +401,7 @@ class AttentionFilter(_Counted):
         return [
             ("failing", pgettext_lazy("wechat_open", "renewal fails")),
             ("overdue", _("renewal is overdue")),
+            ("restricted", _("restricted by WeChat")),
             ("expired", pgettext_lazy("wechat_open", "token expired")),
             ("doubt", _("tokens in doubt")),
         ]

@@ -63,6 +63,8 @@ NUMBERS = {
         "component_token_left", "Seconds that the component access token has left", unit="s"
     ),
     "overdue": Measure("accounts_overdue", "Accounts whose renewal is overdue"),
+    "failing": Measure("accounts_failing", "Accounts whose last renewals failed"),
+    "restricted": Measure("accounts_restricted", "Accounts that WeChat has frozen or closed, or whose API it bans"),
     "expired": Measure("accounts_expired", "Accounts whose access token has expired"),
     "refused": Measure("accounts_refused", "Accounts whose refresh token WeChat refuses at present"),
     "pushes_waiting": Measure("pushes_waiting", "Pushes that wait to be processed"),

@@ -343,7 +343,9 @@ def overdue(facts: Facts) -> Finding:
     oldest = facts.age(facts.overdue_since)
     if oldest is None:
         return Finding("overdue", GREEN, 0, _("No renewal is overdue."), "", "accounts:overdue")
-    level = _by(oldest, thresholds.OLDEST_OVERDUE_AMBER, thresholds.OLDEST_OVERDUE_RED)
+    # Those that were tried and fail have a finding of their own; here they count by their share only.
+    untried = facts.age(facts.untried_since) or 0.0
+    level = _by(untried, thresholds.OLDEST_OVERDUE_AMBER, thresholds.OLDEST_OVERDUE_RED)
     if level is not RED and _many(facts.overdue, facts.authorized, thresholds.OVERDUE_RED_SHARE):
         level = RED
     elif level is GREEN and facts.overdue >= thresholds.OVERDUE_AMBER_SHARE * facts.authorized:
@@ -353,8 +355,70 @@ def overdue(facts: Facts) -> Finding:
         "%(count)s accounts of %(total)s wait for their renewal, the first for %(oldest)s.",
         facts.overdue,
     ) % {"count": _counted(facts.overdue), "total": facts.authorized, "oldest": lasting(oldest)}
-    remedy = _("Check that beat and enough workers are running; a pause of the platform stops renewals as well.")
+    if facts.untried_since is None:
+        remedy = _("Workers try them, and the renewals fail: see there.")
+    else:
+        remedy = _("Check that beat and enough workers are running; a pause of the platform stops renewals as well.")
     return Finding("overdue", level, facts.overdue, said, "" if level is GREEN else remedy, "accounts:overdue")
+
+
+def failing_renewals(facts: Facts) -> Finding:
+    """Whether renewals fail that were tried. Each is tried again soon, so nothing else shows it for hours."""
+    failing, total, page = facts.failing, facts.authorized, "accounts:failing"
+    if not failing:
+        return Finding("failing_renewals", GREEN, 0, _("No account's last renewals have failed."), "", page)
+    level = GREEN
+    if _many(failing, total, thresholds.FAILING_RED_SHARE):
+        level = RED
+    elif failing >= thresholds.FAILING_AMBER_SHARE * total:
+        level = AMBER
+    said = ngettext(
+        "The last renewals of %(count)s account of %(total)s failed: %(errors)s.",
+        "The last renewals of %(count)s accounts of %(total)s failed: %(errors)s.",
+        failing,
+    ) % {"count": failing, "total": total, "errors": _by_errcode(facts.failing_codes)}
+    if level is RED and facts.failing_codes[0][1] * 10 >= failing * 9:
+        remedy = _(
+            "When so many accounts get the same answer, the platform is the cause, and not the accounts: compare its "
+            "appid, AppSecret, IP whitelist (白名单IP地址列表) and release with WeChat's console. Ask no owner."
+        )
+    else:
+        remedy = _("Look at the last errors of these accounts. Each is tried again by itself.")
+    return Finding("failing_renewals", level, failing, said, "" if level is GREEN else remedy, page)
+
+
+def _by_errcode(codes: tuple[tuple[int | None, int], ...]) -> str:
+    """The most frequent answers, each with how many accounts got it."""
+    named = [
+        f"{number} × {explained(code) or code or pgettext('health', 'no usable answer')}"
+        for code, number in codes[: thresholds.NAMED]
+    ]
+    return "; ".join([*named, "…"] if len(codes) > thresholds.NAMED else named)
+
+
+def restricted(facts: Facts) -> Finding:
+    """Accounts that WeChat has frozen or closed, or whose APIs it has banned: news for an hour, then known."""
+    count, page = facts.restricted, "accounts:restricted"
+    if not count:
+        return Finding("restricted", GREEN, 0, _("WeChat restricts no account."), "", page)
+    accounts = ", ".join(f"{appid} ({explained(code) or code})" for appid, code in facts.restricted_accounts)
+    said = ngettext(
+        "WeChat restricts %(count)s account of %(total)s: %(accounts)s.",
+        "WeChat restricts %(count)s accounts of %(total)s, at last %(accounts)s.",
+        count,
+    ) % {"count": _counted(count), "total": facts.authorized, "accounts": accounts}
+    at_once = _many(facts.newly_restricted, facts.authorized, thresholds.FAILING_RED_SHARE)
+    if count > 2 and (at_once or 2 * count >= facts.authorized):
+        remedy = _(
+            "When WeChat restricts so many accounts at once, the platform is the cause, and not the accounts: compare "
+            "its appid and release with WeChat's console. Ask no owner."
+        )
+        return Finding("restricted", RED, count, said, remedy, page)
+    remedy = _(
+        "Only the owner can have that lifted, at WeChat. The account is looked at once a day; “Refresh tokens now” "
+        "looks at once."
+    )
+    return Finding("restricted", AMBER if facts.newly_restricted else GREEN, count, said, remedy, page)
 
 
 def expired_tokens(facts: Facts) -> Finding:
@@ -425,8 +489,10 @@ def _braked(facts: Facts) -> bool:
 
 
 def inbox(facts: Facts) -> Finding:
-    place = "pushes:failed" if facts.failing else "pushes:received"
+    place = "pushes:failed" if facts.waiting_failed else "pushes:received"
     oldest = facts.age(facts.waiting_since)
+    if oldest is None and facts.abandoned:
+        return _given_up(facts)
     if oldest is None:
         return Finding("inbox", GREEN, 0, _("No push waits to be processed."), "", place)
     said = ngettext(
@@ -437,10 +503,24 @@ def inbox(facts: Facts) -> Finding:
     remedy = (
         _("Look at the errors of the pushes; they are retried automatically, in the admin, or with “%(command)s”.")
         % {"command": facts.platform.command("replay --failed")}
-        if facts.failing
+        if facts.waiting_failed
         else _("Check that a worker is running. Nothing is lost: they are processed as soon as one does.")
     )
+    if facts.abandoned:
+        said = f"{said} {_given_up(facts).said}"
     return Finding("inbox", _by_number(facts.waiting, 1, thresholds.INBOX_RED), facts.waiting, said, remedy, place)
+
+
+def _given_up(facts: Facts) -> Finding:
+    said = ngettext(
+        "%(count)d push was given up after many attempts: what it says has not been done.",
+        "%(count)d pushes were given up after many attempts: what they say has not been done.",
+        facts.abandoned,
+    ) % {"count": facts.abandoned}
+    remedy = _("Look at the error, and process it again in the admin, or with “%(command)s”.") % {
+        "command": facts.platform.command("replay --failed")
+    }
+    return Finding("inbox", AMBER, facts.abandoned, said, remedy, "pushes:abandoned")
 
 
 def sweep(facts: Facts) -> Finding:
@@ -547,7 +627,9 @@ CHECKS: tuple[Callable[[Facts], Finding], ...] = (
     dispatcher,
     beat,
     overdue,
+    failing_renewals,
     expired_tokens,
+    restricted,
     needs_reauthorization,
     brake,
     paused,

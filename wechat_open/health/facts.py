@@ -6,6 +6,7 @@ are not.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from functools import lru_cache
@@ -27,7 +28,19 @@ from .. import census, clock
 from ..component import Platform
 from ..models import Authorizer, Component, HourlyCount, JournalEntry, Push, VerifyTicket
 from ..times import UTCDateTimeField
-from .thresholds import COUNTED, INBOX_WAITING, LATE, LATELY, MISUSED_FOR, OVERDUE
+from .thresholds import (
+    ABANDONED_FOR,
+    COUNTED,
+    FAILED_AGAIN,
+    FAILING_READ,
+    FAILING_RED_SHARE,
+    INBOX_WAITING,
+    LATE,
+    LATELY,
+    MISUSED_FOR,
+    NAMED,
+    OVERDUE,
+)
 
 
 @dataclass(frozen=True)
@@ -50,11 +63,24 @@ class Facts:
     refused: int
     overdue: int
     overdue_since: datetime | None
+    """Since when the first of them has been due, whether or not it was tried."""
+    untried_since: datetime | None
+    """Since when the first of them that no worker has tried has been due."""
     expired: int
+    failing: int
+    """Accounts whose last renewals failed; where they are many, counted to a little above the share that is red."""
+    failing_codes: tuple[tuple[int | None, int], ...]
+    """By which errcodes they fail, the most frequent first. None: WeChat gave no usable answer."""
+    restricted: int
+    newly_restricted: int
+    restricted_accounts: tuple[tuple[str, int | None], ...]
+    """The last of them, with the errcode of each."""
     waiting: int
     waiting_since: datetime | None
-    failing: int
+    waiting_failed: int
     """How many of those that wait have failed before."""
+    abandoned: int
+    """Pushes that were given up."""
     states: dict[str, int]
 
     @property
@@ -144,7 +170,13 @@ def _rows(now: Expression) -> QuerySet[Any]:
             VerifyTicket.objects.filter(component=OuterRef("pk")), "-received_at", "-pk", of="received_at"
         ),
         due_at=_first(authorized.filter(next_action_at__isnull=False), "next_action_at"),
+        late_since=_first(authorized.filter(due_since__isnull=False), "due_since"),
         expires_at=_first(authorized.filter(access_token_expires_at__isnull=False), "access_token_expires_at"),
+        most_failures=_first(authorized.filter(failures__gte=FAILED_AGAIN), "-failures", of="failures"),
+        restricted_at=_first(
+            authorized.filter(restricted_since__isnull=False), "-restricted_since", of="restricted_since"
+        ),
+        abandoned_at=_first(pushes.filter(state=Push.State.ABANDONED), "-received_at", of="received_at"),
         received_at=_first(pushes.filter(state=Push.State.RECEIVED), "received_at"),
         failed_at=_first(pushes.filter(state=Push.State.FAILED), "received_at"),
         newly_lost=_number(lost, Count("pk")),
@@ -181,7 +213,9 @@ def _number(rows: QuerySet[Any], number: Any) -> Subquery:
 def _few(row: Component) -> dict[str, Any]:
     """All about the accounts at once, where they are few enough to be walked through."""
     facts: dict[str, Any] = {"states": dict.fromkeys(Authorizer.State.values, 0)}
-    facts |= {"refused": 0, "overdue": 0, "overdue_since": None, "expired": 0}
+    facts |= {"refused": 0, "overdue": 0, "overdue_since": None, "untried_since": None, "expired": 0}
+    facts |= {"failing": 0, "restricted": 0, "newly_restricted": 0}
+    late = clock.now() - OVERDUE
     groups = (
         Authorizer.objects.filter(component=row)
         .order_by()
@@ -189,40 +223,91 @@ def _few(row: Component) -> dict[str, Any]:
         .annotate(
             number=Count("pk"),
             refused=Count("refused_since"),
-            overdue=Count("pk", filter=Q(next_action_at__lt=clock.now() - OVERDUE)),
-            earliest=Min("next_action_at"),
-            expired=Count("pk", filter=Q(access_token_expires_at__lt=clock.now() - LATE)),
+            overdue=Count("pk", filter=Q(next_action_at__lt=late) | Q(due_since__lt=late)),
+            untried_since=Min("next_action_at", filter=Q(next_action_at__lt=late)),
+            first_due=Min("due_since", filter=Q(due_since__lt=late)),
+            expired=Count("pk", filter=Q(access_token_expires_at__lt=clock.now() - LATE) & _NOT_RESTRICTED),
+            failing=Count("pk", filter=Q(failures__gte=FAILED_AGAIN) & _NOT_RESTRICTED),
+            restricted=Count("restricted_since"),
+            newly_restricted=Count("pk", filter=Q(restricted_since__gt=clock.now() - LATELY)),
         )
     )
     for group in groups:
         facts["states"][group["state"]] = group["number"]
         if group["state"] == Authorizer.State.AUTHORIZED:
-            facts |= {name: group[name] for name in ("refused", "overdue", "expired")}
-            facts["overdue_since"] = group["earliest"] if group["overdue"] else None
-    return facts
+            names = ("refused", "overdue", "untried_since", "expired", "failing", "restricted", "newly_restricted")
+            known: dict[str, Any] = {**group}
+            facts |= {name: known[name] for name in names}
+            dues = [at for at in (group["untried_since"], group["first_due"]) if at]
+            facts["overdue_since"] = min(dues, default=None)
+    return facts | _failing_codes(row, facts["failing"]) | _restricted_accounts(row, facts["restricted"])
 
 
 def _many(row: Any, counted: census.Census) -> dict[str, Any]:
     """As they were counted; what is wrong with them is counted from the beginning of an index, if there is any."""
     authorized = Authorizer.objects.filter(component=row, state=Authorizer.State.AUTHORIZED)
     facts: dict[str, Any] = {"states": counted.states, "refused": counted.refused}
-    facts |= {"overdue": 0, "overdue_since": None, "expired": 0}
-    if row.due_at and row.due_at < row.read_at - OVERDUE:
-        late = authorized.filter(next_action_at__lt=row.read_at - OVERDUE).order_by("next_action_at")
-        facts |= {"overdue": late[:COUNTED].count(), "overdue_since": row.due_at}
+    facts |= {"overdue": 0, "overdue_since": None, "untried_since": None, "expired": 0}
+    facts |= {"failing": 0, "restricted": 0, "newly_restricted": 0}
+    late = row.read_at - OVERDUE
+    if row.due_at and row.due_at < late:
+        untried = authorized.filter(next_action_at__lt=late).order_by("next_action_at")
+        facts |= {"overdue": untried[:COUNTED].count(), "overdue_since": row.due_at, "untried_since": row.due_at}
+    if row.late_since and row.late_since < late:
+        tried = authorized.filter(due_since__lt=late, next_action_at__gte=late).order_by("due_since")
+        facts["overdue"] += tried[:COUNTED].count()
+        facts["overdue_since"] = min(row.late_since, facts["overdue_since"] or row.late_since)
     if row.expires_at and row.expires_at < row.read_at - LATE:
-        gone = authorized.filter(access_token_expires_at__lt=row.read_at - LATE).order_by("access_token_expires_at")
-        facts["expired"] = gone[:COUNTED].count()
-    return facts
+        gone = authorized.filter(_NOT_RESTRICTED, access_token_expires_at__lt=row.read_at - LATE)
+        facts["expired"] = gone.order_by("access_token_expires_at")[:COUNTED].count()
+    if row.most_failures:
+        most = int(FAILING_RED_SHARE * counted.states[Authorizer.State.AUTHORIZED]) + 1
+        failing = authorized.filter(_NOT_RESTRICTED, failures__gte=FAILED_AGAIN)
+        facts["failing"] = failing.order_by("failures")[: max(most, COUNTED)].count()
+    if row.restricted_at:
+        restricted = authorized.filter(restricted_since__isnull=False)
+        facts["restricted"] = restricted.order_by("restricted_since")[:COUNTED].count()
+        newly = restricted.filter(restricted_since__gt=row.read_at - LATELY).order_by("restricted_since")
+        facts["newly_restricted"] = newly[:COUNTED].count()
+    return facts | _failing_codes(row, facts["failing"]) | _restricted_accounts(row, facts["restricted"])
+
+
+_NOT_RESTRICTED = Q(restricted_since__isnull=True)
+"""What WeChat has frozen or closed has a finding of its own."""
+
+
+def _failing_codes(row: Any, failing: int) -> dict[str, Any]:
+    """By which errcodes accounts fail. Of many, some thousand are read, and the numbers are those of all."""
+    if not failing:
+        return {"failing_codes": ()}
+    rows = Authorizer.objects.filter(
+        _NOT_RESTRICTED, component=row, state=Authorizer.State.AUTHORIZED, failures__gte=FAILED_AGAIN
+    )
+    read = list(rows.order_by("failures").values_list("last_errcode", flat=True)[:FAILING_READ])
+    scale = failing / max(len(read), 1)
+    return {"failing_codes": tuple((code, round(number * scale)) for code, number in Counter(read).most_common())}
+
+
+def _restricted_accounts(row: Any, restricted: int) -> dict[str, Any]:
+    if not restricted:
+        return {"restricted_accounts": ()}
+    rows = Authorizer.objects.filter(
+        component=row, state=Authorizer.State.AUTHORIZED, restricted_since__isnull=False
+    ).order_by("-restricted_since")
+    return {"restricted_accounts": tuple(rows.values_list("appid", "last_errcode")[:NAMED])}
 
 
 def _waiting(row: Any) -> dict[str, Any]:
     """The pushes that wait too long; they are counted if there is any."""
+    given_up = {"abandoned": 0}
+    if row.abandoned_at and row.abandoned_at > row.read_at - ABANDONED_FOR:
+        pushes = Push.objects.filter(state=Push.State.ABANDONED, received_at__gt=row.read_at - ABANDONED_FOR)
+        given_up["abandoned"] = pushes.filter(component=row).order_by("-received_at")[:COUNTED].count()
     oldest = min((at for at in (row.received_at, row.failed_at) if at), default=None)
     if oldest is None or oldest >= row.read_at - INBOX_WAITING:
-        return {"waiting": 0, "waiting_since": None, "failing": 0}
+        return {"waiting": 0, "waiting_since": None, "waiting_failed": 0, **given_up}
     waiting = Push.objects.filter(
         state__in=[Push.State.RECEIVED, Push.State.FAILED], received_at__lt=row.read_at - INBOX_WAITING, component=row
     )
-    numbers = waiting.aggregate(waiting=Count("pk"), failing=Count("pk", filter=Q(state=Push.State.FAILED)))
-    return {**numbers, "waiting_since": oldest}
+    numbers = waiting.aggregate(waiting=Count("pk"), waiting_failed=Count("pk", filter=Q(state=Push.State.FAILED)))
+    return {**numbers, "waiting_since": oldest, **given_up}

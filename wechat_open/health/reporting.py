@@ -103,6 +103,8 @@ def _facts(known: Facts) -> dict[str, Any]:
         "component_token_expires_in": known.token_left,
         "accounts": known.states,
         "overdue": known.overdue,
+        "failing": known.failing,
+        "restricted": known.restricted,
         "expired": known.expired,
         "refused": known.refused,
         "pushes_waiting": known.waiting,

@@ -33,6 +33,21 @@ OVERDUE_RED_SHARE = 0.01
 
 EXPIRED_RED_SHARE = 0.001
 
+FAILED_AGAIN = 2
+"""A renewal that failed once is repeated within seconds. So many in a row count as failing."""
+
+FAILING_AMBER_SHARE = 0.01
+FAILING_RED_SHARE = 0.2
+
+FAILING_READ = 2000
+"""So many failing accounts are read to tell by which errcodes."""
+
+NAMED = 3
+"""So many accounts, or errcodes, are named in a sentence."""
+
+ABANDONED_FOR = timedelta(days=30)
+"""For so long a push that was given up is reported, unless it is processed again."""
+
 A_FEW = 5
 """A share of the accounts is red from so many on, or from half of all: one of ten accounts is no one percent."""
 

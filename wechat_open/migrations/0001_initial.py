@@ -43,6 +43,7 @@ class Migration(migrations.Migration):
                 ('fence', models.PositiveBigIntegerField(default=0, editable=False)),
                 ('claimed_until', wechat_open.times.UTCDateTimeField(editable=False, null=True)),
                 ('next_action_at', wechat_open.times.UTCDateTimeField(editable=False, null=True, verbose_name='next action at')),
+                ('due_since', wechat_open.times.UTCDateTimeField(editable=False, null=True)),
                 ('failures', models.PositiveIntegerField(default=0, editable=False, verbose_name='failures in a row')),
                 ('last_errcode', models.IntegerField(editable=False, null=True, verbose_name='last errcode')),
                 ('last_error', wechat_open.fields.SentenceField(blank=True, default='', editable=False, verbose_name='last error')),
@@ -130,6 +131,7 @@ class Migration(migrations.Migration):
                 ('fence', models.PositiveBigIntegerField(default=0, editable=False)),
                 ('claimed_until', wechat_open.times.UTCDateTimeField(editable=False, null=True)),
                 ('next_action_at', wechat_open.times.UTCDateTimeField(editable=False, null=True, verbose_name='next action at')),
+                ('due_since', wechat_open.times.UTCDateTimeField(editable=False, null=True)),
                 ('failures', models.PositiveIntegerField(default=0, editable=False, verbose_name='failures in a row')),
                 ('last_errcode', models.IntegerField(editable=False, null=True, verbose_name='last errcode')),
                 ('last_error', wechat_open.fields.SentenceField(blank=True, default='', editable=False, verbose_name='last error')),
@@ -143,6 +145,7 @@ class Migration(migrations.Migration):
                 ('grant_changed_at', wechat_open.times.UTCDateTimeField(editable=False, null=True)),
                 ('needs_reconcile', models.BooleanField(default=False, editable=False, verbose_name='to be compared with WeChat')),
                 ('refused_since', wechat_open.times.UTCDateTimeField(editable=False, null=True, verbose_name='refused since')),
+                ('restricted_since', wechat_open.times.UTCDateTimeField(editable=False, null=True, verbose_name='restricted by WeChat since')),
                 ('missing_since', wechat_open.times.UTCDateTimeField(editable=False, null=True, verbose_name="missing from WeChat's list since")),
                 ('authorized_at', wechat_open.times.UTCDateTimeField(editable=False, null=True, verbose_name='authorized at')),
                 ('unauthorized_at', wechat_open.times.UTCDateTimeField(editable=False, null=True, verbose_name='unauthorized at')),
@@ -237,7 +240,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('at', wechat_open.times.UTCDateTimeField(editable=False, verbose_name='when')),
-                ('kind', models.CharField(choices=[('authorized', 'authorized'), ('updated', 'permission sets changed'), ('unauthorized', 'authorization ended'), ('needs_reauthorization', 'needs re-authorization'), ('code_misused', 'authorization code misused'), ('renewal_failed', 'renewal failed'), ('recovered', 'renewal works again'), ('refreshed', 'tokens refreshed by hand'), ('synced', 'profile read by hand'), ('reconciled', "compared with WeChat's records"), ('asked', 'asked to authorize again'), ('forgotten', 'forgotten'), ('link_made', 'link created'), ('link_shown', "link's address viewed"), ('link_revoked', 'link revoked'), ('replayed', 'push processed again'), ('payload_seen', 'push viewed'), ('tickets_requested', 'ticket pushing requested'), ('tickets_forgotten', 'verify tickets deleted'), ('bulk_started', 'bulk action started'), ('bulk_stopped', 'bulk action stopped'), ('alert_acknowledged', 'alert acknowledged'), ('alert_muted', 'alert muted'), ('alert_unmuted', 'mute of an alert ended'), ('exported', 'accounts exported')], max_length=24, verbose_name='what')),
+                ('kind', models.CharField(choices=[('authorized', 'authorized'), ('updated', 'permission sets changed'), ('unauthorized', 'authorization ended'), ('needs_reauthorization', 'needs re-authorization'), ('code_misused', 'authorization code misused'), ('renewal_failed', 'renewal failed'), ('restricted', 'restricted by WeChat'), ('recovered', 'renewal works again'), ('refreshed', 'tokens refreshed by hand'), ('synced', 'profile read by hand'), ('reconciled', "compared with WeChat's records"), ('asked', 'asked to authorize again'), ('forgotten', 'forgotten'), ('link_made', 'link created'), ('link_shown', "link's address viewed"), ('link_revoked', 'link revoked'), ('replayed', 'push processed again'), ('payload_seen', 'push viewed'), ('tickets_requested', 'ticket pushing requested'), ('tickets_forgotten', 'verify tickets deleted'), ('bulk_started', 'bulk action started'), ('bulk_stopped', 'bulk action stopped'), ('alert_acknowledged', 'alert acknowledged'), ('alert_muted', 'alert muted'), ('alert_unmuted', 'mute of an alert ended'), ('exported', 'accounts exported')], max_length=24, verbose_name='what')),
                 ('appid', models.CharField(blank=True, default='', max_length=64, verbose_name='account')),
                 ('name', models.CharField(blank=True, default='', max_length=255, verbose_name='name')),
                 ('actor', models.CharField(blank=True, default='', max_length=150, verbose_name='who')),
@@ -426,6 +429,14 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='authorizer',
             index=models.Index(fields=['component', 'missing_since'], name='wechat_open_missing'),
+        ),
+        migrations.AddIndex(
+            model_name='authorizer',
+            index=models.Index(fields=['component', 'restricted_since'], name='wechat_open_restricted'),
+        ),
+        migrations.AddIndex(
+            model_name='authorizer',
+            index=models.Index(fields=['component', 'state', 'due_since'], name='wechat_open_due_since'),
         ),
         migrations.AddIndex(
             model_name='authorizer',

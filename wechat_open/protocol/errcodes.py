@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 
 from ..exceptions import (
+    AccountRestricted,
     APIError,
     CodeRefused,
     FollowerOutOfReach,
@@ -38,6 +39,7 @@ class Reaction(Enum):
     REAUTHORIZE = "the account has not authorized the platform: stop, the owner must authorize"
     TICKET = "take another verify ticket, have pushing started"
     CODE = "look whether the code was exchanged already, else authorize again"
+    RESTRICTED = "stop; WeChat has frozen or closed the account: only its owner can change that, at WeChat"
     PERMISSION = "stop; the account lacks the API or its owner must grant the permission set"
     OUT_OF_REACH = "send nothing until the follower acts again"
     REFUSED = "respect it: the follower does not want such messages"
@@ -65,11 +67,15 @@ class ErrCode:
 
 def lookup(errcode: int, *, path: str = "") -> ErrCode | None:
     """What is known about ``errcode`` as an answer to ``path``; None for a number that nobody listed."""
-    endpoint = path.partition("?")[0].rstrip("/").rpartition("/")[2]
-    found = _ON_PATH.get((errcode, endpoint)) or _CODES.get(errcode)
+    found = _ON_PATH.get((errcode, _endpoint(path))) or _CODES.get(errcode)
     if found:
         return found
     return next((replace(family, code=errcode) for numbers, family in _FAMILIES if errcode in numbers), None)
+
+
+def _endpoint(path: str) -> str:
+    """The last word of a path."""
+    return path.partition("?")[0].rstrip("/").rpartition("/")[2]
 
 
 def meaning(errcode: int, language: str = "en", *, path: str = "") -> str:
@@ -89,6 +95,8 @@ def error_for(errcode: int, errmsg: str, *, path: str = "") -> APIError:
     """The exception to raise for an answer of WeChat. Its text carries the rid apart, and nothing like a token."""
     known = lookup(errcode, path=path)
     raises = _RAISES[known.reaction] if known else APIError
+    if known and known.reaction in _FOR_GOOD and _endpoint(path) in _ABOUT_ONE_ACCOUNT:
+        raises = AccountRestricted
     said, rid = _split_rid(_redact(errmsg))
     return raises(errcode, said, meaning=Sentence(known.en) if known else "", rid=rid, path=path)
 
@@ -100,6 +108,7 @@ _RAISES: dict[Reaction, type[APIError]] = {
     Reaction.REAUTHORIZE: NotAuthorized,
     Reaction.TICKET: TicketRefused,
     Reaction.CODE: CodeRefused,
+    Reaction.RESTRICTED: AccountRestricted,
     Reaction.PERMISSION: PermissionMissing,
     Reaction.OUT_OF_REACH: FollowerOutOfReach,
     Reaction.REFUSED: FollowerRefused,
@@ -113,6 +122,10 @@ _RAISES: dict[Reaction, type[APIError]] = {
     Reaction.STOP: APIError,
     Reaction.BUG: APIError,
 }
+
+_ABOUT_ONE_ACCOUNT = {"api_query_auth", "api_authorizer_token", "api_get_authorizer_info"}
+_FOR_GOOD = {Reaction.ALERT, Reaction.PERMISSION}
+"""At these paths of the platform's, such an answer is about the account that the call names (40013: its appid)."""
 
 _RID = re.compile(r"[\s,;]*\brid:\s*([0-9A-Za-z-]+)")
 _HINT = re.compile(r"[\s,;]*\bhints?:\s*\[\s*(?:req_id:\s*)?([^\]]*?)\s*\]")
@@ -224,10 +237,12 @@ _TABLE: dict[Reaction, tuple[tuple[int, str, str, str], ...]] = {
             "第三方平台需要带基础权限集重新全网发布",
         ),
     ),
-    Reaction.ALERT: (
-        (40013, "invalid_appid", "The appid is wrong", "AppID 不正确"),
+    Reaction.RESTRICTED: (
         (48004, "api_banned", "WeChat has banned this API for the account", "该账号的此接口被封禁"),
         (50002, "account_restricted", "The account is frozen or closed", "账号被冻结或已注销"),
+    ),
+    Reaction.ALERT: (
+        (40013, "invalid_appid", "The appid is wrong", "AppID 不正确"),
         (
             61016,
             "permission_needs_confirmation",

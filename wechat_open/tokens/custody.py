@@ -58,6 +58,8 @@ POLL_AT_MOST = 0.5
 HALF_A_SECOND = timedelta(seconds=0.5)
 """WeChat's ``Date`` has no fractions: on average it is half a second more."""
 
+AN_HOUR = timedelta(hours=1)
+
 RENEWALS_KEPT = 12
 """How many renewals an account's row remembers: about a day of them."""
 
@@ -392,14 +394,27 @@ class AuthorizerKeeper(Keeper):
             self.store.release(claim, retry_in)
             if not isinstance(error, TokenUnavailable):
                 ComponentStore(self.platform.row).pause(error, policy.pause_for(error, self.world.luck()))
+        elif policy.blame(error) is Blame.RESTRICTED:
+            self.store.restrict(claim, error, self._look_in(claim))
         elif policy.blame(error) is Blame.WEATHER:
             self.store.fail(claim, error, retry_in)
+
+    def _look_in(self, claim: Claim) -> timedelta:
+        now = claim.time_at(self.world.monotonic())
+        restricted_for = now - claim.restricted_since if claim.restricted_since else timedelta()
+        many = self.store.many_restricted(claim, conf.brake_accounts, conf.brake_share, policy.GONE_FOR)
+        if many:
+            logger.error("WeChat restricts many accounts of platform %r at once.", self.platform.alias)
+        return policy.restricted_retry_in(restricted_for, claim.failures, self.world.luck(), many=many)
 
     def _tell(self, claim: Claim, error: WeChatOpenError | None = None) -> None:
         """For the operator: every renewal is counted, and the first failure of several and their end are told."""
         component = self.platform.row
         journal.count(What.FAILED if error else What.RENEWED, component)
-        if error is not None and not claim.failures and policy.blame(error) is not Blame.PLATFORM:
+        if error is not None and policy.blame(error) is Blame.RESTRICTED:
+            if claim.restricted_since is None:
+                journal.note(Kind.RESTRICTED, component, appid=self.appid, error=error)
+        elif error is not None and not claim.failures and policy.blame(error) is not Blame.PLATFORM:
             journal.note(Kind.RENEWAL_FAILED, component, appid=self.appid, error=error)
         elif error is None and claim.failures:
             journal.note(Kind.RECOVERED, component, appid=self.appid)
@@ -408,10 +423,6 @@ class AuthorizerKeeper(Keeper):
 def as_authorizer(platform: Platform, appid: str, call: Callable[[Secret], _T], world: World = WORLD) -> _T:
     """Make a call that needs an account's token."""
     return AuthorizerKeeper(platform, appid, world).lend(call)
-
-
-class NothingToKeep(TokenUnavailable):
-    """WeChat has no refresh token for the account: it owns no API that would need one (protocol 4.1)."""
 
 
 class Renewal:
@@ -495,6 +506,7 @@ class Renewal:
             refresh_token=answer.refresh_token if rotated else used,
             previous_refresh_token=used if rotated else Secret(),  # until the new one has worked once
             refused_since=None,
+            restricted_since=None,
             missing_since=None,
             needs_reconcile=False,
             renewals=[self.claim.time_at(asked).isoformat(timespec="seconds"), *self.claim.renewals][:RENEWALS_KEPT],
@@ -515,15 +527,17 @@ class Renewal:
 
     def _give_up(self, refused: WeChatOpenError | None) -> WeChatOpenError:
         """WeChat takes nothing. Only time and WeChat's own word make that a change of state; returns what to raise."""
-        if self.unreadable is not None:  # its record may have the token that works
+        if refused is None and self.unreadable is not None:
+            self.store.fail(self.claim, self.unreadable, self.keeper._retry_in(self.claim, policy.REFUSED_RETRY))
             return self.unreadable
+        at_most = policy.REFUSED_RETRY
         if refused is None:
-            nothing = NothingToKeep(
-                f"WeChat has given no token for account {self.appid}: it may own no API.", timedelta(hours=1)
+            refused = policy.NoTokenGiven(
+                _("WeChat has given no token for account %(appid)s: it may own no API.", appid=self.appid), AN_HOUR
             )
-            self.store.fail(self.claim, nothing, timedelta(hours=1), needs_reconcile=False)
-            return nothing
-        state = self._verdict()
+            at_most = AN_HOUR
+        # A record of WeChat's that could not be read may have the token that works.
+        state = None if self.unreadable else self._verdict()
         if state is not None and self._braked():
             logger.error(
                 "Many accounts of platform %r turned bad at once; the brake holds.", self.keeper.platform.alias
@@ -531,7 +545,7 @@ class Renewal:
             ComponentStore(self.keeper.platform.row).note_brake()
             state = None
         if state is None:
-            self.store.refuse(self.claim, refused, self.keeper._retry_in(self.claim, policy.REFUSED_RETRY))
+            self.store.refuse(self.claim, refused, self.keeper._retry_in(self.claim, at_most))
             return refused
         self.store.change_state(self.claim, state, refused)
         cache.forget(self.keeper.name)

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from enum import Enum
 
 from ..exceptions import (
+    AccountRestricted,
     NotAuthorized,
     PlatformFault,
     QuotaExceeded,
@@ -38,13 +39,25 @@ REFUSED_FOR = timedelta(days=1)
 GONE_FOR = timedelta(hours=1)
 """WeChat must say for this long, by refusal, info and list, that an account is gone, before we believe it."""
 
+RESTRICTED_FOR = timedelta(hours=1)
+"""For so long an account that WeChat has frozen or closed is looked at as if it were a passing fault."""
+
+RESTRICTED_RETRY = timedelta(days=1)
+"""After that; an operator, a push and the owner's new authorization look at once."""
+
 FORCED_APART = timedelta(minutes=1)
 """Renewals of the component token that are forced by a refusal are at least this far apart."""
+
+
+class NoTokenGiven(TokenUnavailable):
+    """WeChat has no refresh token for the account, in no answer: it may own no API that would need one (4.1)."""
 
 
 class Blame(Enum):
     """Whose fault is a failed renewal?"""
 
+    RESTRICTED = "restricted"
+    """WeChat has frozen or closed this account, or banned its API: mark it and look rarely."""
     ACCOUNT = "account"
     """WeChat refuses this account's tokens: walk the ladder."""
     PLATFORM = "platform"
@@ -55,8 +68,10 @@ class Blame(Enum):
 
 def blame(error: WeChatOpenError) -> Blame:
     """Sort a failure. Whatever nobody has seen before is weather: it is repeated and changes no account's state."""
-    if isinstance(error, (RefreshTokenRefused, NotAuthorized)):
+    if isinstance(error, (RefreshTokenRefused, NotAuthorized, NoTokenGiven)):
         return Blame.ACCOUNT
+    if isinstance(error, AccountRestricted):
+        return Blame.RESTRICTED
     if isinstance(error, (PlatformFault, QuotaExceeded, TicketRefused, TokenRefused, TokenUnavailable)):
         return Blame.PLATFORM
     return Blame.WEATHER
@@ -77,6 +92,13 @@ def retry_in(failures: int, luck: float, *, at_most: timedelta = LAST_RETRY) -> 
     """Exponential back-off with full jitter; ``failures`` counts the ones before this."""
     ceiling: timedelta = min(at_most, FIRST_RETRY * 2 ** min(failures, 16))
     return max(SHORTEST_RETRY, ceiling * luck)
+
+
+def restricted_retry_in(restricted_for: timedelta, failures: int, luck: float, *, many: bool) -> timedelta:
+    """When to look again at an account that WeChat restricts; ``many`` of them at once are a fault of another kind."""
+    if many or restricted_for < RESTRICTED_FOR:
+        return retry_in(failures, luck, at_most=REFUSED_RETRY)
+    return RESTRICTED_RETRY * (0.9 + luck / 10)
 
 
 def pause_for(error: WeChatOpenError, luck: float) -> timedelta:

@@ -73,6 +73,7 @@ class Claim:
     previous_refresh_token: Secret = field(default_factory=Secret)
     needs_reconcile: bool = False
     refused_since: datetime | None = None
+    restricted_since: datetime | None = None
     missing_since: datetime | None = None
     renewals: tuple[str, ...] = ()
     cancelled: bool = False
@@ -157,7 +158,12 @@ class TokenStore(Generic[_H]):
         return self._claimed(row) if row.fence == fence + 1 else None  # somebody has written in between
 
     def _lease(self) -> dict[str, Any]:
-        return {"claimed_until": clock.now() + LEASE, "next_action_at": clock.now() + LEASE}
+        """``due_since`` first: MariaDB assigns from left to right, and would take the new ``next_action_at``."""
+        return {
+            "due_since": Coalesce(F("due_since"), F("next_action_at")),
+            "claimed_until": clock.now() + LEASE,
+            "next_action_at": clock.now() + LEASE,
+        }
 
     def _claimed(self, row: _H) -> Claim:
         return Claim(
@@ -192,6 +198,7 @@ class TokenStore(Generic[_H]):
             "access_token_obtained_at": obtained_at,
             "access_token_expires_at": obtained_at + access.expires_in,
             "next_action_at": due_at(obtained_at, access.expires_in, luck),
+            "due_since": None,
             "failures": 0,
             "last_errcode": None,
             "last_error": "",
@@ -336,6 +343,7 @@ class AuthorizerStore(TokenStore[Authorizer]):
             previous_refresh_token=row.reveal("previous_refresh_token"),
             needs_reconcile=row.needs_reconcile,
             refused_since=row.refused_since,
+            restricted_since=row.restricted_since,
             missing_since=row.missing_since,
             renewals=tuple(row.renewals),
             cancelled=bool(
@@ -347,9 +355,26 @@ class AuthorizerStore(TokenStore[Authorizer]):
         return super()._mine(claim).filter(grant_epoch=claim.grant_epoch)
 
     def refuse(self, claim: Claim, error: WeChatOpenError, retry_in: timedelta) -> bool:
-        """WeChat refused every token: remember since when."""
+        """WeChat refused every token: remember since when. The renewal is not late, it is refused."""
         return self.fail(
-            claim, error, retry_in, refused_since=Coalesce(F("refused_since"), clock.now()), needs_reconcile=False
+            claim,
+            error,
+            retry_in,
+            refused_since=Coalesce(F("refused_since"), clock.now()),
+            restricted_since=None,
+            due_since=None,
+            needs_reconcile=False,
+        )
+
+    def restrict(self, claim: Claim, error: WeChatOpenError, retry_in: timedelta) -> bool:
+        """WeChat has frozen or closed the account, or banned its API: remember since when, and look rarely."""
+        return self.fail(
+            claim,
+            error,
+            retry_in,
+            restricted_since=Coalesce(F("restricted_since"), clock.now()),
+            due_since=None,
+            needs_reconcile=False,
         )
 
     def mark_for_reconciliation(self, pk: int) -> None:
@@ -358,7 +383,11 @@ class AuthorizerStore(TokenStore[Authorizer]):
 
     def change_state(self, claim: Claim, state: str, error: WeChatOpenError) -> bool:
         """The end of the ladder. A signal follows (``needs_announcing``)."""
-        tokens = withdrawn(clock.now()) if state == Authorizer.State.UNAUTHORIZED else {"next_action_at": None}
+        tokens = (
+            withdrawn(clock.now())
+            if state == Authorizer.State.UNAUTHORIZED
+            else {"next_action_at": None, "due_since": None}
+        )
         return self._settle(
             claim,
             state=state,
@@ -369,6 +398,19 @@ class AuthorizerStore(TokenStore[Authorizer]):
             **described(error),
             **tokens,
         )
+
+    def many_restricted(self, claim: Claim, accounts: int, share: float, around: timedelta) -> bool:
+        """Were so many accounts restricted around the same time that the platform, or WeChat, must be the cause?
+
+        Besides the brake's numbers: half of all, where they are more than two.
+        """
+        authorized = self._due()
+        since = claim.restricted_since or claim.claimed_at
+        turned = authorized.filter(restricted_since__range=(since - around, since + around)).count()
+        if claim.restricted_since is None:
+            turned += 1  # this one
+        total = authorized.count()
+        return (turned >= accounts and turned >= share * total) or (turned > 2 and 2 * turned >= total)
 
     def braked(self, claim: Claim, accounts: int, share: float, around: timedelta) -> bool:
         """Did so many accounts turn bad around the same time that WeChat, and not they, must be the cause?"""
@@ -388,8 +430,10 @@ def withdrawn(at: Any) -> dict[str, Any]:
         "previous_refresh_token": "",
         "unauthorized_at": at,
         "refused_since": None,
+        "restricted_since": None,
         "missing_since": None,
         "next_action_at": None,
+        "due_since": None,
     }
 
 

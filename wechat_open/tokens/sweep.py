@@ -190,6 +190,8 @@ def _repair(platform: Platform, row: Authorizer, entry: Listed, asked_at: dateti
         "next_action_at": clock.now(),
         "needs_reconcile": False,
         "refused_since": None,
+        "restricted_since": None,
+        "due_since": None,
         "failures": 0,
     }
     if differs:
@@ -224,6 +226,7 @@ def _restore(platform: Platform, row: Authorizer, entry: Listed, report: SweepRe
         "authorized_at": entry.authorized_at,
         "grant_epoch": row.grant_epoch + 1,
         "next_action_at": clock.now(),
+        "due_since": None,
         "granted_through": None,
         "profile_synced_at": None,
         "profile_due_at": None,

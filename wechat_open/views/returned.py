@@ -16,6 +16,7 @@ from django.views.decorators.cache import never_cache
 
 from .. import authorization
 from ..exceptions import (
+    AccountRestricted,
     AuthorizationRefused,
     CodeRefused,
     GrantSuperseded,
@@ -85,6 +86,8 @@ def _revoked(request: HttpRequest) -> HttpResponse:
 def _failed(request: HttpRequest, attempt: AuthorizationAttempt, error: WeChatOpenError) -> HttpResponse:
     logger.warning("A return from WeChat could not be completed: %s", error)
     context = {"link": attempt.link, "error": told(error) if may_authorize(request) else None}
+    if isinstance(error, AccountRestricted):  # another attempt would be answered in the same way
+        return render(request, "wechat_open/account_restricted.html", context, status=403)
     response = render(request, "wechat_open/return_failed.html", context, status=503)
     response["Retry-After"] = "10"
     return response
