@@ -15,7 +15,7 @@ from django.dispatch import Signal
 from django.urls import resolve
 
 from tests import readme
-from tests.readme import CHECKOUT, CHINESE, ENGLISH, Page, words
+from tests.readme import CHECKOUT, CHINESE, ENGLISH, Code, Page, words
 from wechat_open import exceptions, signals
 from wechat_open.conf import DEFAULTS
 from wechat_open.exceptions import WeChatOpenError
@@ -59,8 +59,17 @@ def test_links__lead_to_files(name: str) -> None:
 
 
 def test_both_languages__have_the_same_code() -> None:
-    assert readme.read(CHINESE).code == readme.read(ENGLISH).code
-    assert readme.read(CHINESE).steps == readme.read(ENGLISH).steps
+    """But for the language and the time zone of a Chinese site."""
+    chinese = 'LANGUAGE_CODE = "zh-hans"\nTIME_ZONE = "Asia/Shanghai"\n\n'
+    settings = readme.read(CHINESE).steps["settings"]
+    assert settings.text.startswith(chinese)
+
+    def without(code: Code) -> Code:
+        return Code(code.language, code.text.removeprefix(chinese))
+
+    assert [without(code) for code in readme.read(CHINESE).code] == readme.read(ENGLISH).code
+    steps = {name: without(code) for name, code in readme.read(CHINESE).steps.items()}
+    assert list(steps.items()) == list(readme.read(ENGLISH).steps.items())
 
 
 def test_both_languages__have_the_same_sections() -> None:
@@ -72,7 +81,22 @@ def test_both_languages__name_the_same_things() -> None:
 
 
 def test_the_two_commands__are_there(english: Page) -> None:
-    assert [code.text for code in english.code][:2] == ["pip install tox && tox -e demo", "pip install tox && tox"]
+    """Also in a form that works where pip may install nothing outside of an environment."""
+    assert [code.text for code in english.code][:3] == [
+        "python3 -m venv .venv && .venv/bin/pip install tox && .venv/bin/tox -e demo",
+        "pip install tox && tox -e demo",
+        "pip install tox && tox",
+    ]
+
+
+def test_first_screen__shows_a_picture(page: Page) -> None:
+    first = (CHECKOUT / page.name).read_text(encoding="utf-8").splitlines()[:25]
+    assert any(line.startswith(".. image:: docs/images/dashboard") for line in first)
+
+
+def test_quickstart__silences_no_check_and_starts_wechat_before_the_work(page: Page) -> None:
+    assert "SILENCED_SYSTEM_CHECKS" not in "".join(code.text for code in page.steps.values())
+    assert list(page.steps)[list(page.steps).index("site") :][:3] == ["site", "simulator", "work"]
 
 
 # Code
@@ -221,6 +245,11 @@ def test_versions__are_those_of_the_package(page: Page) -> None:
     python = re.findall(r'"Programming Language :: Python :: (\d\.\d+)"', pyproject)
     django = re.findall(r'"Framework :: Django :: (\d\.\d+)"', pyproject)
     assert python
+    tox = (CHECKOUT / "tox.ini").read_text(encoding="utf-8")
+    tested = re.findall(r"py3(?:(\d\d)-|\{([\d,]+)\})", tox)
+    assert {version.partition(".")[2] for version in python} == {
+        minor for one, several in tested for minor in (several or one).split(",")
+    }
     assert re.search(rf"Python {re.escape(python[0])} (to|至) {re.escape(python[-1])}", text)
     assert django
     assert all(re.search(rf"Django [^;；]*{re.escape(version)}", text) for version in django)

@@ -329,6 +329,11 @@ def test_clock_of_the_database__is_compared_with_this_servers(
     assert all("differ by 3" in finding["said"] and "NTP" in finding["remedy"] for finding in found)
 
 
+def test_site_that_runs_the_command__needs_no_broker(site: Platform, set_option: Any) -> None:
+    set_option(WORKER="run")
+    assert "“manage.py wechat_open run” does the work" in Told("--offline").of("broker", "green")["said"]
+
+
 def test_debug_with_the_real_wechat__is_named(site: Platform, set_option: Any) -> None:
     """And what is only asked of a site in production is asked then."""
     set_option(API_BASE_URL=f"{WECHAT_API}/", SITE_URL="https://platform.example.com")

@@ -52,6 +52,13 @@ def test_ring__sends_the_task_by_name() -> None:
     assert message.payload[0] == [7]
 
 
+def test_site_that_runs_the_command__sends_no_task(settings: Any) -> None:
+    settings.WECHAT_OPEN = {**settings.WECHAT_OPEN, "WORKER": "run"}
+    assert not doorbell.ring(TASK, 7)
+    assert doorbell.connector(1) is None
+    assert heard() == []
+
+
 def test_message__expires_before_rings_pile_up() -> None:
     doorbell.ring(TASK, 7)
 

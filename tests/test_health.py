@@ -652,6 +652,19 @@ class TestSentences:
         for remedy in (late, never):
             assert "TOKEN" in remedy and "ENCODING_AES_KEY" in remedy and "403" in remedy
 
+    def test_site_that_runs_the_command__is_told_to_start_it_and_nothing_else(self, scene: Scene) -> None:
+        scene.configure(WORKER="run")
+        assert "“manage.py wechat_open run” was at work" in scene.found("beat").said
+        scene.later(minutes=11)
+        assert "“manage.py wechat_open run” has not been seen for 11 minutes" in scene.found("beat").said
+        for code in ("beat", "dispatcher"):
+            found = scene.found(code)
+            assert found.level is RED
+            assert found.remedy.startswith("Start “manage.py wechat_open run”")
+            assert "eat" not in found.said.replace("been", "")
+        Component.objects.update(beat_at=None)
+        assert scene.found("beat").said == "“manage.py wechat_open run” has never been seen."
+
     def test_dead_beat_beside_a_living_worker__is_told_apart(self, scene: Scene) -> None:
         scene.later(minutes=11)
         ticket_comes(scene)

@@ -30,6 +30,9 @@ WECHAT_HOSTS = ".weixin.qq.com"
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
+WORKERS = ("celery", "run")
+"""What can do the background work."""
+
 DEFAULTS: dict[str, Any] = {
     "COMPONENTS": {},
     "CACHE": "default",
@@ -55,6 +58,7 @@ DEFAULTS: dict[str, Any] = {
     "HEALTH_TOKEN": "",
     "SHOW_AVATARS": False,
     "TENANT_KEY": "",
+    "WORKER": "celery",
 }
 """Every setting and its default; README's table is tested against it."""
 
@@ -302,6 +306,11 @@ class Conf:
     def health_token(self) -> str:
         """Bearer token that monitors send to ``health/``; empty: staff only."""
         return self._read("HEALTH_TOKEN", _text)
+
+    @property
+    def has_celery(self) -> bool:
+        """Whether Celery does the background work; otherwise ``manage.py wechat_open run`` does."""
+        return bool(self._get("WORKER") != "run")
 
     @property
     def show_avatars(self) -> bool:

@@ -15,6 +15,8 @@ from typing import Any
 from celery import current_app
 from kombu import Connection
 
+from .conf import conf
+
 logger = logging.getLogger(__name__)
 
 EXPIRES = 60
@@ -27,8 +29,8 @@ _failed_at = float("-inf")
 def ring(task: str, *args: Any, expires: float = EXPIRES) -> bool:
     """Send the task by its name; False when the broker could not be reached. ``expires`` is in seconds."""
     global _failed_at
-    if current_app.main == "default" or time.monotonic() - _failed_at < LEAVE_ALONE:
-        return False  # "default" is what Celery makes up for a site that has no app of its own, and so no workers
+    if not _has_workers() or time.monotonic() - _failed_at < LEAVE_ALONE:
+        return False
     try:
         with current_app.producer_or_acquire() as producer:
             if not current_app.conf.task_always_eager:
@@ -47,7 +49,7 @@ def connector(seconds: float) -> Callable[[], None] | None:
 
     None for a site that has no workers, or whose tasks run where they are rung.
     """
-    if current_app.main == "default" or current_app.conf.task_always_eager:
+    if not _has_workers() or current_app.conf.task_always_eager:
         return None
     connection = current_app.connection_for_write(connect_timeout=seconds)
 
@@ -56,6 +58,11 @@ def connector(seconds: float) -> Callable[[], None] | None:
             _connect(connection)
 
     return connect
+
+
+def _has_workers() -> bool:
+    """Not where ``wechat_open run`` works. "default" is what Celery makes up for a site without an app of its own."""
+    return conf.has_celery and current_app.main != "default"
 
 
 def _connect(connection: Connection) -> None:

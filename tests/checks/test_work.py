@@ -20,6 +20,17 @@ def test_beat_without_our_tasks__is_found(site: Any, schedule: Any) -> None:
     assert ids() == ["W011"]
 
 
+def test_site_that_runs_the_command__needs_no_beat(site: Any) -> None:
+    site.CELERY_BEAT_SCHEDULE = ring(600)
+    site.WECHAT_OPEN = {**site.WECHAT_OPEN, "WORKER": "run"}
+    assert ids() == []
+
+
+def test_hint_for_a_site_without_beat__names_the_setting(site: Any) -> None:
+    site.CELERY_BEAT_SCHEDULE = {}
+    assert 'WECHAT_OPEN["WORKER"] = "run"' in the("W011").hint
+
+
 def test_beat_without_one_of_our_tasks__names_it(site: Any) -> None:
     site.CELERY_BEAT_SCHEDULE = {name: entry for name, entry in BEAT_SCHEDULE.items() if entry["task"] != RENEW}
     assert f"does not start {RENEW}:" in the("W011").msg

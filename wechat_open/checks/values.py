@@ -10,7 +10,7 @@ from django.core.checks import CheckMessage, Error, Warning, register
 from django.utils.translation import gettext as _
 
 from ..client import POOL_SIZE, Client
-from ..conf import DEFAULTS, NAME
+from ..conf import DEFAULTS, NAME, WORKERS
 from ..endpoints import OPTION_PATHS
 from ..error_pages import OURS
 from ..secret import shown_value
@@ -124,6 +124,12 @@ def component_token_parameter_is_known(**kwargs: object) -> Iterator[CheckMessag
 def option_api_is_known(**kwargs: object) -> Iterator[CheckMessage]:
     if value("OPTION_API") not in tuple(OPTION_PATHS):
         yield _no_choice("OPTION_API", tuple(OPTION_PATHS), id="wechat_open.E029")
+
+
+@register(TAG)
+def worker_is_known(**kwargs: object) -> Iterator[CheckMessage]:
+    if value("WORKER") not in WORKERS:
+        yield _no_choice("WORKER", WORKERS, id="wechat_open.E075")
 
 
 @register(TAG)

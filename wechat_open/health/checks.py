@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext, pgettext
 
 from .. import census
+from ..conf import conf
 from ..exceptions import PlatformFault
 from ..protocol import errcodes
 from ..telling import explained, translated
@@ -259,6 +260,8 @@ def clock_skew(facts: Facts) -> Finding:
 def beat(facts: Facts) -> Finding:
     age = facts.age(facts.row.beat_at)
     level = _by(facts.age_here(facts.row.beat_at), thresholds.BEAT_AMBER, thresholds.BEAT_RED)
+    if not conf.has_celery:
+        return _run(level, age)
     start_beat = _("Start Celery beat with wechat_open.schedule.BEAT_SCHEDULE merged into its schedule.")
     start_both = _("Start a worker and beat, or “manage.py wechat_open run”, which needs neither.")
     if level is GREEN:
@@ -281,6 +284,27 @@ def beat(facts: Facts) -> Finding:
     return Finding("beat", level, age, said, remedy, "platform")
 
 
+def _run(level: Level, age: float | None) -> Finding:
+    """The same for ``wechat_open run``, which does beat's work too."""
+    if level is GREEN:
+        said = (
+            _("“manage.py wechat_open run” has not had to do anything yet.")
+            if age is None
+            else _("“manage.py wechat_open run” was at work %(age)s ago.") % {"age": lasting(age)}
+        )
+        return Finding("beat", level, age, said, "", "platform")
+    said = (
+        _("“manage.py wechat_open run” has never been seen.")
+        if age is None
+        else _("“manage.py wechat_open run” has not been seen for %(age)s.") % {"age": lasting(age)}
+    )
+    return Finding("beat", level, age, said, _start_run(), "platform")
+
+
+def _start_run() -> str:
+    return _("Start “manage.py wechat_open run”, and let a service manager such as systemd keep it running.")
+
+
 def dispatcher(facts: Facts) -> Finding:
     """Whether somebody looks for due tokens. A ticket that came rings for a worker too, beat or no beat."""
     row = facts.row
@@ -298,6 +322,8 @@ def dispatcher(facts: Facts) -> Finding:
         if age is None
         else _("No worker has checked for due tokens for %(age)s.") % {"age": lasting(age)}
     )
+    if not conf.has_celery:
+        return Finding("dispatcher", level, age, unchecked, _start_run(), "platform")
     if _other_tasks_are_done(facts):
         said = _(
             "%(unchecked)s A worker runs other tasks of this app, so this task does not reach it, or takes too long."

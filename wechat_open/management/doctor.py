@@ -340,7 +340,11 @@ class Examination:
     def _workers(self) -> Iterator[Finding]:
         connect = doorbell.connector(PATIENCE)
         if connect is None:
-            said = _("No broker is needed: this site has no Celery app, or its tasks run in the calling process.")
+            said = (
+                _("No broker is needed: this site has no Celery app, or its tasks run in the calling process.")
+                if conf.has_celery
+                else _("No broker is needed: “manage.py wechat_open run” does the work.")
+            )
             yield Finding("broker", Level.GREEN, said)
             return
         connection = current_app.connection_for_write()
