@@ -13,6 +13,7 @@ import segno
 from django.conf import settings as site
 from django.contrib.auth.models import Permission, User
 from django.http import HttpResponse
+from django.template.loader import render_to_string
 from django.test import Client, RequestFactory
 from django.urls import include, path, reverse
 
@@ -509,3 +510,23 @@ def test_qr_code__is_the_one_that_segno_makes(text: str) -> None:
     matrix = segno.make_qr(text, error="m").matrix
     assert dark == {(x, y) for y, row in enumerate(matrix) for x, module in enumerate(row) if module}
     assert drawn.size == len(matrix) + 2 * qr.QUIET_ZONE
+
+
+# Whose page it is
+
+
+PUBLIC = [f"wechat_open/{name}.html" for name in ("connect", "link_used", "return_refused", "trouble")]
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_brand__is_on_every_public_page(name: str, settings: Any, rf: RequestFactory) -> None:
+    settings.WECHAT_OPEN = {**settings.WECHAT_OPEN, "BRAND": {"NAME": "Camellia & Co", "LOGO": "shop/logo.svg"}}
+    page = render_to_string(name, {"link": AuthorizationLink(), "host": "site.example.com"}, rf.get("/"))
+    assert '<span class="bar-name">Camellia &amp; Co</span>' in page
+    assert ('<img class="bar-logo" src="/static/shop/logo.svg" alt=""' in page) == ("trouble" not in name)
+
+
+def test_site_without_a_brand__shows_its_host(rf: RequestFactory) -> None:
+    page = render_to_string("wechat_open/connect.html", {"link": AuthorizationLink()}, rf.get("/"))
+    assert '<span class="bar-name">testserver</span>' in page
+    assert "bar-logo" not in page

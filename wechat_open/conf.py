@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from urllib.parse import SplitResult, urlsplit
 
 from django.conf import settings as django_settings
+from django.utils.functional import Promise
 
 from .exceptions import ConfigurationError
 from .secret import hide_variables, is_plain_name, shown_name
@@ -29,6 +30,8 @@ WECHAT_OPEN_HOST = "https://open.weixin.qq.com"
 WECHAT_HOSTS = ".weixin.qq.com"
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+BRAND_KEYS = ("NAME", "LOGO")
 
 WORKERS = ("celery", "run")
 """What can do the background work."""
@@ -59,6 +62,7 @@ DEFAULTS: dict[str, Any] = {
     "SHOW_AVATARS": False,
     "TENANT_KEY": "",
     "WORKER": "celery",
+    "BRAND": {},
 }
 """Every setting and its default; README's table is tested against it."""
 
@@ -311,6 +315,14 @@ class Conf:
     def has_celery(self) -> bool:
         """Whether Celery does the background work; otherwise ``manage.py wechat_open run`` does."""
         return bool(self._get("WORKER") != "run")
+
+    @property
+    def brand(self) -> tuple[str, str]:
+        """Name and logo on the public pages; empty what is not given, or is no text."""
+        given = self._get("BRAND")
+        found = given if isinstance(given, Mapping) else {}
+        name, logo = (found.get(key, "") for key in BRAND_KEYS)
+        return (str(name) if isinstance(name, (str, Promise)) else "", logo if isinstance(logo, str) else "")
 
     @property
     def show_avatars(self) -> bool:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register
+from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 
 from ..client import POOL_SIZE, Client
-from ..conf import DEFAULTS, NAME, WORKERS
+from ..conf import BRAND_KEYS, DEFAULTS, NAME, WORKERS
 from ..endpoints import OPTION_PATHS
 from ..error_pages import OURS
 from ..secret import shown_value
@@ -130,6 +131,25 @@ def option_api_is_known(**kwargs: object) -> Iterator[CheckMessage]:
 def worker_is_known(**kwargs: object) -> Iterator[CheckMessage]:
     if value("WORKER") not in WORKERS:
         yield _no_choice("WORKER", WORKERS, id="wechat_open.E075")
+
+
+@register(TAG)
+def brand_is_a_name_and_a_logo(**kwargs: object) -> Iterator[CheckMessage]:
+    given = value("BRAND")
+    if not isinstance(given, Mapping) or not all(_is_brand(key, part) for key, part in given.items()):
+        yield Error(
+            _("%(setting)s must be a dict of NAME, a text, and LOGO, a static file or an https address.")
+            % {"setting": of("BRAND")},
+            hint=_("Write %(example)s; each of the two may be left out.")
+            % {"example": '"BRAND": {"NAME": "Camellia", "LOGO": "shop/logo.svg"}'},
+            id="wechat_open.E095",
+        )
+
+
+def _is_brand(key: object, part: object) -> bool:
+    if key == "LOGO":
+        return isinstance(part, str) and part.isprintable() and ("://" not in part or part.startswith("https://"))
+    return key in BRAND_KEYS and isinstance(part, (str, Promise))
 
 
 @register(TAG)
