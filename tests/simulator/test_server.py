@@ -81,6 +81,99 @@ def test_strange_request_line__is_answered(wechat: Simulator) -> None:
     assert b'"errcode": 40066' in raw(wechat, b"GET //[? HTTP/1.1\r\nConnection: close\r\n\r\n")
 
 
+HOSTS = {
+    "127.0.0.1": True,
+    "127.0.0.1:8001": True,
+    "localhost": True,
+    "LocalHost:8001": True,
+    "wechat.localhost": True,
+    "[::1]:8001": True,
+    "evil.example": False,
+    "evil.example:8001": False,
+    "127.0.0.1.evil.example": False,
+    "localhost.evil.example": False,
+    "evil.example@127.0.0.1": True,  # no browser sends a user there
+    "10.0.0.1": False,
+    "[": False,
+    "": False,
+}
+
+
+@pytest.mark.parametrize(("host", "ours"), HOSTS.items())
+@pytest.mark.parametrize("path", ["/_simulator/state", "/", "/cgi-bin/user/get", "/_page/phone"])
+def test_name_that_dns_could_point_here__is_not_answered(wechat: Simulator, host: str, ours: bool, path: str) -> None:
+    answer = raw(wechat, f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+    assert answer.startswith(b"HTTP/1.1 421") is not ours
+    assert ours or wechat.engine.settings.appid.encode() not in answer
+
+
+def test_two_names__are_not_answered(wechat: Simulator) -> None:
+    head = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n"
+    assert raw(wechat, head).startswith(b"HTTP/1.1 421")
+
+
+REMOTE = "http://0.0.0.0:1/wechat/"  # no loopback address, and nobody listens
+
+
+def test_push__stays_on_this_machine_unless_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Simulator(callback=REMOTE, ticket_pusher=False) as wechat:
+        assert "--remote-callbacks" in wechat.control("push-ticket")["error"]
+    with Simulator(callback=REMOTE, ticket_pusher=False, remote_callbacks=True) as wechat:
+        assert wechat.control("push-ticket")["error"].startswith("no answer")
+
+
+def test_callback__cannot_be_led_elsewhere_by_the_control_api(wechat: Simulator) -> None:
+    before = wechat.callback
+    for call, body in (
+        ("settings", {"callback": REMOTE}),
+        ("settings", {"events_url": REMOTE}),
+        ("settings", {"messages_url": "http://evil.example/$APPID$/"}),
+        ("settings", {"remote_callbacks": True}),
+        ("release-check", {"events_url": REMOTE, "messages_url": REMOTE}),
+    ):
+        response = requests.post(f"{wechat.url}/_simulator/{call}", json=body, timeout=5)
+        assert response.status_code == 400, body
+    assert wechat.callback == before
+    assert requests.post(f"{wechat.url}/_simulator/settings", json={"callback": "http://localhost:9/"}, timeout=5).ok
+
+
+@pytest.mark.parametrize(
+    "kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", ""]
+)
+def test_control_api__takes_json_only(wechat: Simulator, kind: str) -> None:
+    headers = {"Content-Type": kind} if kind else {}
+    url = f"{wechat.url}/_simulator/clock"
+    assert requests.post(url, data=b'{"advance": 60}', headers=headers, timeout=5).status_code == 400
+    assert wechat.clock.ahead == 0
+    assert requests.post(url, json={"advance": 60}, timeout=5).ok
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+        {"Origin": "http://127.0.0.1:1"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+    ],
+    ids=str,
+)
+def test_page_of_another_site__changes_nothing(wechat: Simulator, headers: dict[str, str]) -> None:
+    for method, path in (("POST", "_simulator/push-ticket"), ("DELETE", "_simulator/faults"), ("POST", "_page/phone")):
+        response = requests.request(method, f"{wechat.url}/{path}", headers=headers, timeout=5)
+        assert response.status_code in (403, 405), path
+    assert wechat.engine.ticket == ""
+
+
+def test_main__asks_before_it_pushes_to_another_machine(capsys: pytest.CaptureFixture[str]) -> None:
+    until = threading.Event()
+    until.set()
+    assert main(["--port", "0", "--callback", REMOTE], until=until) == 1
+    assert "--remote-callbacks" in capsys.readouterr().err
+    assert main(["--port", "0", "--callback", REMOTE, "--remote-callbacks"], until=until) == 0
+
+
 def test_head__has_no_body(wechat: Simulator) -> None:
     response = requests.head(wechat.url, timeout=5)
     assert (response.status_code, response.content) == (200, b"")

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..exceptions import ConfigurationError
-from .settings import DEMO_APPID, DEMO_APPSECRET, DEMO_ENCODING_AES_KEY, DEMO_TOKEN, ROTATIONS
+from .settings import DEMO_APPID, DEMO_APPSECRET, DEMO_ENCODING_AES_KEY, DEMO_TOKEN, ROTATIONS, host_of, is_loopback
 from .simulator import Simulator
 
 
@@ -27,6 +27,11 @@ def parser() -> argparse.ArgumentParser:
         "--callback",
         default="http://127.0.0.1:8000/wechat/",
         help="where the site mounted wechat_open.urls (default: %(default)s); events/ and messages/<appid>/ are below",
+    )
+    add(
+        "--remote-callbacks",
+        action="store_true",
+        help="let pushes leave this machine, for a --callback that is neither localhost nor 127.0.0.1",
     )
     add("--domain", default="", help="host of the page that starts the authorization (default: the callback's)")
     add("--platform-name", default="", metavar="NAME", help="the platform's name, as owners read it")
@@ -65,6 +70,9 @@ def shown(settings: dict[str, Any]) -> dict[str, Any]:
 def main(argv: Sequence[str] | None = None, *, until: threading.Event | None = None) -> int:
     """Serve until interrupted; ``until`` ends it from another thread."""
     options = parser().parse_args(argv)
+    if host_of(options.callback) and not options.remote_callbacks and not is_loopback(host_of(options.callback)):
+        print("--callback names another machine. If that is meant, add --remote-callbacks.", file=sys.stderr)
+        return 1
     logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     logging.getLogger("urllib3").setLevel(logging.WARNING)  # it would print whole addresses at a lower level
     try:

@@ -103,12 +103,12 @@ def call(method: str, name: str) -> Callable[[Function], Function]:
 
 def answer(app: Application, request: Request) -> Answer:
     try:
-        return json_answer(perform(app, request))
+        return json_answer(perform(app, request, over_http=True))
     except ControlError as error:
         return json_answer({"error": str(error)}, status=error.status)
 
 
-def perform(app: Application, request: Request) -> dict[str, Any]:
+def perform(app: Application, request: Request, *, over_http: bool = False) -> dict[str, Any]:
     name = request.path.removeprefix(PREFIX).strip("/")
     function = CALLS.get((request.method, name))
     if function is None:
@@ -122,6 +122,8 @@ def perform(app: Application, request: Request) -> dict[str, Any]:
         fields = None
     if not isinstance(fields, dict):
         raise ControlError("The body must be a JSON object.")
+    if over_http:
+        _require_json(request)
     try:
         return function(app, Body({**request.query, **fields} if request.method != "POST" else fields))
     except Refused as error:
@@ -130,9 +132,19 @@ def perform(app: Application, request: Request) -> dict[str, Any]:
 
 def same_origin(request: Request) -> None:
     """A page of the web, open in the tester's browser, must not play with the simulator."""
-    origin = request.headers.get("origin")
-    if request.method != "GET" and origin and urlsplit(origin).netloc != request.headers.get("host"):
+    if request.method == "GET":
+        return
+    origin, host = request.headers.get("origin"), request.headers.get("host", "")
+    site = request.headers.get("sec-fetch-site", "none")
+    if (origin and urlsplit(origin).netloc.lower() != host.lower()) or site not in ("same-origin", "none"):
         raise ControlError("Requests from pages of other sites are refused.", 403)
+
+
+def _require_json(request: Request) -> None:
+    """A form of another site can send anything but this type without asking first."""
+    given = request.headers.get("content-type", "")
+    if (request.body or given) and given.partition(";")[0].strip().lower() != "application/json":
+        raise ControlError("The body must be sent with the header Content-Type: application/json.")
 
 
 @call("GET", "state")
@@ -248,6 +260,9 @@ def release_check(app: Application, body: Body) -> dict[str, Any]:
     number = body.fields.get("group", secrets.choice(list(GROUPS)))
     if not isinstance(number, int) or isinstance(number, bool) or number not in GROUPS:
         raise ControlError(f"'group' must be one of {', '.join(map(str, GROUPS))}.")
+    for name in ("events_url", "messages_url"):
+        if refused := app.engine.settings.why_not(body.text(name, "")):
+            raise ControlError(refused)
     language: Language = "zh" if body.text("language", "en") == "zh" else "en"
     try:
         outcomes = app.examiner.examine(
@@ -335,6 +350,9 @@ def change_settings(app: Application, body: Body) -> dict[str, Any]:
             raise ControlError(f"{name!r} cannot be changed. These can: {', '.join(CHANGEABLE)}.")
         if not isinstance(value, expected) or (isinstance(value, bool) and expected is not bool):
             raise ControlError(f"{name!r} must be of type {expected.__name__}.")
+    for name in ("callback", "events_url", "messages_url"):
+        if refused := settings.why_not(body.text(name, "")):
+            raise ControlError(refused)
     try:
         dataclasses.replace(settings, **body.fields)
     except ConfigurationError as error:

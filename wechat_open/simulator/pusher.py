@@ -127,6 +127,8 @@ class Pusher:
         self.deliveries.append(delivery)
         if not url:
             delivery.error = "no callback is configured"
+        elif self._workers and (refused := self.engine.settings.why_not(url)):
+            delivery.error = refused
         else:
             tries = 1 if push.name == "component_verify_ticket" else self.tries
             while delivery.tries < tries and not self._stopped.is_set():

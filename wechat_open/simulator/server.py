@@ -6,7 +6,6 @@ asks has no business on a network.
 
 from __future__ import annotations
 
-import ipaddress
 import socket
 import socketserver
 import sys
@@ -15,6 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from ..exceptions import ConfigurationError
 from .application import Application, logger
+from .settings import host_of, is_loopback
 from .web import PLAIN, Answer, Request
 
 MAX_BODY = 10 * 1024 * 1024
@@ -85,6 +85,9 @@ class Handler(BaseHTTPRequestHandler):
         super().finish()
 
     def serve(self) -> None:
+        if not self._is_meant_for_us():
+            self._send(Answer(421, b"This simulator is called localhost or 127.0.0.1.", PLAIN), close=True)
+            return
         body = self._body()
         if body is None:
             return
@@ -106,6 +109,14 @@ class Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:
         """The application writes the line; this one would print query strings."""
+
+    def _is_meant_for_us(self) -> bool:
+        """A site whose name is pointed to 127.0.0.1 (DNS rebinding) would have its pages read everything here.
+
+        Its requests carry that name as Host. Browsers always send one; a script may leave it out.
+        """
+        hosts = self.headers.get_all("Host", [])
+        return all(is_loopback(host_of(f"//{host}")) for host in hosts) and len(hosts) <= 1
 
     def _body(self) -> bytes | None:
         """The body, or None when the request was answered because of it."""
@@ -132,9 +143,5 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def _require_loopback(host: str) -> None:
-    try:
-        loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        loopback = False
-    if not loopback:
+    if not is_loopback(host):
         raise ConfigurationError(f"The simulator answers on the loopback only (127.0.0.1), not on {host!r}.")

@@ -6,6 +6,7 @@ decide how hard the simulator plays. Everything is a plain attribute and may be 
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 from urllib.parse import urlsplit
@@ -49,6 +50,9 @@ class Settings:
     domain: str = ""
     """授权发起页域名, a host; default: the callback's."""
 
+    remote_callbacks: bool = False
+    """Whether pushes may leave this machine. A page of the web, or a typing error, must not have us speak to others."""
+
     rotation: Rotation = "strict"
     token_life: int = 7200
     ticket_interval: int = 600
@@ -88,6 +92,12 @@ class Settings:
             if url and urlsplit(url).scheme not in ("http", "https"):
                 raise ConfigurationError(f"{name} must be an http:// or https:// address, not {url!r}.")
 
+    def why_not(self, url: str) -> str:
+        """Why nothing is pushed to this address; empty when it is on this machine, or may be elsewhere."""
+        if self.remote_callbacks or urlsplit(url).scheme not in ("http", "https") or is_loopback(host_of(url)):
+            return ""
+        return "Pushes stay on this machine (localhost, 127.0.0.1); start the simulator with --remote-callbacks."
+
     def pair(self) -> KeyPair:
         return KeyPair.from_console(self.token, self.encoding_aes_key)
 
@@ -115,6 +125,17 @@ def host_of(url: str) -> str:
         return urlsplit(url).hostname or ""
     except ValueError:
         return ""
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine, by a name that no DNS server can point elsewhere."""
+    host = host.lower().rstrip(".")
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _with_slash(url: str) -> str:
