@@ -14,6 +14,7 @@ PROPERTIES: dict[str, tuple[Any, Any]] = {
     "API_BASE_URL": ("https://api2.weixin.qq.com/", "https://api2.weixin.qq.com"),
     "AUTHORIZE_BASE_URL": ("https://api2.weixin.qq.com/", "https://api2.weixin.qq.com"),
     "OPEN_BASE_URL": ("https://api2.weixin.qq.com/", "https://api2.weixin.qq.com"),
+    "SECRET_KEY_DECRYPTS": (False, False),
     "API_HOSTS": (["Proxy.example.com"], ("proxy.example.com",)),
     "SITE_URL": ("https://shop.example/", "https://shop.example"),
     "COMPONENTS": ({"a": {}}, {"a": {}}),

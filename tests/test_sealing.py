@@ -12,7 +12,7 @@ from django.db import connection
 from wechat_open.exceptions import ConfigurationError, SealError
 from wechat_open.fields import SealedRow
 from wechat_open.models import Authorizer, Component
-from wechat_open.sealing import decode_key, digest, is_sealed, key_ids, seal, unseal
+from wechat_open.sealing import decode_key, derived_ids, digest, is_sealed, key_ids, seal, unseal
 from wechat_open.secret import Secret
 
 FIRST = base64.urlsafe_b64encode(b"1" * 32).decode()
@@ -65,6 +65,23 @@ class TestSealing:
 
         assert unseal(sealed, CONTEXT).reveal() == CANARY
         assert seal(CANARY, CONTEXT).split(".")[1] == key_ids()[0]
+
+    def test_what_lies_under_secret_key__opens_no_longer_when_a_setting_says_so(self, keys: Any, settings: Any) -> None:
+        sealed = seal(CANARY, CONTEXT)
+        keys(FIRST)
+        fresh = seal(CANARY, CONTEXT)
+        settings.WECHAT_OPEN = {**settings.WECHAT_OPEN, "SECRET_KEY_DECRYPTS": False}
+
+        with pytest.raises(SealError, match="not in ENCRYPTION_KEYS"):
+            unseal(sealed, CONTEXT)
+        assert unseal(fresh, CONTEXT).reveal() == CANARY
+        assert len(key_ids()) == 1
+        assert sealed.split(".")[1] in derived_ids()
+
+    def test_without_any_key__nothing_is_written(self, settings: Any) -> None:
+        settings.WECHAT_OPEN = {**settings.WECHAT_OPEN, "SECRET_KEY_DECRYPTS": False}
+        with pytest.raises(ConfigurationError, match="no key to encrypt with"):
+            seal(CANARY, CONTEXT)
 
     def test_another_place__does_not_open_it(self) -> None:
         with pytest.raises(SealError, match="another row or field"):

@@ -40,6 +40,7 @@ DEFAULTS: dict[str, Any] = {
     "COMPONENTS": {},
     "CACHE": "default",
     "ENCRYPTION_KEYS": [],
+    "SECRET_KEY_DECRYPTS": True,
     "API_BASE_URL": WECHAT_API,
     "AUTHORIZE_BASE_URL": WECHAT_AUTHORIZE,
     "OPEN_BASE_URL": WECHAT_OPEN_HOST,
@@ -173,6 +174,11 @@ class Conf:
         return tuple(keys)
 
     @property
+    def secret_key_decrypts(self) -> bool:
+        """Whether keys derived from SECRET_KEY go on decrypting beside ENCRYPTION_KEYS."""
+        return self._read("SECRET_KEY_DECRYPTS", _switch)
+
+    @property
     def api_base_url(self) -> str:
         return self._base_url("API_BASE_URL")
 
@@ -193,7 +199,7 @@ class Conf:
 
     @hide_variables
     def _base_url(self, name: str) -> str:
-        """Whoever answers there is sent every secret of the platform, so nothing is sent to a host that may not be.
+        """The server there receives every secret of the platform, so nothing is sent to a host that may not be.
 
         While DEBUG is off that is WeChat's, over https, and those of API_HOSTS, over https or on the loopback.
         """
@@ -367,6 +373,12 @@ def _hosts(written: Any) -> tuple[str, ...]:
     if not isinstance(written, (list, tuple)) or not all(isinstance(host, str) for host in written):
         raise TypeError
     return tuple(host.lower() for host in written)
+
+
+def _switch(written: Any) -> bool:
+    if not isinstance(written, bool):
+        raise TypeError
+    return written
 
 
 def _text(written: Any) -> str:

@@ -1,6 +1,6 @@
 """Credentials that stand in our documentation, the simulator and the example site, and protect nothing.
 
-Whoever has read the documentation can forge pushes to a site that kept them. They are known here by their digests, so
+Every reader of the documentation can forge pushes to a site that kept them. They are known here by their digests, so
 that this file is no further place to copy them from; a test compares it with where they stand.
 """
 

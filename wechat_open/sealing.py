@@ -113,9 +113,28 @@ def key_ids() -> tuple[str, ...]:
     return tuple(_ring())
 
 
+@hide_variables
+def derived_ids() -> tuple[str, ...]:
+    """The ids of the keys that come from SECRET_KEY and SECRET_KEY_FALLBACKS, whether they decrypt or not."""
+    return tuple(_derived((django_settings.SECRET_KEY, *django_settings.SECRET_KEY_FALLBACKS)))
+
+
 def _ring() -> dict[str, bytes]:
-    """The configured keys first; those of SECRET_KEY open what was sealed before there were any."""
+    """The configured keys first. Those of SECRET_KEY decrypt what was encrypted before there were any.
+
+    SECRET_KEY_DECRYPTS ends that.
+    """
     configured = _named(tuple(decode_key(text) for text in conf.encryption_keys))
+    if not conf.secret_key_decrypts:
+        if not configured:
+            raise ConfigurationError(
+                _(
+                    "%(switch)s is False and %(keys)s is empty: there is no key to encrypt with.",
+                    switch='WECHAT_OPEN["SECRET_KEY_DECRYPTS"]',
+                    keys='WECHAT_OPEN["ENCRYPTION_KEYS"]',
+                )
+            )
+        return configured
     return configured | _derived((django_settings.SECRET_KEY, *django_settings.SECRET_KEY_FALLBACKS))
 
 

@@ -112,7 +112,7 @@ def test_two_names__are_not_answered(wechat: Simulator) -> None:
     assert raw(wechat, head).startswith(b"HTTP/1.1 421")
 
 
-REMOTE = "http://0.0.0.0:1/wechat/"  # no loopback address, and nobody listens
+REMOTE = "http://0.0.0.0:1/wechat/"  # no loopback address, and without a server
 
 
 def test_push__stays_on_this_machine_unless_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -79,6 +79,19 @@ def encryption_keys_are_given(**kwargs: object) -> Iterator[CheckMessage]:
 
 
 @register(TAG)
+def secret_key_decrypts_is_yes_or_no(**kwargs: object) -> Iterator[CheckMessage]:
+    switch = value("SECRET_KEY_DECRYPTS")
+    if not isinstance(switch, bool) or (not switch and not value("ENCRYPTION_KEYS")):
+        yield Error(
+            _("%(setting)s must be True or False, and True while %(keys)s is empty.")
+            % {"setting": of("SECRET_KEY_DECRYPTS"), "keys": of("ENCRYPTION_KEYS")},
+            hint=_("Set it to False once %(command)s finds nothing under an older key.")
+            % {"command": "manage.py wechat_open rotate-keys --check"},
+            id="wechat_open.E072",
+        )
+
+
+@register(TAG)
 def database_takes_many_writers(**kwargs: object) -> Iterator[CheckMessage]:
     if not settings.DEBUG and connections[router.db_for_write(Authorizer)].vendor == "sqlite":
         yield Info(

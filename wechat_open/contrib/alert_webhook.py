@@ -7,14 +7,19 @@ The one whose address the site names, in one line of its AppConfig::
 
         alert_webhook.connect(settings.ALERT_WEBHOOK)       # https://…, or empty: off
 
-A robot of a WeCom (企业微信) or DingTalk (钉钉) group is told as such robots want it; anybody else gets a JSON object.
-The address of a robot is its password: it is in no log and no exception, and goes over https. An example: copy it, and
-change what it says. DingTalk's robot must be set to a keyword that is in each message, for instance ``wechat_open``.
+A robot of a WeCom (企业微信), DingTalk (钉钉) or Feishu (飞书) group gets a message in the form that it takes; any
+other address gets a JSON object. The address of a robot is its password: it is in no log and no exception, and goes
+over https. An example: copy it, and change what it says. DingTalk's and Feishu's robots may be set to a keyword that is
+in each message, for instance ``wechat_open``; Feishu's may want a signature instead: ``connect(url, secret="…")``.
 """
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import hmac
 import logging
+import time
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -34,6 +39,10 @@ logger = logging.getLogger(__name__)
 ROBOTS = ("qyapi.weixin.qq.com", "oapi.dingtalk.com")
 """Both take ``{"msgtype": "text", "text": {"content": …}}`` and answer with an ``errcode``."""
 
+FEISHU = ("open.feishu.cn", "open.larksuite.com")
+"""Feishu and Lark take ``{"msg_type": "text", "content": {"text": …}}`` and answer with a ``code``."""
+
+NO_SECRET = Secret()
 TIMEOUT = (3.05, 5)
 LONGEST = 600
 """Characters of a message; WeCom takes 2,048 bytes."""
@@ -43,11 +52,12 @@ class WebhookFailed(Exception):
     """The alert was not taken. Django logs it (logger ``django.dispatch``)."""
 
 
-def connect(url: str | None, *, plain_http: bool = False) -> None:
+def connect(url: str | None, *, plain_http: bool = False, secret: str = "") -> None:
     """Post every alert there, and to other addresses as well when called with those. To none with an empty one.
 
     The address comes from the site's settings and nobody else. ``plain_http`` also takes http://, as DEBUG does: for a
-    network of your own, since whoever listens on the way can read it.
+    network of your own, since whoever listens on the way can read it. ``secret`` is the one of Feishu's signature
+    (签名校验).
     """
     if not url:
         logger.info("Alerts are posted nowhere: the address given to alert_webhook.connect() is empty.")
@@ -57,10 +67,10 @@ def connect(url: str | None, *, plain_http: bool = False) -> None:
             f"The address given to alert_webhook.connect() (settings.ALERT_WEBHOOK in our example) {trouble}"
         )
     keep_secrets_out_of_logs()
-    address = Secret(url)
+    address, signing = Secret(url), Secret(secret)
 
     def post_it(sender: Any, **told: Any) -> None:
-        post(address, told)
+        post(address, told, signing)
 
     alert.connect(post_it, weak=False, dispatch_uid=(__name__, address))
 
@@ -86,10 +96,15 @@ def disconnect(url: str) -> None:
     alert.disconnect(dispatch_uid=(__name__, Secret(url)))
 
 
-def post(url: Secret, told: dict[str, Any]) -> None:
-    robot = urlsplit(url.reveal()).hostname in ROBOTS
-    trouble = _send(url, _for_robots(told) if robot else _as_json(told))
-    if trouble:
+def post(url: Secret, told: dict[str, Any], secret: Secret = NO_SECRET) -> None:
+    host = urlsplit(url.reveal()).hostname
+    if host in FEISHU:
+        message = _for_feishu(told, secret, int(time.time()))
+    elif host in ROBOTS:
+        message = {"msgtype": "text", "text": {"content": _text(told)}}
+    else:
+        message = _as_json(told)
+    if trouble := _send(url, message):
         raise WebhookFailed(trouble)
 
 
@@ -106,14 +121,25 @@ def _send(url: Secret, message: dict[str, Any]) -> str:
         told = answer.json()
     except requests.RequestException:  # not JSON: only robots must answer so
         return ""
-    errcode = told.get("errcode") if isinstance(told, dict) else None
-    return f"errcode {errcode}" if errcode else ""
+    for name in ("errcode", "code", "StatusCode") if isinstance(told, dict) else ():
+        if told.get(name):
+            return f"{name} {told[name]}"
+    return ""
 
 
-def _for_robots(told: dict[str, Any]) -> dict[str, Any]:
+def _text(told: dict[str, Any]) -> str:
     with override(settings.LANGUAGE_CODE):
         text = f"[wechat_open] {alert_mail.subject(**told)}\n\n{alert_mail.body(**told)}"
-    return {"msgtype": "text", "text": {"content": text[:LONGEST]}}
+    return text[:LONGEST]
+
+
+def _for_feishu(told: dict[str, Any], secret: Secret, now: int) -> dict[str, Any]:
+    """With a signature where one is asked for: the key is time and secret, and nothing is signed with it."""
+    message = {"msg_type": "text", "content": {"text": _text(told)}}
+    if not secret:
+        return message
+    signature = hmac.new(f"{now}\n{secret.reveal()}".encode(), b"", hashlib.sha256).digest()
+    return {"timestamp": str(now), "sign": base64.b64encode(signature).decode(), **message}
 
 
 def _as_json(told: dict[str, Any]) -> dict[str, Any]:

@@ -195,6 +195,11 @@ def advice(report: Report) -> Iterator[str]:
             "see that `manage.py wechat_open rotate-keys --check` still finds nothing: until then "
             "they encrypt under the older one."
         )
+    elif configured_ids() and conf.secret_key_decrypts:
+        yield _(
+            "Nothing is under SECRET_KEY any more. Set SECRET_KEY_DECRYPTS in WECHAT_OPEN to False: a leaked "
+            "SECRET_KEY then decrypts nothing."
+        )
     elif not configured_ids():
         yield _("The keys come from SECRET_KEY: its FALLBACKS are no longer needed to decrypt what is stored.")
 

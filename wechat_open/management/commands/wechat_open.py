@@ -29,7 +29,7 @@ from ...component import Platform, platform
 from ...conf import DEFAULT_ALIAS, conf
 from ...exceptions import PlatformFault, QuotaExceeded, UnknownAuthorizer, WeChatOpenError
 from ...models import Authorizer, Component, Push
-from ...sealing import key_ids
+from ...sealing import derived_ids, key_ids
 from ...simulator.release_check import GROUPS
 from ...telling import told, translated
 from ...times import site_now, site_time
@@ -488,6 +488,8 @@ class Command(BaseCommand):
             self.stdout.write(_("values emptied because no key decrypts them: %d") % report.emptied)
         for key_id, count in report.left.items():
             known = _("an older key") if key_id in key_ids() else _("a key that is not configured")
+            if key_id in derived_ids():
+                known = _("a key that comes from SECRET_KEY")
             line = pgettext("wechat_open", "under %(key)s, %(known)s: %(count)d values") % {
                 "key": key_id,
                 "known": known,
