@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 from importlib import metadata
 from pathlib import Path
 
@@ -57,3 +58,19 @@ def test_models_and_migrations_agree() -> None:
 
 def test_changelog__knows_the_version() -> None:
     assert f"{wechat_open.__version__} (" in (CHECKOUT / "CHANGELOG.rst").read_text(encoding="utf-8")
+
+
+def test_floors__are_the_lowest_versions_that_we_allow() -> None:
+    allowed = {}
+    project = (CHECKOUT / "pyproject.toml").read_text(encoding="utf-8").partition("\ndependencies = [")[2]
+    for name, lowest in re.findall(r'^    "([a-z0-9-]+)>=([0-9.]+)', project.partition("\n]")[0], re.MULTILINE):
+        allowed[name] = lowest
+    text = (CHECKOUT / "tox.ini").read_text(encoding="utf-8").partition("[testenv:floors]")[2].partition("[testenv")[0]
+    tested = {
+        name.lower(): version for name, version in re.findall(r"^ +([A-Za-z0-9-]+)==([0-9.]+)$", text, re.MULTILINE)
+    }
+
+    assert allowed
+    assert set(tested) == set(allowed)
+    for name, lowest in allowed.items():
+        assert f"{tested[name]}.".startswith(f"{lowest}."), name
