@@ -89,6 +89,25 @@ def test_reply__is_of_use_or_not(status: int | None, change: dict[str, str], pro
     assert problem_of(status, reply, openid="o1", user_name="gh_1") == problem
 
 
+@pytest.mark.parametrize(("text", "problem"), [("a" * 2048, ""), ("a" * 2049, "long"), ("长" * 683, "long")])
+def test_text_that_is_too_long__is_not_shown(text: str, problem: str) -> None:
+    reply = {"ToUserName": "o1", "FromUserName": "gh_1", "MsgType": "text", "Content": text}
+    assert problem_of(200, reply, openid="o1", user_name="gh_1") == problem
+
+
+@pytest.mark.parametrize(
+    ("reply", "of_event", "problem"),
+    [
+        ({"ErrCode": "0"}, True, ""),
+        ({"ErrCode": "0"}, False, "addressed"),
+        ({"ErrCode": "0", "MsgType": "text"}, True, "addressed"),
+        ({}, True, "addressed"),
+    ],
+)
+def test_answer_of_the_events_own__is_one_to_an_event_only(reply: dict[str, str], of_event: bool, problem: str) -> None:
+    assert problem_of(200, reply, openid="o1", user_name="gh_1", of_event=of_event) == problem
+
+
 def test_no_reply__is_fine() -> None:
     assert problem_of(200, None, openid="o1", user_name="gh_1") == ""
 

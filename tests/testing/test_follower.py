@@ -28,7 +28,7 @@ from wechat_open.messaging import (
     on_message,
 )
 from wechat_open.models import Authorizer
-from wechat_open.protocol.messages import MESSAGES, EventMessage, Message
+from wechat_open.protocol.messages import MESSAGES, EventFields, EventMessage, Message
 from wechat_open.simulator import DEMO_OFFICIAL, Simulator
 from wechat_open.testing.follower import Follower
 
@@ -182,6 +182,23 @@ def test_reply_that_wechat_does_not_know__fails_the_test(wechat_follower: Follow
 
     with pytest.raises(AssertionError, match="'hologram'"):
         wechat_follower.writes("hello")
+
+
+def test_answer_of_the_events_own__is_seen(wechat_follower: Follower) -> None:
+    on_event("xpay_goods_deliver_notify")(lambda message: {"ErrCode": 0, "ErrMsg": "success"})
+    answered = wechat_follower.does("xpay_goods_deliver_notify")
+
+    assert answered.reply == EventFields({"ErrCode": "0", "ErrMsg": "success"})
+    assert answered.text == ""
+    assert answered.custom_messages == []
+
+
+def test_long_text__is_seen_in_its_parts(wechat_follower: Follower) -> None:
+    on_message()(lambda message: "长" * 1500)
+    answered = wechat_follower.writes("hello")
+
+    texts = [answered.text, *(sent["text"]["content"] for sent in answered.custom_messages)]
+    assert [len(text) for text in texts] == [682, 682, 136]
 
 
 def test_what_a_handler_sends__is_seen(wechat_follower: Follower) -> None:
