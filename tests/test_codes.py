@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from django.contrib.auth import get_user_model
+from django.db import connection
 
 from tests.stage import OFFICIAL, process
 from wechat_open import authorization, codes, component, signals
@@ -25,11 +26,19 @@ from wechat_open.exceptions import (
     WeChatOpenError,
 )
 from wechat_open.journal import Kind
-from wechat_open.models import AuthorizationAttempt, AuthorizationLink, Authorizer, CodeExchange, JournalEntry
+from wechat_open.models import (
+    AuthorizationAttempt,
+    AuthorizationLink,
+    Authorizer,
+    CodeExchange,
+    JournalEntry,
+    Push,
+)
 from wechat_open.secret import Secret
 from wechat_open.simulator import Simulator
 from wechat_open.simulator.engine import Authorization
 from wechat_open.simulator.engine import Push as Pushed
+from wechat_open.tokens import grants
 
 OTHER = "wx00000000000000aa"
 SITE = "https://site.example"
@@ -533,6 +542,48 @@ def test_made_up_codes_at_one_page__leave_one_row(story: Story) -> None:
                 authorization.find_attempt(page.state, page.browser), Secret(f"made up {number}")
             )
     assert CodeExchange.objects.count() == 1
+
+
+def test_many_made_up_codes_at_one_link__cost_wechat_little(story: Story, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each new browser that has the link could present one; the rows and calls of a link are bounded."""
+    monkeypatch.setattr(authorization, "RETURNS_TAKEN", 3)
+    story.link("a")
+    for number in range(8):
+        name = "a" + "'" * number
+        story.open(name)
+        page = story.pages[name]
+        with pytest.raises((CodeRefused, AuthorizationRefused)):
+            authorization.complete_return(
+                authorization.find_attempt(page.state, page.browser), Secret(f"made up {number}")
+            )
+
+    assert story.wechat.engine.calls[QUERY_AUTH] == 3
+    assert CodeExchange.objects.count() == 3
+    story.open("a"), story.confirm("g", "a"), story.push("g")
+    assert story.tenant() == "a"
+
+
+def test_push_about_an_account_that_was_removed__is_done(story: Story) -> None:
+    granted_through_a(story, "a")
+    Authorizer.objects.all().delete()
+    story.push("g")
+
+    assert Push.objects.get().state == Push.State.DONE
+    assert not Authorizer.objects.exists()
+
+
+def test_accounts_whose_appids_differ_in_case__are_kept_apart(story: Story) -> None:
+    """MySQL and MariaDB take them for one; then nothing is stored, rather than one's tokens with the other."""
+    granted_through_a(story, "push")
+    mine = Authorizer.objects.get()
+    twin = OFFICIAL.upper()
+    try:
+        row = grants.find(story.platform, twin)
+    except WeChatOpenError:
+        assert connection.vendor == "mysql"
+    else:
+        assert (row.appid, row.pk == mine.pk) == (twin, False)
+    assert Authorizer.objects.get(pk=mine.pk).appid == OFFICIAL
 
 
 def test_worker_that_died_between_the_push_and_its_work__leaves_nothing_undone(story: Story) -> None:

@@ -114,6 +114,9 @@ CODE_WAIT = 1.0
 VIEWS_KEPT = 100
 """Views of one link that led to nothing; beyond that the oldest are deleted."""
 
+RETURNS_TAKEN = 50
+"""Views of one link whose codes are taken to WeChat. An owner needs one; the others are made up."""
+
 CLOCKS_APART = timedelta(minutes=5)
 """By so much WeChat's clock and the database's may differ without a mistake in the order of two grants."""
 
@@ -419,6 +422,9 @@ def complete_return(attempt: AuthorizationAttempt, code: Secret) -> Authorizer:
     CodeOfAnotherLink when the code belongs to another authorization.
     """
     owner = platform_of(attempt.link.component)
+    used = AuthorizationAttempt.objects.filter(link=attempt.link_id, used_at__isnull=False).exclude(pk=attempt.pk)
+    if used[:RETURNS_TAKEN].count() >= RETURNS_TAKEN:
+        raise AuthorizationRefused(_("Too many returns from WeChat have come through this link. Ask for a new one."))
     first = AuthorizationAttempt.objects.filter(pk=attempt.pk, used_at__isnull=True).update(used_at=clock.now())
     if first:
         codes.stop_sharing(attempt.link_id)

@@ -18,7 +18,7 @@ from django.db.models import F, Q
 
 from . import authorization, clock, journal, signals, tokens
 from .component import Platform, platform_of
-from .exceptions import AccountRestricted, InvalidPush, NotAuthorized, WeChatOpenError
+from .exceptions import AccountRestricted, AuthorizationRefused, InvalidPush, NotAuthorized, WeChatOpenError
 from .models import AHEAD, Component, Push, VerifyTicket, update_row
 from .protocol import events
 from .protocol.envelope import Unsealed, read_plain
@@ -259,6 +259,8 @@ def _granted(event: Authorized, platform: Platform) -> None:
             granted_at=event.created_at,
             appid=event.authorizer_appid,
         )
+    except AuthorizationRefused as error:
+        logger.info("A push about account %s changes nothing: %s", event.authorizer_appid, error)
     except NotAuthorized:
         if not authorization.has_ended(platform, event.authorizer_appid, since=event.created_at):
             raise

@@ -506,6 +506,18 @@ def test_second_account_through_a_used_link__is_told_as_a_stray(
         assert "Corner Shop" in shown
 
 
+def test_link_of_a_user_who_has_left__is_told_as_such(wechat: Simulator, platform: Platform, viewer: Client) -> None:
+    maker = User.objects.create_user("maker")
+    link = authorization.begin(user=maker)
+    url = view(link)
+    maker.delete()
+    assert "its user has no access to this site any more" in viewer.get(page(link)).content.decode()
+    process(platform, wechat.engine.authorize(OFFICIAL, pre_auth_code=code_in(url)).push)
+
+    told = f"Its user had left when Corner Shop ({OFFICIAL}) came through it. The grant is kept, without a tenant."
+    assert told in viewer.get(page(link)).content.decode()
+
+
 def test_expected_account_after_another__leaves_the_other_told(
     wechat: Simulator, platform: Platform, viewer: Client, link: AuthorizationLink, stray: Authorizer
 ) -> None:

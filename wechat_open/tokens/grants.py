@@ -186,7 +186,12 @@ def find(platform: Platform, appid: str) -> Authorizer:
         component=platform.row, appid=appid, defaults={"state": Authorizer.State.UNAUTHORIZED}
     )
     rows = Authorizer.objects.annotate(read_at=clock.read()).select_related("component")
-    return rows.get(component=platform.row, appid=appid)
+    row = rows.get(component=platform.row, appid=appid)
+    if row.appid != appid:  # MySQL and MariaDB compare without case; one account's tokens are not another's
+        raise WeChatOpenError(
+            _("Account %(appid)s cannot be stored beside %(other)s in this database.", appid=appid, other=row.appid)
+        )
+    return row
 
 
 def _compare_and_set(row: Authorizer, changes: dict[str, Any]) -> bool:

@@ -93,12 +93,9 @@ def of(link: Any) -> Story:
 
 def with_stray(links: QuerySet[Any]) -> QuerySet[Any]:
     """With what ``stray_of`` needs, in the same query: the last account for which ``_is_astray`` holds."""
-    revoked, unexpected = Q(link__revoked_at__isnull=False), ~Q(link__biz_appid="")
-    unexpected &= ~Q(authorizer__appid=F("link__biz_appid"))
-    second = Q(link__authorizer__isnull=False) & ~Q(authorizer=F("link__authorizer"))
     came = CodeExchange.objects.filter(link=OuterRef("pk"), authorizer__isnull=False).order_by("-pk")
     columns = JSONObject(appid="authorizer__appid", nick_name="authorizer__nick_name")
-    strays = came.filter(revoked | unexpected | second)
+    strays = came.filter(Q(link__authorizer__isnull=True) | ~Q(authorizer=F("link__authorizer")))
     told: QuerySet[Any] = links.annotate(stray=Subquery(strays.values_list(columns)[:1]))
     return told
 
@@ -109,19 +106,25 @@ def stray_of(link: Any) -> str:
 
 
 def _is_astray(link: AuthorizationLink, account: Authorizer) -> bool:
-    """Whether its grant was kept for no tenant."""
-    if link.revoked_at is not None or link.biz_appid not in ("", account.appid):
-        return True
-    return link.authorizer_id is not None and link.authorizer_id != account.pk
+    """Whether its grant was kept for no tenant: a link connects one account, and that is not this one."""
+    return link.authorizer_id != account.pk
 
 
 def _told(link: AuthorizationLink, account: Authorizer) -> str:
-    words = (
-        gettext("WeChat granted %(account)s through it all the same. The grant is kept, without a tenant.")
-        if link.revoked_at
-        else gettext("Another account completed the authorization: %(account)s. The grant is kept, without a tenant.")
-    )
+    if link.revoked_at:
+        words = gettext("WeChat granted %(account)s through it all the same. The grant is kept, without a tenant.")
+    elif _user_has_left(link):
+        words = gettext("Its user had left when %(account)s came through it. The grant is kept, without a tenant.")
+    else:
+        words = gettext(
+            "Another account completed the authorization: %(account)s. The grant is kept, without a tenant."
+        )
     return words % {"account": account}
+
+
+def _user_has_left(link: AuthorizationLink) -> bool:
+    """Nobody can open such a link."""
+    return link.for_user and not link.completed_at and (link.user is None or not link.user.is_active)
 
 
 def _came_through(link: AuthorizationLink) -> list[Authorizer]:
@@ -164,6 +167,8 @@ def _said(link: Any, state: str, strays: Sequence[Authorizer]) -> str:
             else gettext("It expired on %(when)s, unused.")
         )
         return " ".join([words % {"when": _exactly(link.expires_at)}, opened])
+    if _user_has_left(link):
+        return " ".join([opened, gettext("It cannot be opened: its user has no access to this site any more.")])
     words = (
         gettext("The expected account has not authorized yet; the link can be opened for %(time)s.")
         if strays
