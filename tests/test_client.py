@@ -209,6 +209,75 @@ class TestErrcode:
             answer(wechat, '{"errcode": 40007, "errmsg": "invalid media_id"}', content_type="image/jpeg")
 
 
+JPEG = bytes.fromhex("ffd8ffe000104a46494600010100000100010000ffdb0043") + bytes(200)
+AMR = b"#!AMR\n" + bytes(range(128, 250))
+TYPES = ["text/plain", "text/plain; charset=utf-8", "application/json", "text/html", "image/jpeg", "audio/amr", ""]
+
+
+class TestMedia:
+    """WeChat's Content-Type is often wrong: the bytes say what an answer is."""
+
+    @pytest.mark.parametrize("content_type", TYPES)
+    @pytest.mark.parametrize(
+        "content", [JPEG, AMR, b"ID3\x03\x00" + bytes(100), b"{" + JPEG, b"PK\x03\x04\x00\x00\xff"]
+    )
+    def test_medium__is_one_under_any_type(
+        self, wechat: responses.RequestsMock, content: bytes, content_type: str
+    ) -> None:
+        assert answer(wechat, content, content_type=content_type).content == content
+
+    @pytest.mark.parametrize("content_type", TYPES)
+    def test_error__is_one_under_any_type(self, wechat: responses.RequestsMock, content_type: str) -> None:
+        body = b'\xef\xbb\xbf {"errcode": 41030, "errmsg": "invalid page"}'
+        with pytest.raises(APIError, match="41030"):
+            answer(wechat, body, content_type=content_type)
+
+    @pytest.mark.parametrize("content_type", TYPES)
+    @pytest.mark.parametrize("page", ["<html><body>502", "<!DOCTYPE html>\n<title>\u7ef4\u62a4"])
+    def test_page_of_a_proxy__is_no_medium(self, wechat: responses.RequestsMock, page: str, content_type: str) -> None:
+        with pytest.raises(Unreachable):
+            answer(wechat, page.encode("gbk"), content_type=content_type)
+
+    @pytest.mark.parametrize("content_type", ["image/jpeg", "application/json"])
+    def test_medium_that_ends_early__is_none(self, wechat: responses.RequestsMock, content_type: str) -> None:
+        """urllib3 1.26 takes it for complete."""
+        headers = {"Content-Length": str(len(JPEG) + 1)}
+        with pytest.raises(Unreachable):
+            answer(wechat, JPEG, content_type=content_type, headers=headers, auto_calculate_content_length=False)
+
+
+class TestOtherVerdicts:
+    """The APIs of advertising name no errcode."""
+
+    @pytest.mark.parametrize(
+        ("body", "errcode"),
+        [
+            ({"ret": 1700, "err_msg": "bad parameter"}, 1700),
+            ({"ret": "-202", "err_msg": ""}, -202),
+            ({"ret": 1735}, 1735),
+            ({"base_resp": {"ret": 2056, "err_msg": "no account"}}, 2056),
+            ({"errcode": 0, "errmsg": "ok", "base_resp": {"ret": 1737}}, 1737),
+            ({"errcode": 0, "ret": 1701, "err_msg": "x", "list": []}, 1701),
+        ],
+    )
+    def test_ret__is_an_errcode(self, wechat: responses.RequestsMock, body: Any, errcode: int) -> None:
+        with pytest.raises(APIError) as failed:
+            answer(wechat, json.dumps(body))
+        assert failed.value.errcode == errcode
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            {"ret": 0, "err_msg": "ok"},
+            {"base_resp": {"ret": 0, "err_msg": ""}, "list": []},
+            {"base_resp": None},
+            {"errcode": 0, "ret": 3, "nickname": "a field that is called so"},
+        ],
+    )
+    def test_no_error__is_data(self, wechat: responses.RequestsMock, body: Any) -> None:
+        assert answer(wechat, json.dumps(body)).data == body
+
+
 class TestUnusable:
     @pytest.mark.parametrize(
         "body",

@@ -1,10 +1,11 @@
 """How is one HTTP call to WeChat made?
 
 One request, one answer, one errcode. Holds no token and knows no Django. Success is judged by errcode, not by HTTP
-status (protocol 0.2); no answer, a timeout or anything that is not WeChat's is ``Unreachable``. Every call has a total
-deadline, a size limit, pooled connections, no redirects and no cookies. Tokens ride in the query, so nothing of
-requests or urllib3, neither an exception nor a log line, leaves this file with a URL in it; and where an exception is
-raised, no variable holds a URL, a body or an answer that an error page could show.
+status (protocol 0.2), and a medium by its bytes, not by its Content-Type; no answer, a timeout or anything that is not
+WeChat's is ``Unreachable``. Every call has a total deadline, a size limit, pooled connections, no redirects and no
+cookies. Tokens ride in the query, so nothing of requests or urllib3, neither an exception nor a log line, leaves this
+file with a URL in it; and where an exception is raised, no variable holds a URL, a body or an answer that an error page
+could show.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import logging
 import os
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
@@ -34,6 +35,7 @@ from .secret import Secret
 from .sentence import Sentence as _
 from .sentence import pgettext
 
+MEDIA = ("image/", "audio/", "video/", "application/octet-stream")
 MAX_JSON = 1024 * 1024
 MAX_MEDIA = 32 * 1024 * 1024
 POOL_SIZE = 64
@@ -126,8 +128,11 @@ class Client:
             )
             with response:
                 content = _read(response, max_bytes)
+                cut = content is not None and _is_cut(response)
         except (requests.RequestException, OSError) as error:
             return Unreachable(name, type(error).__name__)
+        if cut:
+            return Unreachable(name, _("an answer that ends early"))
         if content is None:
             return Unreachable(name, _("an answer of more than %(bytes)d bytes", bytes=max_bytes))
         return _judge(response, content, name)
@@ -143,31 +148,80 @@ def _read(response: requests.Response, max_bytes: int) -> bytes | None:
     return bytes(content)
 
 
+def _is_cut(response: requests.Response) -> bool:
+    """Whether less came than ``Content-Length`` announced: urllib3 1.26 takes such an answer for complete."""
+    announced = response.headers.get("Content-Length", "")
+    if not (announced.isascii() and announced.isdigit()):
+        return False
+    return bool(response.raw.tell() < int(announced))
+
+
 def _judge(response: requests.Response, content: bytes, path: str) -> Answer | APIError | Unreachable:
     """Turn status, type and errcode into an answer or an exception."""
     if response.status_code != 200:
         return Unreachable(path, pgettext("wechat_open", "HTTP %(status)d", status=response.status_code))
     content_type = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
     answered_at = _date(response.headers.get("Date", ""))
-    looks_like_json = content.lstrip()[:1] in (b"{", b"[")
-    if not looks_like_json and content and not content_type.startswith(("text/", "application/json")):
-        return Answer(None, content, content_type, answered_at)
     try:
         data = _parse(content)
     except (ValueError, RecursionError):
+        if _is_medium(content, content_type):
+            return Answer(None, content, content_type, answered_at)
         return Unreachable(path, _("an answer that is not JSON"))
     if not isinstance(data, dict):
         return Unreachable(path, _("JSON that is not an object"))
-    errcode = _errcode(data)
-    if errcode is None:
-        return Unreachable(path, _("an errcode that is not a number"))
-    if errcode:
-        return error_for(errcode, str(data.get("errmsg", "")), path=path)
+    for number, message in _verdicts(data):
+        errcode = _errcode(number)
+        if errcode is None:
+            return Unreachable(path, _("an errcode that is not a number"))
+        if errcode:
+            return error_for(errcode, str(message or ""), path=path)
     return Answer(data, content, content_type, answered_at)
 
 
+def _is_medium(content: bytes, content_type: str) -> bool:
+    """Whether bytes that are no JSON are a picture, a sound or another file.
+
+    The bytes decide: WeChat sends complete media as ``text/plain`` and ``application/json``. Only plain text is what
+    its type says, and a page of a proxy is never a medium.
+    """
+    start = content[:1024].lstrip().lower()
+    if not content or start.startswith((b"<!doctype", b"<html", b"<?xml", b"<head", b"<body")):
+        return False
+    if start[:1] in (b"{", b"["):  # what was JSON once, unless something in it can stand in no text
+        return b"\0" in content or (content_type.startswith(MEDIA) and not _is_text(content))
+    if not _is_text(content):
+        return True
+    return not content_type.startswith(("text/", "application/json"))
+
+
+def _is_text(content: bytes) -> bool:
+    if b"\0" in content:
+        return False
+    try:
+        content.decode()
+    except UnicodeDecodeError as error:
+        return error.end >= len(content) - 3 and error.reason == "unexpected end of data"  # cut within a character
+    return True
+
+
+def _verdicts(data: Mapping[str, Any]) -> Iterator[tuple[Any, Any]]:
+    """The numbers that say what came of a call, with their messages.
+
+    ``errcode`` nearly everywhere; ``ret`` with ``err_msg``, or within ``base_resp``, in the APIs of advertising.
+    """
+    yield data.get("errcode"), data.get("errmsg")
+    if "errcode" not in data and ("err_msg" in data or "errmsg" in data or set(data) == {"ret"}):
+        yield data.get("ret"), data.get("err_msg") or data.get("errmsg")
+    elif "err_msg" in data:
+        yield data.get("ret"), data.get("err_msg")
+    base = data.get("base_resp")
+    if isinstance(base, Mapping):
+        yield base.get("ret"), base.get("err_msg") or base.get("errmsg")
+
+
 def _parse(content: bytes) -> Any:
-    text = content.decode("utf-8", errors="ignore")
+    text = content.decode("utf-8-sig", errors="ignore")
     data = json.loads(text, strict=False)
     return _storable(data) if "\0" in text or "\\u" in text else data
 
@@ -183,10 +237,10 @@ def _storable(value: Any) -> Any:
     return value
 
 
-def _errcode(data: Mapping[str, Any]) -> int | None:
+def _errcode(number: Any) -> int | None:
     """0 when absent; WeChat sometimes sends it as text. None when it is no number, or none that WeChat would send."""
     try:
-        errcode = int(data.get("errcode") or 0)
+        errcode = int(number or 0)
     except (TypeError, ValueError, OverflowError):
         return None
     return errcode if abs(errcode) <= _LARGEST_ERRCODE else None

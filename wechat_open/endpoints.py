@@ -34,6 +34,7 @@ QUERY_AUTH = PATH + "api_query_auth"
 AUTHORIZER_TOKEN = PATH + "api_authorizer_token"
 GET_AUTHORIZER_INFO = PATH + "api_get_authorizer_info"
 GET_AUTHORIZER_LIST = PATH + "api_get_authorizer_list"
+CLEAR_QUOTA = PATH + "clear_quota/v2"
 OPTION_PATHS = {
     "current": (PATH + "get_authorizer_option", PATH + "set_authorizer_option"),
     "legacy": (PATH + "api_get_authorizer_option", PATH + "api_set_authorizer_option"),
@@ -215,6 +216,14 @@ class Endpoints:
             authorizers=tuple(listed for _appid, listed in entries if listed is not None),
             skipped=tuple(appid for appid, listed in entries if listed is None),
         )
+
+    def clear_quota(self, appid: str = "") -> None:
+        """clear_quota/v2 (7.8): by the AppSecret, because a platform whose quota is used up gets no token."""
+        self._post(CLEAR_QUOTA, self.with_secret({}) | ({"appid": appid} if appid else {}))
+
+    def with_secret(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """The body of a call that the AppSecret opens, and no token; what it says itself stands."""
+        return {"component_appid": self.appid, "appsecret": self.appsecret, **body}
 
     def get_option(self, token: Secret, appid: str, name: str) -> str:
         """get_authorizer_option (4.5). ``token`` is the account's for the current API, the component's for legacy."""

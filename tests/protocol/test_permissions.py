@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wechat_open.protocol.permissions import NAMES, allows, name, parse_func_info
+from wechat_open.protocol.permissions import NAMES, allows, name, offered, parse_func_info
 
 
 def test_known_set__has_a_name_in_both_languages() -> None:
@@ -16,7 +16,7 @@ def test_known_set__has_a_name_in_both_languages() -> None:
     assert name(1, "zh") == name(1, "zh-hans") == name(1, "zh-CN") == "消息管理"
 
 
-@pytest.mark.parametrize("number", [0, 104, 107, 133, 999_999])
+@pytest.mark.parametrize("number", [0, 103, 108, 134, 999_999])
 def test_unknown_set__is_shown_by_its_number(number: int) -> None:
     assert name(number) == f"permission set {number}"
     assert name(number, "zh-cn") == f"权限集 {number}"
@@ -29,7 +29,10 @@ def test_every_name__is_filled() -> None:
         assert not known.zh.isascii()
 
 
-ONLY_A_NAME = {35, 86, 93, 102, 105, 112, *range(117, 122), 139, 140, 141, 144, 151, 153, 156, 157, 161}
+ONLY_A_NAME = {
+    *(35, 86, 93, 102, 104, 105, 107, 112, 113, 116, *range(117, 122), *range(129, 134), *range(138, 142), 143, 144),
+    *(151, 153, 156, *range(157, 162), 164, 167, 169, 175, 176, 177, 180, 182, 185, 186, 189, 190, 198),
+}
 """Of these WeChat's tables say nothing that we have read."""
 
 
@@ -41,8 +44,30 @@ def test_every_set__says_what_it_allows_in_both_languages() -> None:
         assert name(number) not in said and name(number, "zh") not in said, number
 
 
-def test_exclusive_sets__are_the_three_that_one_platform_holds() -> None:
-    assert {number for number, known in NAMES.items() if known.exclusive} == {18, 24, 25}
+def test_exclusive_sets__are_those_that_one_platform_holds() -> None:
+    official = {number for number, known in NAMES.items() if known.exclusive and known.kind == "official"}
+    others = {number for number, known in NAMES.items() if known.exclusive and known.kind != "official"}
+    assert official == {4, 24, 34, 54}
+    assert others == {18, 25, 40, 41, 45, 49, 51, 73, 76, 81, 85, 104, 119, 135, 138, 157, 158, 198}
+
+
+@pytest.mark.parametrize(
+    ("kind", "numbers"),
+    [
+        ("official", {113}),
+        ("channels", {143, 160, 174, 176, 177}),
+        ("shop", {129, 130, 131, 132, 138, 164, 167, 175, 186}),
+        ("sales", {189, 190}),
+    ],
+)
+def test_kinds__have_their_own_sets(kind: str, numbers: set[int]) -> None:
+    assert numbers <= {number for number, known in NAMES.items() if known.kind == kind}
+    assert {str(one["id"]) for one in offered(kind, (), "en")} >= {str(number) for number in numbers}
+
+
+def test_set_of_two_kinds__is_offered_to_both() -> None:
+    for kind in ("official", "mini"):
+        assert 112 in [one["id"] for one in offered(kind, (), "en")]
 
 
 def test_kinds__tell_official_accounts_from_mini_programs() -> None:

@@ -9,9 +9,10 @@ from typing import Any
 from ..client import MAX_MEDIA, Answer
 from ..component import Platform, platform, platform_of
 from ..conf import DEFAULT_ALIAS
-from ..endpoints import json_object
+from ..endpoints import CLEAR_QUOTA, json_object
 from ..models import Authorizer
 from ..tokens import as_authorizer
+from . import paths
 from .messages import JSON, MessagesAPI
 from .platform import ComponentAPI
 
@@ -34,6 +35,9 @@ class AuthorizerAPI(MessagesAPI):
     is no token to call with, APIError (or what is below it) for WeChat's errcodes, and Unreachable when there is no
     usable answer (``get`` and ``post`` want JSON, ``download`` takes anything). A call is repeated once, and only after
     WeChat refused its token, which means that it did nothing.
+
+    A call that brings an ``access_token`` among its parameters is made with that, and one that a secret opens
+    (``clear_quota/v2``) with none. ValueError for a path below ``/sns/`` without the visitor's token.
     """
 
     def __init__(self, platform: Platform, appid: str) -> None:
@@ -62,6 +66,12 @@ class AuthorizerAPI(MessagesAPI):
         if options.get("files"):
             options["files"] = _read(options["files"])
         call = self.platform.endpoints.client.call
+        params = options.get("params")
+        paths.require_token_of_its_own(path, params)
+        if paths.clean(path) == CLEAR_QUOTA:
+            options["json"] = self.platform.endpoints.with_secret({"appid": self.appid, **(options.get("json") or {})})
+        if paths.takes_no_token(path, params):
+            return call(method, path, **options)
         return as_authorizer(self.platform, self.appid, lambda token: call(method, path, token=token, **options))
 
     def _json(self, method: str, path: str, **options: Any) -> JSON:

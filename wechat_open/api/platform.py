@@ -9,9 +9,20 @@ from ..client import Answer
 from ..component import Platform
 from ..component import platform as configured
 from ..conf import DEFAULT_ALIAS
-from ..endpoints import LIST_PAGE, AuthorizerInfo, Grant, ListPage, NewToken, PreAuthCode, Refreshed, json_object
+from ..endpoints import (
+    CLEAR_QUOTA,
+    LIST_PAGE,
+    AuthorizerInfo,
+    Grant,
+    ListPage,
+    NewToken,
+    PreAuthCode,
+    Refreshed,
+    json_object,
+)
 from ..secret import Secret
 from ..tokens import as_authorizer, as_component, start_push
+from . import paths
 
 JSON = dict[str, Any]
 _T = TypeVar("_T")
@@ -66,6 +77,13 @@ class ComponentAPI:
         """api_get_authorizer_list, one page."""
         return as_component(self.platform, lambda token: self._endpoints.authorizer_list(token, offset, count))
 
+    def clear_quota(self, appid: str = "") -> None:
+        """component/clear_quota/v2: clear the platform's own daily quota, or that of an account. Ten times a month.
+
+        By the AppSecret: it works when the quota is used up and there is no token.
+        """
+        self._endpoints.clear_quota(appid)
+
     def get_option(self, appid: str, name: str) -> str:
         """get_authorizer_option."""
         return self._with_option_token(appid, lambda token: self._endpoints.get_option(token, appid, name))
@@ -83,9 +101,15 @@ class ComponentAPI:
         return self._call("POST", path, token_parameter, json={} if json is None else json)
 
     def _call(self, method: str, path: str, token_parameter: str, **options: Any) -> JSON:
-        def call(token: Secret) -> Answer:
+        def call(token: Secret | None = None) -> Answer:
             return self._endpoints.client.call(method, path, token=token, token_parameter=token_parameter, **options)
 
+        params = options.get("params")
+        paths.require_token_of_its_own(path, params, of_platform=True)
+        if paths.clean(path) == CLEAR_QUOTA:
+            options["json"] = self._endpoints.with_secret(options.get("json") or {})
+        if paths.takes_no_token(path, params):
+            return dict(json_object(call(), path))
         return dict(json_object(as_component(self.platform, call), path))
 
     def _with_option_token(self, appid: str, call: Callable[[Secret], _T]) -> _T:

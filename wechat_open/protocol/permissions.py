@@ -11,14 +11,17 @@ from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-Kind = Literal["official", "mini", "channels"]
+Kind = Literal["official", "mini", "channels", "shop", "sales"]
 
 _ID = re.compile(r"[1-9][0-9]{0,5}")
 
 
 @dataclass(frozen=True)
 class PermissionSet:
-    """A permission set. An ``exclusive`` one is held by one platform per account at a time."""
+    """A permission set. An ``exclusive`` one is held by one platform per account at a time.
+
+    ``also`` are other kinds of account that can grant it.
+    """
 
     id: int
     kind: Kind
@@ -27,6 +30,7 @@ class PermissionSet:
     exclusive: bool = False
     allows_en: str = ""
     allows_zh: str = ""
+    also: tuple[Kind, ...] = ()
 
 
 def name(number: int, language: str = "en") -> str:
@@ -96,6 +100,7 @@ _KNOWN = (
         "official",
         "Web service",
         "网页服务",
+        exclusive=True,
         allows_en="Sign-in of followers on web pages (OAuth), JS-SDK",
         allows_zh="网页授权（OAuth）、JS-SDK",
     ),
@@ -315,6 +320,7 @@ _KNOWN = (
         "official",
         "Goods library",
         "微信商品库",
+        exclusive=True,
         allows_en="Add, update and look up goods in WeChat's library",
         allows_zh="在微信商品库中导入、更新和查询商品",
     ),
@@ -340,6 +346,7 @@ _KNOWN = (
         "mini",
         "Plugins",
         "小程序插件管理",
+        exclusive=True,
         allows_en="Apply for plugins, add and manage them",
         allows_zh="申请、添加和管理插件",
     ),
@@ -348,6 +355,7 @@ _KNOWN = (
         "mini",
         "Goods circle",
         "好物圈",
+        exclusive=True,
         allows_en="Send goods, orders and favourites to the goods circle",
         allows_zh="将物品、订单和收藏同步到好物圈",
     ),
@@ -364,6 +372,7 @@ _KNOWN = (
         "mini",
         "Logistics",
         "微信物流服务",
+        exclusive=True,
         allows_en="Ship with WeChat's logistics: tracking, notices, returns",
         allows_zh="使用微信物流的发货、查询、消息和退货服务",
     ),
@@ -396,6 +405,7 @@ _KNOWN = (
         "mini",
         "Cloud development",
         "小程序云开发管理",
+        exclusive=True,
         allows_en="Manage the resources of cloud development",
         allows_zh="管理云开发资源",
     ),
@@ -404,6 +414,7 @@ _KNOWN = (
         "mini",
         "Instant delivery",
         "即时配送",
+        exclusive=True,
         allows_en="Use the services of several delivery companies",
         allows_zh="对接多家配送公司的配送服务",
     ),
@@ -420,6 +431,7 @@ _KNOWN = (
         "official",
         "Service-account dialogue",
         "服务号对话",
+        exclusive=True,
         allows_en="Set up dialogue, manage advisers, customers, tags and materials",
         allows_zh="配置对话能力，管理顾问、客户、标签和素材",
     ),
@@ -476,6 +488,7 @@ _KNOWN = (
         "mini",
         "Standard trading component",
         "标准版交易组件",
+        exclusive=True,
         allows_en="Open the standard trading component or a mini shop",
         allows_zh="开通标准版交易组件或小商店",
     ),
@@ -484,6 +497,7 @@ _KNOWN = (
         "mini",
         "Violations and complaints",
         "违规与申诉管理",
+        exclusive=True,
         allows_en="Hear of violations and appeal, look up and handle buyers' complaints",
         allows_zh="接收违规信息并申诉，查询和处理用户的交易投诉",
     ),
@@ -492,6 +506,7 @@ _KNOWN = (
         "mini",
         "Trial mini-program verification",
         "试用小程序认证",
+        exclusive=True,
         allows_en="Have a trial mini program verified",
         allows_zh="为试用小程序办理认证",
     ),
@@ -508,6 +523,7 @@ _KNOWN = (
         "mini",
         "Custom trading component",
         "自定义版交易组件",
+        exclusive=True,
         allows_en="Manage the custom trading component",
         allows_zh="管理自定义版交易组件",
     ),
@@ -538,24 +554,35 @@ _KNOWN = (
         allows_zh="通过云开发发送短信",
     ),
     PermissionSet(102, "mini", "Cloud payment", "云开发支付"),
+    PermissionSet(104, "mini", "Funds of the standard trading component", "标准版交易组件资金管理", exclusive=True),
     PermissionSet(105, "mini", "City service", "城市服务"),
-    PermissionSet(112, "official", "Red-packet covers", "红包封面"),
+    PermissionSet(107, "mini", "Connector", "连接器"),
+    PermissionSet(112, "official", "Red-packet covers", "红包封面", also=("mini",)),
+    PermissionSet(113, "official", "Medical assistant", "医疗助手"),
+    PermissionSet(116, "mini", "Data of the custom trading component", "自定义版交易组件数据"),
     PermissionSet(117, "mini", "Image processing", "图像处理"),
     PermissionSet(118, "mini", "Hardware", "硬件服务"),
-    PermissionSet(119, "mini", "Payment management", "支付管理"),
+    PermissionSet(119, "mini", "Payment management", "支付管理", exclusive=True),
     PermissionSet(120, "mini", "Shopping orders", "购物订单"),
     PermissionSet(121, "official", "Shopping orders", "购物订单"),
+    PermissionSet(129, "shop", "Shop goods", "小店商品管理", also=("mini",)),
+    PermissionSet(130, "shop", "Shop logistics", "小店物流管理", also=("mini",)),
+    PermissionSet(131, "shop", "Shop orders and after-sale", "小店订单与售后管理", also=("mini",)),
+    PermissionSet(132, "shop", "Shop coupons", "小店优惠券管理", also=("mini",)),
+    PermissionSet(133, "mini", "Channels showcase", "视频号橱窗"),
     PermissionSet(
         135,
         "mini",
         "Traffic owner agency",
         "流量主代运营",
+        exclusive=True,
         allows_en="Run the mini program's ad space: set shares of the income, read figures",
         allows_zh="代为运营广告位：设置收入分账、查看广告数据",
     ),
+    PermissionSet(138, "shop", "Shop funds", "小店资金管理", exclusive=True, also=("mini",)),
     PermissionSet(139, "mini", "Freight insurance", "运费险"),
-    PermissionSet(140, "mini", "Promoters", "推广员"),
-    PermissionSet(141, "mini", "Channels shop", "视频号小店"),
+    PermissionSet(140, "mini", "Promoters", "小程序推客"),
+    PermissionSet(141, "mini", "Shop alliance", "微信小店联盟"),
     PermissionSet(
         142,
         "mini",
@@ -564,12 +591,19 @@ _KNOWN = (
         allows_en="Report shipments, look up their state, remind buyers to confirm",
         allows_zh="录入发货信息，查询发货状态，提醒确认收货",
     ),
+    PermissionSet(143, "channels", "Lead components", "留资组件"),
     PermissionSet(144, "mini", "Student check", "学生身份快速验证"),
     PermissionSet(151, "mini", "Trade guarantee", "交易保障"),
     PermissionSet(153, "mini", "Short drama", "短剧"),
     PermissionSet(156, "mini", "ICP filing", "小程序备案"),
-    PermissionSet(157, "mini", "Virtual payment", "虚拟支付"),
+    PermissionSet(157, "mini", "Virtual payment", "虚拟支付", exclusive=True),
+    PermissionSet(158, "mini", "B2b store assistant", "B2b 门店助手", exclusive=True),
+    PermissionSet(159, "mini", "Channels e-waybills", "视频号电子面单"),
+    PermissionSet(160, "channels", "Live data of lead services", "留资服务直播数据"),
     PermissionSet(161, "mini", "WeChat customer service", "微信客服"),
+    PermissionSet(164, "shop", "Shop local-life vouchers", "小店本地生活团购券", also=("mini",)),
+    PermissionSet(167, "shop", "Shop merchant vouchers", "小店商家券", also=("mini",)),
+    PermissionSet(169, "mini", "Novel reader", "小说阅读器"),
     PermissionSet(
         171,
         "mini",
@@ -602,6 +636,16 @@ _KNOWN = (
         allows_en="Needed only for Tencent's push debugging tool",
         allows_zh="仅供微信的推送调试工具使用",
     ),
+    PermissionSet(175, "shop", "Shop data", "小店数据", also=("mini",)),
+    PermissionSet(176, "channels", "Talent data", "达人数据"),
+    PermissionSet(177, "channels", "Showcase goods", "橱窗商品"),
+    PermissionSet(180, "mini", "Linking of shops", "关联小店"),
+    PermissionSet(182, "mini", "Mini-program order management", "小程序订单管理"),
+    PermissionSet(185, "mini", "Shop members for a mini program", "小程序的小店会员"),
+    PermissionSet(186, "shop", "Shop members", "小店会员管理", also=("mini",)),
+    PermissionSet(189, "sales", "Showcase goods", "橱窗商品"),
+    PermissionSet(190, "sales", "Orders", "订单管理"),
+    PermissionSet(198, "mini", "Filing appeals against violations", "违规申诉提交", exclusive=True),
 )
 
 NAMES: dict[int, PermissionSet] = {known.id: known for known in _KNOWN}
@@ -618,5 +662,5 @@ def offered(kind: str, chosen: Container[str], language: str) -> list[dict[str, 
             "chosen": str(known.id) in chosen,
         }
         for known in NAMES.values()
-        if known.kind == kind
+        if kind in (known.kind, *known.also)
     ]

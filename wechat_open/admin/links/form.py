@@ -34,6 +34,8 @@ KINDS: tuple[tuple[permissions.Kind, Any], ...] = (
     ("official", _("For official accounts")),
     ("mini", _("For mini programs")),
     ("channels", _("For channels accounts")),
+    ("shop", _("For WeChat shops")),
+    ("sales", _("For sales assistants")),
 )
 
 
