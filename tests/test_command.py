@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -21,11 +22,11 @@ from django.conf import settings as site
 from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.core.management.base import CommandError
-from django.db import InterfaceError, OperationalError, connection
+from django.db import InterfaceError, OperationalError, ProgrammingError, connection
 from django.utils import timezone
 from django.utils.translation import override
 
-from wechat_open import endpoints, health, journal
+from wechat_open import authorization, endpoints, health, journal, signals
 from wechat_open.management.loop import ROUND, TURN, Job, Loop, all_jobs, stopped_by_signals
 from wechat_open.models import AuthorizationLink, Authorizer, Component, JournalEntry, Push, VerifyTicket
 from wechat_open.schedule import BEAT_SCHEDULE
@@ -267,7 +268,7 @@ def test_refresh_all__takes_every_authorized_account_and_shows_progress(
 ) -> None:
     make_account(tea.component, "wxcccccccccccccccc", state=Authorizer.State.UNAUTHORIZED)
     renewed(wechat)
-    assert Result("refresh", "--all").out == "2 of 2\n"
+    assert Result("refresh", "--all").out == "The tokens of 2 accounts were renewed.\n"
     assert len(wechat.calls) == 2
 
 
@@ -382,7 +383,7 @@ def test_link__without_an_address_of_the_site_says_what_to_set(component: Compon
 
 @pytest.mark.parametrize("payload", ["[1]", "shop", "7"])
 def test_link__wants_a_json_object(component: Component, payload: str) -> None:
-    with pytest.raises(CommandError, match="--payload: invalid JSON object value"):
+    with pytest.raises(CommandError, match="--payload: A JSON object is expected"):
         Result("link", "--payload", payload)
 
 
@@ -474,7 +475,7 @@ def test_run_once__does_what_is_due_and_says_it_in_a_line(
     result = Result("run", "--once")
     assert (result.code, result.err) == (0, "")
     [line] = result.out.splitlines()
-    assert line[8:] == " * pushes processed: 1; default tokens renewed: 1"
+    assert line[19:] == " * pushes processed: 1; default tokens renewed: 1"
 
 
 def test_run_once__with_nothing_to_do_says_nothing(component: Component) -> None:
@@ -707,3 +708,105 @@ def test_started_by__is_empty_for_a_link_from_the_shell(component: Component) ->
     User.objects.create_user("somebody")
     Result("link", "--base-url", "https://platform.example.com")
     assert AuthorizationLink.objects.get().user is None
+
+
+# -- words -------------------------------------------------------------------------------------------------------------
+
+
+def test_status__folds_what_is_in_order_below_what_is_not(component: Component) -> None:
+    Component.objects.filter(appid=DEFAULT).update(skew_seconds=500)
+    result = Result("status", "--component", "default")
+    lines = result.out.splitlines()
+    assert [line[:4] for line in lines[2:]] == ["  ✗ ", "    ", "  ✓ "]
+    assert lines[-1].startswith("  ✓ In order: ticket_age, push_service, component_token, ")
+    assert "In order" not in Result("status", "--component", "default", "--problems").out
+    assert len(Result("status", "--component", "default", "-v2").out.splitlines()) > 15
+
+
+def test_status__names_codes_in_chinese(component: Component) -> None:
+    Component.objects.filter(appid=DEFAULT).update(skew_seconds=500)
+    with override("zh-hans"):
+        out = Result("status", "--component", "default").out
+    (line,) = [line for line in out.splitlines() if "✗" in line]
+    assert line.startswith("  ✗ 时钟偏差 (clock_skew): ") or "(clock_skew)" in line
+    assert "forced_renewals" in out and "forced_renewals:" not in out
+
+
+def test_refresh_all__says_what_came_of_it(
+    component: Component, tea: Authorizer, wechat: responses.RequestsMock
+) -> None:
+    renewed(wechat)
+    assert Result("refresh", "--all").out == "The tokens of 1 account were renewed.\n"
+    tea.delete()
+    assert Result("refresh", "--all").out == "No account has authorized this platform: nothing to renew.\n"
+
+
+def test_refresh_all__counts_what_failed_and_what_was_not_tried(
+    component: Component, tea: Authorizer, coffee: Authorizer, wechat: responses.RequestsMock
+) -> None:
+    wechat.post(API + endpoints.AUTHORIZER_TOKEN, json={"errcode": 61004, "errmsg": "not registered"})
+    result = Result("refresh", "--all")
+    assert result.code == 1
+    assert result.out.splitlines() == [
+        "The tokens of 0 accounts were renewed.",
+        "1 account failed.",
+        "1 account was not tried.",
+    ]
+
+
+@pytest.mark.parametrize("text", ["{shop:7}", "'x'", "7", '["shop"]'])
+def test_payload_that_is_no_object__says_how_to_write_one(component: Component, text: str) -> None:
+    with pytest.raises(CommandError, match="A JSON object is expected") as refused:
+        Result("link", "--payload", text)
+    assert text in str(refused.value) and """--payload '{"shop": 7}'""" in str(refused.value)
+    assert not AuthorizationLink.objects.exists()
+
+
+@pytest.mark.parametrize("appid", ["wx12", "wx4c9e2f70d81b35a", "wx4C9E2F70D81B35A6", "gh_3c884a361561"])
+def test_link_for_what_is_no_appid__is_refused(component: Component, appid: str) -> None:
+    with pytest.raises(CommandError, match="is no appid"):
+        Result("link", "--base-url", "https://site.example", "--appid", appid)
+    assert not AuthorizationLink.objects.exists()
+
+
+def test_link_for_a_known_account__is_made_whatever_its_appid_looks_like(component: Component) -> None:
+    make_account(component, "wx12")
+    assert Result("link", "--base-url", "https://site.example", "--appid", "wx12").out.startswith("https://site")
+
+
+@pytest.mark.parametrize(
+    "arguments", [["link", "--base-url", "https://site.example"], ["refresh", "--all"], ["show", TEA]]
+)
+def test_missing_tables__are_one_line_that_says_what_to_do(db: None, arguments: list[str]) -> None:
+    class Missing:
+        """Every query fails as it does before the first migration."""
+
+        def __call__(self, execute: Any, *query: Any) -> Any:
+            raise ProgrammingError('relation "wechat_open_component" does not exist\nLINE 1: SELECT')
+
+    with connection.execute_wrapper(Missing()), pytest.raises(CommandError) as refused:
+        Result(*arguments)
+    told = str(refused.value)
+    assert 'relation "wechat_open_component" does not exist' in told and "manage.py migrate" in told
+    assert "\n" not in told
+
+
+def test_reconcile_of_a_long_list__shows_its_progress(
+    component: Component, wechat: responses.RequestsMock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pages = [[f"wx{page}{number:03}" for number in range(500)] for page in range(2)]
+    for page in pages:
+        entries = [{"authorizer_appid": appid, "refresh_token": f"r@{appid}", "auth_time": 1} for appid in page]
+        wechat.post(API + endpoints.GET_AUTHORIZER_LIST, json={"total_count": 1000, "list": entries})
+    monkeypatch.setattr(authorization, "announce_all", lambda owner: 0)
+    out = Result("reconcile").out
+    assert re.search(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d compared with WeChat's list: 500 of 1000$", out, re.MULTILINE)
+    assert "compared with WeChat's list: 1000 of 1000" in out
+
+
+def test_run__says_alerts_and_recoveries_with_a_time(component: Component, later: Any) -> None:
+    Component.objects.filter(appid=DEFAULT).update(sweep_repairs=1)
+    begun = Result("run", "--once", "--component", "default").out
+    line = r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d default warning: Repaired by the sweep: The last comparison"
+    assert re.search(line, begun, re.MULTILINE)
+    assert not signals.alert.receivers

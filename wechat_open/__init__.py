@@ -6,7 +6,7 @@
     urls    management   testing   middleware   contrib
     views   admin   tasks   checks            Django's doors: parse, delegate, answer
     ----------------------------------------
-    bulk   alerts                             one action on thousands of rows; who is told what is wrong
+    bulk   alerts   needs                     one action on thousands of rows; who is told what is wrong; what is to do
     inbox   messaging   health                what a push or a message does; what is wrong
     release_check                             the exact answers that WeChat's release check wants
     authorization                             the life of one grant

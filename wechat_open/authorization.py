@@ -16,7 +16,7 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from math import isfinite
@@ -918,9 +918,9 @@ def has_ended(owner: Platform, appid: str, *, since: datetime) -> bool:
     return ended.filter(grant_changed_at__gt=since).exists()
 
 
-def reconcile(owner: Platform) -> SweepReport:
-    """Compare with WeChat's list now, repair, and tell other apps what changed."""
-    report = sweep(owner)
+def reconcile(owner: Platform, progress: Callable[[int, int], object] | None = None) -> SweepReport:
+    """Compare with WeChat's list now, repair, and send the signals of what changed. ``progress`` as in ``sweep``."""
+    report = sweep(owner, progress)
     announce_all(owner)
     return report
 

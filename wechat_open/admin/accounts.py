@@ -20,14 +20,14 @@ from django.utils.text import Truncator
 from django.utils.translation import get_language, gettext, npgettext, pgettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
-from .. import bulk
+from .. import bulk, needs
 from ..component import platform_of
 from ..conf import DEFAULT_ALIAS, conf
 from ..exceptions import ConfigurationError, WeChatOpenError
 from ..models import AuthorizationLink, Authorizer, JournalEntry, Push, tenant_of
 from ..protocol import permissions
 from ..telling import briefly
-from . import accounts_export, needs, search, timeline
+from . import accounts_export, search, timeline
 from .base import HolderAdmin
 from .lists import PlatformFilter
 from .shown import (

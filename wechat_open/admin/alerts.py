@@ -23,11 +23,12 @@ from django.utils.translation import gettext_lazy as _
 
 from .. import alerts
 from ..conf import conf
+from ..health.finding import duration
 from ..models import Alert
 from ..times import utc_now
 from .base import ReadOnlyAdmin, as_number
 from .lists import BoundedPaginator, PlatformFilter, several_platforms
-from .shown import NOTHING, beside, date, duration, exactly, tag
+from .shown import NOTHING, beside, date, exactly, tag
 from .tiles import TITLES, grouped, handled, is_muted
 
 OPEN, ACKNOWLEDGED, MUTED, RESOLVED = "open", "acknowledged", "muted", "resolved"

@@ -25,13 +25,14 @@ from django.utils.translation import gettext, ngettext, pgettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from .. import bulk
+from ..health.finding import duration
 from ..models import BulkFailure, BulkJob
 from ..protocol import errcodes
 from ..telling import explained, translated
 from ..times import utc_now
 from . import export
 from .base import ReadOnlyAdmin
-from .shown import NOTHING, date, duration, moment, tag
+from .shown import NOTHING, date, moment, tag
 from .tiles import grouped
 
 MOST_EXPORTED = 50_000

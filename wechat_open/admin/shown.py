@@ -13,12 +13,12 @@ from zlib import crc32
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import npgettext, pgettext, pgettext_lazy
+from django.utils.translation import pgettext, pgettext_lazy
 
 from ..conf import conf
 from ..exceptions import SealError
 from ..fields import SealedRow
-from ..health.finding import spoken
+from ..health.finding import ago, duration
 from ..models import Authorizer, Component, TokenHolder
 from ..times import exact, utc_now
 
@@ -52,18 +52,6 @@ STANDINGS = {
 def tag(text: object, tone: str) -> SafeString:
     """A word in a colour: ``good``, ``busy``, ``warn``, ``bad`` or ``off``."""
     return format_html('<span class="wechat-open-tag wechat-open-{}">{}</span>', tone, text)
-
-
-def duration(span: timedelta, *, units: int = 2) -> str:
-    if span < timedelta(minutes=1):
-        seconds = int(span.total_seconds())
-        return npgettext("wechat_open", "%d second", "%d seconds", seconds) % seconds
-    return spoken(span, units)
-
-
-def ago(at: datetime) -> str:
-    """Roughly: the exact time is beside it, or comes up for who points at it."""
-    return pgettext("wechat_open", "%(time)s ago") % {"time": duration(utc_now() - at, units=1)}
 
 
 def beside(name: str, appid: str) -> SafeString:

@@ -16,8 +16,8 @@ from django.utils.formats import get_format, number_format
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 from django.utils.translation import gettext, pgettext, pgettext_lazy
-from django.utils.translation import gettext_lazy as _
 
+from .. import health
 from ..health import AMBER, GREEN, RED, Finding
 from ..models import Alert, Authorizer, Component, Push
 from ..times import utc_now
@@ -36,40 +36,23 @@ ANSWERS = (pgettext_lazy("wechat_open", "no answer"), pgettext_lazy("wechat_open
 Sort = str | tuple[Any, Any]
 """What a value is: seconds, a number, or which of two words."""
 
-TITLES: dict[str, tuple[Any, Sort]] = {
-    "ticket_age": (pgettext_lazy("wechat_open", "Verify ticket"), SPAN),
-    "component_token": (pgettext_lazy("wechat_open", "Component token"), SPAN),
-    "push_service": (pgettext_lazy("wechat_open", "Push service"), SPAN),
-    "inbox": (pgettext_lazy("wechat_open", "Waiting pushes"), COUNT),
-    "overdue": (pgettext_lazy("wechat_open", "Overdue renewals"), COUNT),
-    "failing_renewals": (pgettext_lazy("wechat_open", "Failing renewals"), COUNT),
-    "expired_tokens": (pgettext_lazy("wechat_open", "Expired tokens"), COUNT),
-    "restricted": (_("Restricted by WeChat"), COUNT),
-    "needs_reauthorization": (_("Needs its owner"), COUNT),
-    "dispatcher": (pgettext_lazy("wechat_open", "Worker"), SPAN),
-    "beat": (pgettext_lazy("wechat_open", "Beat"), SPAN),
-    "sweep": (pgettext_lazy("wechat_open", "Last comparison"), SPAN),
-    "sweep_repairs": (_("Repaired by the comparison"), COUNT),
-    "paused": (
-        pgettext_lazy("wechat_open", "Renewals"),
-        (pgettext_lazy("wechat_open", "running"), pgettext_lazy("wechat_open", "paused")),
-    ),
-    "brake": (
-        pgettext_lazy("wechat_open", "Brake"),
-        (pgettext_lazy("wechat_open", "off"), pgettext_lazy("wechat_open", "holds")),
-    ),
-    "forced_renewals": (pgettext_lazy("wechat_open", "Forced renewals"), COUNT),
-    "misused_codes": (pgettext_lazy("wechat_open", "Misused codes"), COUNT),
-    "handlers": (_("Messages that busy handlers refused"), COUNT),
-    "deferred": (_("Deferred answers that workers refused"), COUNT),
-    "clock_skew": (pgettext_lazy("wechat_open", "Clock difference"), SPAN),
-    "sealed": (pgettext_lazy("wechat_open", "Missing keys"), COUNT),
-    "old_keys": (pgettext_lazy("wechat_open", "Old keys"), COUNT),
-    "database": (pgettext_lazy("wechat_open", "Database"), ANSWERS),
-    "cache": (pgettext_lazy("wechat_open", "Cache"), ANSWERS),
-    "broker": (pgettext_lazy("wechat_open", "Broker"), ANSWERS),
-    "settings": (pgettext_lazy("wechat_open", "Settings"), COUNT),
+SORTS: dict[str, Sort] = {
+    "ticket_age": SPAN,
+    "component_token": SPAN,
+    "push_service": SPAN,
+    "dispatcher": SPAN,
+    "beat": SPAN,
+    "sweep": SPAN,
+    "paused": (pgettext_lazy("wechat_open", "running"), pgettext_lazy("wechat_open", "paused")),
+    "brake": (pgettext_lazy("wechat_open", "off"), pgettext_lazy("wechat_open", "holds")),
+    "clock_skew": SPAN,
+    "database": ANSWERS,
+    "cache": ANSWERS,
+    "broker": ANSWERS,
 }
+"""What the value of a code is, unless it is a number."""
+
+TITLES: dict[str, tuple[Any, Sort]] = {code: (words, SORTS.get(code, COUNT)) for code, words in health.TITLES.items()}
 """What each code is about, and what its value is."""
 
 DEEDS = {"ticket_age": "tickets", "sweep": "compare"}

@@ -10,10 +10,24 @@ queries; no secret, no call to WeChat.
     site        what is asked of the site: database, cache, broker, settings
     reach       how a server is asked that may hang
     reporting   all of it at once
+    titles      what each finding is about, for people
 """
 
 from .finding import AMBER, GREEN, RED, Finding, Level, worst
 from .reporting import examine, report
 from .site import examine as examine_site
+from .titles import TITLES, title
 
-__all__ = ["AMBER", "GREEN", "RED", "Finding", "Level", "examine", "examine_site", "report", "worst"]
+__all__ = [
+    "AMBER",
+    "GREEN",
+    "RED",
+    "TITLES",
+    "Finding",
+    "Level",
+    "examine",
+    "examine_site",
+    "report",
+    "title",
+    "worst",
+]

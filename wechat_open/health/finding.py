@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any
 
 from django.utils.timesince import timesince
-from django.utils.translation import npgettext, npgettext_lazy
+from django.utils.translation import npgettext, npgettext_lazy, pgettext
 
 from ..times import utc_now
 
@@ -88,3 +88,15 @@ def spoken(span: timedelta, units: int = 2) -> str:
     now = utc_now()
     words = timesince(now - span, now, time_strings=UNITS, depth=units)
     return words.replace("，", " ")
+
+
+def duration(span: timedelta, *, units: int = 2) -> str:
+    if span < timedelta(minutes=1):
+        seconds = int(span.total_seconds())
+        return npgettext("wechat_open", "%d second", "%d seconds", seconds) % seconds
+    return spoken(span, units)
+
+
+def ago(at: datetime) -> str:
+    """Roughly: the exact time is beside it, or comes up for who points at it."""
+    return pgettext("wechat_open", "%(time)s ago") % {"time": duration(utc_now() - at, units=1)}

@@ -63,8 +63,11 @@ class Job:
         return [(owner.alias, partial(self.work, owner)) for owner in owners]
 
 
-def all_jobs(renew_for: float = ROUND, bulk_for: float = TURN) -> list[Job]:
-    """All that beat rings, in the order in which one helps the next."""
+def all_jobs(renew_for: float = ROUND, bulk_for: float = TURN, *, say_failed: bool = True) -> list[Job]:
+    """All that beat rings, in the order in which one helps the next.
+
+    ``say_failed`` is False where failed renewals are counted from the log, see ``failures``.
+    """
     return [
         Job("watch_tickets", lambda owner: _("asked WeChat to push tickets") if tokens.ensure_tickets(owner) else ""),
         Job(
@@ -72,7 +75,7 @@ def all_jobs(renew_for: float = ROUND, bulk_for: float = TURN) -> list[Job]:
             lambda: _count(pgettext("wechat_open", "pushes processed: %d"), inbox.process_due()),
             for_all=True,
         ),
-        Job("renew_due_tokens", lambda owner: renew(owner, renew_for)),
+        Job("renew_due_tokens", lambda owner: renew(owner, renew_for, say_failed=say_failed)),
         Job("run_bulk_jobs", lambda: _acted(bulk.run_open(bulk_for)), for_all=True, goes_on=True),
         Job("sweep", lambda owner: _swept(tokens.sweep_if_due(owner))),
         Job(
@@ -91,14 +94,13 @@ def all_jobs(renew_for: float = ROUND, bulk_for: float = TURN) -> list[Job]:
     ]
 
 
-def renew(owner: Platform, seconds: float) -> str:
+def renew(owner: Platform, seconds: float, *, say_failed: bool = True) -> str:
     """Renew what is due, and say how many; TokenUnavailable when the platform itself cannot."""
     tally = tokens.run_due(owner, seconds=seconds)
-    said = [
-        _count(pgettext("wechat_open", "tokens renewed: %d"), tally.renewed),
-        _count(pgettext("wechat_open", "renewals failed: %d"), tally.failed),
-    ]
-    if tally.stopped and not any(said):
+    said = [_count(pgettext("wechat_open", "tokens renewed: %d"), tally.renewed)]
+    if say_failed:
+        said.append(_count(pgettext("wechat_open", "renewals failed: %d"), tally.failed))
+    if tally.stopped and not tally.renewed and not tally.failed:
         raise TokenUnavailable(
             _("Renewals are paused: there is no usable component token. `manage.py wechat_open status` says more.")
         )
@@ -143,11 +145,14 @@ class Loop:
         *,
         say: Callable[[str], Any],
         complain: Callable[[str], Any],
+        tick: Callable[[], Any] | None = None,
     ) -> None:
         self.owners = owners
         self.jobs = jobs
         self.say = say
         self.complain = complain
+        self.tick = tick
+        """Called now and then, also when nothing is due."""
 
     def once(self) -> bool:
         """Do what is due, and say in one line what happened; False when anything failed."""
@@ -173,6 +178,8 @@ class Loop:
         while not stopped.is_set():
             close_old_connections()  # the database may have gone away since
             self.once()
+            if self.tick is not None:
+                self.tick()
             stopped.wait(min([tick, *(max(0.0, job.due_at - time.monotonic()) for job in self.jobs)]))
 
     def _complain_once(self, job: Job, whose: str, trouble: str) -> None:

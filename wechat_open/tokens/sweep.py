@@ -8,7 +8,7 @@ was asked for, and every repair is a compare-and-set, so a renewal that happens 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -72,15 +72,20 @@ def sweep_soon(platform: Platform) -> bool:
     return bool(resting.update(sweep_due_at=clock.now()))
 
 
-def sweep(platform: Platform) -> SweepReport:
-    """Walk the list now and repair every difference."""
+def sweep(platform: Platform, progress: Callable[[int, int], object] | None = None) -> SweepReport:
+    """Walk the list now and repair every difference.
+
+    ``progress`` is called after each page with how many accounts were compared, and of how many.
+    """
     report = SweepReport()
     seen: set[str] = set()
     started_at = _now(platform)
-    for listed, asked_at in _pages(platform, report):
+    for listed, asked_at, total in _pages(platform, report):
         Component.objects.filter(pk=platform.row.pk).update(sweep_due_at=clock.now() + RUNNING)
         _compare(platform, listed, asked_at, report)
         seen.update(entry.appid for entry in listed)
+        if progress is not None:
+            progress(len(seen), total)
     seen.update(appid for appid in report.skipped if appid)
     report.seen = len(seen)
     if report.complete:
@@ -107,8 +112,8 @@ def sweep(platform: Platform) -> SweepReport:
     return report
 
 
-def _pages(platform: Platform, report: SweepReport) -> Iterator[tuple[list[Listed], datetime]]:
-    """Page after page with the time before it was asked for; ``complete`` when the end was reached."""
+def _pages(platform: Platform, report: SweepReport) -> Iterator[tuple[list[Listed], datetime, int]]:
+    """Page after page, the time before it was asked for, and the length of the list; ``complete`` at its end."""
     offset = 0
     while True:
         asked_at = _now(platform)
@@ -117,7 +122,7 @@ def _pages(platform: Platform, report: SweepReport) -> Iterator[tuple[list[Liste
             platform,
             lambda token, start=start: platform.endpoints.authorizer_list(token, start, LIST_PAGE),  # type: ignore[misc]
         )
-        yield list(page.authorizers), asked_at
+        yield list(page.authorizers), asked_at, page.total_count
         offset += page.received
         report.skipped += page.skipped
         if offset >= page.total_count:

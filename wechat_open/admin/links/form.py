@@ -18,12 +18,13 @@ from ... import authorization
 from ...component import platform_of
 from ...conf import DEFAULT_ALIAS, conf
 from ...exceptions import ConfigurationError
+from ...health.finding import duration
 from ...models import AuthorizationLink, Authorizer
 from ...protocol import permissions
 from ...telling import told, translated
 from ..base import as_number
 from ..lists import accounts_with
-from ..shown import duration, platform
+from ..shown import platform
 
 HOUR = timedelta(hours=1)
 

@@ -14,10 +14,11 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext, ngettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
+from ...health.finding import duration
 from ...models import AuthorizationAttempt, AuthorizationLink, Authorizer, CodeExchange, JournalEntry
 from ...times import site_time, utc_now
 from ..named import account_link
-from ..shown import NOTHING, duration, moment, tag
+from ..shown import NOTHING, moment, tag
 
 VIEWS_SHOWN = 50
 

@@ -13,27 +13,31 @@ import math
 import re
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser, DjangoHelpFormatter
+from django.db import Error as DatabaseTrouble
 from django.db.models import QuerySet
 from django.utils.text import capfirst
+from django.utils.translation import get_language, gettext_lazy, ngettext, npgettext, pgettext
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext, pgettext
 
-from ... import authorization, health, inbox, journal, tokens
+from ... import authorization, health, inbox, journal, signals, tokens
 from ...api import ComponentAPI
 from ...component import Platform, platform
 from ...conf import DEFAULT_ALIAS, conf
+from ...endpoints import LIST_PAGE
 from ...exceptions import PlatformFault, QuotaExceeded, UnknownAuthorizer, WeChatOpenError
-from ...models import Authorizer, Component, Push
+from ...health.site import first_line
+from ...models import Alert, Authorizer, Component, Push
 from ...sealing import derived_ids, key_ids
 from ...simulator.release_check import GROUPS
 from ...telling import told, translated
-from ...times import site_now, site_time
-from .. import diagnosis, doctor, rehearsal, rotation
+from ...times import exact, site_time, utc_now
+from .. import diagnosis, doctor, failures, rehearsal, rotation, show
 from ..loop import Loop, all_jobs, renew, stopped_by_signals
 
 ONCE = 50.0
@@ -41,11 +45,16 @@ ONCE = 50.0
 
 PROGRESS_EVERY = 100
 
+_EACH, _FOLDED, _NONE = "each", "folded", "none"
+"""How ``status`` shows what is in order."""
+
 PLACES = 20
 """How many values that no key opens are named one by one."""
 
 _ORIGIN = re.compile(r"https?://(\[[0-9a-f:.]+\]|[^\s/?#@:\\\[\]]+)(:[0-9]{1,5})?/?", re.IGNORECASE)
 """Scheme and host, and a port."""
+
+_WECHATS_APPID = re.compile(r"wx[0-9a-f]{16}")
 
 WIDEST = 100
 """Columns of text that are pleasant to read, however wide the terminal is."""
@@ -103,6 +112,12 @@ class Command(BaseCommand):
         every = pgettext("wechat_open", "all")
         status = add(self.status, _("say what is wrong, and what to do; exit code 1 when something is"), default=every)
         status.add_argument("--json", action="store_true", help=_("the whole report, for a script"))
+
+        status.add_argument("--problems", action="store_true", help=_("only what is wrong"))
+
+        show = add(self.show, _("say what is known about one account"), default=every)
+        show.add_argument("appid", metavar="APPID")
+        show.add_argument("--json", action="store_true", help=_("everything, for a script"))
 
         run = add(self.run, _("do what beat and workers do, in this process, until stopped"), default=every)
         run.add_argument("--once", action="store_true", help=_("do each job once and exit, for cron"))
@@ -175,28 +190,42 @@ class Command(BaseCommand):
             deed(**options)
         except WeChatOpenError as error:
             raise CommandError(told(error)) from error
+        except DatabaseTrouble as error:
+            words = _(
+                "The database does not answer as it should: %(error)s. Start it, and run “manage.py migrate” if "
+                "tables are missing."
+            )
+            raise CommandError(words % {"error": first_line(error).rstrip(".")}) from error
 
     # -- state -------------------------------------------------------------------------------------------------------
 
-    def status(self, *, component: str | None, json: bool, **options: Any) -> None:
+    def status(self, *, component: str | None, json: bool, problems: bool, verbosity: int, **options: Any) -> None:
         report = health.report()
         if component is not None:
             conf.component(component)  # raises for one that is not configured
             mine = [found for found in report["components"] if found["alias"] == component]
             level = health.worst(health.Level(found["level"]) for found in mine)
-            problems = [code for found in mine for code in found["problems"]]
-            report |= {"ok": level is not health.RED, "level": level.value, "problems": problems, "components": mine}
+            codes = [code for found in mine for code in found["problems"]]
+            report |= {"ok": level is not health.RED, "level": level.value, "problems": codes, "components": mine}
         if json:
             self._say_json(report)
         else:
+            green = _NONE if problems else _EACH if verbosity > 1 else _FOLDED
             for found in report["components"]:
-                self._say_state(found)
+                self._say_state(found, green)
             if not report["components"]:
-                self._say_findings(report["checks"])
+                self._say_findings(report["checks"], green)
         if report["level"] != health.GREEN:
             raise SystemExit(1)
 
-    def _say_state(self, found: dict[str, Any]) -> None:
+    def show(self, *, component: str | None, appid: str, json: bool, **options: Any) -> None:
+        alias, account = show.find(appid, component)
+        if json:
+            self._say_json(show.as_data(alias, account))
+        else:
+            self._say_lines(show.lines(alias, account, self.style))
+
+    def _say_state(self, found: dict[str, Any], green: str) -> None:
         verdicts = {
             health.RED: self.style.ERROR(_("needs action right now")),
             health.AMBER: self.style.WARNING(pgettext("wechat_open", "needs attention")),
@@ -207,10 +236,21 @@ class Command(BaseCommand):
         if "accounts" in found:  # not while the database is away
             accounts = [f"{label} {found['accounts'][state]}" for state, label in Authorizer.State.choices]
             self.stdout.write("  " + pgettext("wechat_open", "accounts: %s") % ", ".join(accounts))
-        self._say_findings(found["checks"])
+        self._say_findings(found["checks"], green)
 
-    def _say_findings(self, findings: Sequence[dict[str, Any]]) -> None:
-        """The worst first; a sign and the words say the level too, for who sees no colours."""
+    def _say_findings(self, findings: Sequence[dict[str, Any]], green: str) -> None:
+        """The worst first; a sign and the words say the level too, for who sees no colours.
+
+        What is in order is one line, unless there is nothing else to say.
+        """
+        orderly = [one for one in findings if one["level"] == health.GREEN and _found(one).in_order]
+        calm = [_called(one["code"]) for one in orderly]
+        if green == _NONE:
+            findings = [one for one in findings if one["level"] != health.GREEN]
+        elif green == _FOLDED and len(calm) < len(findings):
+            findings = [one for one in findings if one not in orderly]
+        else:
+            calm = []
         styles = {
             health.RED: (self.style.ERROR, "✗"),
             health.AMBER: (self.style.WARNING, "!"),
@@ -219,9 +259,13 @@ class Command(BaseCommand):
         for level, (style, sign) in styles.items():
             for finding in (one for one in findings if one["level"] == level):
                 shown = sign if level is not health.GREEN or _found(finding).in_order else "–"
-                self.stdout.write(f"  {style(shown)} {finding['code']}: {finding['said']}")
+                self.stdout.write(f"  {style(shown)} {_called(finding['code'])}: {finding['said']}")
                 if finding["remedy"] and level is not health.GREEN:
                     self.stdout.write(f"      {finding['remedy']}")
+        if calm and green == _FOLDED:
+            self.stdout.write(
+                f"  {self.style.SUCCESS('✓')} " + pgettext("wechat_open", "In order: %s") % ", ".join(calm)
+            )
 
     # -- tokens ------------------------------------------------------------------------------------------------------
 
@@ -241,8 +285,9 @@ class Command(BaseCommand):
 
     def _refresh_each(self, accounts: QuerySet[Authorizer], *, verbosity: int) -> int:
         """One after the other; how many failed. Stops when the platform itself is at fault."""
-        total, failed = accounts.count(), 0
+        total, tried, failed = accounts.count(), 0, 0
         for number, account in enumerate(accounts.iterator(), start=1):
+            tried = number
             try:
                 tokens.refresh_now(account)
             except WeChatOpenError as error:
@@ -255,16 +300,41 @@ class Command(BaseCommand):
                 _note(journal.Kind.REFRESHED, account.component, account=account)
                 if verbosity > 1:
                     self.stdout.write(f"{account}: " + self.style.SUCCESS(pgettext("wechat_open", "renewed")))
-            if verbosity == 1 and (number % PROGRESS_EVERY == 0 or number == total):
-                self.stdout.write(
-                    pgettext("wechat_open", "%(number)d of %(total)d") % {"number": number, "total": total}
-                )
+            if verbosity == 1 and number % PROGRESS_EVERY == 0 and number < total:
+                words = pgettext("wechat_open", "tokens renewed: %(number)d of %(total)d")
+                self._say_now(words % {"number": number - failed, "total": total})
+        if verbosity == 1:
+            self._say_refreshed(total, tried, failed)
         return failed
 
-    def reconcile(self, *, component: str | None, json: bool, **options: Any) -> None:
+    def _say_refreshed(self, total: int, tried: int, failed: int) -> None:
+        """What came of it, in words."""
+        if not total:
+            self.stdout.write(_("No account has authorized this platform: nothing to renew."))
+            return
+        done = tried - failed
+        words = (
+            ngettext("The tokens of %d account were renewed.", "The tokens of %d accounts were renewed.", done) % done
+        )
+        self.stdout.write(self.style.SUCCESS(words) if done else words)
+        if failed:
+            words = npgettext("wechat_open", "%d account failed.", "%d accounts failed.", failed) % failed
+            self.stdout.write(self.style.ERROR(words))
+        if tried < total:
+            rest = total - tried
+            words = ngettext("%d account was not tried.", "%d accounts were not tried.", rest) % rest
+            self.stdout.write(self.style.WARNING(words))
+
+    def _say_compared(self, compared: int, total: int) -> None:
+        """A list of one page needs no progress."""
+        if total > LIST_PAGE:
+            words = _("compared with WeChat's list: %(number)d of %(total)d")
+            self._say_now(words % {"number": compared, "total": total})
+
+    def reconcile(self, *, component: str | None, json: bool, verbosity: int, **options: Any) -> None:
         owner = platform(component or DEFAULT_ALIAS)
         try:
-            found = authorization.reconcile(owner)
+            found = authorization.reconcile(owner, None if json or not verbosity else self._say_compared)
         except WeChatOpenError as error:
             _note(journal.Kind.RECONCILED, owner.row, error=error)
             raise
@@ -301,8 +371,12 @@ class Command(BaseCommand):
 
     def run(self, *, component: str | None, once: bool, **options: Any) -> None:
         owners = [platform(alias) for alias in ([component] if component else conf.components)]
-        jobs = all_jobs(ONCE, ONCE) if once else all_jobs()
-        loop = Loop(owners, jobs, say=self._say_now, complain=self._complain_now)
+        with failures.counted(self._complain_now) as counted, self._alerts():
+            self._run(owners, counted, once=once)
+
+    def _run(self, owners: Sequence[Platform], counted: failures.Failures, *, once: bool) -> None:
+        jobs = all_jobs(ONCE, ONCE) if once else all_jobs(say_failed=not counted.attached)
+        loop = Loop(owners, jobs, say=self._say_now, complain=self._complain_now, tick=counted.flush_due)
         if once:
             if not loop.once():
                 raise SystemExit(1)
@@ -311,6 +385,26 @@ class Command(BaseCommand):
             self.stdout.write(_("Maintaining %s. Ctrl-C stops.") % ", ".join(owner.alias for owner in owners))
             loop.until(stopped)
         self.stdout.write(pgettext("wechat_open", "Stopped."))
+
+    @contextmanager
+    def _alerts(self) -> Iterator[None]:
+        """Alerts and recoveries as lines, from when this process sends them."""
+
+        def say(
+            code: str, severity: str, platform: str, resolved: bool, context: dict[str, Any], **_facts: Any
+        ) -> None:
+            words = pgettext("alert", "resolved") if resolved else str(Alert.Severity(severity).label)
+            whose = platform or "*"
+            paint = self.style.SUCCESS if resolved else self.style.ERROR
+            if severity == Alert.Severity.WARNING and not resolved:
+                paint = self.style.WARNING
+            self._say_now(f"{whose} {paint(f'{words}: {health.title(code)}')}: {context['said']}")
+
+        signals.alert.connect(say, weak=False)
+        try:
+            yield
+        finally:
+            signals.alert.disconnect(say)
 
     # -- links and pushes --------------------------------------------------------------------------------------------
 
@@ -326,6 +420,7 @@ class Command(BaseCommand):
         json: bool,
         **options: Any,
     ) -> None:
+        self._look_at(appid, component or DEFAULT_ALIAS)
         origin = base_url or conf.site_url
         if not origin:
             raise CommandError(_('Where is this site? Set WECHAT_OPEN["SITE_URL"], or say --base-url https://…'))
@@ -342,6 +437,14 @@ class Command(BaseCommand):
             self._say_json({"url": url, "expires_at": site_time(link.expires_at).isoformat()})
         else:
             self.stdout.write(url)
+
+    def _look_at(self, appid: str, alias: str) -> None:
+        """An appid that no account here has and that does not look like one is a slip of the pen."""
+        if not appid or _WECHATS_APPID.fullmatch(appid):
+            return
+        if not Authorizer.objects.filter(component=platform(alias).row, appid=appid).exists():
+            words = _("%s is no appid: “wx” and 16 characters of 0-9 and a-f, such as wx4c9e2f70d81b35a6.")
+            raise CommandError(words % appid)
 
     def replay(self, *, component: str | None, pushes: Sequence[int], failed: bool, **options: Any) -> None:
         if bool(pushes) == failed:
@@ -518,10 +621,10 @@ class Command(BaseCommand):
         self.stdout.write(json.dumps(data, ensure_ascii=False, indent=2))
 
     def _say_now(self, text: str) -> None:
-        self.stdout.write(f"{site_now():%H:%M:%S} {text}")
+        self.stdout.write(f"{exact(utc_now())} {text}")
 
     def _complain_now(self, text: str) -> None:
-        self.stderr.write(self.style.ERROR(f"{site_now():%H:%M:%S} {text}"))
+        self.stderr.write(self.style.ERROR(f"{exact(utc_now())} {text}"))
 
 
 def _nothing(done: int, of: int) -> None:
@@ -541,6 +644,12 @@ def _named(owner: Platform, appids: Sequence[str]) -> QuerySet[Authorizer]:
         if appid not in known:
             raise UnknownAuthorizer(appid, owner.alias)
     return accounts
+
+
+def _called(code: str) -> str:
+    """Codes are English; a reader of another language is told what it means as well."""
+    is_english = (get_language() or "en").startswith("en")
+    return code if is_english else f"{health.title(code)} ({code})"
 
 
 # What argparse turns into a usage error: a ValueError shows the text, an ArgumentTypeError is shown itself.
@@ -577,14 +686,18 @@ def _json_object(text: str) -> dict[str, Any]:
         objection = authorization.unkeepable(value)
     except RecursionError:
         objection = authorization.TOO_DEEP
+    except ValueError:
+        raise argparse.ArgumentTypeError(_JSON_EXPECTED % {"text": text}) from None
     if objection:
         raise argparse.ArgumentTypeError(translated(objection))
     if not isinstance(value, dict):
-        raise ValueError
+        raise argparse.ArgumentTypeError(_JSON_EXPECTED % {"text": text})
     return value
 
 
-_json_object.__name__ = "JSON object"  # argparse: invalid JSON object value: '…'
+_JSON_EXPECTED = gettext_lazy(
+    """A JSON object is expected, such as --payload '{"shop": 7}': names in double quotes. This came: %(text)s"""
+)
 
 
 def _found(data: dict[str, Any]) -> health.Finding:

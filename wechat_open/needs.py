@@ -10,13 +10,13 @@ from datetime import timedelta
 
 from django.utils.translation import gettext as _
 
-from ..health import thresholds
-from ..models import Authorizer, Component
-from ..protocol import errcodes
-from ..protocol.errcodes import Reaction
-from ..telling import explained, translated
-from ..times import utc_now
-from .shown import ago, duration
+from .health import thresholds
+from .health.finding import ago, duration
+from .models import Authorizer, Component
+from .protocol import errcodes
+from .protocol.errcodes import Reaction
+from .telling import explained, translated
+from .times import utc_now
 
 _NOT_ITS_FAULT = {Reaction.PLATFORM, Reaction.QUOTA, Reaction.TICKET}
 _REFUSED = {Reaction.LADDER, Reaction.REAUTHORIZE}
