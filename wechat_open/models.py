@@ -96,6 +96,7 @@ class Component(TokenHolder):
     class Meta:
         verbose_name = pgettext_lazy("wechat_open", "platform")
         verbose_name_plural = pgettext_lazy("wechat_open", "platforms")
+        default_permissions = ("view",)
         permissions = [
             ("request_tickets", _("Can ask WeChat to push verify tickets")),
             ("forget_tickets", _("Can delete the stored verify tickets of a platform")),
@@ -144,6 +145,7 @@ class VerifyTicket(SealedRow):
     class Meta:
         verbose_name = pgettext_lazy("wechat_open", "verify ticket")
         verbose_name_plural = pgettext_lazy("wechat_open", "verify tickets")
+        default_permissions = ("view",)
         ordering = ["-created_at", "-pk"]
         constraints = [
             models.UniqueConstraint(fields=["component", "created_at", "digest"], name="wechat_open_ticket_once"),
@@ -241,6 +243,7 @@ class Authorizer(TokenHolder):
     class Meta:
         verbose_name = pgettext_lazy("wechat_open", "account")
         verbose_name_plural = pgettext_lazy("wechat_open", "accounts")
+        default_permissions = ("view",)
         constraints = [
             models.UniqueConstraint(fields=["component", "appid"], name="wechat_open_account_once"),
         ]
@@ -314,6 +317,7 @@ class Push(SealedRow):
     class Meta:
         verbose_name = pgettext_lazy("wechat_open", "push")
         verbose_name_plural = pgettext_lazy("wechat_open", "pushes")
+        default_permissions = ("view",)
         ordering = ["-received_at", "-pk"]
         constraints = [models.UniqueConstraint(fields=["component", "digest"], name="wechat_open_push_once")]
         indexes = [
@@ -393,6 +397,7 @@ class AuthorizationLink(SealedRow):
     class Meta:
         verbose_name = pgettext_lazy("wechat_open", "authorization link")
         verbose_name_plural = pgettext_lazy("wechat_open", "authorization links")
+        default_permissions = ("view",)
         ordering = ["-created_at", "-pk"]
         indexes = [
             models.Index(fields=["created_at", "id"], name="wechat_open_link_newest"),
@@ -448,6 +453,7 @@ class AuthorizationAttempt(models.Model):
     class Meta:
         verbose_name = _("opened connect page")
         verbose_name_plural = _("opened connect pages")
+        default_permissions = ()
 
     def __str__(self) -> str:
         return f"{self.link_id} {self.created_at:%Y-%m-%d %H:%M:%S}"
@@ -477,6 +483,7 @@ class CodeExchange(models.Model):
     class Meta:
         verbose_name = pgettext_lazy("wechat_open", "exchanged code")
         verbose_name_plural = pgettext_lazy("wechat_open", "exchanged codes")
+        default_permissions = ()
         constraints = [models.UniqueConstraint(fields=["component", "digest"], name="wechat_open_code_once")]
 
     def __str__(self) -> str:
@@ -548,6 +555,7 @@ class JournalEntry(models.Model):
     class Meta:
         verbose_name = _("audit trail entry")
         verbose_name_plural = _("audit trail entries")
+        default_permissions = ("view",)
         ordering = ["-at", "-pk"]
         indexes = [
             models.Index(fields=["at", "id"], name="wechat_open_journal_newest"),
@@ -583,6 +591,7 @@ class HourlyCount(models.Model):
     class Meta:
         verbose_name = pgettext_lazy("wechat_open", "hourly count")
         verbose_name_plural = pgettext_lazy("wechat_open", "hourly counts")
+        default_permissions = ()
         constraints = [
             models.UniqueConstraint(fields=["component", "hour", "what"], name="wechat_open_hour_once"),
         ]
@@ -632,6 +641,7 @@ class BulkJob(models.Model):
     class Meta:
         verbose_name = pgettext_lazy("wechat_open", "bulk action")
         verbose_name_plural = pgettext_lazy("wechat_open", "bulk actions")
+        default_permissions = ("view", "change")
         ordering = ["-created_at", "-pk"]
         indexes = [
             models.Index(fields=["created_at", "id"], name="wechat_open_bulk_newest"),

@@ -18,8 +18,8 @@ from django.utils.translation import override
 
 from tests.admin.staff import act, found, page, person, rows
 from tests.stage import OFFICIAL
-from wechat_open import census, health, journal, tokens
-from wechat_open.admin import base, lists, needs, sorts
+from wechat_open import census, health, journal, needs, tokens
+from wechat_open.admin import base, lists, sorts
 from wechat_open.component import platform_of
 from wechat_open.exceptions import WeChatOpenError
 from wechat_open.models import (

@@ -70,6 +70,7 @@ class Migration(migrations.Migration):
             options={
                 'verbose_name': 'platform',
                 'verbose_name_plural': 'platforms',
+                'default_permissions': ('view',),
                 'permissions': [('request_tickets', 'Can ask WeChat to push verify tickets'), ('forget_tickets', 'Can delete the stored verify tickets of a platform')],
             },
         ),
@@ -98,6 +99,7 @@ class Migration(migrations.Migration):
             options={
                 'verbose_name': 'authorization link',
                 'verbose_name_plural': 'authorization links',
+                'default_permissions': ('view',),
                 'ordering': ['-created_at', '-pk'],
                 'permissions': [('share_link', "Can see a link's address and QR code"), ('revoke_link', 'Can revoke a link')],
             },
@@ -119,6 +121,7 @@ class Migration(migrations.Migration):
             options={
                 'verbose_name': 'opened connect page',
                 'verbose_name_plural': 'opened connect pages',
+                'default_permissions': (),
             },
         ),
         migrations.CreateModel(
@@ -180,6 +183,7 @@ class Migration(migrations.Migration):
             options={
                 'verbose_name': 'account',
                 'verbose_name_plural': 'accounts',
+                'default_permissions': ('view',),
                 'permissions': [('authorize_account', 'Can connect accounts'), ('refresh_account', "Can refresh an account's tokens"), ('sync_account', "Can read an account's profile from WeChat"), ('reconcile_account', "Can compare an account with WeChat's records"), ('ask_account', 'Can ask an owner to authorize again'), ('forget_account', 'Can forget an account whose owner has left'), ('export_account', 'Can export the list of accounts')],
             },
         ),
@@ -233,6 +237,7 @@ class Migration(migrations.Migration):
             options={
                 'verbose_name': 'hourly count',
                 'verbose_name_plural': 'hourly counts',
+                'default_permissions': (),
             },
         ),
         migrations.CreateModel(
@@ -255,6 +260,7 @@ class Migration(migrations.Migration):
             options={
                 'verbose_name': 'audit trail entry',
                 'verbose_name_plural': 'audit trail entries',
+                'default_permissions': ('view',),
                 'ordering': ['-at', '-pk'],
             },
         ),
@@ -278,6 +284,7 @@ class Migration(migrations.Migration):
             options={
                 'verbose_name': 'push',
                 'verbose_name_plural': 'pushes',
+                'default_permissions': ('view',),
                 'ordering': ['-received_at', '-pk'],
                 'permissions': [('replay_push', 'Can process a push again'), ('view_push_payload', 'Can see what was pushed, without its secrets')],
             },
@@ -295,6 +302,7 @@ class Migration(migrations.Migration):
             options={
                 'verbose_name': 'verify ticket',
                 'verbose_name_plural': 'verify tickets',
+                'default_permissions': ('view',),
                 'ordering': ['-created_at', '-pk'],
             },
         ),
@@ -322,6 +330,7 @@ class Migration(migrations.Migration):
             options={
                 'verbose_name': 'bulk action',
                 'verbose_name_plural': 'bulk actions',
+                'default_permissions': ('view', 'change'),
                 'ordering': ['-created_at', '-pk'],
                 'indexes': [models.Index(fields=['created_at', 'id'], name='wechat_open_bulk_newest'), models.Index(fields=['finished_at', 'claimed_until'], name='wechat_open_bulk_open')],
             },
@@ -367,6 +376,7 @@ class Migration(migrations.Migration):
             options={
                 'verbose_name': 'exchanged code',
                 'verbose_name_plural': 'exchanged codes',
+                'default_permissions': (),
                 'constraints': [models.UniqueConstraint(fields=('component', 'digest'), name='wechat_open_code_once')],
             },
         ),

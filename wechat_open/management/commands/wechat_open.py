@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
+from django.contrib.auth.models import Group
 from django.core.management.base import BaseCommand, CommandError, CommandParser, DjangoHelpFormatter
 from django.db import Error as DatabaseTrouble
 from django.db.models import QuerySet
@@ -37,7 +38,7 @@ from ...sealing import derived_ids, key_ids
 from ...simulator.release_check import GROUPS
 from ...telling import told, translated
 from ...times import exact, site_time, utc_now
-from .. import diagnosis, doctor, failures, rehearsal, rotation, show
+from .. import diagnosis, doctor, failures, groups, rehearsal, rotation, show
 from ..loop import Loop, all_jobs, renew, stopped_by_signals
 
 ONCE = 50.0
@@ -184,6 +185,9 @@ class Command(BaseCommand):
             help=_("empty values that no key decrypts, so that WeChat is asked for them"),
         )
         rotate.add_argument("--json", action="store_true", help=_("what was done and what is left, for a script"))
+
+        group = add(self.create_group, _("create a group of users for the daily work in the admin"), default="")
+        group.add_argument("--name", default="", help=_("name of the group (default: %s)") % groups.OPERATOR)
 
     def handle(self, *args: Any, deed: Callable[..., None], **options: Any) -> None:
         try:
@@ -606,6 +610,20 @@ class Command(BaseCommand):
             self.stdout.write(_("Stopped. Run it again, and it continues from here."))
         for advice in rotation.advice(report):
             self.stdout.write(f"  {advice}")
+
+    # -- people ------------------------------------------------------------------------------------------------------
+
+    def create_group(self, *, name: str, **options: Any) -> None:
+        known = set(Group.objects.values_list("pk", flat=True))
+        group, missing = groups.create(name)
+        if group.pk not in known:
+            words = _("The group “%(name)s” was created with %(count)d permissions.")
+            count = group.permissions.count()
+            self.stdout.write(self.style.SUCCESS(words % {"name": group.name, "count": count}))
+            return
+        self.stdout.write(_("The group “%s” exists already and was left as it is.") % group.name)
+        if missing:
+            self.stdout.write(_("It does not have these permissions: %s") % ", ".join(missing))
 
     # -- saying ------------------------------------------------------------------------------------------------------
 
