@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import threading
 import time
 from collections.abc import Iterator
@@ -18,11 +19,11 @@ from django.test.utils import override_script_prefix
 from django.utils.translation import override
 from pytest_django.live_server_helper import LiveServer
 
-from wechat_open import component, endpoints, inbox
+from wechat_open import authorization, component, endpoints, inbox, journal, tokens
 from wechat_open.exceptions import Unreachable
 from wechat_open.management import rehearsal
 from wechat_open.management.rehearsal import Addresses
-from wechat_open.models import Authorizer, Push, VerifyTicket
+from wechat_open.models import Authorizer, CodeExchange, JournalEntry, Push, VerifyTicket
 from wechat_open.simulator import Simulator
 from wechat_open.simulator.release_check import GROUPS
 
@@ -131,14 +132,8 @@ def test_worker_in_the_middle__does_no_harm(site: LiveServer, wechat: Simulator)
         stopped.set()
         worker.join()
     inbox.process_due()
-    assert set(Push.objects.values_list("info_type", "state")) == {
-        ("authorized", Push.State.DONE),
-        ("unauthorized", Push.State.DONE),
-    }
-    assert set(Authorizer.objects.values_list("appid", "kind", "state")) == {
-        (GROUPS[1].official.appid, "official", Authorizer.State.UNAUTHORIZED),
-        (GROUPS[1].mini.appid, "mini", Authorizer.State.UNAUTHORIZED),
-    }
+    assert not Push.objects.exists()
+    assert not Authorizer.objects.exists()
 
 
 def test_json__has_everything(site: LiveServer) -> None:
@@ -338,3 +333,54 @@ def test_site_below_a_prefix__is_found_there_and_another_one_is_not(settings: An
 def test_words__are_in_the_sites_language(site: LiveServer, language: str, name: str) -> None:
     with override(language):
         assert Result("--group", "1", "--json").checks[0]["name"] == name
+
+
+# What stays behind
+
+
+@pytest.fixture
+def working(site: LiveServer, wechat: Simulator) -> Iterator[None]:
+    """A worker that processes pushes, renews and reads profiles while the check is played."""
+    wechat.application.examiner.settle = 10
+    wechat.application.examiner.tick = 1
+    stopped = threading.Event()
+
+    def work() -> None:
+        try:
+            while not stopped.wait(0.05):
+                inbox.process_due()
+                owner = component.platform()
+                tokens.run_due(owner, seconds=1)
+                authorization.sync_missing_profiles(owner)
+        finally:
+            connections.close_all()
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    yield
+    stopped.set()
+    worker.join(10)
+
+
+def left() -> dict[str, int]:
+    models = [Authorizer, Push, JournalEntry, CodeExchange]
+    return {model.__name__: model._default_manager.count() for model in models}
+
+
+def test_rehearsal__leaves_nothing_behind(working: None, ticket: str, caplog: pytest.LogCaptureFixture) -> None:
+    before = left()
+    result = Result("--group", "1")
+    assert result.code == 0, result.out
+    assert left() == before
+    told = [f"{record.name} {record.getMessage()}" for record in caplog.records if record.levelno >= logging.WARNING]
+    assert told == []
+
+
+def test_rehearsal__leaves_alone_what_the_real_check_has_left(site: LiveServer, ticket: str) -> None:
+    row = component.platform().row
+    official = GROUPS[1].official.appid
+    account = Authorizer.objects.create(component=row, appid=official, state=Authorizer.State.UNAUTHORIZED)
+    journal.note(journal.Kind.UNAUTHORIZED, row, account=account)
+    Result("--group", "1")
+    assert Authorizer.objects.filter(pk=account.pk).exists()
+    assert JournalEntry.objects.filter(appid=official).count() >= 1

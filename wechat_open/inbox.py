@@ -194,7 +194,9 @@ def process(push_id: int) -> bool:
     )
     if not free.update(next_attempt_at=clock.now() + LEASE, attempts=F("attempts") + 1):
         return False
-    push = Push.objects.select_related("component").get(pk=push_id)
+    push = Push.objects.select_related("component").filter(pk=push_id).first()
+    if push is None:  # deleted meanwhile
+        return False
     try:
         event = events.parse_any(read_plain(push.reveal("payload").reveal().encode()))
         act(event, platform_of(push.component))

@@ -9,26 +9,31 @@ from __future__ import annotations
 
 import ipaddress
 import secrets
+import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from functools import cached_property
 from typing import Any
 from urllib.parse import urlsplit
 
 import requests
+from django.db.models import Model, QuerySet
 from django.urls import NoReverseMatch, get_script_prefix, reverse
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
+from .. import clock
 from ..api import ComponentAPI
 from ..client import Client
 from ..component import Platform
 from ..conf import DEFAULT_ALIAS, conf
 from ..exceptions import APIError, CodeRefused, ConfigurationError, Unreachable, WeChatOpenError
-from ..models import VerifyTicket
+from ..models import Authorizer, CodeExchange, Component, JournalEntry, Push, VerifyTicket
 from ..simulator import Engine, Settings
-from ..simulator.engine import Push
+from ..simulator.engine import Push as PushedTicket
 from ..simulator.release_check import GROUPS, Outcome, Questions, TestAccount, add_accounts
 from ..simulator.texts import Language
 from ..simulator.verdicts import NAMES, errcode_hint
@@ -119,6 +124,68 @@ def addresses(alias: str, against: str = "") -> Addresses:
                 "say with --against where another one has them."
             )
         ) from None
+
+
+# What stays behind
+
+QUIET = 0.6
+"""Seconds without a new row after which the site has done all that follows from the last push."""
+
+AT_MOST = 10.0
+"""Seconds that this is waited for."""
+
+WORKING = timedelta(seconds=30)
+"""Where a worker has looked for due tokens since, workers are at work."""
+
+
+@contextmanager
+def leaving_nothing(owner: Platform, appids: Iterable[str]) -> Iterator[None]:
+    """Delete what the test accounts of the rehearsal leave in this site's database: pushes, accounts, audit entries.
+
+    What was there before stays: the real release check may have left it. A site elsewhere (``--against``) keeps what it
+    has recorded.
+    """
+    appids = list(appids)
+    before = {model: set(_rows_of(model, owner, appids).values_list("pk", flat=True)) for model in _LEFT}
+    try:
+        yield
+    finally:
+        pushes = _rows_of(Push, owner, appids).exclude(pk__in=before[Push])
+        _wait_for_workers(owner, pushes)
+        ends_at, quiet_at = time.monotonic() + AT_MOST, time.monotonic() + QUIET
+        while time.monotonic() < min(ends_at, quiet_at):
+            deleted = [_rows_of(model, owner, appids).exclude(pk__in=before[model]).delete()[0] for model in _LEFT]
+            if any(deleted):
+                quiet_at = time.monotonic() + QUIET
+            time.sleep(QUIET / 6)
+
+
+def _wait_for_workers(owner: Platform, pushes: QuerySet[Push]) -> None:
+    """Let those who process the pushes come to an end, so that no account is taken from under their hands.
+
+    Where none is at work the pushes are marked as done: nobody begins with one that is about to be deleted.
+    """
+    waiting = pushes.filter(state=Push.State.RECEIVED)
+    alive = Component.objects.filter(pk=owner.row.pk, heartbeat_at__gt=clock.now() - WORKING)
+    ends_at = time.monotonic() + AT_MOST
+    while (
+        time.monotonic() < ends_at and waiting.exists() and (alive.exists() or pushes.filter(attempts__gt=0).exists())
+    ):
+        time.sleep(QUIET / 6)
+    waiting.filter(attempts=0).update(state=Push.State.DONE, next_attempt_at=None)
+
+
+_LEFT: dict[type[Model], str] = {
+    Push: "authorizer_appid",
+    CodeExchange: "authorizer__appid",
+    Authorizer: "appid",
+    JournalEntry: "appid",
+}
+"""Pushes first, so that no worker begins with one."""
+
+
+def _rows_of(model: type[Model], owner: Platform, appids: list[str]) -> QuerySet[Any]:
+    return model._default_manager.filter(component=owner.row, **{f"{_LEFT[model]}__in": appids})
 
 
 # By the simulator
@@ -217,7 +284,7 @@ class AtWeChat(Rehearsal):
             "InfoType": "component_verify_ticket",
             "ComponentVerifyTicket": newest.reveal("ticket").reveal(),
         }
-        return self._result(questions.ticket(Push(fields)))
+        return self._result(questions.ticket(PushedTicket(fields)))
 
     def _code(self, questions: Questions, account: TestAccount) -> Result:
         result = self._result(questions.code(account, _made_up_code()))

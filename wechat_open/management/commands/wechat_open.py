@@ -251,7 +251,7 @@ class Command(BaseCommand):
         calm = [_called(one["code"]) for one in orderly]
         if green == _NONE:
             findings = [one for one in findings if one["level"] != health.GREEN]
-        elif green == _FOLDED and len(calm) < len(findings):
+        elif green == _FOLDED and any(one["level"] != health.GREEN for one in findings):
             findings = [one for one in findings if one not in orderly]
         else:
             calm = []
@@ -487,11 +487,14 @@ class Command(BaseCommand):
     ) -> None:
         play = rehearsal.prepare(platform(component or DEFAULT_ALIAS), against or "")
         results = []
-        for number in [group] if group else GROUPS:
-            for result in play.play(number):
-                results.append(result)
-                if not json:
-                    self._say_result(result)
+        numbers = [group] if group else list(GROUPS)
+        appids = [account.appid for number in numbers for account in GROUPS[number].accounts]
+        with rehearsal.leaving_nothing(play.owner, appids):
+            for number in numbers:
+                for result in play.play(number):
+                    results.append(result)
+                    if not json:
+                        self._say_result(result)
         failed = sum(not result.ok for result in results)
         if json:
             checks = [dataclasses.asdict(result) for result in results]
