@@ -75,6 +75,9 @@ class TokenHolder(SealedRow):
 class Component(TokenHolder):
     """One third-party platform (第三方平台), known by its appid."""
 
+    PUBLIC_FIELDS = ("id", "appid", "last_push_at")
+    """What a site may publish: no encrypted column, and none of our own bookkeeping."""
+
     appid = models.CharField(pgettext_lazy("wechat_open", "appid"), max_length=64, unique=True)
     created_at = UTCDateTimeField(db_default=DatabaseTime(), editable=False)
     last_push_at = UTCDateTimeField(_("last push at"), null=True, editable=False)
@@ -174,6 +177,28 @@ class Authorizer(TokenHolder):
         SHOP = "shop", pgettext_lazy("wechat_open", "WeChat shop")
         SALES = "sales", pgettext_lazy("wechat_open", "sales assistant")
         SUPPLIER = "supplier", pgettext_lazy("wechat_open", "supplier")
+
+    PUBLIC_FIELDS = (
+        "id",
+        "component",
+        "appid",
+        "state",
+        "nick_name",
+        "kind",
+        "user_name",
+        "alias",
+        "principal_name",
+        "head_img",
+        "qrcode_url",
+        "signature",
+        "service_type",
+        "verify_type",
+        "account_status",
+        "func_info",
+        "authorized_at",
+        "unauthorized_at",
+    )
+    """What a site may publish: no encrypted column, and none of our own bookkeeping."""
 
     component = models.ForeignKey(
         Component,
