@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import os
 import re
 from importlib import metadata
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from django.core.management import call_command
+from docutils import nodes
+from docutils.core import publish_doctree
 
 import wechat_open
+from tests.readme import STRICT
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 INSTALLED = Path(wechat_open.__file__).parent
@@ -49,6 +54,37 @@ def test_every_file__says_which_question_it_answers() -> None:
         and not ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
     ]
     assert silent == []
+
+
+def for_index() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("packaging_of_ours", CHECKOUT / "setup.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("address", ["", "https://git.example.com/wechat/open"])
+def test_page_of_the_index__has_no_relative_link(address: str) -> None:
+    page = for_index().page(address)
+    tree = publish_doctree(page, settings_overrides=STRICT)
+    targets = [node["refuri"] for node in tree.findall(nodes.reference) if "refuri" in node]
+    pictures = [node["uri"] for node in tree.findall(nodes.image)]
+    assert [target for target in [*targets, *pictures] if "://" not in target and not target.startswith("#")] == []
+    assert "docs/tokens.rst" in page
+    ours = [target for target in targets if address and target.startswith(f"{address}/blob/HEAD/")]
+    assert bool(ours) == bool(address)
+    assert [picture.startswith(f"{address}/raw/HEAD/docs/images/") for picture in pictures] == [True] * len(pictures)
+    assert bool(pictures) == bool(address)
+
+
+def test_links_of_the_index__are_made_of_the_one_address() -> None:
+    module = for_index()
+    assert module.links("") == {}
+    assert all(
+        link.startswith("https://git.example.com/") for link in module.links("https://git.example.com/x").values()
+    )
+    assert module.repository() == "" or module.repository().startswith("https://")
 
 
 @pytest.mark.django_db
