@@ -15,6 +15,7 @@
     component   journal                       settings become objects; what happened, and who did it
     ----------------------------------------
     endpoints   models   signals              WeChat's endpoints; rows; what other apps may listen to
+    admin_urls                                addresses of the admin's pages, on the site that the reader is on
     doorbell   schedule                       how workers are woken: at once, and by the clock
     fields                                    columns that hold sealed text
     sealing   shared_cache   host_cache       how it is sealed; how the cache is asked that may be down; one for a host

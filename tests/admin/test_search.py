@@ -63,7 +63,7 @@ def test_word__finds_the_middle_of_a_name_and_the_beginning_of_an_appid(
 
 def test_empty_list__says_in_chinese_what_was_searched(admin_client: Client, component: Component) -> None:
     text = admin_client.get(rows(Authorizer, "?q=民宿"), headers={"accept-language": "zh-hans"}).content.decode()
-    assert "已搜索“民宿”：名称或主体包含它" in text, text[text.find("wechat-open-searched") : ][:300]
+    assert "已搜索“民宿”：名称或主体包含它" in text, text[text.find("wechat-open-searched") :][:300]
 
 
 def test_middle_of_a_name__is_looked_for_among_the_newest_and_says_so(

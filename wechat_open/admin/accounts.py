@@ -21,6 +21,7 @@ from django.utils.translation import get_language, gettext, npgettext, pgettext,
 from django.utils.translation import gettext_lazy as _
 
 from .. import bulk, needs
+from ..admin_urls import admin_url
 from ..component import platform_of
 from ..conf import DEFAULT_ALIAS, conf
 from ..exceptions import ConfigurationError, WeChatOpenError
@@ -224,7 +225,7 @@ class AuthorizerAdmin(HolderAdmin):
         link = account.granted_through
         if link is None:
             return NOTHING
-        page = reverse("admin:wechat_open_authorizationlink_change", args=[link.pk])
+        page = admin_url("wechat_open_authorizationlink_change", link.pk)
         return format_html('<a href="{}">{}</a>', page, date(link.created_at))
 
     @admin.display(description=pgettext_lazy("wechat_open", "permission sets"))
@@ -379,7 +380,7 @@ class AuthorizerAdmin(HolderAdmin):
                 "events": events,
                 "journal": self._journal(request, account) if more or events else "",
                 "pushes": self._pushes(request, account),
-                "all_pushes": reverse("admin:wechat_open_push_changelist") + f"?q={account.appid}",
+                "all_pushes": admin_url("wechat_open_push_changelist") + f"?q={account.appid}",
                 "raw": _without_secrets(account.profile) if self.has_sync_permission(request) else "",
                 "title": pgettext("wechat_open", "Account"),
                 "subtitle": None,
@@ -402,7 +403,7 @@ class AuthorizerAdmin(HolderAdmin):
             "wechat_open.view_journalentry"
         ):
             return ""
-        return reverse("admin:wechat_open_journalentry_changelist") + f"?appid={account.appid}"
+        return admin_url("wechat_open_journalentry_changelist") + f"?appid={account.appid}"
 
     def _pushes(self, request: HttpRequest, account: Authorizer) -> list[tuple[Push, str, SafeString]] | None:
         """The newest pushes about it with their pages and states; None for who may not see pushes."""
@@ -413,7 +414,7 @@ class AuthorizerAdmin(HolderAdmin):
         return [
             (
                 push,
-                reverse("admin:wechat_open_push_change", args=[push.pk]),
+                admin_url("wechat_open_push_change", push.pk),
                 tag(push.get_state_display(), tones.get(Push.State(push.state), "bad")),
             )
             for push in pushes.order_by("-created_at")[:PUSHES_SHOWN]
@@ -476,7 +477,7 @@ class AuthorizerAdmin(HolderAdmin):
             return self.to_page(request, account.pk)
         self.message_user(request, gettext("The link is ready. Send it to the owner."), messages.SUCCESS)
         # 307: the browser sends its POST on, to the link's own door, which shows the address by POST only.
-        return HttpResponseRedirect(reverse("admin:wechat_open_authorizationlink_address", args=[link.pk]), status=307)
+        return HttpResponseRedirect(admin_url("wechat_open_authorizationlink_address", link.pk), status=307)
 
     @admin.action(permissions=["forget"], description=pgettext_lazy("wechat_open", "Forget"))
     def forget(self, request: HttpRequest, queryset: QuerySet[Authorizer]) -> HttpResponse | None:
@@ -486,7 +487,7 @@ class AuthorizerAdmin(HolderAdmin):
 def _dashboard(account: Authorizer) -> str:
     """The page of its platform, if it is configured."""
     try:
-        return reverse("admin:wechat_open_dashboard", args=[platform_of(account.component).alias])
+        return admin_url("wechat_open_dashboard", platform_of(account.component).alias)
     except (ConfigurationError, NoReverseMatch):
         return ""
 

@@ -13,7 +13,6 @@ from typing import Any
 from django.contrib import admin, messages
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.urls import reverse
 from django.utils.functional import Promise
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -22,6 +21,7 @@ from django.utils.translation import gettext, ngettext, pgettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from .. import alerts
+from ..admin_urls import admin_url
 from ..conf import conf
 from ..health.finding import duration
 from ..models import Alert
@@ -141,7 +141,7 @@ class AlertAdmin(ReadOnlyAdmin):
     def where(self, alert: Alert) -> str | SafeString:
         if alert.alias not in conf.components:
             return self.platform(alert)
-        page = reverse("admin:wechat_open_dashboard", args=[alert.alias], current_app=self.admin_site.name)
+        page = admin_url("wechat_open_dashboard", alert.alias)
         return format_html('{} <a href="{}">{}</a>', alert.alias, page, pgettext("wechat_open", "Dashboard"))
 
     def get_list_display(self, request: HttpRequest) -> list[Any]:

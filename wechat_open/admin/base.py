@@ -23,7 +23,7 @@ from django.db.models import Model, QuerySet
 from django.forms import Script
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.template.response import TemplateResponse
-from django.urls import reverse
+from django.urls import URLPattern
 from django.utils.html import format_html
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
@@ -32,6 +32,7 @@ from django.utils.translation import gettext, npgettext, pgettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from .. import bulk
+from ..admin_urls import admin_url, on_site
 from ..exceptions import WeChatOpenError
 from ..models import BulkJob, TokenHolder
 from ..telling import briefly, explained, translated
@@ -113,6 +114,11 @@ class ReadOnlyAdmin(ModelAdmin):  # type: ignore[type-arg]  # not generic at run
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+    @property
+    def urls(self) -> list[URLPattern]:
+        """Whose pages lead to others of the same admin site."""
+        return [on_site(pattern, self.admin_site.name) for pattern in self.get_urls()]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
         return flatten_fieldsets(self.get_fieldsets(request, obj))
@@ -221,7 +227,7 @@ class ReadOnlyAdmin(ModelAdmin):  # type: ignore[type-arg]  # not generic at run
         return HttpResponseRedirect(self._with_filters(request, self._door("change", key)))
 
     def _door(self, name: str, *key: int) -> str:
-        return reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_{name}", args=key)
+        return admin_url(f"{self.opts.app_label}_{self.opts.model_name}_{name}", *key)
 
     def _with_filters(self, request: HttpRequest, address: str) -> str:
         kept = urlencode({FILTERS: list_filters(request)})
@@ -295,12 +301,12 @@ class ReadOnlyAdmin(ModelAdmin):  # type: ignore[type-arg]  # not generic at run
         """With the way to what was made, for who may look at it."""
         if made is None or not request.user.has_perm(f"{made._meta.app_label}.view_{made._meta.model_name}"):
             return told
-        place = reverse(f"admin:{made._meta.app_label}_{made._meta.model_name}_changelist")
+        place = admin_url(f"{made._meta.app_label}_{made._meta.model_name}_changelist")
         return format_html('{} <a href="{}">{}</a>', told, place, capfirst(made._meta.verbose_name_plural))
 
 
 def _page_of(job: BulkJob) -> str:
-    return reverse("admin:wechat_open_bulkjob_change", args=[job.pk])
+    return admin_url("wechat_open_bulkjob_change", job.pk)
 
 
 class HolderAdmin(ReadOnlyAdmin):

@@ -17,7 +17,7 @@ from django.db.models import Count, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect, JsonResponse
 from django.http.response import HttpResponseBase
 from django.template.loader import render_to_string
-from django.urls import URLPattern, path, reverse
+from django.urls import URLPattern, path
 from django.utils.formats import number_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -25,6 +25,7 @@ from django.utils.translation import gettext, ngettext, pgettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from .. import bulk
+from ..admin_urls import admin_url
 from ..health.finding import duration
 from ..models import BulkFailure, BulkJob
 from ..protocol import errcodes
@@ -165,7 +166,7 @@ class BulkJobAdmin(ReadOnlyAdmin):
         """Its rows in the audit trail, for those who may read that."""
         if not request.user.has_perm("wechat_open.view_journalentry"):
             return ""
-        return f"{reverse('admin:wechat_open_journalentry_changelist', current_app=_app(request))}?job={job.pk}"
+        return f"{admin_url('wechat_open_journalentry_changelist')}?job={job.pk}"
 
     def export_view(self, request: HttpRequest, pk: int) -> HttpResponseBase:
         """All failures, or those of one reason, as CSV; read while it is sent."""
@@ -319,17 +320,11 @@ def _group(job: BulkJob, request: HttpRequest, reason: str, count: int, named: b
 
 def _page(job: BulkJob, request: HttpRequest, failure: BulkFailure) -> str:
     model = bulk.DEEDS[job.action].model._meta
-    door = f"admin:{model.app_label}_{model.model_name}_change"
-    return reverse(door, args=[failure.key], current_app=_app(request))
-
-
-def _app(request: HttpRequest) -> str | None:
-    """The admin site whose page this is."""
-    return getattr(request, "current_app", None)
+    return admin_url(f"{model.app_label}_{model.model_name}_change", failure.key)
 
 
 def _door(request: HttpRequest, name: str, pk: int) -> str:
-    return reverse(f"admin:wechat_open_bulkjob_{name}", args=[pk], current_app=_app(request))
+    return admin_url(f"wechat_open_bulkjob_{name}", pk)
 
 
 COLUMNS = (

@@ -17,13 +17,14 @@ from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect, JsonResponse
 from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, path, reverse
+from django.urls import URLPattern, path
 from django.utils.formats import time_format
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop, ngettext, npgettext, pgettext
 
 from .. import census, doorbell, health, journal, tokens
+from ..admin_urls import admin_url
 from ..api import ComponentAPI
 from ..census import Census
 from ..component import Platform
@@ -187,7 +188,7 @@ class DashboardAdmin(ModelAdmin):  # type: ignore[type-arg]  # not generic at ru
             self._note(request, platform.row, JournalEntry.Kind.TICKETS_REQUESTED, detail=said)
             words = _("WeChat was asked, and says “%s”. A ticket should come within ten minutes.") % (said or "ok")
             self.message_user(request, words, messages.SUCCESS)
-        return _back(alias, self.admin_site.name)
+        return _back(alias)
 
     def forget_tickets(self, request: HttpRequest, alias: str) -> HttpResponse:
         """Delete the stored verify tickets: after a leaked key pair they may be another's."""
@@ -198,7 +199,7 @@ class DashboardAdmin(ModelAdmin):  # type: ignore[type-arg]  # not generic at ru
             platform = configured(alias)
         except ConfigurationError as error:
             self.message_user(request, told(error), messages.ERROR)
-            return _back(alias, self.admin_site.name)
+            return _back(alias)
         if request.method != "POST":
             context = {"alias": alias, "component": platform.row, "count": platform.row.tickets.count()}
             return self._page(request, "dashboard_forget_tickets", _("Delete the stored verify tickets"), context)
@@ -207,7 +208,7 @@ class DashboardAdmin(ModelAdmin):  # type: ignore[type-arg]  # not generic at ru
         words = ngettext("%d ticket was deleted.", "%d tickets were deleted.", count) % count
         more = _("WeChat pushes the next one within ten minutes.")
         self.message_user(request, f"{words} {more}", messages.SUCCESS)
-        return _back(alias, self.admin_site.name)
+        return _back(alias)
 
     def compare(self, request: HttpRequest, alias: str) -> HttpResponse:
         """Have the whole list of accounts compared. A worker does it: a long list takes minutes."""
@@ -218,7 +219,7 @@ class DashboardAdmin(ModelAdmin):  # type: ignore[type-arg]  # not generic at ru
             platform = configured(alias)
         except ConfigurationError as error:
             self.message_user(request, told(error), messages.ERROR)
-            return _back(alias, self.admin_site.name)
+            return _back(alias)
         if request.method != "POST":
             context = {"alias": alias, "component": platform.row}
             return self._page(request, "dashboard_compare", _("Compare with WeChat's list now"), context)
@@ -237,7 +238,7 @@ class DashboardAdmin(ModelAdmin):  # type: ignore[type-arg]  # not generic at ru
             words = _("A comparison is running, or starts automatically within minutes.")
             self.message_user(request, words, messages.INFO)
         doorbell.ring("wechat_open.tasks.sweep")
-        return _back(alias, self.admin_site.name)
+        return _back(alias)
 
     def _note(self, request: HttpRequest, component: Component, kind: JournalEntry.Kind, **what: Any) -> None:
         journal.note(kind, component, user=request.user, **what)
@@ -269,8 +270,8 @@ def _function(method: Callable[..., HttpResponse]) -> Callable[..., HttpResponse
     return view
 
 
-def _back(alias: str, app: str) -> HttpResponse:
-    return HttpResponseRedirect(reverse("admin:wechat_open_dashboard", args=[alias], current_app=app))
+def _back(alias: str) -> HttpResponse:
+    return HttpResponseRedirect(admin_url("wechat_open_dashboard", alias))
 
 
 def _may_request_tickets(request: HttpRequest) -> bool:
@@ -301,7 +302,7 @@ def _history(request: HttpRequest, component: Component) -> str:
     """All alerts, for those who may see them."""
     if not request.user.has_perm("wechat_open.view_alert"):
         return ""
-    return reverse("admin:wechat_open_alert_changelist", current_app=getattr(request, "current_app", None))
+    return admin_url("wechat_open_alert_changelist")
 
 
 def _tabs(shown: str, levels: Iterable[health.Level]) -> list[Tab]:

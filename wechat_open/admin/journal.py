@@ -17,7 +17,7 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import OuterRef, Q, QuerySet, Subquery
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
-from django.urls import URLPattern, path, reverse
+from django.urls import URLPattern, path
 from django.utils.html import conditional_escape, format_html
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.text import Truncator
@@ -25,6 +25,7 @@ from django.utils.translation import get_language, gettext, npgettext, pgettext,
 from django.utils.translation import gettext_lazy as _
 
 from .. import journal
+from ..admin_urls import admin_url
 from ..models import Authorizer, BulkJob, Component, JournalEntry
 from ..protocol import errcodes, permissions
 from ..telling import explained, translated
@@ -175,7 +176,7 @@ def linked(entry: JournalEntry) -> str | SafeString:
     model, key = ROWS.get(Kind(entry.kind)) if entry.kind in Kind.values else None, _KEY.search(text)
     if model is None or key is None:
         return text
-    page = reverse(f"admin:wechat_open_{model}_change", args=[key[1]])
+    page = admin_url(f"wechat_open_{model}_change", key[1])
     return format_html('{}<a href="{}">{}</a>{}', text[: key.start()], page, key[0], text[key.end() :])
 
 
@@ -352,7 +353,7 @@ class JournalEntryAdmin(ReadOnlyAdmin):
     def sentence(self, entry: Any) -> SafeString:
         account = format_html("{}", called(entry))
         if entry.account_pk is not None:
-            page = reverse("admin:wechat_open_authorizer_change", args=[entry.account_pk])
+            page = admin_url("wechat_open_authorizer_change", entry.account_pk)
             account = format_html('<a href="{}">{}</a>', page, called(entry))
         pattern = conditional_escape(_pattern(entry))
         # Escaped piece by piece: the sentence is ours, the names are anybody's.
@@ -425,10 +426,10 @@ def _cut() -> str:
 def _bulk_links(entry: JournalEntry) -> str | SafeString:
     """The way from a bulk action to its rows, or from a row to its bulk action."""
     if number := bulk_number(entry):
-        rows = f"{reverse('admin:wechat_open_journalentry_changelist')}?{BulkFilter.parameter_name}={number}"
+        rows = f"{admin_url('wechat_open_journalentry_changelist')}?{BulkFilter.parameter_name}={number}"
         return format_html('<a href="{}">{}</a>', rows, gettext("Show its rows"))
     if entry.job:
-        page = reverse("admin:wechat_open_bulkjob_change", args=[entry.job])
+        page = admin_url("wechat_open_bulkjob_change", entry.job)
         return format_html('<a href="{}">{}</a>', page, pgettext("bulk", "bulk action #%d") % entry.job)
     return ""
 

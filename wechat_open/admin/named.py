@@ -9,10 +9,10 @@ from typing import Any
 
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.db.models.functions import JSONObject
-from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from ..admin_urls import admin_url
 from ..models import Authorizer
 from .shown import avatar
 
@@ -32,7 +32,7 @@ def account_of(row: Any, appid: str) -> Authorizer | None:
 
 def account_link(account: Authorizer) -> SafeString:
     """An account's name and appid, and the way to its page."""
-    page = reverse("admin:wechat_open_authorizer_change", args=[account.pk])
+    page = admin_url("wechat_open_authorizer_change", account.pk)
     return format_html(
         '<a href="{}">{}</a> <span class="wechat-open-aside">{}</span>',
         page,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from django.contrib import admin
-from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
@@ -11,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
 from .. import census, health
+from ..admin_urls import admin_url
 from ..component import platform_of
 from ..conf import conf
 from ..exceptions import WeChatOpenError
@@ -49,7 +49,7 @@ class ComponentAdmin(HolderAdmin):
             return NOTHING
         return format_html(
             '<a href="{}">{}</a>',
-            reverse("admin:wechat_open_dashboard", args=[alias]),
+            admin_url("wechat_open_dashboard", alias),
             pgettext_lazy("wechat_open", "Open"),
         )
 

@@ -13,7 +13,7 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, path, reverse
+from django.urls import URLPattern, path
 from django.utils.decorators import method_decorator
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -23,6 +23,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_variables
 
 from .. import bulk, journal
+from ..admin_urls import admin_url
 from ..exceptions import SealError, WeChatOpenError
 from ..models import Push
 from ..protocol.envelope import read_plain
@@ -190,7 +191,7 @@ class PushAdmin(ReadOnlyAdmin):
             raise Http404
         if not self.may_see_payload(request, push):
             raise PermissionDenied
-        page = reverse("admin:wechat_open_push_change", args=[pk])
+        page = admin_url("wechat_open_push_change", pk)
         if request.method != "POST":  # a reload after a new login, or an address that was kept
             return HttpResponseRedirect(page)
         try:

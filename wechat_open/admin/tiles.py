@@ -11,13 +11,13 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.http import HttpRequest
-from django.urls import reverse
 from django.utils.formats import get_format, number_format
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 from django.utils.translation import gettext, pgettext, pgettext_lazy
 
 from .. import health
+from ..admin_urls import admin_url
 from ..health import AMBER, GREEN, RED, Finding
 from ..models import Alert, Authorizer, Component, Push
 from ..times import utc_now
@@ -153,8 +153,7 @@ def handled(alert: Alert) -> str:
 def _alert_page(alert: Alert, request: HttpRequest) -> str:
     if not request.user.has_perm("wechat_open.view_alert"):
         return ""
-    app = getattr(request, "current_app", None)
-    return reverse("admin:wechat_open_alert_change", args=[alert.pk], current_app=app)
+    return admin_url("wechat_open_alert_change", alert.pk)
 
 
 def _word(found: Finding) -> str:
@@ -213,7 +212,7 @@ def where(page: str, component: Component, request: HttpRequest) -> tuple[str, s
         filters = {"component__id__exact": component.pk, "kind__exact": which}
         return _list("journalentry", filters), gettext("Show the audit trail")
     if place == "platform":
-        return reverse("admin:wechat_open_component_change", args=[component.pk]), gettext("Show the platform")
+        return admin_url("wechat_open_component_change", component.pk), gettext("Show the platform")
     return "", ""
 
 
@@ -236,4 +235,4 @@ def _pushes_filter(which: str) -> dict[str, str]:
 
 
 def _list(model: str, filters: Mapping[str, Any]) -> str:
-    return f"{reverse(f'admin:wechat_open_{model}_changelist')}?{urlencode(filters)}"
+    return f"{admin_url(f'wechat_open_{model}_changelist')}?{urlencode(filters)}"

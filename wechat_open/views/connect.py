@@ -26,6 +26,7 @@ from django.views.decorators.csrf import csrf_protect
 from django.views.decorators.http import require_http_methods
 
 from .. import authorization, journal, qr
+from ..admin_urls import admin_url_outside
 from ..component import platform_of
 from ..conf import DEFAULT_ALIAS, conf
 from ..exceptions import (
@@ -226,7 +227,7 @@ def _staff_only(request: HttpRequest) -> HttpResponse | None:
     if user is not None and user.is_authenticated:
         raise PermissionDenied
     try:
-        login_url = reverse("admin:login")
+        login_url = admin_url_outside("login")
     except NoReverseMatch:
         login_url = str(settings.LOGIN_URL)
     return redirect_to_login(request.get_full_path(), login_url)

@@ -8,9 +8,10 @@ from __future__ import annotations
 import logging
 
 from django.http import HttpRequest
-from django.urls import NoReverseMatch, reverse
+from django.urls import NoReverseMatch
 
 from .. import authorization
+from ..admin_urls import admin_url_outside
 from ..conf import conf
 from ..models import AuthorizationLink
 from . import browser
@@ -36,6 +37,6 @@ def account_url(account_id: int | None) -> str:
     if account_id is None:
         return ""
     try:
-        return reverse("admin:wechat_open_authorizer_change", args=[account_id])
+        return admin_url_outside("wechat_open_authorizer_change", account_id)
     except NoReverseMatch:
         return ""

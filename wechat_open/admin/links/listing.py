@@ -13,7 +13,6 @@ from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
-from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator
@@ -21,6 +20,7 @@ from django.utils.translation import gettext, ngettext, npgettext, pgettext, pge
 from django.utils.translation import gettext_lazy as _
 
 from ... import authorization, clock
+from ...admin_urls import admin_url
 from ...models import AuthorizationAttempt, AuthorizationLink
 from ..base import SAMPLE
 from ..lists import BoundedPaginator, PlatformFilter, accounts_called, several_platforms
@@ -144,7 +144,7 @@ class AuthorizationLinkAdmin(LinkPages):
         back = request.POST.get("back_to", "")
         if not back.isdecimal():
             return None
-        return HttpResponseRedirect(reverse("admin:wechat_open_authorizationlink_change", args=[back]))
+        return HttpResponseRedirect(admin_url("wechat_open_authorizationlink_change", back))
 
     def _ask_whether(self, request: HttpRequest, links: QuerySet[AuthorizationLink]) -> HttpResponse:
         """The page takes as long for a thousand links as for one: it counts them, and names the first few."""

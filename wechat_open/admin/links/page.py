@@ -10,7 +10,7 @@ from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.template.response import TemplateResponse
-from django.urls import NoReverseMatch, URLPattern, path, reverse
+from django.urls import NoReverseMatch, URLPattern, path
 from django.utils.decorators import method_decorator
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -19,6 +19,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_variables
 
 from ... import authorization, journal, qr
+from ...admin_urls import admin_url
 from ...conf import conf
 from ...exceptions import WeChatOpenError
 from ...models import AuthorizationLink
@@ -120,7 +121,7 @@ class LinkPages(ReadOnlyAdmin):
         self.log_addition(request, link, gettext("A link was created."))
         self.message_user(request, gettext("The link is ready. Send its address or its QR code."), messages.SUCCESS)
         # 307: the browser sends its POST on, so that the address is an answer to a POST and to be had by no GET.
-        address = reverse("admin:wechat_open_authorizationlink_address", args=[link.pk])
+        address = admin_url("wechat_open_authorizationlink_address", link.pk)
         return HttpResponseRedirect(address, status=307)
 
     # -- the page ----------------------------------------------------------------------------------------------------
@@ -227,7 +228,7 @@ def _note(kind: journal.Kind, request: HttpRequest, link: AuthorizationLink) -> 
 
 
 def _to_page(pk: int) -> HttpResponse:
-    return HttpResponseRedirect(reverse("admin:wechat_open_authorizationlink_change", args=[pk]))
+    return HttpResponseRedirect(admin_url("wechat_open_authorizationlink_change", pk))
 
 
 def _origin(request: HttpRequest) -> str:

@@ -1,0 +1,60 @@
+"""Addresses of the admin's pages, on the admin site that the reader is on, or else on one that knows us.
+
+Django's ``reverse("admin:…")`` leads to the default site, also from the pages of another one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextvars import ContextVar
+from functools import wraps
+from typing import Any
+
+from django.apps import apps
+from django.http import HttpRequest
+from django.urls import NoReverseMatch, URLPattern, reverse
+
+_current: ContextVar[str] = ContextVar("wechat_open_admin_site", default="")
+
+
+def admin_url(name: str, *args: Any) -> str:
+    """The page ``name`` (``wechat_open_authorizer_change``) of the site whose page is being made."""
+    return reverse(f"admin:{name}", args=args, current_app=_current.get() or None)
+
+
+def admin_url_outside(name: str, *args: Any) -> str:
+    """The same for a page that is none of the admin's: on a site that has our models; NoReverseMatch without one."""
+    for site in _sites_with_us():
+        try:
+            return reverse(f"{site}:{name}", args=args)
+        except NoReverseMatch:
+            continue
+    return reverse(f"admin:{name}", args=args)
+
+
+def on_site(pattern: URLPattern, site: str) -> URLPattern:
+    """A URL of the admin, whose page then leads to others of the same site."""
+    pattern.callback = _remembering(pattern.callback, site)
+    return pattern
+
+
+def _remembering(view: Callable[..., Any], site: str) -> Callable[..., Any]:
+    @wraps(view)
+    def page(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        # Not put back afterwards: Django renders the page when the view has returned. The next page sets its own.
+        _current.set(site)
+        request.current_app = site  # read by {% url %}
+        return view(request, *args, **kwargs)
+
+    return page
+
+
+def _sites_with_us() -> list[str]:
+    """The names of the admin sites that show accounts, Django's default one first."""
+    if not apps.is_installed("django.contrib.admin"):
+        return []
+    from django.contrib.admin.sites import all_sites, site
+
+    account = apps.get_model("wechat_open", "Authorizer")
+    names = {one.name for one in all_sites if one.is_registered(account)}
+    return sorted(names, key=lambda name: (name != site.name, name))
