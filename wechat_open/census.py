@@ -196,7 +196,8 @@ def _count(component: Component, now: datetime, before: Census | None, old_keys:
         counted |= {"states": _states(component), "refused": _refused(component), "errcodes": _errcodes(component)}
     else:
         counted |= {"sorts_counted_at": now, **_walked(component)}
-    return Census(**counted, left=_left(component, now), attention=_attention(component, now))
+    left, wrong = _of_authorized(component, now)
+    return Census(**counted, left=left, attention=wrong)
 
 
 def attention(now: Any) -> dict[str, Q]:
@@ -211,11 +212,6 @@ def attention(now: Any) -> dict[str, Q]:
         "expired": Q(access_token_expires_at__lt=now - LATE, restricted_since__isnull=True),
         "doubt": Q(refused_since__isnull=False) | Q(missing_since__isnull=False) | Q(needs_reconcile=True),
     }
-
-
-def _attention(component: Component, now: datetime) -> dict[str, int]:
-    authorized = _accounts(component).filter(state=Authorizer.State.AUTHORIZED)
-    return {name: authorized.filter(which).count() for name, which in attention(now).items()}
 
 
 def _accounts(component: Component) -> QuerySet[Authorizer]:
@@ -236,8 +232,8 @@ def _errcodes(component: Component) -> dict[int, int]:
     return dict(failing.values_list("last_errcode").annotate(number=Count("*")))
 
 
-def _left(component: Component, now: datetime) -> tuple[Bucket, ...]:
-    """One walk along the index of expiries, which has all that is asked for."""
+def _of_authorized(component: Component, now: datetime) -> tuple[tuple[Bucket, ...], dict[str, int]]:
+    """One walk over the authorized accounts: the time that tokens have left, and what is wrong with accounts."""
     part = _life(component).total_seconds() / PARTS
     edges = [now + timedelta(seconds=part * number) for number in range(PARTS + 1)]
     wanted = {
@@ -250,11 +246,15 @@ def _left(component: Component, now: datetime) -> tuple[Bucket, ...]:
         LONGER: Q(access_token_expires_at__gte=edges[-1]),
     }
     authorized = _accounts(component).filter(state=Authorizer.State.AUTHORIZED)
-    counts = authorized.aggregate(**{f"left_{key}": Count("state", filter=which) for key, which in wanted.items()})
+    wrong = attention(now)
+    counts = authorized.aggregate(
+        **{f"left_{key}": Count("state", filter=which) for key, which in wanted.items()},
+        **{f"wrong_{key}": Count("state", filter=which) for key, which in wrong.items()},
+    )
     buckets = [Bucket(key, counts[f"left_{key}"]) for key in (NO_TOKEN, EXPIRED)]
     for number in range(PARTS):
         buckets.append(Bucket(str(number), counts[f"left_{number}"], part * number, part * (number + 1)))
-    return (*buckets, Bucket(LONGER, counts[f"left_{LONGER}"]))
+    return (*buckets, Bucket(LONGER, counts[f"left_{LONGER}"])), {key: counts[f"wrong_{key}"] for key in wrong}
 
 
 def _life(component: Component) -> timedelta:
