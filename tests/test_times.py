@@ -265,3 +265,22 @@ def test_current_zone__is_that_of_the_request(db: None, settings: Any) -> None:
         settings.USE_TZ = False
         assert site_time(read()).hour == 1
         assert Component.objects.filter(swept_at__hour=1).exists()
+
+
+@pytest.mark.parametrize("kind", ["year", "month", "week", "day"])
+def test_dates__are_those_of_the_site(row: Component, kind: str) -> None:
+    first = {"year": date(2026, 1, 1), "month": date(2026, 3, 1), "week": date(2026, 3, 2), "day": date(2026, 3, 2)}
+
+    assert [*Component.objects.dates("swept_at", kind)] == [first[kind]]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", ["day", "hour", "minute"])
+def test_datetimes__begin_where_those_of_the_site_do(row: Component, kind: str) -> None:
+    begin = {"day": (2, 0, 0), "hour": (2, 1, 0), "minute": (2, 1, 30)}[kind]
+
+    assert [*Component.objects.datetimes("swept_at", kind)] == [datetime(2026, 3, *begin, tzinfo=SHANGHAI)]  # type: ignore[arg-type]
+
+
+def test_dates_of_an_unknown_kind__are_refused(row: Component) -> None:
+    with pytest.raises(ValueError, match="'kind' must be one of"):
+        Component.objects.dates("swept_at", "hour")  # type: ignore[arg-type]

@@ -21,6 +21,7 @@
     sealing   shared_cache   host_cache       how it is sealed; how the cache is asked that may be down; one for a host
     error_pages                               what Django's error pages show of our settings
     conf    clock   qr      telling           the settings; the database's time; a text as a QR code; an error in words
+    rows                                      managers that read where is written
     times                                     columns for points in time, in UTC whatever USE_TZ is
     ----------------------------------------
     client   simulator                        one HTTP call; a WeChat that fits in one process

@@ -168,11 +168,12 @@ def begin(
         raise ValueError(f"payload cannot be kept. {objection}")
     payload = json.loads(json.dumps(payload))  # as it comes back; TypeError for what is no JSON
     key = Secret(secrets.token_urlsafe(32))
+    known = _known_user(user)
     link = AuthorizationLink(
         component=platform(component).row,
         key_digest=digest(key.reveal(), "link"),
-        user=_known_user(user),
-        for_user=_known_user(user) is not None,
+        user_id=known.pk if known else None,
+        for_user=known is not None,
         payload=payload,
         auth_type=number,
         biz_appid=biz_appid,
@@ -286,7 +287,7 @@ def offer(link: AuthorizationLink, *, browser: str, base_url: str, user: Any = N
             "pre_auth_code_digest": digest(code.reveal(), "pre-auth code"),
             "created_at": clock.now(),
             "expires_at": clock.now() + RETURN_LIFE,
-            "user": user,
+            "user_id": user.pk if user else None,
             "device": device,
         },
     )

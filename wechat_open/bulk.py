@@ -171,7 +171,7 @@ def start(action: str, targets: Iterable[int], *, user: Any, arguments: dict[str
     keys = list(targets)
     job = BulkJob.objects.create(
         action=Action(action),
-        user=user,
+        user_id=user.pk if user else None,
         actor=journal.name_of(user) if user else journal.COMMAND_LINE,
         language=translation.get_language() or "",
         targets=keys,
@@ -265,7 +265,8 @@ def _claim(job_pk: int) -> BulkJob | None:
 
 def _ring(job_pk: int) -> None:
     """After the row can be seen; a lost ring is made good by the next one of beat."""
-    transaction.on_commit(lambda: doorbell.ring("wechat_open.tasks.run_bulk_job", job_pk))
+    database = router.db_for_write(BulkJob)
+    transaction.on_commit(lambda: doorbell.ring("wechat_open.tasks.run_bulk_job", job_pk), using=database)
 
 
 def _note(kind: journal.Kind, job: BulkJob, user: Any) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 from django.db import models
 
 from .exceptions import SealError
+from .rows import Row
 from .sealing import is_sealed, seal, unseal
 from .secret import Secret, hide_variables
 from .sentence import Sentence as _
@@ -45,7 +46,7 @@ class SentenceField(models.TextField):  # type: ignore[type-arg]  # not generic 
         return dumps(value) if isinstance(value, str) else super().get_prep_value(value)
 
 
-class SealedRow(models.Model):
+class SealedRow(Row):
     """A row with sealed columns, each bound to this row's natural key."""
 
     class Meta:

@@ -27,7 +27,6 @@ Rules of the file:
 
 from __future__ import annotations
 
-import fcntl
 import math
 import os
 import pickle
@@ -46,6 +45,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import lmdb
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
 from django.core.cache.backends.base import DEFAULT_TIMEOUT, BaseCache
 from django.core.exceptions import ImproperlyConfigured
 
@@ -95,6 +100,8 @@ class HostCache(BaseCache):
 
     def __init__(self, location: str, params: dict[str, Any]) -> None:
         super().__init__(params)
+        if fcntl is None:
+            raise ImproperlyConfigured("HostCache needs Linux or another Unix; on Windows, name a Redis in CACHES.")
         options = params.get("OPTIONS") or {}
         size = options.get("SIZE", SIZE)
         if not location or not Path(location).is_absolute():
@@ -384,7 +391,8 @@ def _in_child() -> None:
         _lock.release()
 
 
-os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_in_child)
+if hasattr(os, "register_at_fork"):  # Windows has no fork
+    os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_in_child)
 
 
 def _opened(folder: str, size: int) -> _File:

@@ -13,7 +13,7 @@ import logging
 from datetime import datetime, timedelta, timezone
 from functools import singledispatch
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, router, transaction
 from django.db.models import F, Q
 
 from . import authorization, clock, journal, signals, tokens
@@ -144,7 +144,7 @@ def _store_ticket(component: Component, event: TicketPushed) -> None:
     )
     ticket.ticket = ticket.seal("ticket", event.ticket.reveal())
     try:
-        with transaction.atomic():
+        with transaction.atomic(using=router.db_for_write(VerifyTicket)):
             ticket.save(force_insert=True)
     except IntegrityError:
         logger.info("A verify ticket was pushed again.")
@@ -169,7 +169,7 @@ def _record(component: Component, event: Event, unsealed: Unsealed) -> Push | No
     )
     push.payload = push.seal("payload", decode(unsealed.plain))
     try:
-        with transaction.atomic():
+        with transaction.atomic(using=router.db_for_write(Push)):
             push.save(force_insert=True)
     except IntegrityError:
         logger.info("A push of type %s came again.", push.info_type)

@@ -60,7 +60,7 @@ def note(
         kind=kind,
         appid=account.appid if account else appid,
         name=account.nick_name if account else "",
-        user=person,
+        user_id=person.pk if person else None,
         actor=name_of(person) if person else actor[:150],
         ok=error is None,
         errcode=error.errcode if isinstance(error, APIError) else None,

@@ -24,6 +24,7 @@ from django.utils.translation import pgettext_lazy
 from .clock import DatabaseTime
 from .conf import conf
 from .fields import SealedField, SealedRow, SentenceField
+from .rows import Row, RowManager, RowQuerySet
 from .secret import Secret
 from .times import UTCDateTimeField, site_time
 
@@ -112,7 +113,7 @@ class Component(TokenHolder):
         return self.appid
 
 
-class Tickets(models.QuerySet["VerifyTicket"]):
+class Tickets(RowQuerySet["VerifyTicket"]):
     """Named queries over verify tickets."""
 
     def best_first(self) -> Tickets:
@@ -132,7 +133,7 @@ class Tickets(models.QuerySet["VerifyTicket"]):
 class VerifyTicket(SealedRow):
     """A component_verify_ticket. The newest by WeChat's CreateTime wins; a few older ones are kept for a while."""
 
-    objects = Tickets.as_manager()
+    objects = RowManager.from_queryset(Tickets)()  # type: ignore[misc]  # one class variable for another
 
     component = models.ForeignKey(
         Component,
@@ -460,7 +461,7 @@ class AuthorizationLink(SealedRow):
         return reverse("wechat_open:authorize_link", kwargs={"key": self._open_key.reveal()})
 
 
-class AuthorizationAttempt(models.Model):
+class AuthorizationAttempt(Row):
     """One view of a connect page: its pre-auth code, its state, and the browser that it was shown to."""
 
     link = models.ForeignKey(AuthorizationLink, on_delete=models.CASCADE, related_name="attempts")
@@ -484,7 +485,7 @@ class AuthorizationAttempt(models.Model):
         return f"{self.link_id} {self.created_at:%Y-%m-%d %H:%M:%S}"
 
 
-class CodeExchange(models.Model):
+class CodeExchange(Row):
     """One authorization code, however often it arrives: the link it belongs to, and the account it brought.
 
     ``returned_at`` is when a browser first brought it, to ``attempt``; ``pushed_at`` when WeChat's push said which link
@@ -515,7 +516,7 @@ class CodeExchange(models.Model):
         return f"{self.component_id} {self.created_at:%Y-%m-%d %H:%M:%S}"
 
 
-class JournalEntry(models.Model):
+class JournalEntry(Row):
     """What happened to an account or a platform, and who did it: the timeline, and the audit trail.
 
     The appid and the actor's name are copied: an entry outlives both.
@@ -595,7 +596,7 @@ class JournalEntry(models.Model):
         return f"{self.get_kind_display()} {self.appid}".rstrip()
 
 
-class HourlyCount(models.Model):
+class HourlyCount(Row):
     """How often something happened to a platform in one hour, for plots and monitors."""
 
     class What(models.TextChoices):
@@ -625,7 +626,7 @@ class HourlyCount(models.Model):
         return f"{self.hour:%Y-%m-%d %H} {self.what} {self.count}"
 
 
-class BulkJob(models.Model):
+class BulkJob(Row):
     """One action on many rows, asked for by an operator and done by workers, slice by slice.
 
     ``position`` is how many of ``targets`` (primary keys) are behind it. A claim ends by itself, so a job whose worker
@@ -677,7 +678,7 @@ class BulkJob(models.Model):
         return f"{self.get_action_display()} ({self.total})"
 
 
-class BulkFailure(models.Model):
+class BulkFailure(Row):
     """A row of a bulk action that failed, and why. ``reason`` is equal for failures of the same kind."""
 
     job = models.ForeignKey(BulkJob, on_delete=models.CASCADE, related_name="failures")
@@ -699,7 +700,7 @@ class BulkFailure(models.Model):
         return self.name
 
 
-class Alert(models.Model):
+class Alert(Row):
     """Something that is wrong, from when it was first seen until it was resolved, and when that was last told."""
 
     class Severity(models.TextChoices):

@@ -126,7 +126,8 @@ class _Line:
 _lines: list[_Line] = []
 """Those that nobody is using; there are never more than threads that asked at one moment."""
 
-os.register_at_fork(after_in_child=_lines.clear)  # they are the parent's
+if hasattr(os, "register_at_fork"):  # Windows has no fork
+    os.register_at_fork(after_in_child=_lines.clear)  # they are the parent's
 
 
 def _line(client: Any) -> _Line:

@@ -182,8 +182,15 @@ def _in_site_zone(transform: Any) -> Any:
     return type(transform.__name__, (_InSiteZone, transform), {"__module__": __name__, "__doc__": _InSiteZone.__doc__})
 
 
-SiteTrunc = _in_site_zone(functions.Trunc)
-"""Django's ``Trunc``, for ``dates`` and ``datetimes`` of our columns."""
+class SiteTrunc(_InSiteZone, functions.Trunc):  # type: ignore[misc]  # the mixin takes what transforms are given
+    """Django's ``Trunc``, for ``dates`` and ``datetimes`` of our columns."""
+
+    def convert_value(self, value: Any, expression: Any, connection: Any) -> Any:
+        value = super().convert_value(value, expression, connection)
+        if isinstance(value, datetime) and value.tzinfo is None:
+            return _with_offset_of_the_site(_in_utc(value))
+        return value
+
 
 for _transform in {
     *models.DateField.get_class_lookups().values(),

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.testing.test_plugin import SETTINGS, URLS
 from wechat_open import authorization
 from wechat_open.exceptions import ConfigurationError
 from wechat_open.messaging import answer_later, deferred, on_event, on_message
@@ -15,6 +16,8 @@ from wechat_open.protocol.messages import Message
 from wechat_open.signals import authorizer_authorized
 from wechat_open.simulator import DEMO_MINI, DEMO_OFFICIAL
 from wechat_open.testing.live import Live
+
+pytest_plugins = ["pytester"]
 
 
 @deferred
@@ -137,3 +140,38 @@ def test_site_without_our_urls__says_what_to_add(request: pytest.FixtureRequest,
 
     with pytest.raises(ConfigurationError, match="to urlpatterns"):
         request.getfixturevalue("wechat_live")
+
+
+SITES = {"in memory": "", "in a file": ', "TEST": {"NAME": BASE / "test.sqlite3"}'}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ['":memory:"', 'BASE / "db.sqlite3"'], ids=["NAME in memory", "NAME a file"])
+@pytest.mark.parametrize("test", SITES, ids=[f"tests {site}" for site in SITES])
+def test_site_on_sqlite__is_tested_over_http(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, name: str, test: str
+) -> None:
+    """The server is started first of all, when the test database has not been made."""
+    database = f'{{"ENGINE": "django.db.backends.sqlite3", "NAME": {name}{SITES[test]}}}'
+    beginning = "from pathlib import Path\nBASE = Path(__file__).parent\n"
+    monkeypatch.setenv("DJANGO_SETTINGS_MODULE", "mysite_settings")
+    pytester.makeini("[pytest]\nfilterwarnings = error\n")
+    pytester.mkpydir("shop")
+    pytester.makepyfile(
+        mysite_settings=f"{beginning}{SETTINGS}\nDATABASES = {{'default': {database}}}\n",
+        mysite_urls=URLS,
+        test_live="""
+            from wechat_open.messaging import on_message
+
+            def test_many(live_server, wechat_live):
+                on_message("text")(lambda message: f"you said {message.content}")
+                account = wechat_live.authorize()
+                for n in range(10):
+                    assert wechat_live.follower(account).writes(str(n)).text == f"you said {n}"
+
+            def test_again(wechat_live):
+                assert wechat_live.authorize().state == "authorized"
+        """,
+    )
+
+    pytester.runpytest_subprocess().assert_outcomes(passed=2)

@@ -11,12 +11,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from django.db import Error as DatabaseTrouble
-
 from ..component import Platform
 from ..component import platform as configured
 from ..conf import conf
 from ..exceptions import ConfigurationError
+from ..rows import DATABASE_TROUBLE
 from ..telling import translated
 from ..times import site_time
 from . import checks, facts, site
@@ -77,7 +76,7 @@ def _examine(platform: Platform, common: Sequence[Finding]) -> tuple[list[Findin
         return [*common], None
     try:
         known = facts.read(platform)
-    except DatabaseTrouble as error:
+    except DATABASE_TROUBLE as error:
         logger.error("The health check could not read platform %r: %s", platform.alias, site.first_line(error))
         return [site.without_database(error) if found.code == "database" else found for found in common], None
     except Exception:

@@ -12,7 +12,6 @@ from functools import lru_cache
 from django.core import checks
 from django.core.cache import caches
 from django.core.signals import setting_changed
-from django.db import Error as DatabaseTrouble
 from django.db import connections, router
 from django.dispatch import receiver
 from django.utils.translation import gettext as _
@@ -22,6 +21,7 @@ from .. import doorbell
 from ..conf import conf
 from ..exceptions import ConfigurationError
 from ..models import Component
+from ..rows import DATABASE_TROUBLE
 from ..secret import shown_name
 from ..telling import told
 from . import reach, thresholds
@@ -41,21 +41,21 @@ def examine() -> list[Finding]:
 
 def database() -> Finding:
     try:
-        with connections[router.db_for_read(Component)].cursor() as cursor:
+        with connections[router.db_for_write(Component)].cursor() as cursor:
             cursor.execute("SELECT 1")
-    except DatabaseTrouble as error:
+    except DATABASE_TROUBLE as error:
         logger.error("The health check found no database: %s", first_line(error))
         return without_database(error)
     return Finding("database", GREEN, True, _("The database answers."), page="platform")
 
 
-def first_line(error: DatabaseTrouble) -> str:
+def first_line(error: Exception) -> str:
     """What a driver says; more, and where it happened, helps nobody to start a database."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return lines[0][:200]
 
 
-def without_database(error: DatabaseTrouble) -> Finding:
+def without_database(error: Exception) -> Finding:
     return Finding(
         "database",
         RED,

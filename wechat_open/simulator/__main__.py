@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import logging
 import os
@@ -69,6 +70,9 @@ def shown(settings: dict[str, Any]) -> dict[str, Any]:
 
 def main(argv: Sequence[str] | None = None, *, until: threading.Event | None = None) -> int:
     """Serve until interrupted; ``until`` ends it from another thread."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a console of Windows cannot write every name
     options = parser().parse_args(argv)
     if host_of(options.callback) and not options.remote_callbacks and not is_loopback(host_of(options.callback)):
         print("--callback names another machine. If that is meant, add --remote-callbacks.", file=sys.stderr)

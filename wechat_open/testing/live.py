@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import requests
+from django.db import connections
 from django.urls import NoReverseMatch, reverse
 
 from .. import inbox
@@ -28,6 +29,22 @@ TO_INCLUDE = _(
 )
 
 _TO_WECHAT = re.compile(r'href="([^"]*/cgi-bin/componentloginpage[^"]*)"')
+
+
+def share_connections(thread: Any) -> None:
+    """Give the live server this thread's connections to databases in memory, and no others.
+
+    pytest-django decides that when it starts the server, which may be before the test database is made. A server that
+    shares the connection to a file closes it after each request: under the test's hands, and SQLite ends the process.
+    """
+    shared = thread.connections_override
+    for connection in connections.all():
+        in_memory = connection.vendor == "sqlite" and connection.is_in_memory_db()  # type: ignore[attr-defined]  # SQLite's has it
+        if in_memory and connection.alias not in shared:
+            connection.inc_thread_sharing()
+            shared[connection.alias] = connection
+        elif not in_memory and connection.alias in shared:
+            del shared[connection.alias]  # the server closes it once more when it stops, so it stays shareable
 
 
 class Live:

@@ -116,8 +116,9 @@ def wechat_live(
     """The site on ``live_server``, which has a ticket, and the WeChat that pushes to it."""
     from .. import doorbell
     from ..component import platform
-    from .live import Live
+    from .live import Live, share_connections
 
+    share_connections(live_server.thread)
     # No worker is woken, whatever broker the settings name: this process does what is to be done.
     monkeypatch.setattr(doorbell, "ring", lambda *args, **options: False)
     settings.WECHAT_OPEN = {**settings.WECHAT_OPEN, "SITE_URL": live_server.url}

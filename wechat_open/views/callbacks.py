@@ -13,7 +13,6 @@ import re
 import time
 from collections.abc import Callable
 
-from django.db import Error as DatabaseTrouble
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 
 from .. import component, doorbell, inbox, messaging
@@ -22,6 +21,7 @@ from ..conf import DEFAULT_ALIAS, conf
 from ..exceptions import ConfigurationError, InvalidPush
 from ..messaging import NOTHING, SUCCESS, Answer, StillRunning, TooMany
 from ..protocol.envelope import MAX_BODY, Stamp, Unsealed, open_envelope
+from ..rows import DATABASE_TROUBLE
 from .doors import from_wechat
 
 logger = logging.getLogger(__name__)
@@ -91,7 +91,7 @@ def _answer(request: HttpRequest, alias: str, act: Callable[[Platform, Unsealed]
     except ConfigurationError as error:
         logger.error("Cannot take pushes for platform %r: %s", alias, error)
         return _plain("unavailable", status=503)
-    except DatabaseTrouble:
+    except DATABASE_TROUBLE:
         # WeChat repeats what was not answered with success. Said without recording it, the push would be lost.
         logger.exception("Could not record a push for platform %r", alias)
         return _plain("unavailable", status=503)

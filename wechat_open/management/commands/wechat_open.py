@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import io
 import json
 import math
 import re
@@ -85,6 +86,9 @@ class Help(DjangoHelpFormatter):
 class Command(BaseCommand):
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
         """Its texts are in the site's language: Django has activated none yet, and LANGUAGE_CODE stands."""
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="backslashreplace")  # a console of Windows cannot write every sign
         return super().create_parser(prog_name, subcommand, formatter_class=Help, add_help=False, **kwargs)
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -639,7 +643,8 @@ class Command(BaseCommand):
         return min(shutil.get_terminal_size().columns, WIDEST) if self.stdout.isatty() else sys.maxsize
 
     def _say_json(self, data: Any) -> None:
-        self.stdout.write(json.dumps(data, ensure_ascii=False, indent=2))
+        encoding = getattr(self.stdout, "encoding", None) or "utf-8"
+        self.stdout.write(json.dumps(data, ensure_ascii=not encoding.lower().startswith("utf"), indent=2))
 
     def _say_now(self, text: str) -> None:
         self.stdout.write(f"{exact(utc_now())} {text}")
