@@ -21,7 +21,7 @@ from django.db.migrations.recorder import MigrationRecorder
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import path
 from django.utils import timezone
-from django.utils.translation import override
+from django.utils.translation import get_language, override
 from docutils import nodes
 from pytest_django.live_server_helper import LiveServer
 
@@ -1126,3 +1126,45 @@ def page(request: HttpRequest) -> HttpResponse:
 
 
 urlpatterns += [path("", page)]
+
+
+def _site_of_its_own(get_response: Any) -> Any:
+    """A middleware of a site under maintenance."""
+    return lambda request: HttpResponseRedirect("/maintenance/")
+
+
+def _closed(get_response: Any) -> Any:
+    return lambda request: HttpResponse("closed", status=503)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            {"MIDDLEWARE": [f"{__name__}._site_of_its_own"]},
+            "by the site itself: HTTP 302 to /maintenance/",
+        ),
+        ({"MIDDLEWARE": [f"{__name__}._closed"]}, "is answered by something before our callback: HTTP 503"),
+        ({"PREPEND_WWW": True}, "is redirected by the site itself: HTTP 301"),
+    ],
+    ids=["redirect", "answer", "www"],
+)
+def test_what_stands_before_the_callbacks__is_found(
+    site: Platform, settings: Any, change: dict[str, Any], said: str
+) -> None:
+    for name, value in change.items():
+        setattr(settings, name, value)
+    told = Told("--offline")
+    assert said in told.of("callback_inside")["said"]
+    assert "CallbackMiddleware" in told.of("callback_inside")["remedy"]
+
+
+@pytest.mark.parametrize("language", ["en", "zh-hans"])
+def test_callbacks_that_are_reached__are_told_in_the_language_of_the_command(
+    site: Platform, settings: Any, language: str
+) -> None:
+    settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    with override(language):
+        found = [finding for finding in Told("--offline").findings if finding["code"] == "callback_inside"]
+        assert get_language() == language
+    assert [finding["level"] for finding in found] == ["green"]

@@ -25,3 +25,20 @@ class ReadsFromReplica:
 
     def db_for_write(self, model: type[Model], **hints: Any) -> str:
         return "default"
+
+
+class OwnDatabase:
+    """The tables of wechat_open have a database of their own; users stay where they are."""
+
+    def db_for_write(self, model: type[Model], **hints: Any) -> str:
+        return "default" if model._meta.app_label == "wechat_open" else "users"
+
+
+class OneForEach:
+    def db_for_write(self, model: type[Model], **hints: Any) -> str:
+        return "default" if model.__name__ == "Authorizer" else "replica"
+
+
+class NoTables:
+    def allow_migrate(self, db: str, app_label: str, **hints: Any) -> bool | None:
+        return False if app_label == "wechat_open" else None

@@ -23,4 +23,5 @@ def site(settings: Any) -> Any:
     }
     settings.CELERY_BEAT_SCHEDULE = BEAT_SCHEDULE
     settings.WECHAT_OPEN = SOUND
+    settings.ALLOWED_HOSTS = ["platform.example.com", "127.0.0.1"]
     return settings

@@ -41,7 +41,21 @@ CODE = re.compile(
     """,
     re.VERBOSE | re.ASCII,
 )
-SAME_IN_CHINESE = {"Celery", "Host", "Key", "Token", "beat", "https", "broker", "payload", "pickle", "safe", "worker"}
+SAME_IN_CHINESE = {
+    "Celery",
+    "Host",
+    "Key",
+    "Token",
+    "beat",
+    "https",
+    "broker",
+    "payload",
+    "pickle",
+    "safe",
+    "worker",
+    "Django",
+    "www",
+}
 
 
 def untranslated(english: str, chinese: str) -> list[str]:

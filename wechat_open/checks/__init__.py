@@ -7,6 +7,7 @@ reused. Messages name the setting and never show the value of a secret; they are
     platforms   the dict itself, and the credentials in it
     storage     where tokens, accounts and times are kept
     addresses   where WeChat is, and where this site is
+    reach       what redirects or refuses a push before it comes to a callback
     values      numbers, choices and switches
     work        Celery, and the site's handlers
 
@@ -15,9 +16,19 @@ reused. Messages name the setting and never show the value of a secret; they are
     wording     how a finding is named and said
 """
 
-from . import addresses, platforms, storage, values, work
+from . import addresses, platforms, reach, storage, values, work
 from .addresses import urls_are_included
 from .storage import cache_is_shared
 from .wording import TAG
 
-__all__ = ["TAG", "addresses", "cache_is_shared", "platforms", "storage", "urls_are_included", "values", "work"]
+__all__ = [
+    "TAG",
+    "addresses",
+    "cache_is_shared",
+    "platforms",
+    "reach",
+    "storage",
+    "urls_are_included",
+    "values",
+    "work",
+]

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from django.apps import apps
 from django.conf import settings
+from django.contrib.auth import get_user_model
 from django.core.checks import CheckMessage, Error, Info, Tags, Warning, register
 from django.db import connections, router
 from django.utils.translation import gettext as _
 from django.utils.translation import pgettext
 
 from ..exceptions import ConfigurationError
-from ..models import Authorizer
+from ..models import AuthorizationLink, Authorizer
+from ..rows import database_of
 from ..sealing import decode_key
 from ..secret import shown_value
 from .given import value
@@ -92,13 +95,53 @@ def secret_key_decrypts_is_yes_or_no(**kwargs: object) -> Iterator[CheckMessage]
 
 
 @register(TAG)
+def rows_have_one_database(**kwargs: object) -> Iterator[CheckMessage]:
+    ours = sorted({database_of(model) for model in apps.get_app_config("wechat_open").get_models()})
+    users = database_of(get_user_model()) if apps.is_installed("django.contrib.auth") else ours[0]
+    if len(ours) > 1:
+        yield Error(
+            _("DATABASE_ROUTERS send tables of wechat_open to several databases: %(aliases)s.")
+            % {"aliases": ", ".join(map(repr, ours))},
+            hint=_("Foreign keys connect them: let db_for_write give one alias for the whole app."),
+            id="wechat_open.E057",
+        )
+    elif not _is_configured(ours[0]):
+        yield Error(
+            _("DATABASE_ROUTERS write wechat_open to %(alias)r, which is empty or missing in DATABASES.")
+            % {"alias": ours[0]},
+            hint=_("Let db_for_write give the alias of a database that there is."),
+            id="wechat_open.E058",
+        )
+    elif users != ours[0]:
+        yield Error(
+            _("DATABASE_ROUTERS write wechat_open to %(ours)r and the user model to %(users)r.")
+            % {"ours": ours[0], "users": users},
+            hint=_("Links, audit entries and bulk actions have foreign keys to the user model: keep both in one."),
+            id="wechat_open.E056",
+        )
+    elif not all(router.allow_migrate_model(ours[0], model) for model in (Authorizer, AuthorizationLink)):
+        yield Error(
+            _("DATABASE_ROUTERS write wechat_open to %(alias)r, and allow_migrate keeps its tables out of there.")
+            % {"alias": ours[0]},
+            hint=_("Let allow_migrate return True or None for wechat_open in that database, and run migrate there."),
+            id="wechat_open.E059",
+        )
+
+
+@register(TAG)
 def database_takes_many_writers(**kwargs: object) -> Iterator[CheckMessage]:
-    if not settings.DEBUG and connections[router.db_for_write(Authorizer)].vendor == "sqlite":
+    alias = database_of(Authorizer)
+    if not settings.DEBUG and _is_configured(alias) and connections[alias].vendor == "sqlite":
         yield Info(
             _("Accounts are kept in SQLite: safe, but one writer at a time."),
             hint=_("For several workers or more than a few hundred accounts, use PostgreSQL or MariaDB."),
             id="wechat_open.I001",
         )
+
+
+def _is_configured(alias: str) -> bool:
+    engine = connections.settings.get(alias, {}).get("ENGINE", "")
+    return engine not in ("", "django.db.backends.dummy")
 
 
 def _is_sealing_key(key: object) -> bool:

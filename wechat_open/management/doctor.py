@@ -9,27 +9,32 @@ from __future__ import annotations
 
 import ipaddress
 import logging
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
+from io import BytesIO
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import requests
 from celery import current_app
 from django.conf import settings
 from django.core import checks as django_checks
 from django.core.cache import caches
+from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
 from django.db import Error as DatabaseTrouble
 from django.db import connections, router
 from django.db.migrations.executor import MigrationExecutor
 from django.http.request import validate_host
+from django.urls import get_script_prefix
+from django.utils.translation import get_language, gettext_lazy, ngettext, override, pgettext
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext, pgettext
 
 from .. import census, checks, clock, doorbell, health
+from ..checks.reach import allowed_hosts, has_language_prefix
 from ..component import Platform, platform
 from ..conf import conf, is_wechats
 from ..exceptions import ConfigurationError
@@ -425,6 +430,8 @@ class Examination:
             said = _("%(name)s, as the console must have it: %(value)s") % {"name": name, "value": value}
             yield Finding("address", Level.GREEN, said)
         yield from host.findings()
+        if host.is_allowed:
+            yield from _inside(where)
         if self.wish.probe_site:
             yield from _callbacks(where)
         else:
@@ -470,7 +477,7 @@ class Host:
         self.name = self._parts.hostname or ""
 
     def findings(self) -> Iterator[Finding]:
-        if not validate_host(self.name, self._allowed):
+        if not self.is_allowed:
             yield Finding(
                 "allowed_hosts",
                 Level.RED,
@@ -496,10 +503,8 @@ class Host:
             )
 
     @property
-    def _allowed(self) -> list[str]:
-        if settings.DEBUG and not settings.ALLOWED_HOSTS:
-            return [".localhost", "127.0.0.1", "[::1]"]
-        return list(settings.ALLOWED_HOSTS)
+    def is_allowed(self) -> bool:
+        return validate_host(self.name, allowed_hosts())
 
     @cached_property
     def _is_private(self) -> bool:
@@ -507,6 +512,61 @@ class Host:
             return not ipaddress.ip_address(self.name).is_global
         except ValueError:
             return self.name == "localhost" or "." not in self.name
+
+
+def _inside(where: Addresses) -> Iterator[Finding]:
+    """A forged push through the site's own middleware and URLs: our refusal must come back, and nothing else."""
+    for name, url in (("授权事件接收URL", where.events), ("消息与事件接收URL", where.messages.replace("$", ""))):
+        status, target, body = _posted_inside(url)
+        if (status, body) == (403, b"refused"):
+            continue
+        if target:
+            said = _("%(name)s is redirected by the site itself: HTTP %(status)d to %(target)s.")
+        else:
+            said = _("%(name)s is answered by something before our callback: HTTP %(status)d.")
+        yield Finding(
+            "callback_inside",
+            Level.RED,
+            said % {"name": name, "status": status, "target": target},
+            _("What WeChat pushes there gets the same answer, and is lost."),
+            _(
+                "A middleware in MIDDLEWARE or a URL before ours does that: let the callbacks through, or put "
+                "wechat_open.middleware.CallbackMiddleware first in MIDDLEWARE."
+            ),
+        )
+        return
+    yield Finding(
+        "callback_inside", Level.GREEN, _("Inside the site, nothing answers or redirects before the callbacks.")
+    )
+
+
+def _posted_inside(url: str) -> tuple[int, str, bytes]:
+    """Status, target of a redirect, and body of what this process answers there, as behind the proxy of the site."""
+    parts, body = urlsplit(url), b"<xml/>"
+    header = getattr(settings, "SECURE_PROXY_SSL_HEADER", None)
+    environ = {
+        "REQUEST_METHOD": "POST",
+        "SCRIPT_NAME": get_script_prefix().rstrip("/"),
+        "PATH_INFO": "/" + unquote(parts.path).removeprefix(get_script_prefix()).encode().decode("latin-1"),
+        "QUERY_STRING": "",
+        "CONTENT_TYPE": "text/xml",
+        "CONTENT_LENGTH": str(len(body)),
+        "HTTP_HOST": parts.netloc,
+        "REMOTE_ADDR": "127.0.0.1",
+        "SERVER_NAME": parts.hostname or "",
+        "SERVER_PORT": str(parts.port or (443 if parts.scheme == "https" else 80)),
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "wsgi.input": BytesIO(body),
+        "wsgi.errors": sys.stderr,
+        "wsgi.url_scheme": parts.scheme,
+        **({header[0]: header[1]} if header and parts.scheme == "https" else {}),
+    }
+    with override(get_language()):  # a middleware activates that of the request
+        handler = WSGIHandler()
+        response = handler.get_response(WSGIRequest(environ))
+    # It is not closed: that would be the end of a request to Django, which closes connections to the database then.
+    content: bytes = getattr(response, "content", b"")  # a stream has none
+    return response.status_code, response.get("Location", ""), content
 
 
 def _callbacks(where: Addresses) -> Iterator[Finding]:
@@ -554,6 +614,8 @@ def _refusal_is_ours(session: requests.Session, url: str) -> tuple[str, str] | N
             "WeChat follows none. Correct SITE_URL (https, the host, the slash at the end), or take "
             "the callbacks out of the rule that redirects: a login, a language, another host."
         )
+    if status == 404 and has_language_prefix():
+        return "HTTP 404", _("Move the line that includes wechat_open.urls out of i18n_patterns, into urlpatterns.")
     if status == 404:
         return "HTTP 404", _(
             "Another site answers there, or another path leads to wechat_open.urls: correct the proxy or SITE_URL."
