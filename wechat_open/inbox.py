@@ -100,7 +100,7 @@ def _keep_unreadable(platform: Platform, unsealed: Unsealed, reason: str) -> Non
     )
     push.payload = push.seal("payload", decode(unsealed.plain))
     try:
-        with transaction.atomic():
+        with transaction.atomic(using=router.db_for_write(Push)):
             push.save(force_insert=True)
     except IntegrityError:
         logger.info("A push that cannot be read came again.")
