@@ -166,7 +166,7 @@ def _pages(client: Any) -> int:
     from tests.console import pages
 
     seen = 0
-    for model in pages.admins():
+    for model in pages.lists():
         for address in pages.list_addresses(client, model, ["wx"], most=3):
             answer = client.get(address, follow=True)
             assert answer.status_code == 200, (address, answer.status_code)

@@ -42,19 +42,8 @@ CODE = re.compile(
     re.VERBOSE | re.ASCII,
 )
 SAME_IN_CHINESE = {
-    "Celery",
-    "Host",
-    "Key",
-    "Token",
-    "beat",
-    "https",
-    "broker",
-    "payload",
-    "pickle",
-    "safe",
-    "worker",
-    "Django",
-    "www",
+    *("Celery", "Django", "Host", "Key", "Token"),
+    *("beat", "broker", "https", "payload", "pickle", "safe", "worker", "www"),
 }
 
 
