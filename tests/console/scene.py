@@ -227,6 +227,8 @@ class Scene:
         for number in range(self.size.accounts):
             owner = self.owner()
             kind, state = pick(chance, KINDS), pick(chance, STATES)
+            if number < len(STATES):  # there is one of each, however few they are
+                state = STATES[number][0]
             at, name = now - timedelta(days=700) * chance.random() ** 2, self.name(number)
             principal = f"{chance.choice(CITIES)}{chance.choice(WORDS)}{chance.choice(FIRMS)}有限公司"
             sets = chance.choice(self.sets[kind][:3] if chance.random() < 0.8 else self.sets[kind])
