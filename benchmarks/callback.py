@@ -99,12 +99,13 @@ class Push:
         return head.encode() + self.body
 
 
-def push(msg_id: str) -> Push:
+def push(msg_id: str, now: str = "") -> Push:
+    """A message of a follower who writes once. A repeat is of the same second."""
     configured = conf.component("default")
-    now = str(int(time.time()))
+    now = now or str(int(time.time()))
     plain = {
         "ToUserName": ORIGINAL_ID,
-        "FromUserName": f"o{secrets.token_hex(13)}X",
+        "FromUserName": f"o{int(msg_id):026x}X",
         "CreateTime": int(now),
         "MsgType": "text",
         "Content": f"请问今天几点关门？ {msg_id}",
@@ -127,7 +128,8 @@ def round_of(first: int, count: int) -> list[Push]:
     pushes = []
     for number in range(first, first + count):
         msg_id = str(24_000_000_000_000_000 + number)
-        pushes += [push(msg_id) for _ in range(1 if number % REPEATED else 2)]
+        now = str(int(time.time()))
+        pushes += [push(msg_id, now) for _ in range(1 if number % REPEATED else 2)]
     return pushes
 
 
