@@ -16,7 +16,7 @@ from wechat_open import api
 from wechat_open.api.messages import CUSTOM_SEND, CUSTOM_TYPING, SUBSCRIBE_BIZSEND, SUBSCRIBE_SEND, TEMPLATE_SEND
 from wechat_open.exceptions import APIError, FollowerOutOfReach, FollowerRefused, PermissionMissing, Unreachable
 from wechat_open.models import Authorizer
-from wechat_open.protocol.messages import Image, TransferToCustomerService
+from wechat_open.protocol.replies import Image, TransferToCustomerService
 from wechat_open.simulator import Simulator
 
 MINI = "wx0f1e2d3c4b5a6978"

@@ -8,7 +8,6 @@
     ----------------------------------------
     bulk   alerts   needs                     one action on thousands of rows; who is told what is wrong; what is to do
     inbox   messaging   health                what a push or a message does; what is wrong
-    release_check                             the exact answers that WeChat's release check wants
     authorization                             the life of one grant
     api   codes                               calls with the right token, one bounded retry; whose code it is
     tokens   census                           custody; how many accounts of each sort

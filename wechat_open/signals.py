@@ -22,7 +22,7 @@ class ``wechat_open.models.Authorizer``, and for ``push_received`` the event's c
 ``push_received``
     Any InfoType, once processed. ``component`` (models.Component), ``event`` (a protocol.events dataclass).
 ``handler_failed``
-    A message was not answered as it should have been. ``message`` (a protocol.messages dataclass, and the sender its
+    A message was not answered as it should have been. ``message`` (a ``messaging.Message``, and the sender its
     class), ``handler`` (its dotted path), ``error`` (what it raised, or TooSlow). Sent by the process that answers.
     With TooMany no handler was asked, because those of the account are busy: ``handler`` is empty, and it is sent every
     ten seconds at most for each account and process.

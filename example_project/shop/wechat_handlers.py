@@ -7,7 +7,6 @@ one try.
 from __future__ import annotations
 
 import re
-from typing import Any
 
 from django.conf import settings
 from django.utils.translation import gettext as _
@@ -15,15 +14,19 @@ from django.utils.translation import gettext as _
 from wechat_open.messaging import (
     PASS,
     Article,
-    Later,
+    ImageMessage,
+    MenuClicked,
+    Message,
     News,
+    Result,
+    Subscribed,
+    TextMessage,
     TransferToCustomerService,
     answer_later,
     deferred,
     on_event,
     on_message,
 )
-from wechat_open.protocol.messages import ImageMessage, MenuClicked, Message, Subscribed, TextMessage
 
 from .models import Order
 
@@ -38,7 +41,7 @@ def welcome(message: Subscribed) -> str:
 
 
 @on_event("CLICK")
-def press(message: MenuClicked) -> Any:
+def press(message: MenuClicked) -> Result:
     """The buttons of the account's menu, by their keys."""
     match message.event_key:
         case "TODAY":
@@ -52,7 +55,7 @@ def press(message: MenuClicked) -> Any:
 
 
 @on_message("text")
-def asks_for_order(message: TextMessage) -> Later | Any:
+def asks_for_order(message: TextMessage) -> Result:
     """Somebody who writes a number means her order."""
     number = ORDER_NUMBER.search(message.content)
     return answer_later(where_it_is, number=number[0]) if number else PASS

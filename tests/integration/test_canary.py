@@ -39,8 +39,8 @@ from tests.stage import OFFICIAL
 from wechat_open import api, authorization, component, inbox, messaging, signals, tasks, tokens
 from wechat_open.exceptions import TokenUnavailable, Unreachable, WeChatOpenError
 from wechat_open.messaging import Message, answer_later, deferred, on_message, patience
+from wechat_open.messaging.messages import TextMessage
 from wechat_open.models import AuthorizationLink, Authorizer, Push, VerifyTicket
-from wechat_open.protocol.messages import TextMessage
 from wechat_open.schedule import BEAT_SCHEDULE
 from wechat_open.secret import Secret
 from wechat_open.simulator import Simulator

@@ -308,7 +308,7 @@ DEEDS: dict[str, Callable[[Order], Any]] = {
 def _answer_followers() -> None:
     """It takes ``takes`` seconds, and ``dies`` of it when the order says so."""
     from wechat_open.messaging import on_message
-    from wechat_open.protocol.messages import TextMessage
+    from wechat_open.messaging.messages import TextMessage
 
     @on_message("text")
     def answer(message: TextMessage) -> str:

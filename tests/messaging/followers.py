@@ -9,10 +9,10 @@ from tests.stage import OFFICIAL, opened
 from wechat_open import messaging
 from wechat_open.component import Platform
 from wechat_open.messaging import Answer, Message
+from wechat_open.messaging.messages import parse
 from wechat_open.protocol import xml
 from wechat_open.protocol.crypto import KeyPair, decrypt, sign
 from wechat_open.protocol.envelope import Unsealed, read_plain
-from wechat_open.protocol.messages import parse
 from wechat_open.protocol.xml import Fields
 from wechat_open.simulator.engine import Push
 

@@ -14,7 +14,8 @@ from django.conf import settings as site
 from tests.messaging.followers import event, message
 from tests.stage import OFFICIAL
 from wechat_open.messaging import PASS, all_handlers, on_event, on_message
-from wechat_open.messaging.handlers import forget, handlers_of, name_of
+from wechat_open.messaging.functions import name_of
+from wechat_open.messaging.handlers import forget, handlers_of
 
 
 def answer(message: Any) -> None:

@@ -34,10 +34,10 @@ from wechat_open.messaging import (
     on_message,
     patience,
 )
+from wechat_open.messaging.messages import Subscribed, TextMessage
 from wechat_open.models import Authorizer, Component, HourlyCount
 from wechat_open.protocol import xml
 from wechat_open.protocol.crypto import KeyPair, decrypt
-from wechat_open.protocol.messages import Subscribed, TextMessage
 from wechat_open.simulator import Simulator
 
 Failures = list[tuple[str, BaseException]]

@@ -10,9 +10,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from wechat_open.exceptions import InvalidPush
+from wechat_open.messaging.messages import TextMessage, parse
 from wechat_open.protocol import xml
 from wechat_open.protocol.envelope import read_plain, read_strictly
-from wechat_open.protocol.messages import TextMessage, parse
 
 PUSH = (
     "<xml><ToUserName><![CDATA[gh_shop]]></ToUserName><FromUserName><![CDATA[o-anna]]></FromUserName>"

@@ -12,10 +12,11 @@ from wechatpy.replies import deserialize_reply
 
 from tests.protocol import vectors
 from wechat_open.exceptions import InvalidPush
+from wechat_open.messaging.messages import parse
 from wechat_open.protocol import xml
 from wechat_open.protocol.crypto import sign
 from wechat_open.protocol.envelope import seal_push, seal_reply, unseal
-from wechat_open.protocol.messages import (
+from wechat_open.protocol.replies import (
     Article,
     Image,
     Music,
@@ -25,7 +26,6 @@ from wechat_open.protocol.messages import (
     TransferToCustomerService,
     Video,
     Voice,
-    parse,
     write_reply,
 )
 

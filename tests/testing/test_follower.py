@@ -27,8 +27,9 @@ from wechat_open.messaging import (
     on_event,
     on_message,
 )
+from wechat_open.messaging.messages import MESSAGES, EventMessage, Message
 from wechat_open.models import Authorizer
-from wechat_open.protocol.messages import MESSAGES, EventFields, EventMessage, Message
+from wechat_open.protocol.replies import EventFields
 from wechat_open.simulator import DEMO_OFFICIAL, Simulator
 from wechat_open.testing.follower import Follower
 

@@ -11,8 +11,8 @@ from tests.testing.test_plugin import SETTINGS, URLS
 from wechat_open import authorization
 from wechat_open.exceptions import ConfigurationError
 from wechat_open.messaging import answer_later, deferred, on_event, on_message
+from wechat_open.messaging.messages import Message
 from wechat_open.models import Authorizer, VerifyTicket
-from wechat_open.protocol.messages import Message
 from wechat_open.signals import authorizer_authorized
 from wechat_open.simulator import DEMO_MINI, DEMO_OFFICIAL
 from wechat_open.testing.live import Live

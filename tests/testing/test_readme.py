@@ -15,7 +15,7 @@ from tests.readme import CHINESE, ENGLISH, words
 from tests.testing.test_plugin import SETTINGS, URLS
 from wechat_open import signals
 from wechat_open.messaging import all_handlers
-from wechat_open.protocol.messages import EVENTS, MESSAGES, EventMessage, Message
+from wechat_open.messaging.messages import EVENTS, MESSAGES, EventMessage, Message
 
 pytest_plugins = ["pytester"]
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..exceptions import Unreachable
-from ..protocol.messages import Reply, Text
+from ..protocol.replies import Reply, Text
 from ..sentence import Sentence as _
 
 JSON = dict[str, Any]
@@ -37,7 +37,7 @@ class MessagesAPI(ABC):
     def custom_send(self, openid: str, message: str | Reply | Mapping[str, Any], *, kf_account: str = "") -> None:
         """message/custom/send: a customer-service message, within 48 hours of the person's last action.
 
-        ``message`` is a text, a reply of ``wechat_open.protocol.messages``, or any other kind in WeChat's own shape:
+        ``message`` is a text, a reply of ``wechat_open.messaging``, or any other kind in WeChat's own shape:
         ``{"msgtype": "msgmenu", "msgmenu": {...}}``. ``kf_account`` is the member of staff it comes from. A text above
         WeChat's 2,048 bytes is sent in several messages, one after the other; when one of them fails, the rest is not
         sent, and the error is raised.

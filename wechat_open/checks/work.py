@@ -13,7 +13,7 @@ from django.core.checks import CheckMessage, Warning, register
 from django.utils.translation import gettext as _
 
 from ..messaging import all_handlers
-from ..protocol.messages import EVENTS, MESSAGES
+from ..messaging.messages import EVENTS, MESSAGES
 from ..schedule import BEAT_SCHEDULE
 from .given import value
 from .wording import TAG, either

@@ -17,8 +17,8 @@ from .. import authorization
 from ..component import Platform
 from ..exceptions import InvalidPush, WeChatOpenError
 from ..models import Authorizer
-from ..protocol.messages import Message
 from . import patience
+from .messages import Message
 
 logger = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ import time
 from .. import journal, signals
 from ..component import platform as configured
 from ..exceptions import WeChatOpenError
-from ..protocol.messages import Message
+from .messages import Message
 
 logger = logging.getLogger(__name__)
 

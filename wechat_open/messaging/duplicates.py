@@ -23,9 +23,9 @@ from itertools import islice
 from .. import shared_cache
 from ..conf import conf
 from ..exceptions import WeChatOpenError
-from ..protocol.messages import Message
 from ..sealing import tag
 from ..sentence import Sentence as _
+from .messages import Message
 
 RUNNING = b"..."
 """Stands in the cache for an answer that is being made."""

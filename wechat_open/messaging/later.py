@@ -10,8 +10,7 @@ import inspect
 import json
 import logging
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timezone
 from typing import Any, TypeVar
 
@@ -23,13 +22,14 @@ from ..api import AuthorizerAPI
 from ..component import platform as configured
 from ..conf import conf
 from ..exceptions import RateLimited, TokenUnavailable, WeChatOpenError
-from ..protocol.messages import EventFields, EventMessage, Message, Reply, Text, parse
+from ..protocol.replies import EventFields, Reply, Text
 from .accounts import row
-from .handlers import PASS, Function, name_of
+from .functions import PASS, Function, Later, Result, name_of
+from .messages import EventMessage, Message, parse
 
 logger = logging.getLogger(__name__)
 
-F = TypeVar("F", bound=Function)
+F = TypeVar("F", bound=Callable[..., Result | Awaitable[Result]])
 
 TASK = "wechat_open.tasks.answer_later"
 EXPIRES = 48 * 60 * 60.0
@@ -37,18 +37,6 @@ EXPIRES = 48 * 60 * 60.0
 
 PAUSES = (1.0, 5.0)
 """Seconds before a customer-service message is tried again that certainly was not sent."""
-
-
-@dataclass(frozen=True)
-class Later:
-    """A decision of a handler: WeChat is answered ``success`` now, and ``function`` says more later."""
-
-    function: Function
-    arguments: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def path(self) -> str:
-        return name_of(self.function)
 
 
 _deferred: dict[str, Function] = {}

@@ -14,18 +14,19 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import partial
 
-from .. import journal, release_check
+from .. import journal
 from ..component import Platform
 from ..conf import conf
 from ..exceptions import InvalidPush
 from ..protocol.envelope import Unsealed, seal_reply
-from ..protocol.messages import Message, Reply, TransferToCustomerService, is_event_reply, parse, write_reply
+from ..protocol.replies import Reply, TransferToCustomerService, is_event_reply, write_reply
 from ..protocol.wire import text
-from ..release_check import AnswerByAPI
-from . import accounts, busy, duplicates, later, patience
+from . import accounts, busy, duplicates, later, patience, release_check
 from .duplicates import TIME_OF_WECHAT
-from .handlers import PASS, handlers_of, name_of
-from .later import Later
+from .functions import PASS, Later, name_of
+from .handlers import handlers_of
+from .messages import Message, parse
+from .release_check import AnswerByAPI
 
 logger = logging.getLogger(__name__)
 

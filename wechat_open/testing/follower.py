@@ -21,13 +21,13 @@ from django.db import router, transaction
 from .. import doorbell, messaging
 from ..component import Platform
 from ..messaging import later
+from ..messaging.messages import Message
 from ..models import Authorizer
-from ..protocol.messages import (
+from ..protocol.replies import (
     EVENT,
     Article,
     EventFields,
     Image,
-    Message,
     Music,
     News,
     Reply,

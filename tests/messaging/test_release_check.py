@@ -12,14 +12,14 @@ from django.test.utils import CaptureQueriesContext
 
 from tests.messaging.followers import ANNA, answer, event, message, pushed, receive, shown
 from tests.stage import OFFICIAL
-from wechat_open import messaging, release_check
+from wechat_open import messaging
 from wechat_open.component import Platform
 from wechat_open.exceptions import InvalidPush
-from wechat_open.messaging import Message, on_event, on_message
+from wechat_open.messaging import Message, on_event, on_message, release_check
+from wechat_open.messaging.release_check import ACCOUNTS, AnswerByAPI
 from wechat_open.models import Authorizer
 from wechat_open.protocol.crypto import KeyPair
-from wechat_open.protocol.messages import Text
-from wechat_open.release_check import ACCOUNTS, AnswerByAPI
+from wechat_open.protocol.replies import Text
 from wechat_open.secret import Secret
 from wechat_open.simulator import Simulator
 

@@ -12,21 +12,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.protocol import vectors
-from tests.protocol.test_xml import carried
+from wechat_open import messaging
 from wechat_open.exceptions import InvalidPush
-from wechat_open.protocol import xml
-from wechat_open.protocol.envelope import read_plain, unseal
-from wechat_open.protocol.messages import (
+from wechat_open.messaging import messages
+from wechat_open.messaging.messages import (
     EVENTS,
-    MAX_TEXT,
     MESSAGES,
-    Article,
     CardChanged,
     CategoryReviewed,
     CustomerServiceSession,
     DebugPushed,
     EventMessage,
-    Image,
     ImageMessage,
     LinkMessage,
     LocationMessage,
@@ -39,15 +35,12 @@ from wechat_open.protocol.messages import (
     MenuScanned,
     Message,
     MiniProgramPageMessage,
-    Music,
-    News,
     NicknameReviewed,
     Picture,
     Pictures,
     Place,
     PrivacyApplication,
     PrivacyReviewed,
-    Reply,
     ReviewDelayed,
     ReviewFailed,
     ReviewPassed,
@@ -60,18 +53,14 @@ from wechat_open.protocol.messages import (
     SubscriptionsAnswered,
     SubscriptionsChanged,
     TemplateMessageSent,
-    Text,
     TextMessage,
-    TransferToCustomerService,
     Unsubscribed,
-    Video,
     VideoMessage,
-    Voice,
     VoiceMessage,
     parse,
-    split,
-    write_reply,
 )
+from wechat_open.protocol import xml
+from wechat_open.protocol.envelope import read_plain, unseal
 
 SHOP, ANNA = "gh_7f083739789a", "oia2TjuEGTNoeX76QEjQNrcURxG8"
 AT = datetime(2016, 7, 20, 7, 21, 38, tzinfo=timezone.utc)
@@ -545,156 +534,6 @@ def test_any_fields__are_a_message_or_refused(fields: dict[str, Any], well_forme
     assert message.appid == "wx1"
 
 
-# Replies. tests/protocol/test_wechatpy.py has an independent implementation read them.
-
-REPLIES: dict[str, tuple[Reply, dict[str, Any], dict[str, Any]]] = {
-    "text": (Text("您好"), {"Content": "您好"}, {"content": "您好"}),
-    "image": (Image("m1"), {"Image": {"MediaId": "m1"}}, {"media_id": "m1"}),
-    "voice": (Voice("m1"), {"Voice": {"MediaId": "m1"}}, {"media_id": "m1"}),
-    "video": (
-        Video("m1", title="t", description="d", thumb_media_id="m2"),
-        {"Video": {"MediaId": "m1", "Title": "t", "Description": "d"}},
-        {"media_id": "m1", "thumb_media_id": "m2", "title": "t", "description": "d"},
-    ),
-    "music": (
-        Music("https://m", title="t", description="d", hq_url="https://hq", thumb_media_id="m2"),
-        {
-            "Music": {
-                "Title": "t",
-                "Description": "d",
-                "MusicUrl": "https://m",
-                "HQMusicUrl": "https://hq",
-                "ThumbMediaId": "m2",
-            }
-        },
-        {
-            "title": "t",
-            "description": "d",
-            "musicurl": "https://m",
-            "hqmusicurl": "https://hq",
-            "thumb_media_id": "m2",
-        },
-    ),
-    "news": (
-        News([Article("t1", "d1", "https://p1", "https://u1"), Article("t2")]),
-        {
-            "ArticleCount": "2",
-            "Articles": {
-                "item": [
-                    {"Title": "t1", "Description": "d1", "PicUrl": "https://p1", "Url": "https://u1"},
-                    {"Title": "t2", "Description": "", "PicUrl": "", "Url": ""},
-                ]
-            },
-        },
-        {
-            "articles": [
-                {"title": "t1", "description": "d1", "picurl": "https://p1", "url": "https://u1"},
-                {"title": "t2", "description": "", "picurl": "", "url": ""},
-            ]
-        },
-    ),
-}
-NOW = 1468999300
-
-
-def written(reply: Reply, to: Message | None = None) -> dict[str, Any]:
-    return xml.read(write_reply(reply, to or read("text"), NOW))
-
-
-@pytest.mark.parametrize("kind", REPLIES)
-def test_reply__is_written_from_the_account_to_her(kind: str) -> None:
-    reply, passive, _ = REPLIES[kind]
-
-    assert written(reply) == {
-        "ToUserName": ANNA,
-        "FromUserName": SHOP,
-        "CreateTime": str(NOW),
-        "MsgType": kind,
-        **passive,
-    }
-
-
-@pytest.mark.parametrize("kind", REPLIES)
-def test_reply__is_a_customer_service_message_too(kind: str) -> None:
-    reply, _, custom = REPLIES[kind]
-
-    assert reply.custom() == {"msgtype": kind, kind: custom}
-
-
-def test_reply_of_no_kind__cannot_be_said() -> None:
-    with pytest.raises(NotImplementedError):
-        Reply().passive()
-
-
-def test_handing_over__is_a_passive_reply_alone() -> None:
-    assert "TransInfo" not in written(TransferToCustomerService())
-    assert written(TransferToCustomerService("lin@shop"))["TransInfo"] == {"KfAccount": "lin@shop"}
-    assert written(TransferToCustomerService())["MsgType"] == "transfer_customer_service"
-    with pytest.raises(TypeError, match="transfer_customer_service"):
-        TransferToCustomerService().custom()
-
-
-@pytest.mark.parametrize(
-    ("reply", "passive", "custom"),
-    [
-        (Video("m1"), {"Video": {"MediaId": "m1"}}, {"media_id": "m1"}),
-        (
-            Music("https://m"),
-            {"Music": {"MusicUrl": "https://m", "HQMusicUrl": "https://m"}},
-            {"musicurl": "https://m", "hqmusicurl": "https://m"},
-        ),
-    ],
-)
-def test_what_was_not_given__is_left_out(reply: Reply, passive: dict[str, Any], custom: dict[str, Any]) -> None:
-    assert reply.passive() == passive
-    assert reply.custom()[reply.kind] == custom
-
-
-def test_json_reply__says_the_same() -> None:
-    reply = json.loads(write_reply(Text("您好"), read("text"), NOW, "json"))
-
-    assert reply == {
-        "ToUserName": ANNA,
-        "FromUserName": SHOP,
-        "CreateTime": NOW,
-        "MsgType": "text",
-        "Content": "您好",
-    }
-    assert "您好".encode() in write_reply(Text("您好"), read("text"), NOW, "json")
-
-
-@pytest.mark.parametrize("value", [None, 7, b"bytes", ["a"], Text("a")])
-@pytest.mark.parametrize(
-    "make",
-    [
-        Text,
-        Image,
-        Voice,
-        Video,
-        lambda value: Video("m1", title=value),
-        Music,
-        lambda value: Music("https://m", hq_url=value),
-        Article,
-        lambda value: Article("t", url=value),
-        TransferToCustomerService,
-    ],
-)
-def test_field_that_is_no_text__is_refused_where_it_was_written(make: Any, value: Any) -> None:
-    with pytest.raises(TypeError, match="must be a text"):
-        make(value)
-
-
-@pytest.mark.parametrize("articles", [[], (), None, ["a"], [Article("t"), {"title": "t"}]])
-def test_news_without_articles__is_refused_where_it_was_written(articles: Any) -> None:
-    with pytest.raises(TypeError, match="Article"):
-        News(articles)
-
-
-@given(carried)
-def test_any_text__is_said_to_the_character(said: str) -> None:
-    assert written(Text(said))["Content"] == said
-
-
 # JSON pushes spell and place fields in other ways
 
 
@@ -746,74 +585,9 @@ def test_fields_in_small_letters__are_read() -> None:
     assert message.event_key == "A"
 
 
-# Long texts
+def test_every_class__is_exported_where_handlers_import_from() -> None:
+    classes = {name for name, value in vars(messages).items() if isinstance(value, type)}
+    ours = {name for name in classes if getattr(messages, name).__module__ == messages.__name__}
 
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "长" * 3000,
-        "word " * 2000,
-        "line of a text\n" * 500,
-        "。".join(["一句话"] * 900),
-        "😀" * 2000,
-        "👨\u200d👩\u200d👧" * 300,
-        "🇨🇳" * 600,
-        "e\u0301" * 2000,
-        "\ud83d" * 3000,
-        "x" * 5000,
-    ],
-    ids=repr,
-)
-def test_parts_of_a_text__are_the_text_and_fit(text: str) -> None:
-    parts = [part.content for part in Text(text).parts()]
-
-    assert "".join(parts) == text
-    assert all(0 < len(part.encode(errors="surrogatepass")) <= MAX_TEXT for part in parts)
-    assert len(parts) <= len(text.encode(errors="surrogatepass")) // 1024 + 1
-
-
-@pytest.mark.parametrize(
-    ("text", "ends"),
-    [
-        ("line of a text\n" * 500, "\n"),
-        ("word " * 2000, " "),
-        ("这是一句话。" * 500, "。"),
-        ("👨\u200d👩\u200d👧" * 300, "👧"),
-        ("🇨🇳" * 600, "🇨🇳"),
-        ("e\u0301" * 2000, "e\u0301"),
-        ("👍🏽" * 600, "👍🏽"),
-    ],
-    ids=repr,
-)
-def test_text__is_cut_where_people_would(text: str, ends: str) -> None:
-    assert all(part.content.endswith(ends) for part in Text(text).parts())
-
-
-@pytest.mark.parametrize("link", ['<a href="https://example.com/a b">a link. \n</a>', "https://example.com/a,b?c=d"])
-def test_link__stays_whole(link: str) -> None:
-    for before in range(1990, 2060):
-        parts = [part.content for part in Text("长" * (before // 3) + link + "长" * 300).parts()]
-        assert sum(link in part for part in parts) == 1
-
-
-def test_text_that_fits__is_one_message() -> None:
-    assert Text("长" * 682 + "ab").parts() == (Text("长" * 682 + "ab"),)
-    assert len(Text("长" * 682 + "abc").parts()) == 2
-    assert Image("m").parts() == (Image("m"),)
-
-
-def test_long_text__is_no_passive_reply() -> None:
-    message = parse({**COMMON, "MsgType": "text", "Content": "hi"})
-
-    assert write_reply(Text("a" * MAX_TEXT), message, 1)
-    with pytest.raises(ValueError, match="2048 bytes"):
-        write_reply(Text("a" * (MAX_TEXT + 1)), message, 1)
-
-
-@given(st.text(max_size=3000), st.integers(4, 200))
-def test_any_text__is_its_parts(text: str, limit: int) -> None:
-    parts = split(text, limit)
-
-    assert "".join(parts) == text
-    assert all(len(part.encode()) <= limit for part in parts)
+    assert ours <= set(messaging.__all__)
+    assert all(hasattr(messaging, name) for name in messaging.__all__)

@@ -11,12 +11,13 @@ import time
 from dataclasses import dataclass
 from functools import partial
 
-from .component import Platform
-from .exceptions import SystemBusy, TokenUnavailable, WeChatOpenError
-from .protocol.messages import EventMessage, Message, Text, TextMessage
-from .secret import Secret
-from .sentence import Sentence as _
-from .tokens import as_component
+from ..component import Platform
+from ..exceptions import SystemBusy, TokenUnavailable, WeChatOpenError
+from ..protocol.replies import Text
+from ..secret import Secret
+from ..sentence import Sentence as _
+from ..tokens import as_component
+from .messages import EventMessage, Message, TextMessage
 
 logger = logging.getLogger(__name__)
 

@@ -1,0 +1,47 @@
+"""The site's functions: what they may return, and how logs and tasks name them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from django.utils.functional import Promise
+
+from ..protocol.replies import Reply
+
+Function = Callable[..., Any]
+
+
+def name_of(function: Function) -> str:
+    """Its dotted path."""
+    return f"{getattr(function, '__module__', '?')}.{getattr(function, '__qualname__', type(function).__name__)}"
+
+
+class _Pass(Enum):
+    PASS = "pass"
+
+    def __repr__(self) -> str:
+        return "PASS"
+
+
+PASS = _Pass.PASS
+"""What a handler returns that has nothing to say to this message: the next one that fits is tried."""
+
+
+@dataclass(frozen=True)
+class Later:
+    """What ``answer_later`` returns: WeChat is answered ``success`` now, and ``function`` says more later."""
+
+    function: Function
+    arguments: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def path(self) -> str:
+        return name_of(self.function)
+
+
+Result = Reply | str | Promise | Mapping[str, Any] | Later | _Pass | None
+"""What a handler returns: a reply, a text (a Promise is one to be translated), the fields of an event's own answer,
+``answer_later(...)``, ``PASS``, or None for no answer."""
