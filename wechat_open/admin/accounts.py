@@ -115,7 +115,7 @@ class AuthorizerAdmin(HolderAdmin):
         ),
         (
             pgettext_lazy("wechat_open", "Authorization"),
-            {"fields": ["authorized_at", "unauthorized_at", "brought_by", "permission_sets"]},
+            {"fields": ["authorized_at_exact", "unauthorized_at_exact", "brought_by", "permission_sets"]},
         ),
         (
             pgettext_lazy("wechat_open", "Profile"),
@@ -133,7 +133,7 @@ class AuthorizerAdmin(HolderAdmin):
                     "picture",
                     "qr_code",
                     "component",
-                    "profile_synced_at",
+                    "profile_synced_at_exact",
                 ]
             },
         ),
@@ -144,7 +144,7 @@ class AuthorizerAdmin(HolderAdmin):
 
     last_failure = (
         pgettext_lazy("wechat_open", "Last failure"),
-        {"fields": ["problem", "failures", "last_failed_at", "error_told", "last_rid"]},
+        {"fields": ["problem", "failures", "last_failed_at_exact", "error_told", "last_rid"]},
     )
 
     # -- columns -----------------------------------------------------------------------------------------------------
@@ -493,7 +493,7 @@ def _dashboard(account: Authorizer) -> str:
 
 
 WORTH_A_LINE = {
-    "unauthorized_at": "unauthorized_at",
+    "unauthorized_at_exact": "unauthorized_at",
     "brought_by": "granted_through_id",
     "alias": "alias",
     "signature": "signature",

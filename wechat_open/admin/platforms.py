@@ -106,14 +106,10 @@ def _alias(component: Component) -> str:
 
 @admin.register(VerifyTicket)
 class VerifyTicketAdmin(ReadOnlyAdmin):
-    list_display = ["created_at", "component", "age", "received_at", "shown"]
+    list_display = ["created_at_exact", "component", "received_at_exact", "shown"]
     list_filter = ["created_at", "component"]
     list_select_related = ["component"]
-    fieldsets = [(None, {"fields": ["component", "created_at", "received_at", "age", "shown"]})]
-
-    @admin.display(description=pgettext_lazy("wechat_open", "age"))
-    def age(self, ticket: VerifyTicket) -> str | SafeString:
-        return moment(ticket.created_at)
+    fieldsets = [(None, {"fields": ["component", "created_at_exact", "received_at_exact", "shown"]})]
 
     @admin.display(description=pgettext_lazy("wechat_open", "ticket"))
     def shown(self, ticket: VerifyTicket) -> str | SafeString:

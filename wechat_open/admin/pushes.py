@@ -85,7 +85,7 @@ class PushAdmin(ReadOnlyAdmin):
         (pgettext_lazy("wechat_open", "The push"), {"fields": ["event", "account", "component", "tagged_state"]}),
         (
             pgettext_lazy("wechat_open", "When"),
-            {"fields": ["created_at", "received_at", "processed_at", "next_attempt_at"]},
+            {"fields": ["created_at_exact", "received_at_exact", "processed_at_exact", "next_attempt_at_exact"]},
         ),
         (pgettext_lazy("wechat_open", "Attempts"), {"fields": ["attempts", "error_told"]}),
     ]

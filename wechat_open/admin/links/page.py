@@ -40,7 +40,10 @@ class LinkPages(ReadOnlyAdmin):
     """The form, the page of one link, and the doors to its address."""
 
     fieldsets = [
-        (pgettext_lazy("wechat_open", "The link"), {"fields": ["component", "user", "created_at", "expires_at"]}),
+        (
+            pgettext_lazy("wechat_open", "The link"),
+            {"fields": ["component", "user", "created_at_exact", "expires_at_exact"]},
+        ),
         (_("What the owner is asked for"), {"fields": ["expected", "auth_type", "permission_sets"]}),
         (_("For your own code"), {"fields": ["payload_shown", "next_url"]}),
     ]

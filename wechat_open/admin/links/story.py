@@ -9,14 +9,13 @@ from typing import Any
 
 from django.db.models import F, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import JSONObject
-from django.utils.formats import date_format
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext, ngettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from ...health.finding import duration
 from ...models import AuthorizationAttempt, AuthorizationLink, Authorizer, CodeExchange, JournalEntry
-from ...times import site_time, utc_now
+from ...times import exact, utc_now
 from ..named import account_link
 from ..shown import NOTHING, moment, tag
 
@@ -180,7 +179,7 @@ def _said(link: Any, state: str, strays: Sequence[Authorizer]) -> str:
 
 def _exactly(at: datetime) -> str:
     """Within a sentence, whose full stop is not to meet that of "p.m."."""
-    return date_format(site_time(at), "Y-m-d H:i")
+    return exact(at)
 
 
 def _revoked_by(link: AuthorizationLink) -> str:
