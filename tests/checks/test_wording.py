@@ -37,6 +37,7 @@ CODE = re.compile(
     r"""
       python\ -c\ "[^"]*" | `[^`]*` | "[^"]*" | '[^']*' | https?://\S+   # commands, quoted words, addresses
     | \w+ (\.\w+)* \( .*? \)+ | @\w+ | \w+ ([.<>]+\w+)+ >?             # calls, decorators, names with dots
+    | manage\.py\ wechat_open(?:\ -*[a-z-]+)*            # a command of ours
     | \b (True | False | None | nan | urlpatterns) \b
     """,
     re.VERBOSE | re.ASCII,
