@@ -8,8 +8,10 @@ import pytest
 from django.utils import timezone
 from django.utils.translation import override
 
+from wechat_open.admin import shown
 from wechat_open.admin.shown import ago, duration
 from wechat_open.health.finding import lasting
+from wechat_open.times import exact, utc_now
 
 
 @pytest.mark.parametrize(
@@ -36,3 +38,14 @@ def test_spans_of_health_and_of_pages__are_the_same_words() -> None:
     with override("zh-hans"):
         assert lasting(span.total_seconds()) == duration(span).replace("\xa0", " ")
         assert ago(timezone.now() - span).replace("\xa0", " ") == "2 个月前"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"), [(-7200.0, "2 hours ago"), (7300.0, "in 2 hours"), (-3.0, "3 seconds ago")]
+)
+def test_exact_time__says_how_long_ago_or_from_now(seconds: float, told: str) -> None:
+    at = utc_now() + timedelta(seconds=seconds)
+    with override("en"):
+        text = str(shown.exactly(at)).replace("\xa0", " ")
+    assert f">{exact(at)}</time>" in text and told in text
+    assert shown.exactly(None) == shown.NOTHING

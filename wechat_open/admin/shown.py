@@ -70,22 +70,25 @@ def date(at: datetime) -> str:
 
 
 def exactly(at: datetime | None) -> str | SafeString:
-    """When, to the second, and how long ago that is."""
+    """When, to the second, and how long ago or from now that is."""
     if at is None:
         return NOTHING
     pattern = '<time datetime="{}">{}</time> <span class="wechat-open-aside">{}</span>'
-    return format_html(pattern, at.isoformat(), date(at), ago(at))
+    return format_html(pattern, at.isoformat(), date(at), _roughly(at))
+
+
+def _roughly(at: datetime) -> str:
+    left = at - utc_now()
+    if left <= timedelta():
+        return ago(at)
+    return pgettext("wechat_open", "in %(time)s") % {"time": duration(left, units=1)}
 
 
 def moment(at: datetime | None) -> str | SafeString:
     """How long ago, with the exact time for who points at it."""
     if at is None:
         return NOTHING
-    left = at - utc_now()
-    words = (
-        pgettext("wechat_open", "in %(time)s") % {"time": duration(left, units=1)} if left > timedelta() else ago(at)
-    )
-    return format_html('<time datetime="{}" title="{}">{}</time>', at.isoformat(), date(at), words)
+    return format_html('<time datetime="{}" title="{}">{}</time>', at.isoformat(), date(at), _roughly(at))
 
 
 def masked(row: SealedRow, field: str) -> str | SafeString:
