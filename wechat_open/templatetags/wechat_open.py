@@ -28,3 +28,13 @@ class Brand:
 @register.simple_tag
 def brand() -> Brand:
     return Brand(*conf.brand)
+
+
+@register.simple_tag(takes_context=True)
+def site_host(context: template.Context) -> str:
+    """The host that WeChat knows this site by, or else the one that was asked.
+
+    A template that names a variable which is not there has Django log its whole context: the request with its address,
+    and so a link's key, or a state and a code.
+    """
+    return str(context.get("host") or context["request"].get_host())
