@@ -12,6 +12,7 @@ from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
+from django.template.loader import render_to_string
 from django.urls import NoReverseMatch, URLPattern, path, reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.http import urlencode
@@ -29,7 +30,7 @@ from ..models import AuthorizationLink, Authorizer, JournalEntry, Push, tenant_o
 from ..protocol import permissions
 from ..telling import briefly
 from . import accounts_export, search, timeline
-from .base import HolderAdmin
+from .base import HolderAdmin, action
 from .lists import PlatformFilter
 from .shown import (
     NOTHING,
@@ -108,7 +109,9 @@ class AuthorizerAdmin(HolderAdmin):
     )
     ordering = ["-pk"]
     actions = ["refresh_now", "sync_profile", "reconcile", "ask_again", "forget"]
+    buttons_in_fields = False  # they are in the head
     fieldsets = [
+        (None, {"classes": ["wechat-open-first"], "fields": ["head", ("happened", "recent_pushes")]}),
         (
             pgettext_lazy("wechat_open", "Tokens"),
             {"fields": ["access_token_shown", "time_left", "refresh_token_shown", "next_renewal", "doubts"]},
@@ -123,7 +126,7 @@ class AuthorizerAdmin(HolderAdmin):
                 "fields": [
                     "nick_name",
                     "appid",
-                    "user_name",
+                    "original_id",
                     "alias",
                     "principal_name",
                     "signature",
@@ -132,7 +135,7 @@ class AuthorizerAdmin(HolderAdmin):
                     "standing",
                     "picture",
                     "qr_code",
-                    "component",
+                    "platform",
                     "profile_synced_at_exact",
                 ]
             },
@@ -200,6 +203,18 @@ class AuthorizerAdmin(HolderAdmin):
         query = urlencode({TenantFilter.parameter_name: name})
         return format_html('<a href="?{}">{}</a>', query, Truncator(name).chars(40))
 
+    @admin.display(description=_("What it needs"))
+    def head(self, account: Authorizer) -> SafeString:
+        return _drawn(account, "head")
+
+    @admin.display(description=pgettext_lazy("wechat_open", "What happened"))
+    def happened(self, account: Authorizer) -> SafeString:
+        return _drawn(account, "happened")
+
+    @admin.display(description=pgettext_lazy("wechat_open", "Recent pushes"))
+    def recent_pushes(self, account: Authorizer) -> SafeString:
+        return _drawn(account, "recent_pushes")
+
     @admin.display(description=pgettext_lazy("wechat_open", "refresh token"))
     def refresh_token_shown(self, account: Authorizer) -> str | SafeString:
         current = masked(account, "refresh_token")
@@ -250,14 +265,19 @@ class AuthorizerAdmin(HolderAdmin):
     @admin.display(description=_("type of account"))
     def type_of_account(self, account: Authorizer) -> object:
         kind = account.get_kind_display()
-        special = word(SERVICE_TYPES.get(account.kind, {}), account.service_type)
-        if special == NOTHING:
+        number = -1 if account.service_type is None else account.service_type
+        special = SERVICE_TYPES.get(account.kind, {}).get(number)
+        if not special:  # nor would the number of a type without a name tell anything
             return kind
         return pgettext("wechat_open", "%(kind)s (%(special)s)") % {"kind": kind, "special": special}
 
     @admin.display(description=pgettext_lazy("wechat_open", "verified"), boolean=True)
     def verified(self, account: Authorizer) -> bool | None:
         return None if account.verify_type is None else account.verify_type >= 0
+
+    @admin.display(description=pgettext_lazy("wechat_open", "original id"))
+    def original_id(self, account: Authorizer) -> str:
+        return account.user_name or NOTHING
 
     @admin.display(description=_("standing at WeChat"))
     def standing(self, account: Authorizer) -> object:
@@ -353,12 +373,15 @@ class AuthorizerAdmin(HolderAdmin):
         fieldsets = super().get_fieldsets(request, obj)
         if obj is None:
             return fieldsets
-        first = [part for part in fieldsets if part is self.last_failure]
-        rest = [part for part in fieldsets if part is not self.last_failure]
-        return [
+        (_none, head), *others = [part for part in fieldsets if part is not self.last_failure]
+        if not request.user.has_perm("wechat_open.view_push"):
+            head = {**head, "fields": ["head", "happened"]}
+        failure = [part for part in fieldsets if part is self.last_failure]
+        rest = [
             (title, {**options, "fields": [name for name in options["fields"] if _has(obj, name)]})
-            for title, options in [*first, *rest]
+            for title, options in [*failure, *others]
         ]
+        return [(None, head), *rest]
 
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
@@ -369,7 +392,9 @@ class AuthorizerAdmin(HolderAdmin):
             need = needs.of(account)
             offered = [name for name in need.actions if name in labels]
             events, more = timeline.of(account)
-            context |= {
+            parts = {
+                "original": account,
+                "list_filters": context.get("list_filters", ""),
                 "avatar": avatar(account, "large"),
                 "state": tag(account.get_state_display(), _tone(account)),
                 "facts": self._facts(account),
@@ -381,6 +406,11 @@ class AuthorizerAdmin(HolderAdmin):
                 "journal": self._journal(request, account) if more or events else "",
                 "pushes": self._pushes(request, account),
                 "all_pushes": admin_url("wechat_open_push_changelist") + f"?q={account.appid}",
+            }
+            for name in ("head", "happened", "recent_pushes"):
+                drawn = render_to_string(f"admin/wechat_open/authorizer/{name}.html", parts, request)
+                setattr(account, f"{name}_drawn", drawn)
+            context |= {
                 "raw": _without_secrets(account.profile) if self.has_sync_permission(request) else "",
                 "title": pgettext("wechat_open", "Account"),
                 "subtitle": None,
@@ -437,19 +467,19 @@ class AuthorizerAdmin(HolderAdmin):
     def has_forget_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("wechat_open.forget_account")
 
-    @admin.action(permissions=["refresh"], description=_("Refresh tokens now"))
+    @action(permissions=["refresh"], description=_("Refresh tokens now"))
     def refresh_now(self, request: HttpRequest, queryset: QuerySet[Authorizer]) -> HttpResponse | None:
         return self.carry_out(request, queryset, bulk.Action.REFRESH)
 
-    @admin.action(permissions=["sync"], description=_("Read profile from WeChat"))
+    @action(permissions=["sync"], description=_("Read profile from WeChat"))
     def sync_profile(self, request: HttpRequest, queryset: QuerySet[Authorizer]) -> HttpResponse | None:
         return self.carry_out(request, queryset, bulk.Action.SYNC)
 
-    @admin.action(permissions=["reconcile"], description=_("Compare with WeChat's records"))
+    @action(permissions=["reconcile"], description=_("Compare with WeChat's records"))
     def reconcile(self, request: HttpRequest, queryset: QuerySet[Authorizer]) -> HttpResponse | None:
         return self.carry_out(request, queryset, bulk.Action.RECONCILE)
 
-    @admin.action(permissions=["ask"], description=_("Ask to authorize again"))
+    @action(permissions=["ask"], description=_("Ask to authorize again"))
     def ask_again(self, request: HttpRequest, queryset: QuerySet[Authorizer]) -> HttpResponse | None:
         """For one account its link is shown, ready to be sent; those of many are in the list of links."""
         accounts = list(queryset.order_by("pk").values_list("pk", flat=True)[:2])
@@ -479,9 +509,15 @@ class AuthorizerAdmin(HolderAdmin):
         # 307: the browser sends its POST on, to the link's own door, which shows the address by POST only.
         return HttpResponseRedirect(admin_url("wechat_open_authorizationlink_address", link.pk), status=307)
 
-    @admin.action(permissions=["forget"], description=pgettext_lazy("wechat_open", "Forget"))
+    @action(permissions=["forget"], description=pgettext_lazy("wechat_open", "Forget"))
     def forget(self, request: HttpRequest, queryset: QuerySet[Authorizer]) -> HttpResponse | None:
         return self.carry_out(request, queryset, bulk.Action.FORGET)
+
+
+def _drawn(account: Authorizer, name: str) -> SafeString:
+    """A part of the page that was drawn for its reader, who may do and see more or less than others."""
+    drawn: SafeString = getattr(account, f"{name}_drawn", SafeString())
+    return drawn
 
 
 def _dashboard(account: Authorizer) -> str:

@@ -26,7 +26,7 @@ from ..conf import conf
 from ..health.finding import duration
 from ..models import Alert
 from ..times import utc_now
-from .base import ReadOnlyAdmin, as_number
+from .base import ReadOnlyAdmin, action, as_number
 from .lists import BoundedPaginator, PlatformFilter, several_platforms
 from .shown import NOTHING, beside, date, exactly, tag
 from .tiles import TITLES, grouped, handled, is_muted
@@ -169,30 +169,30 @@ class AlertAdmin(ReadOnlyAdmin):
         alert = Alert.objects.filter(pk=key).first() if key is not None and abs(key) < 2**63 else None
         return [one for one in super().buttons(request, object_id) if alert is None or _makes_sense(one[0], alert)]
 
-    @admin.action(description=_("Acknowledge: do not repeat it unless it gets worse"), permissions=["handle_alert"])
+    @action(description=_("Acknowledge: do not repeat it unless it gets worse"), permissions=["handle_alert"])
     def acknowledge(self, request: HttpRequest, rows: QuerySet[Alert]) -> HttpResponse | None:
         def done(count: int) -> str:
             return ngettext("%(count)s alert was acknowledged.", "%(count)s alerts were acknowledged.", count)
 
         return self._each(request, rows, lambda alert: alerts.acknowledge(alert, request.user), done)
 
-    @admin.action(description=_("Mute for 1 hour"), permissions=["handle_alert"])
+    @action(description=_("Mute for 1 hour"), permissions=["handle_alert"])
     def mute_1(self, request: HttpRequest, rows: QuerySet[Alert]) -> HttpResponse | None:
         return self._mute(request, rows, alerts.MUTES[0])
 
-    @admin.action(description=_("Mute for 8 hours"), permissions=["handle_alert"])
+    @action(description=_("Mute for 8 hours"), permissions=["handle_alert"])
     def mute_8(self, request: HttpRequest, rows: QuerySet[Alert]) -> HttpResponse | None:
         return self._mute(request, rows, alerts.MUTES[1])
 
-    @admin.action(description=_("Mute for 24 hours"), permissions=["handle_alert"])
+    @action(description=_("Mute for 24 hours"), permissions=["handle_alert"])
     def mute_24(self, request: HttpRequest, rows: QuerySet[Alert]) -> HttpResponse | None:
         return self._mute(request, rows, alerts.MUTES[2])
 
-    @admin.action(description=_("Mute for 7 days"), permissions=["handle_alert"])
+    @action(description=_("Mute for 7 days"), permissions=["handle_alert"])
     def mute_168(self, request: HttpRequest, rows: QuerySet[Alert]) -> HttpResponse | None:
         return self._mute(request, rows, alerts.MUTES[3])
 
-    @admin.action(description=pgettext_lazy("alert", "End the mute"), permissions=["handle_alert"])
+    @action(description=pgettext_lazy("alert", "End the mute"), permissions=["handle_alert"])
     def unmute(self, request: HttpRequest, rows: QuerySet[Alert]) -> HttpResponse | None:
         def done(count: int) -> str:
             return ngettext("%(count)s alert is sent again.", "%(count)s alerts are sent again.", count)

@@ -22,6 +22,7 @@ from django.db import connections, transaction
 from django.db.models import Model, QuerySet
 from django.forms import Script
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
+from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
 from django.urls import URLPattern
 from django.utils.html import format_html
@@ -96,6 +97,22 @@ def _exact_column(field: UTCDateTimeField[Any, Any]) -> Callable[[Any], str | Sa
         return exactly(getattr(row, field.name))
 
     return admin.display(description=field.verbose_name, ordering=field.name)(exact_time)
+
+
+_Method = TypeVar("_Method", bound=Callable[..., Any])
+
+
+def action(*, permissions: list[str], description: object) -> Callable[[_Method], _Method]:
+    """Django's ``admin.action`` by the attributes that it sets.
+
+    Since Django 6.1 it sets an enum as well, and simpleui, which writes an action's attributes as JSON, fails on that.
+    """
+
+    def mark(method: _Method) -> _Method:
+        vars(method).update(allowed_permissions=permissions, short_description=description)
+        return method
+
+    return mark
 
 
 class ReadOnlyAdmin(ModelAdmin):  # type: ignore[type-arg]  # not generic at run time
@@ -202,13 +219,47 @@ class ReadOnlyAdmin(ModelAdmin):  # type: ignore[type-arg]  # not generic at run
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
-        """Our actions as buttons. They are sent to the list's own door, which knows permissions and CSRF."""
+        """Our actions as buttons of the page's own form, which is sent to the list: it knows permissions and CSRF.
+
+        A theme that sends the form to the page itself is answered in the same way.
+        """
+        if request.method == "POST" and object_id is not None and "action" in request.POST:
+            request.GET = QueryDict()  # the filters of the list stand in the form
+            return self.changelist_view(request)
         context = {
             "buttons": self.buttons(request, object_id),
             "list_filters": list_filters(request),
             **(extra_context or {}),
         }
-        return super().changeform_view(request, object_id, form_url, context)
+        return super().changeform_view(request, object_id, form_url or self._door("changelist"), context)
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        row = kwargs.get("obj")
+        if row is not None and self.buttons_in_fields:
+            parts = {**context, "more_buttons": self.more_buttons(request, row)}
+            row.actions_drawn = render_to_string("admin/wechat_open/actions_here.html", parts, request)
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    buttons_in_fields = True
+    """Whether the page of a row begins with what can be done with it, as a field: every theme draws those."""
+
+    def more_buttons(self, request: HttpRequest, row: Any) -> list[tuple[str, str]]:
+        """Addresses and labels of other things that can be done with the row, by POST."""
+        return []
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        fieldsets = super().get_fieldsets(request, obj)
+        if obj is None or not self.buttons_in_fields:
+            return fieldsets
+        if not self.buttons(request, str(obj.pk)) and not self.more_buttons(request, obj):
+            return fieldsets
+        return [(None, {"fields": ["actions_here"]}), *fieldsets]
+
+    @admin.display(description=pgettext_lazy("wechat_open", "actions"))
+    def actions_here(self, row: Any) -> SafeString:
+        return cast("SafeString", getattr(row, "actions_drawn", SafeString()))
 
     def buttons(self, request: HttpRequest, object_id: str | None) -> list[tuple[str, str]]:
         """The actions that the page of one row offers."""

@@ -317,7 +317,7 @@ class JournalEntryAdmin(ReadOnlyAdmin):
         (None, {"fields": ["sentence", "when", "outcome", "more"]}),
         (
             pgettext_lazy("wechat_open", "Recorded"),
-            {"fields": ["kind", "component", "appid", "name", "actor", "number", "rid", "detail_told"]},
+            {"fields": ["kind", "platform", "appid", "name", "actor", "number", "rid", "detail_told"]},
         ),
     ]
 

@@ -17,6 +17,7 @@ from ..exceptions import WeChatOpenError
 from ..models import Authorizer, Component, TokenHolder, VerifyTicket
 from ..telling import told
 from .base import HolderAdmin, ReadOnlyAdmin
+from .lists import PlatformFilter
 from .shown import NOTHING, lines, masked, moment, tag
 from .tiles import grouped
 
@@ -106,10 +107,10 @@ def _alias(component: Component) -> str:
 
 @admin.register(VerifyTicket)
 class VerifyTicketAdmin(ReadOnlyAdmin):
-    list_display = ["created_at_exact", "component", "received_at_exact", "shown"]
-    list_filter = ["created_at", "component"]
+    list_display = ["created_at_exact", "platform", "received_at_exact", "shown"]
+    list_filter = ["created_at", PlatformFilter]
     list_select_related = ["component"]
-    fieldsets = [(None, {"fields": ["component", "created_at_exact", "received_at_exact", "shown"]})]
+    fieldsets = [(None, {"fields": ["platform", "created_at_exact", "received_at_exact", "shown"]})]
 
     @admin.display(description=pgettext_lazy("wechat_open", "ticket"))
     def shown(self, ticket: VerifyTicket) -> str | SafeString:

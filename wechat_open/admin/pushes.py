@@ -29,7 +29,7 @@ from ..models import Push
 from ..protocol.envelope import read_plain
 from ..telling import translated
 from . import payload
-from .base import ReadOnlyAdmin, own_transactions
+from .base import ReadOnlyAdmin, action, own_transactions
 from .lists import BoundedPaginator, PlatformFilter, appids_called, several_platforms
 from .named import account_cell, account_of, with_account
 from .shown import NOTHING, beside, moment, tag
@@ -82,7 +82,7 @@ class PushAdmin(ReadOnlyAdmin):
     sortable_by = ["received"]
     actions = ["process_again"]
     fieldsets = [
-        (pgettext_lazy("wechat_open", "The push"), {"fields": ["event", "account", "component", "tagged_state"]}),
+        (pgettext_lazy("wechat_open", "The push"), {"fields": ["event", "account", "platform", "tagged_state"]}),
         (
             pgettext_lazy("wechat_open", "When"),
             {"fields": ["created_at_exact", "received_at_exact", "processed_at_exact", "next_attempt_at_exact"]},
@@ -155,7 +155,7 @@ class PushAdmin(ReadOnlyAdmin):
     def has_replay_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("wechat_open.replay_push")
 
-    @admin.action(permissions=["replay"], description=pgettext_lazy("wechat_open", "Process again"))
+    @action(permissions=["replay"], description=pgettext_lazy("wechat_open", "Process again"))
     def process_again(self, request: HttpRequest, queryset: QuerySet[Push]) -> HttpResponse | None:
         return self.carry_out(request, queryset, bulk.Action.REPLAY)
 
@@ -173,14 +173,13 @@ class PushAdmin(ReadOnlyAdmin):
             *super().get_urls(),
         ]
 
+    def more_buttons(self, request: HttpRequest, row: Push) -> list[tuple[str, str]]:
+        if not self.may_see_payload(request, row):
+            return []
+        return [(admin_url("wechat_open_push_payload", row.pk), gettext("Show what was pushed"))]
+
     def may_see_payload(self, request: HttpRequest, push: Push) -> bool:
         return request.user.has_perm("wechat_open.view_push_payload") and self.has_view_permission(request, push)
-
-    def change_view(
-        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
-        more = {"may_see_payload": request.user.has_perm("wechat_open.view_push_payload"), **(extra_context or {})}
-        return super().change_view(request, object_id, form_url, more)
 
     @method_decorator(sensitive_variables())
     @own_transactions

@@ -22,7 +22,7 @@ from django.utils.translation import gettext_lazy as _
 from ... import authorization, clock
 from ...admin_urls import admin_url
 from ...models import AuthorizationAttempt, AuthorizationLink
-from ..base import SAMPLE
+from ..base import SAMPLE, action
 from ..lists import BoundedPaginator, PlatformFilter, accounts_called, several_platforms
 from ..named import account_cell, account_of, with_account
 from ..shown import beside, date, lines, moment
@@ -122,7 +122,7 @@ class AuthorizationLinkAdmin(LinkPages):
 
     # -- taking back -------------------------------------------------------------------------------------------------
 
-    @admin.action(permissions=["revoke"], description=pgettext_lazy("wechat_open", "Revoke"))
+    @action(permissions=["revoke"], description=pgettext_lazy("wechat_open", "Revoke"))
     def revoke(self, request: HttpRequest, queryset: QuerySet[AuthorizationLink]) -> HttpResponse | None:
         """Asked about first, one link or many."""
         if "confirmed" not in request.POST:

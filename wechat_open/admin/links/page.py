@@ -39,10 +39,11 @@ MAKERS_TIME = timedelta(minutes=10)
 class LinkPages(ReadOnlyAdmin):
     """The form, the page of one link, and the doors to its address."""
 
+    buttons_in_fields = False
     fieldsets = [
         (
             pgettext_lazy("wechat_open", "The link"),
-            {"fields": ["component", "user", "created_at_exact", "expires_at_exact"]},
+            {"fields": ["platform", "user", "created_at_exact", "expires_at_exact"]},
         ),
         (_("What the owner is asked for"), {"fields": ["expected", "auth_type", "permission_sets"]}),
         (_("For your own code"), {"fields": ["payload_shown", "next_url"]}),
