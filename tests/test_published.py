@@ -25,7 +25,7 @@ OWN = {"TOKEN": "k3JH5sdf9QWe2mNb7vCx1zLp", "ENCODING_AES_KEY": "Q" * 43}
 def site(settings: Any) -> Any:
     """A site that speaks to WeChat itself."""
     settings.DEBUG = False
-    settings.WECHAT_OPEN = settings.WECHAT_OPEN | with_platform()
+    settings.WECHAT_OPEN = settings.WECHAT_OPEN | with_platform() | {"API_HOSTS": []}
     return settings
 
 

@@ -220,12 +220,11 @@ class Conf:
 
     @property
     def meets_simulator(self) -> bool:
-        """Whether WeChat is, on purpose, a simulator on this host: nothing that such a site has is worth protecting."""
+        """Whether the site says that WeChat may be a simulator on this host: such a site has nothing to protect."""
         try:
-            host = str(urlsplit(self.api_base_url).hostname)
+            return any(host in LOOPBACK for host in self.api_hosts)
         except ConfigurationError:
             return False
-        return host in LOOPBACK and (django_settings.DEBUG or host in self.api_hosts)
 
     def why_not(self, url: SplitResult) -> str:
         """Why no secret is sent to this address; empty for one that may have them."""
