@@ -35,16 +35,16 @@ def test_unknown_setting__is_told_the_known_one(site: Any, given: str, hint: str
 
 CODE = re.compile(
     r"""
-      python\ -c\ "[^"]*" | `[^`]*` | "[^"]*" | '[^']*' | https?://\S+   # commands, quoted words, addresses
+      manage\.py\ wechat_open(?:\ -*[a-z-]+)*                          # a command of ours
+    | python\ -c\ "[^"]*" | `[^`]*` | "[^"]*" | '[^']*' | https?://\S+   # commands, quoted words, addresses
     | \w+ (\.\w+)* \( .*? \)+ | @\w+ | \w+ ([.<>]+\w+)+ >?             # calls, decorators, names with dots
-    | manage\.py\ wechat_open(?:\ -*[a-z-]+)*            # a command of ours
     | \b (True | False | None | nan | urlpatterns) \b
     """,
     re.VERBOSE | re.ASCII,
 )
 SAME_IN_CHINESE = {
     *("Celery", "Django", "Host", "Key", "Token"),
-    *("beat", "broker", "https", "payload", "pickle", "safe", "worker", "www"),
+    *("beat", "broker", "doctor", "https", "migrate", "payload", "pickle", "safe", "worker", "www"),
 }
 
 
