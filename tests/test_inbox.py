@@ -18,6 +18,7 @@ from wechat_open.models import Authorizer, Push, VerifyTicket
 from wechat_open.protocol.events import TicketPushed, UnknownEvent
 from wechat_open.simulator import Simulator
 from wechat_open.simulator.engine import Push as FromWeChat
+from wechat_open.tokens.store import ComponentStore
 
 Later = Callable[[timedelta], None]
 
@@ -52,19 +53,28 @@ def event(info_type: str, **fields: Any) -> FromWeChat:
 class TestFuture:
     """Grants and tickets are ordered by CreateTime: what is dated ahead would win for ever."""
 
-    @pytest.mark.parametrize(
-        "info_type", ["component_verify_ticket", "authorized", "updateauthorized", "unauthorized", "wxa_new_thing"]
-    )
+    @pytest.mark.parametrize("info_type", ["authorized", "updateauthorized", "unauthorized", "wxa_new_thing"])
     def test_push_dated_ahead__is_refused(self, platform: Platform, info_type: str, caplog: Any) -> None:
-        VerifyTicket.objects.all().delete()
         tomorrow = int(time.time()) + 86400
-        fields = {"ComponentVerifyTicket": "ticket@@@x", "AuthorizerAppid": OFFICIAL, "AuthorizationCode": "code@@@x"}
+        fields = {"AuthorizerAppid": OFFICIAL, "AuthorizationCode": "code@@@x"}
         with pytest.raises(InvalidPush) as refusal:
             deliver(platform, event(info_type, **{**fields, "CreateTime": tomorrow}))
 
         assert refusal.value.reason == "ahead"
-        assert not Push.objects.exists() and not VerifyTicket.objects.exists()
+        assert not Push.objects.exists()
         assert "ahead of the database's clock" in caplog.text
+
+    def test_ticket_dated_ahead__is_taken_and_comes_last(self, platform: Platform, wechat: Simulator) -> None:
+        """A database whose clock is slow sees every ticket so, and must not lose its platform."""
+        VerifyTicket.objects.all().delete()
+        tomorrow = int(time.time()) + 86400
+
+        deliver(platform, event("component_verify_ticket", ComponentVerifyTicket="ticket@@@x", CreateTime=tomorrow))
+        assert [ticket.reveal() for ticket in ComponentStore(platform.row).tickets()] == ["ticket@@@x"]
+
+        deliver(platform, wechat.engine.new_ticket())
+        newest, last = (ticket.reveal() for ticket in ComponentStore(platform.row).tickets())
+        assert (newest, last) == (wechat.engine.ticket, "ticket@@@x")
 
     def test_push_a_few_minutes_ahead__is_taken(self, platform: Platform) -> None:
         """Clocks differ."""
