@@ -98,7 +98,7 @@ def urls_are_included_once(**kwargs: object) -> Iterator[CheckMessage]:
         yield Warning(
             _(
                 "The URLs of wechat_open are included %(count)d times: %(prefixes)s. Links and the addresses that "
-                "doctor names use only one of them."
+                "`doctor` names use only one of them."
             )
             % {"count": len(prefixes), "prefixes": ", ".join(repr(f"/{prefix}") for prefix in prefixes)},
             hint=_("Keep the one that stands in WeChat's console."),

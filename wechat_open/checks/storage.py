@@ -123,7 +123,7 @@ def rows_have_one_database(**kwargs: object) -> Iterator[CheckMessage]:
         yield Error(
             _("DATABASE_ROUTERS write wechat_open to %(alias)r, and allow_migrate keeps its tables out of there.")
             % {"alias": ours[0]},
-            hint=_("Let allow_migrate return True or None for wechat_open in that database, and run migrate there."),
+            hint=_("Let allow_migrate return True or None for wechat_open in that database, and run `migrate` there."),
             id="wechat_open.E059",
         )
 
