@@ -60,6 +60,7 @@ def test_every_page__leads_to_pages_of_its_own_site(admin_client: Client, everyt
         row = everything.get(door.model)
         if door.needs_row and row is None:
             continue
+        admin_client.get("/admin/wechat_open/authorizer/")  # the page before may be one of the other site
         address = door.address(row).replace("/admin/", "/ops/", 1)
         answer = admin_client.get(address)
         if answer.status_code == 302:

@@ -53,10 +53,10 @@ COLUMNS = (
 
 def view(model_admin: AuthorizerAdmin, request: HttpRequest) -> HttpResponseBase:
     """What the list shows with the filters of this address, as CSV or XLSX."""
-    if not model_admin.has_view_permission(request) or not model_admin.has_export_permission(request):
-        raise PermissionDenied
     if request.method != "POST":
         return HttpResponseNotAllowed(["POST"])
+    if not model_admin.has_view_permission(request) or not model_admin.has_export_permission(request):
+        raise PermissionDenied
     as_workbook = request.POST.get("format") == "xlsx"
     back = HttpResponseRedirect(f"{model_admin.list_address()}?{request.GET.urlencode()}")
     if as_workbook and not export.has_workbooks():

@@ -24,7 +24,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop, ngettext, npgettext, pgettext
 
 from .. import census, doorbell, health, journal, tokens
-from ..admin_urls import admin_url
+from ..admin_urls import admin_url, on_site
 from ..api import ComponentAPI
 from ..census import Census
 from ..component import Platform
@@ -99,6 +99,11 @@ class DashboardAdmin(ModelAdmin):  # type: ignore[type-arg]  # not generic at ru
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+    @property
+    def urls(self) -> list[URLPattern]:
+        """Whose pages lead to others of the same admin site."""
+        return [on_site(pattern, self.admin_site.name) for pattern in self.get_urls()]
 
     def get_urls(self) -> list[URLPattern]:
         def door(where: str, view: Callable[..., HttpResponse], name: str = "") -> URLPattern:
