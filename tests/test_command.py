@@ -448,7 +448,7 @@ def test_replay_failed__takes_all_that_failed_and_is_1_when_one_fails_again(tea:
     make_push(tea.component, "wxdone", state=Push.State.DONE)
     result = Result("replay", "--failed")
     assert result.code == 1
-    assert f"{broken.pk} unauthorized {COFFEE}: refused push" in result.out
+    assert f"{broken.pk} unauthorized {COFFEE}: It cannot be read" in result.out
     assert f"{good.pk} unauthorized {TEA}: processed" in result.out
     assert "wxdone" not in result.out
 

@@ -36,6 +36,8 @@ PROPERTIES: dict[str, tuple[Any, Any]] = {
     "HEALTH_TOKEN": ("secret", "secret"),
     "SHOW_AVATARS": (True, True),
     "TENANT_KEY": ("shop", "shop"),
+    "WORKER": ("run", "run"),
+    "BRAND": ({"NAME": "山茶"}, ("山茶", "")),
 }
 
 

@@ -317,9 +317,13 @@ class Conf:
         return self._read("HEALTH_TOKEN", _text)
 
     @property
+    def worker(self) -> str:
+        """Who does the background work: ``celery``, or ``run`` for ``manage.py wechat_open run``."""
+        return "run" if self._get("WORKER") == "run" else "celery"
+
+    @property
     def has_celery(self) -> bool:
-        """Whether Celery does the background work; otherwise ``manage.py wechat_open run`` does."""
-        return bool(self._get("WORKER") != "run")
+        return self.worker == "celery"
 
     @property
     def brand(self) -> tuple[str, str]:

@@ -492,12 +492,12 @@ def test_standing_at_wechat__is_in_the_head_when_it_is_bad(
 
 
 def test_permission_sets__are_told_by_name_and_what_they_allow(operator: Client, component: Component) -> None:
-    account = make(component, "wxa", func_info=[4, 24, 133])
+    account = make(component, "wxa", func_info=[4, 24, 999])
     text = shown(operator, page(account))
     assert "4 Web service" in text
     assert "Sign-in of followers on web pages (OAuth), JS-SDK" in text
-    assert text.count("one platform at a time") == 1
-    assert "133 permission set 133" in text
+    assert text.count("one platform at a time") == 2
+    assert "999 permission set 999" in text
     operator.cookies.load({site.LANGUAGE_COOKIE_NAME: "zh-hans"})
     assert "网页授权（OAuth）、JS-SDK" in shown(operator, page(account))
 

@@ -167,7 +167,7 @@ def test_alert__is_shown_in_the_readers_language(operator: Client, ticket: Alert
     operator.cookies.load({site.LANGUAGE_COOKIE_NAME: "zh-hans"})
     act(operator, "acknowledge", ticket)
     text = shown(operator, page(ticket))
-    assert "由 operator 确认" in text
+    assert "operator 已确认" in text
 
 
 def test_history__costs_few_queries(viewer: Client, component: Component, django_assert_max_num_queries: Any) -> None:

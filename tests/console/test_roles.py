@@ -178,9 +178,11 @@ def scene(wechat: Simulator, platform: Platform, grant: Callable[..., Authorizer
     Authorizer.objects.filter(pk=account.pk).update(profile=profile, previous_refresh_token=previous)
     Authorizer.objects.filter(pk=gone.pk).update(state=Authorizer.State.UNAUTHORIZED)
     maker = User.objects.create_user("maker", is_staff=True)
+    link = authorization.begin(user=maker, payload={"tenant": "camellia"}, biz_appid=OFFICIAL)
+    authorization.offer(link, browser="canary-of-a-browser", base_url="https://shop.example")
     rows = [
         account,
-        authorization.begin(user=maker, payload={"tenant": "camellia"}, biz_appid=OFFICIAL),
+        link,
         Push.objects.filter(authorizer_appid=OFFICIAL)[0],
         bulk.start(bulk.Action.REFRESH, [account.pk], user=maker),
         JournalEntry.objects.all()[0],

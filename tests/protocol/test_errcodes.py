@@ -6,6 +6,7 @@ import pytest
 
 from wechat_open import exceptions
 from wechat_open.exceptions import (
+    AccountRestricted,
     APIError,
     CodeRefused,
     FollowerOutOfReach,
@@ -33,6 +34,7 @@ DOCUMENTED: dict[type[APIError], list[int]] = {
     NotAuthorized: [61003, 43007],
     CodeRefused: [61009, 61010],
     TicketRefused: [61005, 61006],
+    AccountRestricted: [48004, 50002],
     PermissionMissing: [48001, 61007, 61017],
     FollowerOutOfReach: [45015, 45047],
     FollowerRefused: [43004, 43101, 48002],
@@ -42,7 +44,7 @@ DOCUMENTED: dict[type[APIError], list[int]] = {
     SystemBusy: [-1, -1000, 9402202],
     APIError: [
         *(0, 40003, 40013, 40029, 40163, 40030, 40033, 47002, 40097, 40170, 41001, 41002, 41004, 41018, 42002),
-        *(43001, 43002, 43003, 44002, 47001, 48004, 48006, 50002),
+        *(43001, 43002, 43003, 44002, 47001, 48006),
         *(61000, 61001, 61002, 61008, 61012, 61013, 61025, 61014, 61015, 61016, 61024, 61026, 61027, 61030),
         *(61039, 61040, *range(61051, 61071), *range(61450, 61458), 61500, 61501, 61503),
         *(85001, 85999, 86000, 86004, 87000, 87999, *range(89000, 89005), *range(89019, 89022), 89029, 89231),
@@ -145,7 +147,7 @@ def test_40001_where_no_token_is_used__is_the_platforms_secret(path: str) -> Non
         ("/cgi-bin/component/api_start_push_ticket", PlatformFault),
         ("/cgi-bin/component/api_create_preauthcode", PlatformFault),
         ("/cgi-bin/component/api_get_authorizer_list", PlatformFault),
-        ("/cgi-bin/component/api_authorizer_token", APIError),
+        ("/cgi-bin/component/api_authorizer_token", AccountRestricted),
         ("", APIError),
     ],
 )
