@@ -135,7 +135,7 @@ def test_every_sealed_column__is_known() -> None:
         ("VerifyTicket", "ticket"),
         ("Authorizer", "access_token", "refresh_token", "previous_refresh_token"),
         ("Push", "payload"),
-        ("AuthorizationLink", "key"),
+        ("AuthorizationLink", "key", "pre_auth_code"),
     }
 
 
