@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from django.contrib import admin
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
 from tests.admin.staff import rows
+from tests.console import pages
 from wechat_open import census
 from wechat_open.component import Platform
 from wechat_open.models import Authorizer, Component, JournalEntry
@@ -32,8 +32,7 @@ pytestmark = pytest.mark.django_db
 
 def lists() -> list[str]:
     """The address of each of our lists."""
-    models = [model for model in admin.site._registry if model._meta.app_label == Component._meta.app_label]
-    return [reverse(f"admin:wechat_open_{model._meta.model_name}_changelist") for model in models]
+    return [reverse(f"admin:wechat_open_{model._meta.model_name}_changelist") for model in pages.lists()]
 
 
 @pytest.mark.parametrize("name", FILTERS)
