@@ -30,6 +30,7 @@ PURE = [
     "tests/protocol",
     "tests/simulator",
     "tests/testing",
+    "tests/themes",
     "tests/test_architecture.py",
     "tests/test_client.py",
     "tests/test_conf.py",
@@ -41,6 +42,8 @@ PURE = [
     "tests/test_package.py",
     "tests/test_rehearsal.py",
     "tests/test_translations.py",
+    "tests/test_walk.py",
+    "tests/test_wording.py",
 ]
 """They touch no database and no cache, bring their own, or ask nothing of it that others do not ask: SQLite's run has
 told all there is to tell."""

@@ -137,10 +137,10 @@ def visits(page: Page, site: Site) -> Iterator[None]:
         page.locator(".actions button[type=submit]").first.click()
         yield
     page.goto(f"{site.url}/admin/wechat_open/push/{Push.objects.order_by('pk')[0].pk}/change/")
-    page.locator("form[action$='/payload/'] button").click()
+    page.locator("button[formaction$='/payload/']").click()
     yield
     page.goto(f"{site.url}/admin/wechat_open/authorizationlink/{authorization.begin().pk}/change/")
-    page.locator("form[action$='/address/'] button").click()
+    page.locator("form[action$='/address/'] button, button[formaction$='/address/']").click()
     yield
     page.goto(page.locator("#link-address").inner_text())
     yield

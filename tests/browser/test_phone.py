@@ -213,7 +213,7 @@ def test_conversation__without_a_script(shop: Site, open_page: OpenPage) -> None
     page.locator(".menu summary").click()
     page.get_by_role("button", name="营业时间").click()
     expect(page.get_by_role("log")).to_contain_text("9:00 - 21:00")
-    expect(page.get_by_role("link", name="Reload, to see what has come since")).to_be_visible()
+    expect(page.get_by_role("link", name="Reload, to see what has arrived since")).to_be_visible()
 
     page.get_by_role("link", name="Back to the chats").click()
     page.get_by_role("link", name="山茶小铺").click()

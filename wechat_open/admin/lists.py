@@ -121,7 +121,9 @@ class PlatformFilter(admin.SimpleListFilter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any] | None:
         chosen = self.value() or ""
-        return queryset.filter(component=int(chosen)) if chosen.isdecimal() else None
+        # No key has more digits; Python itself refuses to read thousands of them.
+        is_key = chosen.isascii() and chosen.isdecimal() and len(chosen) <= 18
+        return queryset.filter(component=int(chosen)) if is_key else None
 
 
 def several_platforms() -> list[str]:
