@@ -13,8 +13,8 @@ from django.core.cache import cache
 from django.db import connection
 from django.utils import translation
 
-import tests.celery_app  # noqa: F401 - must exist before a task is sent
 from tests import database_url
+from tests.celery_app import app  # must exist before a task is sent
 from tests.services import SERVICES
 from tests.stage import account, grant, later, platform, wechat  # noqa: F401 - fixtures
 from wechat_open import messaging, shared_cache
@@ -32,6 +32,13 @@ def _own_language() -> Iterator[None]:
     """A request in Chinese leaves its language active; no later test is to notice."""
     yield
     translation.deactivate()
+
+
+@pytest.fixture(autouse=True)
+def _own_celery() -> Iterator[None]:
+    """A test that makes another app makes it this thread's, and no other's: later tests would not know whom they call."""
+    yield
+    app.set_current()
 
 
 @pytest.fixture(autouse=True)

@@ -65,7 +65,7 @@ def test_instrumented_calls_and_requests__are_exported_without_secrets(
         requests.get(f"http://127.0.0.1:1/x?access_token={TOKEN}", timeout=1)
     client.get(f"/wechat/authorized/{MARK}/?auth_code=queryauthcode@@@{MARK}")
     client.post(f"/wechat/events/?msg_signature={MARK}&timestamp=1&nonce={MARK}", b"<xml/>", content_type="text/xml")
-    app = celery.Celery("tracing", broker="memory://")
+    app = celery.Celery("tracing", broker="memory://", set_as_current=False)
     app.send_task("some.task", args=[f"ticket@@@{MARK}"], kwargs={"access_token": TOKEN})
     tracer = tracing.provider.get_tracer("site")
     linked = Link(SpanContext(1, 1, is_remote=False), {"access_token": TOKEN})

@@ -234,11 +234,11 @@ class AccountList(Listing):
         return getattr(self.request, "wechat_open_searched", None) if self.query else None
 
     def get_ordering(self, request: HttpRequest, queryset: QuerySet[Any]) -> Any:
-        """The key goes along with the column, as in the column's index."""
-        ordering = list(super().get_ordering(request, queryset))
-        if len(ordering) == 2 and ordering[1] == "-pk" and isinstance(ordering[0], str):
-            ordering[1] = "-pk" if ordering[0].startswith("-") else "pk"
-        return ordering
+        """The key goes along with the column, as in the column's index. Before Django 6.1 it comes more than once."""
+        first, *others = super().get_ordering(request, queryset)
+        if not others or set(others) != {"-pk"} or not isinstance(first, str):
+            return [first, *others]
+        return [first] if first == "-pk" else [first, "-pk" if first.startswith("-") else "pk"]
 
     def get_queryset(self, request: HttpRequest, *args: Any, **kwargs: Any) -> QuerySet[Any]:
         self.request = request
