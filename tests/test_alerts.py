@@ -418,8 +418,8 @@ def repairs(number: int) -> None:
 def test_acknowledged_alert__is_not_repeated_until_it_gets_worse(watch: Watch, told: Told, li: User) -> None:
     repairs(1)
     watch()
-    assert alerts.acknowledge(Alert.objects.get(), li)
-    assert not alerts.acknowledge(Alert.objects.get(), li), "once"
+    assert alerts.acknowledge(Alert.objects.all(), li)
+    assert not alerts.acknowledge(Alert.objects.all(), li), "once"
     heard(told)
 
     watch.after(minutes=61)
@@ -439,7 +439,7 @@ def test_acknowledged_alert__is_not_repeated_until_it_gets_worse(watch: Watch, t
 def test_end_of_an_acknowledged_alert__is_sent(watch: Watch, told: Told, li: User) -> None:
     repairs(1)
     watch()
-    alerts.acknowledge(Alert.objects.get(code="sweep_repairs"), li)
+    alerts.acknowledge(Alert.objects.filter(code="sweep_repairs"), li)
     repairs(0)
     watch.after(minutes=3)
     assert only(told, "sweep_repairs") == [("warning", False), ("warning", True)]
@@ -449,7 +449,7 @@ def test_muted_alert__is_counted_and_not_sent_until_the_mute_ends(watch: Watch, 
     skew(40)
     watch()
     heard(told)
-    assert alerts.mute(Alert.objects.get(), li, timedelta(hours=8))
+    assert alerts.mute(Alert.objects.all(), li, timedelta(hours=8))
 
     skew(130)
     watch.after(hours=2)
@@ -470,7 +470,7 @@ def test_short_mute__is_followed_by_a_reminder(watch: Watch, told: Told, li: Use
     """The alert was sent 50 minutes before the mute of an hour ends: it is sent when that ends, not later."""
     repairs(1)
     watch()
-    alerts.mute(Alert.objects.get(code="sweep_repairs"), li, timedelta(hours=1))
+    alerts.mute(Alert.objects.filter(code="sweep_repairs"), li, timedelta(hours=1))
     heard(told)
     watch.after(minutes=59)
     assert only(told, "sweep_repairs") == []
@@ -481,7 +481,7 @@ def test_short_mute__is_followed_by_a_reminder(watch: Watch, told: Told, li: Use
 def test_mute__outlasts_an_alert_that_comes_and_goes(watch: Watch, told: Told, li: User) -> None:
     repairs(1)
     watch()
-    alerts.mute(Alert.objects.get(code="sweep_repairs"), li, timedelta(hours=8))
+    alerts.mute(Alert.objects.filter(code="sweep_repairs"), li, timedelta(hours=8))
     repairs(0)
     watch.after(minutes=3)
     watch()
@@ -501,11 +501,11 @@ def test_mute__outlasts_an_alert_that_comes_and_goes(watch: Watch, told: Told, l
 def test_ended_mute__sends_it_again_at_once(watch: Watch, told: Told, li: User) -> None:
     repairs(1)
     watch()
-    alerts.mute(Alert.objects.get(code="sweep_repairs"), li, timedelta(days=7))
+    alerts.mute(Alert.objects.filter(code="sweep_repairs"), li, timedelta(days=7))
     watch.after(minutes=61)
     heard(told)
-    assert alerts.unmute(Alert.objects.get(code="sweep_repairs"), li)
-    assert not alerts.unmute(Alert.objects.get(code="sweep_repairs"), li)
+    assert alerts.unmute(Alert.objects.filter(code="sweep_repairs"), li)
+    assert not alerts.unmute(Alert.objects.filter(code="sweep_repairs"), li)
     watch.after(seconds=1)
     assert only(told, "sweep_repairs") == [("warning", False)]
 
@@ -514,13 +514,13 @@ def test_mute__has_one_of_the_given_lengths(watch: Watch, li: User) -> None:
     repairs(1)
     watch()
     with pytest.raises(ValueError, match="MUTES"):
-        alerts.mute(Alert.objects.get(code="sweep_repairs"), li, timedelta(days=3650))
+        alerts.mute(Alert.objects.filter(code="sweep_repairs"), li, timedelta(days=3650))
 
 
 def test_muted_and_acknowledged_finding__stays_red_in_health(watch: Watch, healthy: Platform, li: User) -> None:
     skew(130)
     watch()
-    alerts.mute(Alert.objects.get(), li, timedelta(days=7))
-    alerts.acknowledge(Alert.objects.get(), li)
+    alerts.mute(Alert.objects.all(), li, timedelta(days=7))
+    alerts.acknowledge(Alert.objects.all(), li)
     assert {found.code: found.level for found in health.examine(healthy)}["clock_skew"] is health.RED
     assert health.report()["ok"] is False

@@ -46,6 +46,9 @@ KEPT = timedelta(days=90)
 MUTES = (timedelta(hours=1), timedelta(hours=8), timedelta(days=1), timedelta(days=7))
 """For how long an alert can be muted; a mute ends by itself."""
 
+AT_ONCE = 1_000
+"""So many alerts are handled at once; a site has a few dozen findings."""
+
 _SEVERITY = {Level.AMBER: Alert.Severity.WARNING, Level.RED: Alert.Severity.CRITICAL}
 
 
@@ -164,55 +167,48 @@ def _mute_has_ended() -> Q:
 # -- what operators do -------------------------------------------------------------------------------------------------
 
 
-def acknowledge(row: Alert, user: Any) -> bool:
-    """A person looks after it: not repeated unless it gets worse. False when it is over, or was acknowledged before."""
-    mine = _open(row).filter(acknowledged_at__isnull=True)
-    if not mine.update(acknowledged_at=clock.now(), acknowledged_by=journal.name_of(user)):
-        return False
-    _record(
-        journal.Kind.ALERT_ACKNOWLEDGED,
-        row,
-        user,
-        pgettext("alert", "%(code)s #%(alert)d", code=row.code, alert=row.pk),
-    )
-    return True
+def acknowledge(rows: QuerySet[Alert], user: Any) -> list[Alert]:
+    """A person looks after these: not repeated unless they get worse. Returns those that were neither over nor
+    acknowledged before."""
+    change = {"acknowledged_at": clock.now(), "acknowledged_by": journal.name_of(user)}
+    mine = _open(rows).filter(acknowledged_at__isnull=True)
+    return _change(mine, change, journal.Kind.ALERT_ACKNOWLEDGED, user)
 
 
-def mute(row: Alert, user: Any, span: timedelta) -> bool:
-    """Not sent for this long, then again. False when it is over."""
+def mute(rows: QuerySet[Alert], user: Any, span: timedelta) -> list[Alert]:
+    """Not sent for this long, then again. Returns those that were not over; ValueError for a time not in MUTES."""
     if span not in MUTES:
         raise ValueError("An alert can be muted for one of the times in MUTES.")
-    if not _open(row).update(muted_until=clock.now() + span, muted_by=journal.name_of(user)):
-        return False
-    hours = int(span / timedelta(hours=1))
-    words = pgettext("alert", "%(code)s for %(hours)d hours #%(alert)d", code=row.code, hours=hours, alert=row.pk)
-    _record(journal.Kind.ALERT_MUTED, row, user, words)
-    return True
+    change = {"muted_until": clock.now() + span, "muted_by": journal.name_of(user)}
+    return _change(_open(rows), change, journal.Kind.ALERT_MUTED, user, hours=int(span / timedelta(hours=1)))
 
 
-def unmute(row: Alert, user: Any) -> bool:
-    """Sent again from now on. False when it is not muted."""
-    if not Alert.objects.filter(_muted(), pk=row.pk).update(muted_until=clock.now()):
-        return False
-    _record(
-        journal.Kind.ALERT_UNMUTED, row, user, pgettext("alert", "%(code)s #%(alert)d", code=row.code, alert=row.pk)
-    )
-    return True
+def unmute(rows: QuerySet[Alert], user: Any) -> list[Alert]:
+    """Sent again from now on. Returns those that were muted."""
+    return _change(rows.filter(_muted()), {"muted_until": clock.now()}, journal.Kind.ALERT_UNMUTED, user)
 
 
-def _named(row: Alert) -> str:
-    return pgettext("alert", "%(code)s #%(alert)d", code=row.code, alert=row.pk)
+def _open(rows: QuerySet[Alert]) -> QuerySet[Alert]:
+    return rows.filter(open_key__isnull=False, resolved_at__isnull=True)
 
 
-def _open(row: Alert) -> QuerySet[Alert]:
-    return Alert.objects.filter(pk=row.pk, open_key__isnull=False, resolved_at__isnull=True)
-
-
-def _record(kind: journal.Kind, row: Alert, user: Any, detail: str) -> None:
-    """In the audit trail of its platform. An alert of the whole site stands in that of the first platform."""
-    component = row.component or Component.objects.order_by("pk").first()
-    if component is not None:
-        journal.note(kind, component, user=user, detail=detail)
+def _change(
+    rows: QuerySet[Alert], change: dict[str, Any], kind: journal.Kind, user: Any, hours: int = 0
+) -> list[Alert]:
+    """One update, and one line in the audit trail of each platform. An alert of the whole site stands in that of the
+    first platform."""
+    with transaction.atomic(using=router.db_for_write(Alert)):
+        found = list(rows.order_by("pk").select_for_update()[:AT_ONCE])
+        Alert.objects.filter(pk__in=[row.pk for row in found]).update(**change)
+    platforms = {component.pk: component for component in Component.objects.order_by("pk")} if found else {}
+    shared = next(iter(platforms), None)
+    for key, component in platforms.items():
+        theirs = [row for row in found if (row.component_id or shared) == key]
+        if theirs:
+            named = ", ".join(f"{row.code} #{row.pk}" for row in theirs)
+            said = pgettext("alert", "%(alerts)s for %(hours)d hours", alerts=named, hours=hours) if hours else named
+            journal.note(kind, component, user=user, detail=said)
+    return found
 
 
 def _tell(row: Alert) -> bool:

@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.contrib import admin, messages
+from django.contrib.admin.models import CHANGE, LogEntry
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.functional import Promise
@@ -174,7 +175,7 @@ class AlertAdmin(ReadOnlyAdmin):
         def done(count: int) -> str:
             return ngettext("%(count)s alert was acknowledged.", "%(count)s alerts were acknowledged.", count)
 
-        return self._each(request, rows, lambda alert: alerts.acknowledge(alert, request.user), done)
+        return self._say(request, alerts.acknowledge(rows, request.user), done)
 
     @action(description=_("Mute for 1 hour"), permissions=["handle_alert"])
     def mute_1(self, request: HttpRequest, rows: QuerySet[Alert]) -> HttpResponse | None:
@@ -197,7 +198,7 @@ class AlertAdmin(ReadOnlyAdmin):
         def done(count: int) -> str:
             return ngettext("%(count)s alert is sent again.", "%(count)s alerts are sent again.", count)
 
-        return self._each(request, rows, lambda alert: alerts.unmute(alert, request.user), done)
+        return self._say(request, alerts.unmute(rows, request.user), done)
 
     def _mute(self, request: HttpRequest, rows: QuerySet[Alert], span: timedelta) -> HttpResponse | None:
         until = date(utc_now() + span)
@@ -208,31 +209,18 @@ class AlertAdmin(ReadOnlyAdmin):
             )
             return words.replace("%(until)s", until)
 
-        return self._each(request, rows, lambda alert: alerts.mute(alert, request.user, span), done)
+        return self._say(request, alerts.mute(rows, request.user, span), done)
 
-    def _each(
-        self,
-        request: HttpRequest,
-        rows: QuerySet[Alert],
-        order: Callable[[Alert], bool],
-        done: Callable[[int], str],
-    ) -> HttpResponse | None:
-        """Do it to each, and say for how many it made a difference."""
-        changed = 0
-        for alert in rows.select_related("component").order_by("pk")[:MOST]:
-            if order(alert):
-                changed += 1
-                self.log_change(request, alert, done(1) % {"count": 1})
+    def _say(self, request: HttpRequest, changed: list[Alert], done: Callable[[int], str]) -> HttpResponse | None:
+        """For how many it made a difference, here and in the history of each."""
         if changed:
-            self.message_user(request, done(changed) % {"count": grouped(changed)}, messages.SUCCESS)
+            LogEntry.objects.log_actions(request.user.pk, changed, CHANGE, done(1) % {"count": 1})
+            told = done(len(changed)) % {"count": grouped(len(changed))}
+            self.message_user(request, told, messages.SUCCESS)
         else:
             self.message_user(request, gettext("Nothing to do: they are over, or it is so already."), messages.WARNING)
         back = as_number(request.POST.get("back_to"))
         return None if back is None else self.to_page(request, back)
-
-
-MOST = 1_000
-"""So many alerts are handled at once; a site has a few dozen findings."""
 
 
 def _makes_sense(action: str, alert: Alert) -> bool:

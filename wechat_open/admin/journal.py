@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from itertools import zip_longest
 from typing import Any
 
 from django.contrib import admin
@@ -18,10 +19,10 @@ from django.db.models import OuterRef, Q, QuerySet, Subquery
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.urls import URLPattern, path
-from django.utils.html import conditional_escape, format_html
+from django.utils.html import conditional_escape, format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.text import Truncator
-from django.utils.translation import get_language, gettext, npgettext, pgettext, pgettext_lazy
+from django.utils.translation import get_language, gettext, ngettext_lazy, npgettext, pgettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from .. import journal
@@ -65,9 +66,6 @@ SENTENCES: dict[str, Any] = {
     Kind.TICKETS_FORGOTTEN: _("%(who)s deleted the verify tickets of %(account)s."),
     Kind.BULK_STARTED: _("%(who)s started a bulk action."),
     Kind.BULK_STOPPED: _("%(who)s stopped a bulk action."),
-    Kind.ALERT_ACKNOWLEDGED: _("%(who)s acknowledged an alert."),
-    Kind.ALERT_MUTED: _("%(who)s muted an alert."),
-    Kind.ALERT_UNMUTED: _("%(who)s ended the mute of an alert."),
     Kind.EXPORTED: _("%(who)s exported the list of accounts of %(account)s."),
 }
 
@@ -103,6 +101,18 @@ ABOUT_ANY_ACCOUNT = (Kind.CODE_MISUSED, Kind.LINK_MADE, Kind.LINK_SHOWN, Kind.LI
 """Without an appid these are about whichever account the owner chooses, and not about the platform."""
 
 
+COUNTED: dict[str, Any] = {
+    Kind.ALERT_ACKNOWLEDGED: ngettext_lazy(
+        "%(who)s acknowledged an alert.", "%(who)s acknowledged %(count)d alerts.", "count"
+    ),
+    Kind.ALERT_MUTED: ngettext_lazy("%(who)s muted an alert.", "%(who)s muted %(count)d alerts.", "count"),
+    Kind.ALERT_UNMUTED: ngettext_lazy(
+        "%(who)s ended the mute of an alert.", "%(who)s ended the mute of %(count)d alerts.", "count"
+    ),
+}
+"""About as many rows as are numbered in the detail."""
+
+
 def sentence(entry: JournalEntry, account: object = None) -> str:
     """What happened, as a person would say it; ``account`` is how the account is to be called."""
     return _pattern(entry) % {"who": who(entry), "account": account or called(entry), "link": _link(entry)}
@@ -111,6 +121,8 @@ def sentence(entry: JournalEntry, account: object = None) -> str:
 def _pattern(entry: JournalEntry) -> str:
     if not entry.ok and entry.kind in FAILED:
         return str(FAILED[entry.kind])
+    if entry.kind in COUNTED:
+        return str(COUNTED[entry.kind] % {"who": "%(who)s", "count": len(_KEY.findall(entry.detail)) or 1})
     if entry.kind in NUMBERED and _link(entry):
         return attempted(entry, str(NUMBERED[entry.kind][bool(entry.appid)]))
     return attempted(entry, str(SENTENCES.get(entry.kind, entry.kind)))
@@ -171,13 +183,25 @@ def told(entry: JournalEntry) -> str:
 
 
 def linked(entry: JournalEntry) -> str | SafeString:
-    """The same, where ``#7`` leads to the row's page."""
-    text = Truncator(told(entry)).chars(300)
-    model, key = ROWS.get(Kind(entry.kind)) if entry.kind in Kind.values else None, _KEY.search(text)
-    if model is None or key is None:
+    """The same, where each ``#7`` leads to the row's page."""
+    text = told(entry)
+    if entry.kind not in COUNTED:  # those are short, and name rows to the end
+        text = Truncator(text).chars(300)
+    model = ROWS.get(Kind(entry.kind)) if entry.kind in Kind.values else None
+    if model is None:
         return text
-    page = admin_url(f"wechat_open_{model}_change", key[1])
-    return format_html('{}<a href="{}">{}</a>{}', text[: key.start()], page, key[0], text[key.end() :])
+    words = _KEY.split(text)  # every second one is a key
+    return format_html_join(
+        "",
+        "{}{}",
+        (
+            (
+                word,
+                format_html('<a href="{}">#{}</a>', admin_url(f"wechat_open_{model}_change", key), key) if key else "",
+            )
+            for word, key in zip_longest(words[::2], words[1::2])
+        ),
+    )
 
 
 _KEY = re.compile(r"#([0-9]{1,18})\b")
