@@ -14,7 +14,7 @@ from django.contrib.auth.models import AnonymousUser
 from django.dispatch import Signal
 
 from tests.stage import OFFICIAL, deliver, process
-from wechat_open import authorization, inbox, signals, tokens
+from wechat_open import authorization, clock, codes, inbox, signals, tokens
 from wechat_open.authorization import AUTH_TYPES
 from wechat_open.component import Platform
 from wechat_open.exceptions import (
@@ -24,6 +24,7 @@ from wechat_open.exceptions import (
     NotAuthorized,
     SystemBusy,
     TicketMissing,
+    TokenUnavailable,
     Unreachable,
 )
 from wechat_open.models import AuthorizationAttempt, AuthorizationLink, Authorizer, CodeExchange, Push
@@ -238,13 +239,44 @@ class TestOffer:
 
         assert query(self.offered(link))["pre_auth_code"] != query(url)["pre_auth_code"]
 
-    def test_code_that_cannot_be_had__is_asked_for_again(self, wechat: Simulator, platform: Platform) -> None:
+    def test_code_that_cannot_be_had__is_asked_for_again_after_some_seconds(
+        self, wechat: Simulator, platform: Platform, later: Later
+    ) -> None:
+        """Whoever has the link can view its page as often as they like; WeChat counts each call."""
         link = authorization.begin()
         wechat.faults.add(PRE_AUTH_CODE, "errcode", -1)
         with pytest.raises(SystemBusy):
             self.offered(link)
+        for _ in range(5):
+            with pytest.raises(TokenUnavailable):
+                self.offered(link)
+        assert wechat.engine.calls[PRE_AUTH_CODE] == 1
+        later(timedelta(seconds=11))
 
         assert query(self.offered(link))["pre_auth_code"]
+        assert query(self.offered(link))["pre_auth_code"]
+        assert wechat.engine.calls[PRE_AUTH_CODE] == 2
+
+    def test_operator__has_wechat_asked_again_at_once(self, wechat: Simulator, platform: Platform) -> None:
+        link = authorization.begin()
+        wechat.faults.add(PRE_AUTH_CODE, "errcode", -1)
+        with pytest.raises(SystemBusy):
+            self.offered(link)
+        authorization.offer(link, browser=BROWSER, base_url=SITE, operator=True)
+
+        assert query(self.offered(link))["pre_auth_code"]
+        assert wechat.engine.calls[PRE_AUTH_CODE] == 2
+
+    def test_view_while_another_waits_for_wechat__asks_wechat_for_nothing(
+        self, wechat: Simulator, platform: Platform, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(authorization, "CODE_WAIT", 0.1)
+        link = authorization.begin()
+        AuthorizationLink.objects.update(pre_auth_code_shared_until=clock.now() + timedelta(seconds=15))
+        with pytest.raises(TokenUnavailable):
+            self.offered(link)
+
+        assert PRE_AUTH_CODE not in wechat.engine.calls
 
     def test_code_that_cannot_be_read__is_replaced(self, platform: Platform) -> None:
         link = authorization.begin()
@@ -464,7 +496,7 @@ class TestReturn:
     ) -> None:
         monkeypatch.setattr(authorization, "EXCHANGE_WAIT", 0.3)
         granted = wechat.engine.authorize(OFFICIAL)
-        authorization._claim_exchange(platform, Secret(granted.code), None)
+        authorization._claim_exchange(codes.find(platform, Secret(granted.code)))
 
         with pytest.raises(Exception, match="unusually long"):
             authorization.complete(platform, Secret(granted.code))

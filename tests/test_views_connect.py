@@ -409,6 +409,20 @@ def test_refusal_by_wechat__reaches_staff_with_its_number_and_nobody_else(
     assert b"61004" not in hidden.content
 
 
+def test_refusal_by_wechat__is_remembered_for_a_visitor_and_tried_again_for_staff(
+    wechat: Simulator, platform: Platform, staff: Client, client: Client
+) -> None:
+    address = authorization.begin().get_absolute_url()
+    wechat.control("faults", path="/cgi-bin/component/api_create_preauthcode", errcode=61004, times=1)
+    refused = [client.get(address) for _ in range(5)]
+
+    assert {response.status_code for response in refused} == {503}
+    assert all(b"try again" in response.content for response in refused)
+    assert wechat.state()["calls"]["/cgi-bin/component/api_create_preauthcode"] == 1
+    assert staff.get(address).status_code == 200
+    assert client.get(address).status_code == 200
+
+
 def test_missing_setting__is_named_to_staff(staff: Client, settings: Any) -> None:
     settings.WECHAT_OPEN = {"COMPONENTS": {"default": {"APPID": "wx1"}}}
     response = staff.post(AUTHORIZE)

@@ -229,6 +229,18 @@ def test_code_that_wechat_refuses__is_not_to_be_tried_again(owner: Owner) -> Non
     assert not response.has_header("Retry-After")
 
 
+def test_code_that_wechat_refuses__costs_wechat_one_call(
+    owner: Owner, wechat: Simulator, later: Callable[[timedelta], None]
+) -> None:
+    """However often whoever has the link presents what he has made up."""
+    for _ in range(3):
+        response = owner.client.get(owner.clean_path, {"auth_code": "queryauthcode@@@made-up"})
+        assert (response.status_code, b"does not accept the code" in response.content) == (403, True)
+        later(timedelta(minutes=10))
+
+    assert asked(wechat) == 1
+
+
 @pytest.mark.parametrize("who", ["the link's user", "the operator who opened it"])
 def test_return_of_a_user_who_has_left__is_refused(
     wechat: Simulator, platform: Platform, admin_user: Any, admin_client: Client, who: str
@@ -267,10 +279,16 @@ def test_other_account_than_the_link_was_made_for__is_said(wechat: Simulator, pl
 
 
 @pytest.mark.parametrize("fault", [{"errcode": 61004}, {"errcode": -1}, {"status": 502}, {"garbage": True}])
-def test_trouble_at_wechat__can_be_tried_again(owner: Owner, wechat: Simulator, fault: dict[str, Any]) -> None:
+def test_trouble_at_wechat__can_be_tried_again_after_some_seconds(
+    owner: Owner, wechat: Simulator, fault: dict[str, Any], later: Callable[[timedelta], None]
+) -> None:
     wechat.control("faults", path=QUERY_AUTH, times=1, **fault)
     address = owner.confirm()
-    failed, repeated = owner.client.get(address), owner.client.get(address)
+    failed, *at_once = (owner.client.get(address) for _ in range(4))
+    assert [response.status_code for response in at_once] == [503] * 3
+    assert asked(wechat) == 1
+    later(timedelta(seconds=6))
+    repeated = owner.client.get(address)
 
     assert (failed.status_code, failed["Retry-After"]) == (503, "10")
     assert owner.code.encode() not in failed.content

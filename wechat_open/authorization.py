@@ -34,7 +34,7 @@ from . import clock, codes, journal, signals
 from .api import ComponentAPI
 from .component import Platform, platform, platform_of
 from .conf import DEFAULT_ALIAS, conf
-from .endpoints import GET_AUTHORIZER_INFO, AuthorizerInfo, Grant
+from .endpoints import GET_AUTHORIZER_INFO, QUERY_AUTH, AuthorizerInfo, Grant
 from .exceptions import (
     AccountRestricted,
     AuthorizationRefused,
@@ -59,6 +59,7 @@ from .models import (
     to_announce,
     update_row,
 )
+from .protocol.errcodes import error_for
 from .sealing import digest
 from .secret import Secret
 from .sentence import Sentence as _
@@ -92,6 +93,9 @@ EXCHANGE_LEASE = timedelta(minutes=1)
 EXCHANGE_WAIT = 15.0
 """Seconds for which the second to bring a code waits for the first."""
 
+CODE_RESTS_FOR = timedelta(seconds=5)
+"""For how long a browser does not have a code taken to WeChat again when that failed. A refusal is final for it."""
+
 PROFILE_LEASE = timedelta(minutes=1)
 PROFILE_RETRY, PROFILE_LAST_RETRY = timedelta(minutes=5), timedelta(hours=6)
 """After the second failure, and at last, a profile is tried again that much later."""
@@ -110,6 +114,9 @@ CODE_ASKED_FOR = timedelta(seconds=15)
 
 CODE_WAIT = 1.0
 """Seconds for which those wait for it."""
+
+CODE_REFUSED_FOR = timedelta(seconds=10)
+"""For how long a link's page asks for no other code when WeChat gave none, unless an operator has it asked."""
 
 VIEWS_KEPT = 100
 """Views of one link that led to nothing; beyond that the oldest are deleted."""
@@ -267,16 +274,25 @@ def revoke(link: AuthorizationLink, *, user: Any = None, actor: str = "") -> boo
     return unused.exists()
 
 
-def offer(link: AuthorizationLink, *, browser: str, base_url: str, user: Any = None, device: str = "") -> Offer:
+def offer(
+    link: AuthorizationLink,
+    *,
+    browser: str,
+    base_url: str,
+    user: Any = None,
+    device: str = "",
+    operator: bool = False,
+) -> Offer:
     """One view of a link's page: a pre-auth code, and a state bound to this browser.
 
     ``browser`` is a random text that only this browser knows, ``base_url`` scheme and host of the page; ``user`` (who
     is signed in) and ``device`` ("pc", "phone", "wechat") are kept for operators who ask who opened the link. Views
     within a few minutes share a code until an owner acts: the code tells which link it was, the state which browser.
-    Raises TokenUnavailable (TicketMissing), APIError or Unreachable when WeChat gives no code.
+    Raises TokenUnavailable (TicketMissing), APIError or Unreachable when WeChat gives no code; for some seconds WeChat
+    is not asked again then, but by an ``operator``.
     """
     owner = platform_of(link.component)
-    code, expires_at, valid_for = _pre_auth_code(owner, link)
+    code, expires_at, valid_for = _pre_auth_code(owner, link, operator=operator)
     user = _known_user(user)
     state = _state(link, code, browser, f"{device}:{user.pk if user else ''}")
     attempt, created = AuthorizationAttempt.objects.get_or_create(
@@ -314,29 +330,37 @@ def _state(link: AuthorizationLink, code: Secret, browser: str, reader: str) -> 
     return Secret(base64.urlsafe_b64encode(made).decode().rstrip("="))
 
 
-def _pre_auth_code(owner: Platform, link: AuthorizationLink) -> tuple[Secret, datetime, timedelta]:
-    """The link's young code, or a new one from WeChat; until when, and for how long from now."""
+def _pre_auth_code(owner: Platform, link: AuthorizationLink, *, operator: bool) -> tuple[Secret, datetime, timedelta]:
+    """The link's young code, or a new one from WeChat; until when, and for how long from now.
+
+    Strangers cost WeChat one call at a time: TokenUnavailable while another view waits for WeChat, and for some seconds
+    after it gave no code.
+    """
     ends_at = time.monotonic() + CODE_WAIT
     row = AuthorizationLink.objects.filter(pk=link.pk)
-    while True:
-        free = Q(pre_auth_code_shared_until__isnull=True) | Q(pre_auth_code_shared_until__lte=clock.now())
-        mine = row.filter(free).update(pre_auth_code="", pre_auth_code_shared_until=clock.now() + CODE_ASKED_FOR)
-        if mine:
-            break
+    free = Q(pre_auth_code_shared_until__isnull=True) | Q(pre_auth_code_shared_until__lte=clock.now())
+    rested = Q(pre_auth_code_refused_until__isnull=True) | Q(pre_auth_code_refused_until__lte=clock.now())
+    mine = row.filter(free) if operator else row.filter(free, rested)
+    while not mine.update(pre_auth_code="", pre_auth_code_shared_until=clock.now() + CODE_ASKED_FOR):
         if shared := _shared_code(link):
             return shared
-        if time.monotonic() > ends_at:
+        waited = time.monotonic() > ends_at
+        if operator and waited:
             break
+        if not operator and (waited or not row.filter(rested).exists()):
+            raise TokenUnavailable(_("WeChat has given no pre-auth code yet, and will be asked again in some seconds."))
         time.sleep(0.05)
     try:
         new = ComponentAPI(owner).create_preauthcode()
     except WeChatOpenError:
-        row.filter(pre_auth_code="").update(pre_auth_code_shared_until=None)
+        refused_until = clock.now() + CODE_REFUSED_FOR
+        row.filter(pre_auth_code="").update(pre_auth_code_shared_until=None, pre_auth_code_refused_until=refused_until)
         raise
     row.update(
         pre_auth_code=link.seal("pre_auth_code", new.code.reveal()),
         pre_auth_code_shared_until=clock.now() + min(PAGE_OPEN_FOR, new.expires_in / 2),
         pre_auth_code_expires_at=clock.now() + new.expires_in,
+        pre_auth_code_refused_until=None,
     )
     read = row.annotate(read_at=clock.read()).values_list("read_at", flat=True).get()
     return new.code, read + new.expires_in, new.expires_in
@@ -498,10 +522,9 @@ def _complete(
     without_link: bool,
 ) -> Authorizer:
     if attempt is not None:
-        codes.returned(owner, code, attempt)
+        exchange = _claim_exchange(codes.returned(owner, code, attempt), by_browser=True)
     else:
-        codes.pushed(owner, code, pre_auth_code, without_link=without_link)
-    exchange = _claim_exchange(owner, code)
+        exchange = _claim_exchange(codes.pushed(owner, code, pre_auth_code, without_link=without_link))
     if exchange.completed_at is not None:
         return _second_to_come(owner, exchange, granted_at)
     try:
@@ -509,28 +532,44 @@ def _complete(
         if authorizer.profile_synced_at is None:
             authorizer = _sync_or_leave(authorizer)
         announce(authorizer)
-    except WeChatOpenError:
-        CodeExchange.objects.filter(pk=exchange.pk, fence=exchange.fence).update(claimed_until=None)
+    except WeChatOpenError as error:
+        rest = RETURN_LIFE if isinstance(error, CodeRefused) else CODE_RESTS_FOR
+        CodeExchange.objects.filter(pk=exchange.pk, fence=exchange.fence).update(
+            claimed_until=None, rests_until=clock.now() + rest, last_errcode=getattr(error, "errcode", None)
+        )
         raise
     CodeExchange.objects.filter(pk=exchange.pk).update(completed_at=clock.now(), claimed_until=None)
     return authorizer
 
 
-def _claim_exchange(owner: Platform, code: Secret, attempt: AuthorizationAttempt | None = None) -> CodeExchange:
-    """Take the right to exchange this code, or wait until the worker that has it is done."""
-    row = codes.find(owner, code) if attempt is None else codes.returned(owner, code, attempt)
+def _claim_exchange(row: CodeExchange, *, by_browser: bool = False) -> CodeExchange:
+    """Take the right to exchange this code, or wait until the worker that has it is done.
+
+    A browser may present one code without end. Where WeChat has refused it, or gave no answer a moment ago, it is told
+    the same again, and WeChat is not asked.
+    """
     ends_at = time.monotonic() + EXCHANGE_WAIT
+    free = Q(claimed_until__isnull=True) | Q(claimed_until__lte=clock.now())
+    rested = Q(rests_until__isnull=True) | Q(rests_until__lte=clock.now())
+    mine = CodeExchange.objects.filter(free, pk=row.pk, completed_at__isnull=True)
+    if by_browser:
+        mine = mine.filter(rested)
     while True:
-        free = Q(claimed_until__isnull=True) | Q(claimed_until__lte=clock.now())
-        claimed = CodeExchange.objects.filter(free, pk=row.pk, completed_at__isnull=True).update(
-            claimed_until=clock.now() + EXCHANGE_LEASE, fence=F("fence") + 1
-        )
+        claimed = mine.update(claimed_until=clock.now() + EXCHANGE_LEASE, fence=F("fence") + 1)
         exchange = _fresh(row)
         if claimed or exchange.completed_at is not None:
             return exchange
+        if by_browser and not CodeExchange.objects.filter(rested, pk=row.pk).exists():
+            raise _as_before(exchange)
         if time.monotonic() > ends_at:
             raise TokenUnavailable(_("This authorization code is being exchanged, and that takes unusually long."))
         time.sleep(0.1)
+
+
+def _as_before(exchange: CodeExchange) -> WeChatOpenError:
+    if exchange.last_errcode is not None:
+        return error_for(exchange.last_errcode, "", path=QUERY_AUTH)
+    return TokenUnavailable(_("The authorization code could not be exchanged a moment ago. Try again in some seconds."))
 
 
 def _fresh(exchange: CodeExchange) -> CodeExchange:

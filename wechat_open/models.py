@@ -410,6 +410,7 @@ class AuthorizationLink(SealedRow):
     pre_auth_code = SealedField()
     pre_auth_code_shared_until = UTCDateTimeField(null=True, editable=False)
     pre_auth_code_expires_at = UTCDateTimeField(null=True, editable=False)
+    pre_auth_code_refused_until = UTCDateTimeField(null=True, editable=False)  # WeChat gave none a moment ago
     authorizer = models.ForeignKey(
         Authorizer,
         on_delete=models.SET_NULL,
@@ -490,6 +491,7 @@ class CodeExchange(Row):
 
     ``returned_at`` is when a browser first brought it, to ``attempt``; ``pushed_at`` when WeChat's push said which link
     it belongs to (none: no link of ours). ``grant_epoch`` is empty when a newer grant of the account was stored before.
+    ``rests_until`` and ``last_errcode`` keep what WeChat answered when it could not be exchanged.
     """
 
     component = models.ForeignKey(Component, on_delete=models.CASCADE, related_name="+")
@@ -503,6 +505,8 @@ class CodeExchange(Row):
     grant_epoch = models.PositiveBigIntegerField(null=True, editable=False)
     fence = models.PositiveBigIntegerField(default=0, editable=False)
     claimed_until = UTCDateTimeField(null=True, editable=False)
+    rests_until = UTCDateTimeField(null=True, editable=False)
+    last_errcode = models.IntegerField(null=True, editable=False)
     created_at = UTCDateTimeField(editable=False)
     completed_at = UTCDateTimeField(null=True, editable=False)
 

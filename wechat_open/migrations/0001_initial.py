@@ -94,6 +94,7 @@ class Migration(migrations.Migration):
                 ('pre_auth_code', wechat_open.fields.SealedField(blank=True, default='', editable=False)),
                 ('pre_auth_code_shared_until', wechat_open.times.UTCDateTimeField(editable=False, null=True)),
                 ('pre_auth_code_expires_at', wechat_open.times.UTCDateTimeField(editable=False, null=True)),
+                ('pre_auth_code_refused_until', wechat_open.times.UTCDateTimeField(editable=False, null=True)),
                 ('user', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL, verbose_name='started by')),
             ],
             options={
@@ -363,6 +364,8 @@ class Migration(migrations.Migration):
                 ('grant_epoch', models.PositiveBigIntegerField(editable=False, null=True)),
                 ('fence', models.PositiveBigIntegerField(default=0, editable=False)),
                 ('claimed_until', wechat_open.times.UTCDateTimeField(editable=False, null=True)),
+                ('rests_until', wechat_open.times.UTCDateTimeField(editable=False, null=True)),
+                ('last_errcode', models.IntegerField(editable=False, null=True)),
                 ('created_at', wechat_open.times.UTCDateTimeField(editable=False)),
                 ('completed_at', wechat_open.times.UTCDateTimeField(editable=False, null=True)),
                 ('returned_at', wechat_open.times.UTCDateTimeField(editable=False, null=True)),

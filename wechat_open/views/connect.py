@@ -171,6 +171,7 @@ def _connect_page(request: HttpRequest, link: AuthorizationLink, choice: Choice 
             base_url=base_url,
             user=getattr(request, "user", None),
             device=browser.device(request),
+            operator=may_authorize(request),
         )
     except WeChatOpenError as error:
         return _not_now(request, error, **_awaited(link, error, base_url))
