@@ -36,7 +36,7 @@ def _own_language() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _own_celery() -> Iterator[None]:
-    """A test that makes another app makes it this thread's, and no other's: later tests would not know whom they call."""
+    """A test that makes another app makes it this thread's; the next test, and its threads, are to have the same."""
     yield
     app.set_current()
 

@@ -166,8 +166,13 @@ def act(action: str, row: Any, *, user: Any = None, actor: str = "", job: int = 
 # -- jobs --------------------------------------------------------------------------------------------------------------
 
 
-def start(action: str, targets: Iterable[int], *, user: Any, arguments: dict[str, Any] | None = None) -> BulkJob:
-    """Have workers do it to these rows, given by primary keys; the job, which tells how far they are."""
+def start(
+    action: str, targets: Iterable[int], *, user: Any, arguments: dict[str, Any] | None = None, wake: bool = True
+) -> BulkJob:
+    """Have workers do it to these rows, given by primary keys; the job, which tells how far they are.
+
+    With ``wake=False`` the caller goes on with ``run`` itself; should it die, workers find the job all the same.
+    """
     keys = list(targets)
     job = BulkJob.objects.create(
         action=Action(action),
@@ -181,7 +186,8 @@ def start(action: str, targets: Iterable[int], *, user: Any, arguments: dict[str
     )
     job.refresh_from_db(fields=["created_at"])
     _note(journal.Kind.BULK_STARTED, job, user)
-    _ring(job.pk)
+    if wake:
+        _ring(job.pk)
     return job
 
 
@@ -296,11 +302,12 @@ class _Slice:
         """Rows in a row for which WeChat could not be asked, of each platform."""
 
     def until(self, ends_at: float) -> bool:
-        """Row after row; True when the time is over and rows are left."""
+        """Row after row, one at least; True when the time is over and rows are left."""
         job = self.job
+        begun_at = job.position
         limiter = Limiter(conf.renewals_per_second * SHARE, self.world)
         while job.stopped_at is None and job.position < job.total - aside(job):
-            if self.world.monotonic() >= ends_at:
+            if job.position > begun_at and self.world.monotonic() >= ends_at:
                 return self._settle(claimed_until=None)
             limiter.wait()
             key = job.targets[job.position]

@@ -700,10 +700,22 @@ def test_several_rows__are_asked_about_in_words(operator: Client, wechat: Simula
     assert "Corner Shop" in text
     assert refreshed(wechat) == 0
 
-    text = act(operator, "refresh_now", *shops, confirmed="yes").content.decode()
+    answer = act(operator, "refresh_now", *shops, confirmed="yes")
     assert refreshed(wechat) == 1
-    assert "has cancelled its authorization" in text
-    assert "1 row: The tokens were refreshed." in text
+    job = BulkJob.objects.get()
+    assert (job.done, job.failed, job.finished_at is None) == (1, 1, False)
+    assert answer.redirect_chain == [(page(job), 302)]
+    assert "has cancelled its authorization" in answer.content.decode()
+
+
+def test_several_rows__are_one_line_in_the_trail(operator: Client, wechat: Simulator, shops: list[Authorizer]) -> None:
+    answer = act(operator, "refresh_now", *shops, confirmed="yes")
+    assert answer.redirect_chain == [(rows(Authorizer), 302)]
+    job = BulkJob.objects.get()
+    assert f'2 rows: The tokens were refreshed. <a href="{page(job)}">#{job.pk}</a>' in answer.content.decode()
+    started = JournalEntry.objects.get(job=0, actor="operator")
+    assert (started.kind, started.detail) == (Kind.BULK_STARTED, f"Refresh tokens (2) #{job.pk}")
+    assert JournalEntry.objects.filter(job=job.pk, kind=Kind.REFRESHED).count() == 2
 
 
 def test_confirmation__carries_the_choice_and_leads_back(operator: Client, component: Component) -> None:

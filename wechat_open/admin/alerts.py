@@ -214,7 +214,7 @@ class AlertAdmin(ReadOnlyAdmin):
     def _say(self, request: HttpRequest, changed: list[Alert], done: Callable[[int], str]) -> HttpResponse | None:
         """For how many it made a difference, here and in the history of each."""
         if changed:
-            LogEntry.objects.log_actions(request.user.pk, changed, CHANGE, done(1) % {"count": 1})
+            LogEntry.objects.log_actions(request.user.pk or 0, changed, CHANGE, done(1) % {"count": 1})
             told = done(len(changed)) % {"count": grouped(len(changed))}
             self.message_user(request, told, messages.SUCCESS)
         else:

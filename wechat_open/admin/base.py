@@ -7,7 +7,6 @@ its own, sent by POST, and in the account's history.
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
@@ -48,10 +47,10 @@ logger = logging.getLogger("django.security.DisallowedModelAdminLookup")
 _View = TypeVar("_View", bound=Callable[..., HttpResponse])
 
 DIRECT = 20
-"""Up to so many rows are done while the operator waits; more are given to workers."""
+"""Bulk actions of up to so many rows begin while the operator waits; larger ones are left to workers."""
 
-PATIENCE = 20.0
-"""Seconds after which the remaining rows are given to workers: a browser and a proxy are waiting."""
+PATIENCE = 5.0
+"""Seconds after which workers go on with the remaining rows: a browser and a web worker are waiting."""
 
 SAMPLE = 10
 """So many rows are named before an action."""
@@ -267,7 +266,7 @@ class ReadOnlyAdmin(ModelAdmin):  # type: ignore[type-arg]  # not generic at run
         return choices
 
     def carry_out(self, request: HttpRequest, rows: QuerySet[Any], action: str) -> HttpResponse | None:
-        """An action of ``bulk.DEEDS``: asked about first unless it is one harmless row, and given to workers if many.
+        """An action of ``bulk.DEEDS``: asked about first unless it is one harmless row, and a bulk action if several.
 
         ``rows`` is what Django's list passes: the chosen rows, or all that the filters leave.
         """
@@ -277,10 +276,11 @@ class ReadOnlyAdmin(ModelAdmin):  # type: ignore[type-arg]  # not generic at run
             return None
         if "confirmed" not in request.POST and (count > 1 or words.careful):
             return self._ask_first(request, rows, action, count)
-        if count > DIRECT:
-            job = bulk.start(action, rows.order_by("pk").values_list("pk", flat=True), user=request.user)
-            return HttpResponseRedirect(_page_of(job))
-        self._do_now(request, list(rows.order_by("pk").values_list("pk", flat=True)), action)
+        keys = list(rows.order_by("pk").values_list("pk", flat=True))
+        if len(keys) > 1:
+            return self._do_many(request, keys, action)
+        for key in keys:
+            self._do_one(request, key, action)
         back = as_number(request.POST.get("back_to"))
         if back is None:
             return None
@@ -321,47 +321,42 @@ class ReadOnlyAdmin(ModelAdmin):  # type: ignore[type-arg]  # not generic at run
         }
         return TemplateResponse(request, "admin/wechat_open/confirm.html", context)
 
-    def _do_now(self, request: HttpRequest, keys: list[int], action: str) -> None:
-        """Row by row while the operator waits, and what came of it; what takes too long goes on without them."""
-        ends_at = time.monotonic() + PATIENCE
-        done = 0
-        for position, key in enumerate(keys):
-            if time.monotonic() > ends_at:
-                job = bulk.start(action, keys[position:], user=request.user)
-                told_later = format_html(
-                    '{} <a href="{}">{}</a>',
-                    _("This is taking a while. The remaining rows continue in the background."),
-                    _page_of(job),
-                    job,
-                )
-                self.message_user(request, told_later, messages.WARNING)
-                break
-            row = self.model._default_manager.select_related("component").filter(pk=key).first()
-            if row is None:  # somebody else has deleted it meanwhile
-                continue
-            name = str(row)
-            try:
-                bulk.act(action, row, user=request.user)
-            except WeChatOpenError as error:
-                said, level = briefly(error), messages.ERROR
-            else:
-                said, level = str(deeds.WORDS[action].done), messages.SUCCESS
-                done += 1
-            row.pk = key  # a deleted row has lost it, and its history is kept
-            self.log_change(request, row, said)
-            if level == messages.ERROR or len(keys) == 1:
-                # In quotation marks, because Django makes the first letter of a row's name a capital.
-                told = pgettext("wechat_open", "“%(name)s”: %(said)s") % {"name": name, "said": said}
-                if level == messages.SUCCESS:
-                    told = self._and_where(request, told, deeds.WORDS[action].made)
-                self.message_user(request, told, level)
-        if done and len(keys) > 1:
-            words = deeds.WORDS[action]
-            told = npgettext("wechat_open", "%(count)s row: %(done)s", "%(count)s rows: %(done)s", done) % {
-                "count": done,
-                "done": words.done,
-            }
-            self.message_user(request, self._and_where(request, told, words.made), messages.SUCCESS)
+    def _do_many(self, request: HttpRequest, keys: list[int], action: str) -> HttpResponse | None:
+        """A bulk action, a short one while the operator waits: its page, unless all went well already."""
+        short = len(keys) <= DIRECT
+        job = bulk.start(action, keys, user=request.user, wake=not short)
+        if short:
+            bulk.run(job.pk, PATIENCE)
+            job.refresh_from_db()
+        if job.done < job.total:
+            return HttpResponseRedirect(_page_of(job))
+        words = deeds.WORDS[action]
+        told = npgettext("wechat_open", "%(count)s row: %(done)s", "%(count)s rows: %(done)s", job.done)
+        told = format_html(
+            '{} <a href="{}">#{}</a>', told % {"count": job.done, "done": words.done}, _page_of(job), job.pk
+        )
+        self.message_user(request, self._and_where(request, told, words.made), messages.SUCCESS)
+        return None
+
+    def _do_one(self, request: HttpRequest, key: int, action: str) -> None:
+        """While the operator waits; says what came of it."""
+        row = self.model._default_manager.select_related("component").filter(pk=key).first()
+        if row is None:  # somebody else has deleted it meanwhile
+            return
+        name = str(row)
+        try:
+            bulk.act(action, row, user=request.user)
+        except WeChatOpenError as error:
+            said, level = briefly(error), messages.ERROR
+        else:
+            said, level = str(deeds.WORDS[action].done), messages.SUCCESS
+        row.pk = key  # a deleted row has lost it, and its history is kept
+        self.log_change(request, row, said)
+        # In quotation marks, because Django makes the first letter of a row's name a capital.
+        told = pgettext("wechat_open", "“%(name)s”: %(said)s") % {"name": name, "said": said}
+        if level == messages.SUCCESS:
+            told = self._and_where(request, told, deeds.WORDS[action].made)
+        self.message_user(request, told, level)
 
     def _and_where(self, request: HttpRequest, told: str, made: type[Model] | None) -> str:
         """With the way to what was made, for who may look at it."""

@@ -191,17 +191,10 @@ def linked(entry: JournalEntry) -> str | SafeString:
     if model is None:
         return text
     words = _KEY.split(text)  # every second one is a key
-    return format_html_join(
-        "",
-        "{}{}",
-        (
-            (
-                word,
-                format_html('<a href="{}">#{}</a>', admin_url(f"wechat_open_{model}_change", key), key) if key else "",
-            )
-            for word, key in zip_longest(words[::2], words[1::2])
-        ),
-    )
+    keys = [
+        format_html('<a href="{}">#{}</a>', admin_url(f"wechat_open_{model}_change", key), key) for key in words[1::2]
+    ]
+    return format_html_join("", "{}{}", zip_longest(words[::2], keys, fillvalue=""))
 
 
 _KEY = re.compile(r"#([0-9]{1,18})\b")
