@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from wechat_open.exceptions import InvalidPush
@@ -122,6 +122,27 @@ def test_elements_in_other_texts__are_text_too(name: str) -> None:
     assert read_plain(push.encode())["FromUserName"] == "o-anna"
 
 
+def test_end_of_cdata_that_was_escaped__is_text() -> None:
+    assert said(PUSH % "a]]]]><![CDATA[>b") == "a]]>b"
+    assert said(PUSH % "a]]]]><![CDATA[>b\x01") == "a]]>b"
+
+
+def test_elements_in_a_nested_text__are_text_too() -> None:
+    typed = "a]]></Label><Poiname>x</Poiname><Label><![CDATA[b"
+    place = f"<SendLocationInfo><Label><![CDATA[{typed}]]></Label></SendLocationInfo>"
+
+    assert read_plain(BARE.replace("<Content>%s</Content>", place).encode())["SendLocationInfo"] == {"Label": typed}
+
+
+def test_elements_between_two_texts__are_text() -> None:
+    title, description = "a]]></Title><Extra>1</Extra><!--", "--><Description><![CDATA[b"
+    link = f"<Title><![CDATA[{title}]]></Title><Description><![CDATA[{description}]]></Description>"
+    read = read_plain(BARE.replace("<Content>%s</Content>", link).encode())
+
+    assert (read["Title"], read["Description"]) == (title, description)
+    assert "Extra" not in read
+
+
 def test_end_of_cdata_in_any_element__ends_with_the_element() -> None:
     push = b"<xml><ToUserName>gh_shop</ToUserName><Foo><![CDATA[a]]>b]]></Foo><Foo><![CDATA[c]]></Foo></xml>"
 
@@ -181,6 +202,13 @@ LAUGHS = '<!DOCTYPE xml [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;">]>' + BARE % 
 )
 def test_what_cannot_be_read_all_the_same__is_unreadable(push: bytes) -> None:
     assert unreadable(push) == "xml"
+
+
+@pytest.mark.parametrize("before", ["", " \n", "\ufeff"])
+def test_what_stands_around_a_push__does_no_harm(before: str) -> None:
+    assert said(f'{before}<?xml version="1.0"?>{PUSH % "hi"}\n\x00') == "hi"
+    assert said(before + json.dumps(fields(Content="hi")) + "\n\x00") == "hi"
+    assert said(before + json.dumps(fields(Content="hi")).replace(", ", ",\x01 ")) == "hi"
 
 
 @pytest.mark.parametrize("push", [b"{", b'{"a"', b'{"a": 1}}', b'{"a":' * 5000, b'{"a": [' * 20 + b"]}" * 20])
@@ -250,8 +278,11 @@ typed = st.text(st.characters(), max_size=30) | st.lists(
 
 
 @given(typed)
+@example("]]><![CDATA[")
+@example("]]>o-bert<![CDATA[")
+@example("]]></Content><!--")
 def test_any_text__comes_from_her_and_is_kept(text: str) -> None:
-    assume("<![CDATA[" not in text)  # two sections one after the other are well-formed, and mean what they say
+    assume("]]]]><![CDATA[>" not in text)  # the way to write ]]> in a section
     read = said(PUSH % text)
 
     assert read.replace("\n", "") == xml_text(text).replace("\n", "")

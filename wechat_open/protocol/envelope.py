@@ -176,13 +176,13 @@ def read_plain(plain: bytes) -> xml.Fields:
     if plain[:1] == b"<":
         try:
             fields = xml.read(plain)
-            if not repair.is_repeated(fields):
+            if not repair.is_doubtful(plain, fields):
                 return fields
         except InvalidPush:
             pass  # it is read again, below
-    text = repair.decode(plain)
-    if text.lstrip()[:1] == "{":
-        return _read_json(text)
+    text = repair.decode(plain).strip()
+    if text[:1] == "{":
+        return _read_json(repair.FORBIDDEN.sub("", text))
     return repair.first_only(xml.read(repair.repair(text)))
 
 

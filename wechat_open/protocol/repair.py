@@ -5,7 +5,8 @@ signature and decryption were right, and which a parser refuses. Rules:
 
 * Nothing is dropped but what XML cannot hold, in characters or as references.
 * The text of a person never becomes an element: of the elements that hold one (``TEXTS``), the last end counts, so that
-  whatever looks like markup inside is text.
+  whatever looks like markup inside is text. Two sections side by side are one text that holds ``]]><![CDATA[``, unless
+  they are the way to write ``]]>`` in a section.
 * Of the fields that say who speaks to whom (``ONCE``), the first counts: WeChat writes them before any text.
 * Document types, entity declarations and processing instructions are left as they are, and so are refused afterwards.
 """
@@ -54,11 +55,13 @@ TEXTS = (
 """Elements that hold what a person typed, scanned or shared. None of them stands twice in a push."""
 
 _START, _END = "<![CDATA[", "]]>"
+_END_AS_TEXT = "]]]]><![CDATA[>"
 _NAME_BEFORE = re.compile(r"<([A-Za-z_][\w.-]*)>\s*\Z")
 _ENCODING = re.compile(rb"""\s*<\?xml[^>]{0,100}encoding\s*=\s*["']gb""", re.IGNORECASE)
 # A reference, or an ampersand that begins none.
 _REFERENCE = re.compile(r"&(?:#([0-9]{1,10});|#[xX]([0-9a-fA-F]{1,8});|([A-Za-z][A-Za-z0-9]{1,31});)?")
 _XMLS_OWN = ("amp", "lt", "gt", "quot", "apos")
+_COMMENT_OR_NO_END = re.compile(rb"<!--|\]\]>(?!</)")
 _NO_MARKUP = re.compile(r"<(?![A-Za-z_/!?])")
 
 
@@ -97,17 +100,30 @@ def repair(text: str) -> str:
         repaired.append(_outside(text[at:start]))
         begin = start + len(_START)
         end = _end(text, begin, _NAME_BEFORE.search(text, max(at, start - 100), start))
-        repaired.append(f"{_START}{text[begin:end].replace(_END, ']]]]><![CDATA[>')}{_END}")
+        inner = text[begin:end].replace(_END_AS_TEXT, _END)
+        repaired.append(f"{_START}{inner.replace(_END, _END_AS_TEXT)}{_END}")
         at = end + len(_END)
     repaired.append(_outside(text[at:]))
     return "".join(repaired)
 
 
-def is_repeated(fields: dict[str, Any]) -> bool:
-    """Whether something stands twice that can stand once only: then a text has been taken for elements."""
-    if list not in map(type, fields.values()):
+def is_doubtful(plain: bytes, fields: dict[str, Any]) -> bool:
+    """Whether a text may have been taken for markup, in a document that is well-formed.
+
+    Then something stands twice that can stand once only, or there is a comment, or a section ends before its element:
+    WeChat writes none of these.
+    """
+    return _is_repeated(fields) or _COMMENT_OR_NO_END.search(plain) is not None
+
+
+def _is_repeated(fields: dict[str, Any]) -> bool:
+    if {list, dict}.isdisjoint(map(type, fields.values())):
         return False
-    return any(isinstance(fields.get(name), list) for name in (*ONCE, *TEXTS))
+    return any(
+        (isinstance(value, list) and (name in ONCE or name in TEXTS))
+        or (isinstance(value, dict) and _is_repeated(value))
+        for name, value in fields.items()
+    )
 
 
 def first_only(fields: dict[str, Any]) -> dict[str, Any]:
