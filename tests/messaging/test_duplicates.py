@@ -178,6 +178,7 @@ def test_memory__does_not_grow_for_ever(monkeypatch: pytest.MonkeyPatch) -> None
         (message(), message(FromUserName="o-bert")),
         (message(), message(FromUserName="O-ANNA")),
         (message(), message(CreateTime="1715943330")),
+        (message(CreateTime=None, createtime="1715943329"), message(CreateTime=None, createtime="1715943330")),
         (message(**event("CLICK", EventKey="A")), message(**event("CLICK", EventKey="B"))),
         (message(**event("TEMPLATESENDJOBFINISH", MsgID="1")), message(**event("TEMPLATESENDJOBFINISH", MsgID="2"))),
         (message(**event("wxa_media_check", trace_id="1")), message(**event("wxa_media_check", trace_id="2"))),

@@ -59,12 +59,25 @@ def test_what_is_no_integer__is_none(sent: str) -> None:
     assert integer(sent) is None
 
 
-@pytest.mark.parametrize(("sent", "found"), [("23.134521", 23.134521), ("-0.5", -0.5), ("113", 113.0), (" 1.0\n", 1.0)])
+@pytest.mark.parametrize(
+    ("sent", "found"),
+    [
+        ("23.134521", 23.134521),
+        ("-0.5", -0.5),
+        ("113", 113.0),
+        (" 1.0\n", 1.0),
+        ("1.3521000146865845", 1.3521000146865845),  # as JSON has a place near the equator
+        ("1e-05", 0.00001),
+        ("-2.5E+1", -25.0),
+    ],
+)
 def test_decimal__is_a_number(sent: str, found: float) -> None:
     assert decimal(sent) == found
 
 
-@pytest.mark.parametrize("sent", ["", ".5", "5.", "1e3", "nan", "inf", "1_0.0", "２３.1", "1.2.3", "9" * 10])
+@pytest.mark.parametrize(
+    "sent", ["", ".5", "5.", "e3", "1e", "1e999", "nan", "inf", "1_0.0", "２３.1", "1.2.3", "9999999999"]
+)
 def test_what_is_no_decimal__is_none(sent: str) -> None:
     assert decimal(sent) is None
 
@@ -185,9 +198,14 @@ def test_what_was_read__cannot_be_changed() -> None:
     assert hash(whole) == hash(Whole(appid="wx1"))
 
 
-@pytest.mark.parametrize("value", ["text", ["text"], [{"Name": "a"}], None])
+@pytest.mark.parametrize("value", ["text", ["text"], [[{"Name": "a"}]], [], None])
 def test_part_that_is_none__is_an_empty_one(value: Any) -> None:
     assert one(Part)(value) == Part(name="")
+
+
+@pytest.mark.parametrize("value", [[{"Name": "a"}], ["text", {"Name": "a"}, {"Name": "b"}]])
+def test_part_in_a_list__is_the_first_that_is_one(value: Any) -> None:
+    assert one(Part)(value) == Part(name="a")
 
 
 @pytest.mark.parametrize(
@@ -199,7 +217,8 @@ def test_part_that_is_none__is_an_empty_one(value: Any) -> None:
         ({"item": "text"}, 0),
         ({"other": {"Name": "a"}}, 0),
         ("text", 0),
-        ([{"item": {"Name": "a"}}], 0),
+        ([{"item": {"Name": "a"}}], 1),
+        ([{"item": [{"Name": "a"}, {"Name": "b"}]}, {"Name": "c"}, {"item": "text"}, "text"], 3),
     ],
 )
 def test_list_of_parts__is_as_long_as_what_was_sent(value: Any, count: int) -> None:

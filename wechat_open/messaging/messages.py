@@ -51,7 +51,7 @@ class Message:
         The sender, the time and the MsgId; every field of an event, and of a message without a MsgId.
         """
         if self.msg_id and not isinstance(self, EventMessage):
-            return f"{self.openid} {self.fields.get('CreateTime', '')} {self.msg_id}"
+            return f"{self.openid} {entry(self.fields, 'CreateTime')} {self.msg_id}"
         return json.dumps(self.fields, sort_keys=True, ensure_ascii=False)
 
 

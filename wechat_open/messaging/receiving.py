@@ -20,7 +20,7 @@ from ..conf import conf
 from ..exceptions import InvalidPush
 from ..protocol.envelope import Unsealed, seal_reply
 from ..protocol.replies import Reply, TransferToCustomerService, is_event_reply, write_reply
-from ..protocol.wire import text
+from ..protocol.wire import entry, text
 from . import accounts, busy, duplicates, later, patience, release_check
 from .duplicates import TIME_OF_WECHAT
 from .functions import PASS, Later, name_of
@@ -65,7 +65,7 @@ def receive(platform: Platform, authorizer_appid: str, unsealed: Unsealed) -> An
             authorizer=accounts.row(platform, authorizer_appid),
         )
     except InvalidPush as error:
-        if text(unsealed.fields.get("InfoType")):
+        if text(entry(unsealed.fields, "InfoType")):
             raise
         return _unread(platform, authorizer_appid, unsealed, error)
     for_check = release_check.answer_to(message)

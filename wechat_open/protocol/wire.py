@@ -26,7 +26,8 @@ LONGEST_NAME = 64
 
 _WORD = re.compile(r"[\x21-\x7e]{1,64}")
 _INTEGER = re.compile(r"-?[0-9]{1,18}")
-_DECIMAL = re.compile(r"-?[0-9]{1,9}(?:\.[0-9]{1,15})?")
+# Of any length that a JSON number has: 1.3521000146865845, or 1e-05.
+_DECIMAL = re.compile(r"-?[0-9]{1,9}(?:\.[0-9]{1,30})?(?:[eE][-+]?[0-9]{1,2})?")
 _UNIX_TIME = re.compile(r"[1-9][0-9]{9}")  # 2001 to 2286; int() alone would accept other digits and underscores
 
 
@@ -147,20 +148,25 @@ def words(value: Any) -> tuple[str, ...]:
 
 
 def one(cls: type[T]) -> Callable[[Any], T]:
-    return lambda value: read(cls, value if isinstance(value, dict) else {})
+    """Also where JSON has a list with the one in it."""
+    return lambda value: read(cls, next((item for item in _as_list(value) if isinstance(item, dict)), {}))
 
 
 def several(cls: type[T], *path: str) -> Callable[[Any], tuple[T, ...]]:
     """Below ``path``, or in its place; a list of one arrives as a dict, because XML does not tell them apart."""
 
     def read_all(value: Any) -> tuple[T, ...]:
+        items = _as_list(value)
         for name in path:
-            if isinstance(value, dict):
-                value = entry(value, name) or value
-        items = value if isinstance(value, list) else [value]
+            below = [entry(item, name) or item if isinstance(item, dict) else item for item in items]
+            items = [item for found in below for item in _as_list(found)]
         return tuple(read(cls, item) for item in items if isinstance(item, dict) and _is_one(cls, item))
 
     return read_all
+
+
+def _as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
 
 
 def _is_one(cls: type, item: Fields) -> bool:
