@@ -665,6 +665,19 @@ class TestLife:
         account.refresh_from_db()
         assert (account.user_name, account.signature) == ("gh_new", "New")
 
+    @pytest.mark.parametrize("odd", ["NaN", "1e999", '{"a": [-Infinity]}', "[" * 40 + "]" * 40])
+    def test_field_that_no_database_takes__says_nothing(
+        self, wechat: Simulator, platform: Platform, account: Authorizer, odd: str
+    ) -> None:
+        wechat.faults.add(
+            "api_get_authorizer_info",
+            "garbage",
+            f'{{"authorizer_info": {{"user_name": "gh_new", "odd": {odd}}}, "authorization_info": {{}}}}',
+        )
+
+        assert authorization.sync_profile(account).user_name == "gh_new"
+        assert "odd" not in account.profile
+
     def test_grant_without_func_info__keeps_the_sets(
         self, wechat: Simulator, platform: Platform, account: Authorizer, grant: Any
     ) -> None:

@@ -207,6 +207,11 @@ class TestOptions:
         assert (got, put) == (asked, {**asked, "option_value": "0"})
         assert all(call.request.params == {parameter: TOKEN.reveal()} for call in wechat.calls)  # type: ignore[attr-defined]
 
+    def test_value_that_is_a_number__is_its_text(self, wechat: responses.RequestsMock) -> None:
+        wechat.post(f"{BASE}{PATH}get_authorizer_option", json={"option_name": "voice_recognize", "option_value": 0})
+
+        assert ENDPOINTS.get_option(TOKEN, ACCOUNT, "voice_recognize") == "0"
+
     def test_answer_without_a_value__is_unusable(self, wechat: responses.RequestsMock) -> None:
         wechat.post(f"{BASE}{PATH}get_authorizer_option", json={"option_name": "voice_recognize"})
 
@@ -262,11 +267,13 @@ MALFORMED: list[tuple[str, Any]] = [
             {"authorizer_appid": ""},
             {"authorizer_appid": None},
             {"authorizer_appid": 7},
+            {"authorizer_appid": "wx" * 33},
             {"authorizer_access_token": ["canary"]},
             {"authorizer_refresh_token": {"canary": 1}},
             {"authorizer_refresh_token": 7},
             {"expires_in": None},
             {"expires_in": 0},
+            {"expires_in": True},
         )
     ),
     (GET_AUTHORIZER_INFO, {}),
@@ -306,6 +313,7 @@ ODD: list[tuple[Any, str]] = [
     ([ENTRY], ""),
     (without(ENTRY, "authorizer_appid"), ""),
     ({**ENTRY, "authorizer_appid": 7}, ""),
+    *(({**ENTRY, "authorizer_appid": appid}, "") for appid in ("wx" * 33, "wx1\nERROR", "公众号")),
     (without(ENTRY, "auth_time"), ACCOUNT),
     *(({**ENTRY, "auth_time": at}, ACCOUNT) for at in (None, "yesterday", 10**30, float("nan"), float("inf"), [])),
     ({**ENTRY, "refresh_token": 7}, ACCOUNT),

@@ -871,7 +871,9 @@ def profile_columns(info: AuthorizerInfo) -> dict[str, Any]:
     A field that is missing, null or of another type than WeChat documents says nothing, so its column is not among
     them. What is unknown stays in ``profile`` (4.3).
     """
-    profile = {name: value for name, value in info.profile.items() if value is not None}
+    profile = {
+        name: value for name, value in info.profile.items() if value is not None and not unkeepable({name: value})
+    }
     user_name = _text(profile, "user_name") or ""
     kind = _kind(profile)
     if not user_name and kind not in WITHOUT_MESSAGES:

@@ -17,6 +17,7 @@ from typing import Any
 from .client import Answer, Client
 from .exceptions import Unreachable
 from .protocol.permissions import parse_func_info, says_sets
+from .protocol.wire import word
 from .secret import Secret
 from .sentence import Sentence as _
 
@@ -131,7 +132,7 @@ class Endpoints:
     def start_push_ticket(self) -> str:
         """Have WeChat push tickets again (2.2). Returns its errmsg, which says whether pushing was on."""
         answer = self._post(START_PUSH_TICKET, {"component_appid": self.appid, "component_secret": self.appsecret})
-        return str(json_object(answer, START_PUSH_TICKET).get("errmsg", ""))
+        return str(json_object(answer, START_PUSH_TICKET).get("errmsg") or "")
 
     def component_token(self, ticket: Secret) -> NewToken:
         """api_component_token (3.1)."""
@@ -160,7 +161,7 @@ class Endpoints:
         info = _nested(json_object(answer, QUERY_AUTH), "authorization_info", QUERY_AUTH)
         has_token = bool(info.get("authorizer_access_token"))
         return Grant(
-            appid=_text(info, "authorizer_appid", QUERY_AUTH),
+            appid=_appid(info, QUERY_AUTH),
             access=_token(info, "authorizer_access_token", QUERY_AUTH) if has_token else None,
             refresh_token=_secret(info, "authorizer_refresh_token", QUERY_AUTH),
             func_info=parse_func_info(info.get("func_info")),
@@ -231,7 +232,8 @@ class Endpoints:
         data = json_object(
             self._post(path, self._option(appid, name), token=token, parameter=self._option_parameter), path
         )
-        return _text(data, "option_value", path)
+        number = data.get("option_value")
+        return str(number) if type(number) is int else _text(data, "option_value", path)
 
     def set_option(self, token: Secret, appid: str, name: str, value: str) -> None:
         """set_authorizer_option (4.5)."""
@@ -290,7 +292,7 @@ def _listed(entry: Mapping[str, Any]) -> Listed | None:
     try:
         authorized_at = datetime.fromtimestamp(int(entry["auth_time"]), timezone.utc)
         return Listed(
-            appid=_text(entry, "authorizer_appid", GET_AUTHORIZER_LIST),
+            appid=_appid(entry, GET_AUTHORIZER_LIST),
             refresh_token=_secret(entry, "refresh_token", GET_AUTHORIZER_LIST),
             authorized_at=authorized_at,
         )
@@ -299,8 +301,15 @@ def _listed(entry: Mapping[str, Any]) -> Listed | None:
 
 
 def _appid_of(entry: Mapping[str, Any]) -> str:
-    appid = entry.get("authorizer_appid")
-    return appid if isinstance(appid, str) else ""
+    return word(entry.get("authorizer_appid"))
+
+
+def _appid(data: Mapping[str, Any], path: str) -> str:
+    """What can be an appid: another text would fail in the database, and a whole page of the list with it."""
+    appid = _text(data, "authorizer_appid", path)
+    if word(appid) != appid:
+        raise Unreachable(path, _("an answer without a usable authorizer_appid"))
+    return appid
 
 
 def _text(data: Mapping[str, Any], name: str, path: str) -> str:
@@ -331,6 +340,8 @@ def _token(data: Mapping[str, Any], name: str, path: str) -> NewToken:
 
 def _number(value: Any) -> int | None:
     """A whole number, also as text."""
+    if isinstance(value, bool):
+        return None
     try:
         return int(value)
     except (TypeError, ValueError, OverflowError):
