@@ -233,10 +233,25 @@ class TestMedia:
             answer(wechat, body, content_type=content_type)
 
     @pytest.mark.parametrize("content_type", TYPES)
-    @pytest.mark.parametrize("page", ["<html><body>502", "<!DOCTYPE html>\n<title>\u7ef4\u62a4"])
+    @pytest.mark.parametrize(
+        "page",
+        [
+            "<html><body>502",
+            "<!DOCTYPE html>\n<title>\u7ef4\u62a4",
+            "<center>\u7cfb\u7edf\u7e41\u5fd9</center>",
+            "<!-- 502 -->",
+        ],
+    )
     def test_page_of_a_proxy__is_no_medium(self, wechat: responses.RequestsMock, page: str, content_type: str) -> None:
         with pytest.raises(Unreachable):
             answer(wechat, page.encode("gbk"), content_type=content_type)
+
+    @pytest.mark.parametrize("encoding", ["utf-8", "gbk"])
+    @pytest.mark.parametrize("cut", [0, 1])
+    def test_words__are_no_medium(self, wechat: responses.RequestsMock, encoding: str, cut: int) -> None:
+        words = "\u7cfb\u7edf\u7e41\u5fd9".encode(encoding)
+        with pytest.raises(Unreachable):
+            answer(wechat, words[: len(words) - cut], content_type="text/plain")
 
     @pytest.mark.parametrize("content_type", ["image/jpeg", "application/json"])
     def test_medium_that_ends_early__is_none(self, wechat: responses.RequestsMock, content_type: str) -> None:

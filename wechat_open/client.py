@@ -10,6 +10,7 @@ could show.
 
 from __future__ import annotations
 
+import codecs
 import http.client
 import io
 import json
@@ -41,6 +42,7 @@ MAX_MEDIA = 32 * 1024 * 1024
 POOL_SIZE = 64
 _CHUNK = 64 * 1024
 _LARGEST_ERRCODE = 2**31 - 1  # what a database column holds
+_CONTROLS = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 _SECRET_PARAMETERS = re.compile(r"(?i)\b([a-z_]*(?:access_token|ticket|secret|code|refresh_token|key))=[^&\s\"']+")
 
 
@@ -192,16 +194,22 @@ def _is_medium(content: bytes, content_type: str) -> bool:
         return b"\0" in content or (content_type.startswith(MEDIA) and not _is_text(content))
     if not _is_text(content):
         return True
-    return not content_type.startswith(("text/", "application/json"))
+    return start[:1] != b"<" and not content_type.startswith(("text/", "application/json"))
 
 
 def _is_text(content: bytes) -> bool:
+    """Of WeChat, or in the encoding of a Chinese proxy; bytes of a medium may be characters in the latter by chance."""
     if b"\0" in content:
         return False
+    return _can_be("utf-8", content) or (not _CONTROLS.search(content) and _can_be("gb18030", content))
+
+
+def _can_be(encoding: str, content: bytes) -> bool:
+    """Whether it can be decoded, but for a last character that was cut."""
     try:
-        content.decode()
-    except UnicodeDecodeError as error:
-        return error.end >= len(content) - 3 and error.reason == "unexpected end of data"  # cut within a character
+        codecs.getincrementaldecoder(encoding)().decode(content)
+    except UnicodeDecodeError:
+        return False
     return True
 
 
