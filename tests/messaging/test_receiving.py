@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import Any
 
 import pytest
@@ -105,7 +106,7 @@ def test_reply_to_an_event__is_sealed_too(platform: Platform, shop: Authorizer) 
     assert shown(body, platform.pairs[0], platform.appid)["Content"] == "welcome from 7"
 
 
-@pytest.mark.parametrize("nothing", [None, "", gettext_lazy(""), PASS])
+@pytest.mark.parametrize("nothing", [None, "", gettext_lazy(""), Text(""), " \n", "\x00", PASS])
 def test_nothing_to_say__is_success(platform: Platform, shop: Authorizer, failures: Failures, nothing: Any) -> None:
     on_message(lambda message: nothing)
 
@@ -801,7 +802,9 @@ def test_fields_for_a_message__are_a_mistake_of_the_site(
 
 
 def test_fields_of_any_depth__are_written_in_both_formats(platform: Platform, shop: Authorizer) -> None:
-    on_event(lambda message: {"result": {"list": [{"a": 1.5}, {"b": True}], "none": None, "empty": []}})
+    code = IntEnum("code", {"OK": 0})
+    given = {"list": [{"a": 1.5}, {"b": True}, {"c": code(0)}], "none": None, "empty": []}
+    on_event(lambda message: {"result": given})
     push = pushed(**event("refund_query"))
     bodies = [
         messaging.receive(platform, OFFICIAL, push._replace(format=format, fields={**push.fields, "n": format})).body
@@ -809,8 +812,9 @@ def test_fields_of_any_depth__are_written_in_both_formats(platform: Platform, sh
     ]
 
     as_xml, as_json = (shown(body, platform.pairs[0], platform.appid) for body in bodies)
-    assert as_xml == {"result": {"list": [{"a": "1.5"}, {"b": "true"}], "none": ""}}
-    assert as_json == {"result": {"list": [{"a": "1.5"}, {"b": "true"}], "none": "", "empty": []}}
+    read = {"list": [{"a": "1.5"}, {"b": "true"}, {"c": "0"}], "none": ""}
+    assert as_xml == {"result": read}
+    assert as_json == {"result": {**read, "empty": []}}
 
 
 # Long texts

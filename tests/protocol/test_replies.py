@@ -187,6 +187,11 @@ def test_any_text__is_said_to_the_character(said: str) -> None:
     assert written(Text(said))["Content"] == said
 
 
+@pytest.mark.parametrize(("rest", "parts"), [("", 1), (" \n\u3000", 1), ("b", 2)])
+def test_long_text__has_no_part_that_is_blank(rest: str, parts: int) -> None:
+    assert len(Text("a" * MAX_TEXT + rest).parts()) == parts
+
+
 def test_long_text__is_no_passive_reply() -> None:
     assert write_reply(Text("a" * MAX_TEXT), Received(), 1)
     with pytest.raises(ValueError, match="2048 bytes"):

@@ -22,6 +22,7 @@ from ..api import AuthorizerAPI
 from ..component import platform as configured
 from ..conf import conf
 from ..exceptions import RateLimited, TokenUnavailable, WeChatOpenError
+from ..protocol.repair import FORBIDDEN
 from ..protocol.replies import EventFields, Reply, Text
 from .accounts import row
 from .functions import PASS, Function, Later, Result, name_of
@@ -150,14 +151,17 @@ async def _wait(result: Any) -> Any:
 
 
 def as_reply(result: Any, message: Message | None = None) -> Reply | None:
-    """A text becomes a ``Text``, a mapping the answer to an event; nothing, and an empty text, is no reply.
+    """A text becomes a ``Text``, a mapping the answer to an event; nothing, and a blank text, is no reply: WeChat shows
+    the follower a fault for it, or refuses it (44004).
 
     TypeError for anything else.
     """
-    if result is None or result == "" or result is PASS:
+    if result is None or result is PASS:
         return None
     if isinstance(result, (str, Promise)):  # a Promise is a text to be translated
-        return Text(str(result))
+        result = Text(str(result))
+    if isinstance(result, Text) and not FORBIDDEN.sub("", result.content).strip():
+        return None
     if isinstance(result, Reply):
         return result
     if isinstance(result, Mapping) and isinstance(message, EventMessage):

@@ -65,7 +65,7 @@ class Reply:
 
 @dataclass(frozen=True)
 class Text(Reply):
-    """Text; ``<a href="…">`` works in it. A long one comes in several messages."""
+    """Text; ``<a href="…">`` works in it. A long one comes in several messages, none of which is blank."""
 
     content: str
     kind = "text"
@@ -73,7 +73,7 @@ class Text(Reply):
     def parts(self) -> Sequence[Text]:
         if len(self.content) * 4 <= MAX_TEXT:  # no character has more bytes
             return (self,)
-        return tuple(Text(part) for part in split(self.content))
+        return tuple(Text(part) for part in split(self.content) if part.strip()) or (self,)
 
     def passive(self) -> Fields:
         return {"Content": self.content}

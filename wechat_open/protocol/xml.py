@@ -106,7 +106,7 @@ def _content(value: Any) -> str:
         return _elements(value)
     if value is None or isinstance(value, bool):
         return {None: "", True: "true", False: "false"}[value]
-    return str(value)
+    return f"{value:d}" if isinstance(value, int) else str(value)  # Python 3.10 writes an IntEnum by its name
 
 
 def _refuse(*_: Any) -> NoReturn:
