@@ -198,7 +198,7 @@ def _change(
     """One update, and one line in the audit trail of each platform. An alert of the whole site stands in that of the
     first platform."""
     with transaction.atomic(using=router.db_for_write(Alert)):
-        found = list(rows.order_by("pk").select_for_update()[:AT_ONCE])
+        found = list(rows.select_related(None).order_by("pk").select_for_update()[:AT_ONCE])
         Alert.objects.filter(pk__in=[row.pk for row in found]).update(**change)
     platforms = {component.pk: component for component in Component.objects.order_by("pk")} if found else {}
     shared = next(iter(platforms), None)

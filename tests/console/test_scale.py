@@ -51,8 +51,6 @@ MOST_SECONDS = 1.0
 PATIENCE = 4
 """By this factor a busy machine may be slower."""
 
-PAGE_OF_ROWS = 100
-"""Fewer rows lie in a page or two, which PostgreSQL reads as a whole, whatever indexes there are."""
 MOST_READ = 0.5
 """Share of a big table's rows that a query may look at by an index. A list counts up to 10,000 and shows the newest 50,
 past those that a filter leaves out; for what is rare it must know a better way than to look at all."""
@@ -146,8 +144,7 @@ def fault_of(scan: dict[str, Any], taken: float, shown: float) -> str:
     if table is None or table not in BIG:
         return ""
     if "Seq Scan" in scan["Node Type"]:
-        many = number > taken and number >= PAGE_OF_ROWS
-        return f"{table} is read without an index, {number:.0f} rows to take {taken:.0f}" if many else ""
+        return f"{table} is read without an index, {number:.0f} rows to take {taken:.0f}" if number > taken else ""
     most = max(MOST_READ * rows_of(table), 3 * shown)
     return f"{table} is looked at by an index, {number:.0f} rows of it to show {shown:.0f}" if number > most else ""
 
