@@ -1159,6 +1159,24 @@ def test_what_stands_before_the_callbacks__is_found(
     assert "CallbackMiddleware" in told.of("callback_inside")["remedy"]
 
 
+def test_callbacks_that_are_reached__cause_no_warning_of_django(
+    site: Platform, caplog: pytest.LogCaptureFixture
+) -> None:
+    Told("--offline")
+    assert "Forbidden" not in caplog.text
+
+
+def test_what_was_not_done_yet__is_not_called_good(site: Platform) -> None:
+    Component.objects.update(swept_at=None)
+    assert "have not been compared" in Told("--offline").of("sweep", "unknown")["said"]
+
+
+def test_urls_within_a_namespace__are_told_without_a_word_of_tickets(site: Platform, settings: Any) -> None:
+    settings.ROOT_URLCONF = "tests.checks.urls_in_namespace"
+    told = Told("--offline").of("urls")
+    assert "within the namespace 'partners'" in told["said"] and told["why"] == ""
+
+
 @pytest.mark.parametrize("language", ["en", "zh-hans"])
 def test_callbacks_that_are_reached__are_told_in_the_language_of_the_command(
     site: Platform, settings: Any, language: str

@@ -544,3 +544,11 @@ def test_site_without_a_brand__shows_its_host(rf: RequestFactory) -> None:
     page = render_to_string("wechat_open/connect.html", {"link": AuthorizationLink()}, rf.get("/"))
     assert '<span class="bar-name">testserver</span>' in page
     assert "bar-logo" not in page
+
+
+def test_site_without_context_processors__shows_its_host_too(rf: RequestFactory, settings: Any) -> None:
+    """As a site without the admin may have it."""
+    engine = settings.TEMPLATES[0]
+    settings.TEMPLATES = [{**engine, "OPTIONS": {**engine["OPTIONS"], "context_processors": []}}]
+    page = render_to_string("wechat_open/connect.html", {"link": AuthorizationLink()}, rf.get("/"))
+    assert '<span class="bar-name">testserver</span>' in page

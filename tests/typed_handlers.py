@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.utils.translation import gettext_lazy
+
 from wechat_open.messaging import (
     PASS,
     EventMessage,
@@ -88,6 +90,11 @@ def looks_it_up(message: Message, number: str) -> str:
 @on_message("text")
 def defers(message: TextMessage) -> Result:
     return answer_later(looks_it_up, number=message.content)
+
+
+@on_message("text")
+def translates(message: TextMessage) -> Result:
+    return gettext_lazy("Hello!")
 
 
 # Wrong

@@ -218,6 +218,9 @@ ELSEWHERE: list[tuple[str, dict[str, Any]]] = [
     ("W058", {"ALLOWED_HOSTS": ["other.example.com"]}),
     ("W059", {"PREPEND_WWW": True}),
     ("W060", {"ROOT_URLCONF": "tests.checks.urls_twice"}),
+    ("W061", {"ROOT_URLCONF": "tests.checks.urls_behind_all"}),
+    ("W062", {"ROOT_URLCONF": "tests.checks.urls_in_namespace"}),
+    ("W064", {"TEMPLATES": []}),
     ("W013", {"CELERY_TASK_ALWAYS_EAGER": True}),
     ("W054", {"CELERY_ACCEPT_CONTENT": ["json", "pickle"]}),
 ]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.middleware import AuthenticationMiddleware
 
-from tests.checks.mistakes import SOUND, ids
+from tests.checks.mistakes import SOUND, ids, the
 from wechat_open.checks.addresses import BASE_URLS
 
 
@@ -28,6 +28,12 @@ def test_plain_http__is_fine_while_debugging(site: Any) -> None:
 def test_urls_left_out__is_found(site: Any) -> None:
     site.ROOT_URLCONF = "django.contrib.auth.urls"
     assert ids() == ["W008"]
+
+
+def test_urls_in_a_namespace__are_not_said_to_be_missing(site: Any) -> None:
+    site.ROOT_URLCONF = "tests.checks.urls_in_namespace"
+    assert ids() == ["W062"]
+    assert "'partners'" in the("W062").msg
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.urls import clear_script_prefix, set_script_prefix
 
 from tests.checks.mistakes import SOUND, ids, the
 
@@ -75,3 +76,16 @@ def test_language_in_the_address__is_found_wherever_it_stands(site: Any) -> None
 def test_urls_at_two_addresses__are_both_named(site: Any) -> None:
     site.ROOT_URLCONF = "tests.checks.urls_twice"
     assert "'/old/', '/wechat/'" in the("W060").msg
+
+
+def test_pattern_that_takes_the_callbacks__is_named(site: Any) -> None:
+    site.ROOT_URLCONF = "tests.checks.urls_behind_all"
+    assert "'^(?!static/)' takes '/wechat/events/' before" in the("W061").msg
+
+
+def test_callbacks_below_a_script_name__are_found(site: Any) -> None:
+    set_script_prefix("/shop/")
+    try:
+        assert ids() == []
+    finally:
+        clear_script_prefix()

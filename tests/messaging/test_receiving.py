@@ -133,6 +133,18 @@ def test_coroutine__is_awaited(platform: Platform, shop: Authorizer) -> None:
     assert shown(receive(platform), platform.pairs[0], platform.appid)["Content"] == "awaited canary"
 
 
+def test_coroutine__knows_the_account(platform: Platform, shop: Authorizer) -> None:
+    """The row is read when it is first looked at, which a coroutine may not do."""
+
+    @on_message
+    async def greet(message: TextMessage) -> str:
+        return f"{message.authorizer.nick_name} on {message.authorizer.component.appid}"
+
+    body = receive(platform)
+
+    assert shown(body, platform.pairs[0], platform.appid)["Content"] == f"{shop.nick_name} on {platform.appid}"
+
+
 def test_previous_pair__is_answered_with_itself(platform: Platform, shop: Authorizer) -> None:
     """WeChat goes on with the old key for a while after a change (1.6)."""
     on_message(lambda message: "hello")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from asgiref.sync import sync_to_async
 from django.core.cache import cache
 from django.db import connection
 
@@ -15,6 +17,7 @@ from wechat_open.exceptions import AuthorizerUnauthorized, FollowerOutOfReach, I
 from wechat_open.messaging import (
     Article,
     Image,
+    ImageMessage,
     Music,
     News,
     Reply,
@@ -427,6 +430,16 @@ def test_media_that_a_follower_sends__are_downloaded(
 
     content = api.authorizer(account).download("/cgi-bin/media/get", media_id=heard[0].fields[field])
     assert content.startswith(beginning)
+
+
+def test_coroutine__calls_wechat_as_the_documentation_does(wechat_follower: Follower) -> None:
+    @on_message("image")
+    async def keep(message: ImageMessage) -> str:
+        account = api.authorizer(message.authorizer)
+        picture = await sync_to_async(account.download)("/cgi-bin/media/get", media_id=message.media_id)
+        return f"Thank you for {len(picture)} bytes!"
+
+    assert re.fullmatch(r"Thank you for \d+ bytes!", wechat_follower.sends("image").text)
 
 
 def test_medium_that_the_test_names__stays(wechat_follower: Follower) -> None:

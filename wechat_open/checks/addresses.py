@@ -9,11 +9,14 @@ from urllib.parse import SplitResult, urlsplit
 from django.apps import apps
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register
+from django.template import TemplateDoesNotExist
+from django.template.loader import get_template
 from django.urls import NoReverseMatch, reverse
 from django.utils.translation import gettext as _
 
 from ..conf import DEFAULTS, LOOPBACK, is_wechats, split_address
 from .given import value
+from .reach import included
 from .wellformed import is_list, is_subclass
 from .wording import TAG, of
 
@@ -135,12 +138,42 @@ def after_authorize_leads_somewhere(**kwargs: object) -> Iterator[CheckMessage]:
 
 @register(TAG)
 def urls_are_included(**kwargs: object) -> Iterator[CheckMessage]:
-    if not _resolves("wechat_open:events"):
+    if _resolves("wechat_open:events"):
+        return
+    namespace = next((one.namespace for one in included()), "")
+    if namespace:
+        yield Warning(
+            _(
+                "The URLs of wechat_open are included within the namespace %(namespace)r, where they are not found: "
+                "the connect page and links fail."
+            )
+            % {"namespace": namespace},
+            hint=_(
+                "Move the line that includes wechat_open.urls out of that namespace, into a urls.py without app_name."
+            ),
+            id="wechat_open.W062",
+        )
+    else:
         yield Warning(
             _("The URLs of wechat_open are not included: WeChat cannot reach this site."),
             hint=_("Add %(example)s to urlpatterns.") % {"example": 'path("wechat/", include("wechat_open.urls"))'},
             id="wechat_open.W008",
         )
+
+
+@register(TAG)
+def pages_are_found(**kwargs: object) -> Iterator[CheckMessage]:
+    try:
+        get_template("wechat_open/connect.html")
+    except TemplateDoesNotExist:
+        yield Warning(
+            _("The templates of wechat_open are not found: owners get an error instead of the connect page."),
+            hint=_("Add %(engine)s with %(option)s to TEMPLATES.")
+            % {"engine": "django.template.backends.django.DjangoTemplates", "option": '"APP_DIRS": True'},
+            id="wechat_open.W064",
+        )
+    except Exception:  # noqa: BLE001, S110  # TEMPLATES that cannot be read are told by Django's own checks
+        pass
 
 
 @register(TAG)

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Warning, register
 from django.http.request import validate_host
-from django.urls import NoReverseMatch, URLResolver, get_resolver, reverse
+from django.urls import NoReverseMatch, URLResolver, get_resolver, get_script_prefix, resolve, reverse
 from django.urls.resolvers import LocalePrefixPattern
 from django.utils.translation import gettext as _
 
@@ -93,7 +94,7 @@ def callbacks_are_not_redirected_to_www(**kwargs: object) -> Iterator[CheckMessa
 
 @register(TAG)
 def urls_are_included_once(**kwargs: object) -> Iterator[CheckMessage]:
-    prefixes = sorted({prefix for prefix, _inside in _included()})
+    prefixes = sorted({one.prefix for one in included()})
     if len(prefixes) > 1:
         yield Warning(
             _(
@@ -106,8 +107,24 @@ def urls_are_included_once(**kwargs: object) -> Iterator[CheckMessage]:
         )
 
 
+@register(TAG)
+def callbacks_come_first(**kwargs: object) -> Iterator[CheckMessage]:
+    path = "/" + _path().removeprefix(get_script_prefix())
+    try:
+        match = resolve(path)
+    except Exception:  # noqa: BLE001  # nothing takes it, or a project's urls.py raises, which Django's own checks tell
+        return
+    if _path() and match.app_name != "wechat_open":
+        yield Warning(
+            _("The pattern %(pattern)r takes %(path)r before wechat_open does: every push of WeChat's is lost.")
+            % {"pattern": match.route, "path": path},
+            hint=_("Move the line that includes wechat_open.urls before that pattern."),
+            id="wechat_open.W061",
+        )
+
+
 def has_language_prefix() -> bool:
-    return any(inside for _prefix, inside in _included())
+    return any(one.by_language for one in included())
 
 
 def allowed_hosts() -> list[str]:
@@ -143,21 +160,33 @@ def _is_exempt(path: str) -> bool:
     return any(re.search(pattern, path.lstrip("/")) for pattern in settings.SECURE_REDIRECT_EXEMPT)
 
 
-def _included() -> list[tuple[str, bool]]:
-    """Where wechat_open.urls are included, and whether inside i18n_patterns. Nothing when URLs cannot be read."""
+@dataclass(frozen=True)
+class Included:
+    """Where wechat_open.urls are included: below which path, whether inside i18n_patterns, and in which namespace."""
+
+    prefix: str = ""
+    by_language: bool = False
+    namespace: str = ""
+
+
+def included() -> list[Included]:
+    """Nothing when URLs cannot be read."""
     try:
-        return list(_found(get_resolver(), "", False))
+        return list(_found(get_resolver(), Included()))
     except Exception:  # noqa: BLE001  # whatever a project's urls.py raises is told by Django's own checks
         return []
 
 
-def _found(resolver: URLResolver, prefix: str, inside: bool) -> Iterator[tuple[str, bool]]:
+def _found(resolver: URLResolver, around: Included) -> Iterator[Included]:
     for pattern in resolver.url_patterns:
         if not isinstance(pattern, URLResolver):
             continue
-        by_language = inside or isinstance(pattern.pattern, LocalePrefixPattern)
-        here = prefix if isinstance(pattern.pattern, LocalePrefixPattern) else prefix + str(pattern.pattern)
-        if pattern.app_name == "wechat_open":
-            yield here, by_language
+        if isinstance(pattern.pattern, LocalePrefixPattern):
+            here = replace(around, by_language=True)
         else:
-            yield from _found(pattern, here, by_language)
+            here = replace(around, prefix=around.prefix + str(pattern.pattern))
+        if pattern.app_name == "wechat_open":
+            yield here
+        else:
+            inner = ":".join(filter(None, [here.namespace, pattern.namespace]))
+            yield from _found(pattern, replace(here, namespace=inner))

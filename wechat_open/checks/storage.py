@@ -134,7 +134,7 @@ def database_takes_many_writers(**kwargs: object) -> Iterator[CheckMessage]:
     if not settings.DEBUG and _is_configured(alias) and connections[alias].vendor == "sqlite":
         yield Info(
             _("Accounts are kept in SQLite: safe, but one writer at a time."),
-            hint=_("For several workers or more than a few hundred accounts, use PostgreSQL or MariaDB."),
+            hint=_("For several workers or more than a few hundred accounts, use PostgreSQL, MySQL or MariaDB."),
             id="wechat_open.I001",
         )
 

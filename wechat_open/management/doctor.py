@@ -12,6 +12,7 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -59,7 +60,7 @@ PATIENCE = 5.0
 NAMED = 5
 """How many accounts are named to who has named one that is not there."""
 
-_TOLD_BELOW = {"wechat_open.W003", "wechat_open.W008"}
+_TOLD_BELOW = {"wechat_open.W003", "wechat_open.W008", "wechat_open.W062"}
 """Checks whose warning is repeated where the thing itself is looked at, and so not told among the settings."""
 
 _LOOKED_AT = {"database", "cache", "broker", "settings", "sealed", "old_keys"}
@@ -414,8 +415,10 @@ class Examination:
     def _address(self, owner: Platform) -> Iterator[Finding]:
         missing = [message for message in checks.urls_are_included() if not message.is_silenced()]
         if missing:
-            why = _("No ticket can come, so there is no token, and no account can be authorized.")
-            yield from (Finding("urls", Level.RED, message.msg, why, str(message.hint)) for message in missing)
+            no_ticket = _("No ticket can come, so there is no token, and no account can be authorized.")
+            for message in missing:
+                why = no_ticket if message.id == "wechat_open.W008" else ""
+                yield Finding("urls", Level.RED, message.msg, why, str(message.hint))
             return
         if not conf.site_url:
             yield _not_examined(_('Where this site stands is not known: WECHAT_OPEN["SITE_URL"] is empty.'))
@@ -563,10 +566,26 @@ def _posted_inside(url: str) -> tuple[int, str, bytes]:
     }
     with override(get_language()):  # a middleware activates that of the request
         handler = WSGIHandler()
-        response = handler.get_response(WSGIRequest(environ))
+        with _quiet_about_refusals():
+            response = handler.get_response(WSGIRequest(environ))
     # It is not closed: that would be the end of a request to Django, which closes connections to the database then.
     content: bytes = getattr(response, "content", b"")  # a stream has none
     return response.status_code, response.get("Location", ""), content
+
+
+@contextmanager
+def _quiet_about_refusals() -> Iterator[None]:
+    """Django warns of each 403, and this one is what is hoped for."""
+
+    def is_news(record: logging.LogRecord) -> bool:
+        return getattr(record, "status_code", None) != 403
+
+    logger = logging.getLogger("django.request")
+    logger.addFilter(is_news)
+    try:
+        yield
+    finally:
+        logger.removeFilter(is_news)
 
 
 def _callbacks(where: Addresses) -> Iterator[Finding]:
@@ -642,7 +661,8 @@ def _of_check(message: django_checks.CheckMessage) -> Finding:
 
 
 def _of_health(found: health.Finding) -> Finding:
-    return Finding(found.code, Level(found.level.value), found.said, str(WHY.get(found.code, "")), found.remedy)
+    level = Level.UNKNOWN if found.level is health.GREEN and not found.in_order else Level(found.level.value)
+    return Finding(found.code, level, found.said, str(WHY.get(found.code, "")), found.remedy)
 
 
 def _not_examined(said: str) -> Finding:

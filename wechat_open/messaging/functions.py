@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
-
-from django.utils.functional import Promise
+from typing import Any, Protocol
 
 from ..protocol.replies import Reply
 
@@ -42,6 +40,12 @@ class Later:
         return name_of(self.function)
 
 
-Result = Reply | str | Promise | Mapping[str, Any] | Later | _Pass | None
-"""What a handler returns: a reply, a text (a Promise is one to be translated), the fields of an event's own answer,
+class Translated(Protocol):
+    """A text to be translated. A type checker without Django's stubs takes Django's own class for anything."""
+
+    def __radd__(self, other: str, /) -> str: ...
+
+
+Result = Reply | str | Translated | Mapping[str, Any] | Later | _Pass | None
+"""What a handler returns: a reply, a text, also one to be translated, the fields of an event's own answer,
 ``answer_later(...)``, ``PASS``, or None for no answer."""

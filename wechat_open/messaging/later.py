@@ -11,6 +11,7 @@ import json
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from datetime import datetime, timezone
 from typing import Any, TypeVar
 
@@ -22,6 +23,7 @@ from ..api import AuthorizerAPI
 from ..component import platform as configured
 from ..conf import conf
 from ..exceptions import RateLimited, TokenUnavailable, WeChatOpenError
+from ..models import Authorizer
 from ..protocol.repair import FORBIDDEN
 from ..protocol.replies import EventFields, Reply, Text
 from .accounts import row
@@ -142,6 +144,8 @@ def call(function: Function, message: Message, **arguments: Any) -> Any:
     """What the site's function returns, also when it is asynchronous."""
     result = function(message, **arguments)
     if inspect.isawaitable(result):
+        with suppress(Authorizer.DoesNotExist):
+            bool(message.authorizer)  # reads the row: a coroutine, which begins below, may not
         return async_to_sync(_wait)(result)
     return result
 

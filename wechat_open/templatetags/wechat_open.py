@@ -31,10 +31,10 @@ def brand() -> Brand:
 
 
 @register.simple_tag(takes_context=True)
-def site_host(context: template.Context) -> str:
+def site_host(context: template.RequestContext) -> str:
     """The host that WeChat knows this site by, or else the one that was asked.
 
     A template that names a variable which is not there has Django log its whole context: the request with its address,
     and so a link's key, or a state and a code.
     """
-    return str(context.get("host") or context["request"].get_host())
+    return str(context.get("host") or context.request.get_host())
