@@ -1,6 +1,7 @@
-"""Addresses of the admin's pages, on the admin site that the reader is on, or else on one that knows us.
+"""Which admin site is the reader of a page on, and of which models may they see rows?
 
-Django's ``reverse("admin:…")`` leads to the default site, also from the pages of another one.
+Addresses of the admin's pages are of that site, or else of one that knows us: Django's ``reverse("admin:…")`` leads to
+the default site, also from the pages of another one.
 """
 
 from __future__ import annotations
@@ -15,11 +16,21 @@ from django.http import HttpRequest
 from django.urls import NoReverseMatch, URLPattern, reverse
 
 _current: ContextVar[str] = ContextVar("wechat_open_admin_site", default="")
+_reader: ContextVar[Any] = ContextVar("wechat_open_admin_reader", default=None)
 
 
 def admin_url(name: str, *args: Any) -> str:
     """The page ``name`` (``wechat_open_authorizer_change``) of the site whose page is being made."""
     return reverse(f"admin:{name}", args=args, current_app=_current.get() or None)
+
+
+def may_view(model: str) -> bool:
+    """Whether the reader of the page that is being made may see rows of ``model`` (``authorizer``).
+
+    For what a page tells of other rows than its own: a list of pushes names accounts, an account its tenant.
+    """
+    user = _reader.get()
+    return user is not None and bool(user.has_perm(f"wechat_open.view_{model}"))
 
 
 def admin_url_outside(name: str, *args: Any) -> str:
@@ -43,6 +54,7 @@ def _remembering(view: Callable[..., Any], site: str) -> Callable[..., Any]:
     def page(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         # Not put back afterwards: Django renders the page when the view has returned. The next page sets its own.
         _current.set(site)
+        _reader.set(request.user)
         request.current_app = site  # read by {% url %}
         return view(request, *args, **kwargs)
 

@@ -45,7 +45,8 @@ REFRESH = "/cgi-bin/component/api_authorizer_token"
 
 @pytest.fixture
 def operator(db: None) -> Client:
-    return person("operator", VIEW, *DEEDS, "authorize_account", "view_push", "view_journalentry")
+    seen = ("view_push", "view_journalentry", "view_component", "view_authorizationlink")
+    return person("operator", VIEW, *DEEDS, "authorize_account", *seen)
 
 
 @pytest.fixture

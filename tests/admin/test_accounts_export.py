@@ -42,7 +42,7 @@ HIDDEN = ["a;=1+1", "a\t=1+1", "a\n@SUM(A1)", 'a;"=1"']
 
 @pytest.fixture
 def exporter(db: None) -> Client:
-    return person("exporter", "view_authorizer", "export_account")
+    return person("exporter", "view_authorizer", "view_authorizationlink", "export_account")
 
 
 def take(browser: Client, query: str = "", format: str = "csv") -> list[list[str]]:

@@ -35,7 +35,7 @@ Later = Callable[[timedelta], None]
 
 @pytest.fixture
 def viewer(db: None) -> Client:
-    return person("viewer", "view_journalentry")
+    return person("viewer", "view_journalentry", "view_authorizer")
 
 
 @pytest.fixture

@@ -41,17 +41,17 @@ Kind = JournalEntry.Kind
 
 @pytest.fixture
 def maker(db: None) -> Client:
-    return person("maker", VIEW, MAKE)
+    return person("maker", VIEW, MAKE, "view_authorizer")
 
 
 @pytest.fixture
 def operator(db: None) -> Client:
-    return person("operator", VIEW, MAKE, SHARE, REVOKE)
+    return person("operator", VIEW, MAKE, SHARE, REVOKE, "view_authorizer", "view_journalentry")
 
 
 @pytest.fixture
 def viewer(db: None) -> Client:
-    return person("viewer", VIEW)
+    return person("viewer", VIEW, "view_authorizer")
 
 
 @pytest.fixture

@@ -48,7 +48,7 @@ def make(component: Component) -> Callable[..., Push]:
 
 @pytest.fixture
 def viewer(db: None) -> Client:
-    return person("viewer", VIEW)
+    return person("viewer", VIEW, "view_authorizer")
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def looker(db: None) -> Client:
 
 @pytest.fixture
 def operator(db: None) -> Client:
-    return person("operator", VIEW, REPLAY)
+    return person("operator", VIEW, REPLAY, "view_authorizer")
 
 
 def looked_into(browser: Client, push: Push) -> str:

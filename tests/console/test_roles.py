@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+from datetime import timezone as dt_timezone
 from html import unescape
 from typing import Any
 from urllib.parse import unquote
@@ -27,13 +28,14 @@ from django.utils import timezone
 
 from tests.console import pages
 from tests.stage import OFFICIAL
-from wechat_open import authorization, bulk, tokens
+from wechat_open import authorization, bulk, journal, tokens
 from wechat_open.component import Platform
 from wechat_open.fields import SealedField
 from wechat_open.models import (
     Alert,
     AuthorizationLink,
     Authorizer,
+    Component,
     JournalEntry,
     Push,
     VerifyTicket,
@@ -445,3 +447,132 @@ def test_csrf__is_asked_for_at_every_door(scene: Scene) -> None:
     answers = {door.name: client.post(scene.address(door), {"post": "yes"}).status_code for door in pages.doors()}
     assert set(answers.values()) == {403}
     assert everything() == before
+
+
+# -- one permission alone ----------------------------------------------------------------------------------------------
+
+MARKS: dict[type[Model], tuple[str, ...]] = {
+    Component: ("canary-of-a-platform",),
+    Authorizer: ("canary-of-an-account", "Authorized: ", 'class="wod-counts"', "has expired: nothing can be done"),
+    AuthorizationLink: ("canary-of-a-link",),
+    Push: ("canary-of-a-push", "to be processed, "),
+    VerifyTicket: ("2019-02-02", "newest verify ticket"),
+    JournalEntry: ("canary-of-the-audit-trail", "presented"),
+    bulk.BulkJob: ("canary-of-a-bulk-action",),
+    Alert: ("canary-of-an-alert",),
+}
+"""What rows of a model have written into them, and what findings about them say."""
+
+
+@pytest.fixture
+def marked(scene: Scene) -> Scene:
+    """A mark in the rows of each model, and in no other's."""
+    account, link, platform = (scene.rows[model] for model in (Authorizer, AuthorizationLink, Component))
+    Authorizer.objects.update(nick_name="canary-of-an-account", name_key="canary-of-an-account")
+    Authorizer.objects.filter(pk=account.pk).update(granted_through=link, access_token_expires_at=long_ago())
+    VerifyTicket.objects.update(created_at=long_ago().replace(year=2019))
+    AuthorizationLink.objects.update(payload={"tenant": "canary-of-a-link"}, tenant_key="canary-of-a-link")
+    AuthorizationLink.objects.filter(pk=link.pk).update(authorizer=account, completed_at=timezone.now())
+    Push.objects.update(info_type="canary-of-a-push", state=Push.State.FAILED, next_attempt_at=long_ago())
+    JournalEntry.objects.update(actor="canary-of-the-audit-trail")
+    journal.note(journal.Kind.CODE_MISUSED, platform, account=account, detail=f"#{link.pk}")
+    JournalEntry.objects.filter(name="canary-of-an-account").update(name="")
+    bulk.BulkJob.objects.update(actor="canary-of-a-bulk-action")
+    Component.objects.filter(pk=platform.pk).update(failures=1, last_error="canary-of-a-platform")
+    Alert.objects.update(
+        context={"said": "canary-of-an-alert"}, acknowledged_at=timezone.now(), acknowledged_by="canary-of-an-alert"
+    )
+    return scene
+
+
+def long_ago() -> datetime:
+    return datetime(2020, 2, 2, 2, 2, 2, tzinfo=dt_timezone.utc)
+
+
+def ours() -> list[str]:
+    return [
+        codename
+        for model in pages.admins()
+        for codename in (
+            *(f"{action}_{model._meta.model_name}" for action in model._meta.default_permissions),
+            *(codename for codename, _ in model._meta.permissions),
+        )
+    ]
+
+
+def with_only(codename: str) -> Client:
+    user = User.objects.create_user("only", is_staff=True)
+    user.user_permissions.add(Permission.objects.get(content_type__app_label=pages.APP, codename=codename))
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+@pytest.mark.parametrize("codename", ours())
+def test_one_permission__shows_nothing_of_another_models_rows(marked: Scene, codename: str) -> None:
+    client = with_only(codename)
+    mine = {model for model in MARKS if codename == f"view_{model._meta.model_name}"}
+    shown: set[type[Model]] = set()
+    wrong = []
+    for door in pages.doors():
+        response = client.get(marked.address(door))
+        body = b"".join(response.streaming_content) if response.streaming else response.content
+        said = unescape(body.decode("utf-8", "replace"))
+        found = {(model, mark) for model, marks in MARKS.items() for mark in marks if mark in said}
+        wrong += [f"{door.name} shows {mark!r}" for model, mark in found if model not in mine]
+        shown |= {model for model, _mark in found}
+    assert wrong == []
+    assert shown == mine
+
+
+@pytest.mark.parametrize("model", [AuthorizationLink, Push, JournalEntry])
+def test_search_by_an_accounts_name__finds_nothing_for_who_may_see_no_accounts(
+    marked: Scene, model: type[Model]
+) -> None:
+    """Or the rows that remain would tell the name."""
+    for word in ("canary-of-an", OFFICIAL):
+        shown = with_only(f"view_{model._meta.model_name}").get(pages.list_address(model, {"q": word}))
+        assert bool(shown.context["cl"].result_count) is (word == OFFICIAL)
+        User.objects.filter(username="only").delete()
+
+
+def test_tenant__is_no_filter_and_no_search_for_who_may_see_no_links(marked: Scene) -> None:
+    client = with_only("view_authorizer")
+    plain = client.get(pages.list_address(Authorizer)).context["cl"].result_count
+    assert client.get(pages.list_address(Authorizer, {"q": "canary-of-a-link"})).context["cl"].result_count == 0
+    for tenant in ("canary-of-a-link", "nobody's"):
+        shown = client.get(pages.list_address(Authorizer, {"tenant": tenant}), follow=True)
+        assert shown.context["cl"].result_count == plain
+
+
+def test_export__leaves_out_the_tenant_for_who_may_see_no_links(marked: Scene) -> None:
+    export = reverse("admin:wechat_open_authorizer_export")
+    for also, told in (("view_authorizationlink", True), ("view_push", False)):
+        user = User.objects.create_user(also, is_staff=True)
+        names = ["view_authorizer", "export_account", also]
+        user.user_permissions.set(Permission.objects.filter(codename__in=names))
+        client = Client()
+        client.force_login(user)
+        table = b"".join(client.post(export, {"format": "csv"}).streaming_content).decode()
+        assert ("canary-of-a-link" in table, "enant" in table) == (told, told)
+
+
+def test_form_of_a_link__proposes_nothing_of_what_its_reader_may_not_see(marked: Scene) -> None:
+    form = reverse("admin:wechat_open_authorizationlink_add") + f"?account={marked.rows[Authorizer].pk}"
+    said = with_only("authorize_account").get(form).content.decode()
+    assert "canary" not in said
+    assert OFFICIAL not in said
+    assert "canary-of-a-link" in person("viewer", "authorize_account").get(form).content.decode()
+
+
+def test_dashboard__says_that_something_is_wrong_though_not_what(marked: Scene) -> None:
+    """Else it would say that all is in order to who may see no accounts."""
+    said = with_only("view_component").get(reverse("admin:wechat_open_dashboard")).content.decode()
+    assert 'id="wod-tile-expired_tokens"' in said
+    assert "You may not see" in said
+
+
+def test_report_for_monitors__is_for_who_may_see_all_that_it_tells_of(marked: Scene) -> None:
+    address = reverse("wechat_open:health")
+    assert person("viewer").get(address).status_code in (200, 503)
+    assert with_only("view_component").get(address).status_code == 403

@@ -40,7 +40,7 @@ from wechat_open import api, authorization, component, inbox, messaging, signals
 from wechat_open.exceptions import TokenUnavailable, Unreachable, WeChatOpenError
 from wechat_open.messaging import Message, answer_later, deferred, on_message, patience
 from wechat_open.messaging.messages import TextMessage
-from wechat_open.models import AuthorizationLink, Authorizer, Push, VerifyTicket
+from wechat_open.models import AuthorizationLink, Authorizer, CodeExchange, Push, VerifyTicket
 from wechat_open.schedule import BEAT_SCHEDULE
 from wechat_open.secret import Secret
 from wechat_open.simulator import Simulator
@@ -418,6 +418,7 @@ def live(wechat: Simulator, client: Client, operator: Client, haystack: Haystack
     wechat.faults.add(QUERY_AUTH, "status", 502)
     assert client.get(returned).status_code == 503
     assert Client().get(returned).status_code == 403
+    CodeExchange.objects.update(rests_until=None)  # as after some seconds
     assert client.get(returned).status_code == 303
     haystack.add("page after the return", client.get(back).content.decode())
     assert deliver(client, authorized.push).content == b"success"

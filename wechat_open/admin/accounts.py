@@ -22,7 +22,7 @@ from django.utils.translation import get_language, gettext, npgettext, pgettext,
 from django.utils.translation import gettext_lazy as _
 
 from .. import bulk, needs
-from ..admin_urls import admin_url
+from ..admin_urls import admin_url, may_view
 from ..component import platform_of
 from ..conf import DEFAULT_ALIAS, conf
 from ..exceptions import ConfigurationError, WeChatOpenError
@@ -294,9 +294,13 @@ class AuthorizerAdmin(HolderAdmin):
     # -- the list ----------------------------------------------------------------------------------------------------
 
     def get_list_display(self, request: HttpRequest) -> list[Any]:
-        tenant = ["tenant"] if known(request).has_tenants else []
+        tenant = ["tenant"] if known(request).has_tenants and may_view("authorizationlink") else []
         several = ["platform"] if len(known(request).components) > 1 else []
         return [*self.list_display, *tenant, *several]
+
+    def get_list_filter(self, request: HttpRequest) -> list[Any]:
+        """By tenant for who may see links: which rows remain would tell whose an account is."""
+        return [one for one in self.list_filter if one is not TenantFilter or may_view("authorizationlink")]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Authorizer]:
         rows: QuerySet[Authorizer] = super().get_queryset(request)
@@ -310,7 +314,7 @@ class AuthorizerAdmin(HolderAdmin):
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
         """See ``search``; what was looked for is said above the list."""
-        found, searched = search.accounts(queryset, search_term)
+        found, searched = search.accounts(queryset, search_term, tenants=may_view("authorizationlink"))
         request.wechat_open_searched = searched  # type: ignore[attr-defined]  # read by the list's page
         return found, False
 
@@ -399,7 +403,7 @@ class AuthorizerAdmin(HolderAdmin):
                 "state": tag(account.get_state_display(), _tone(account)),
                 "facts": self._facts(account),
                 "need": need,
-                "dashboard": _dashboard(account) if need.of_platform else "",
+                "dashboard": _dashboard(account) if need.of_platform and may_view("component") else "",
                 "need_buttons": [(name, labels[name]) for name in offered],
                 "buttons": [(name, label) for name, label in labels.items() if _fits(name, account, offered)],
                 "events": events,
@@ -544,6 +548,8 @@ WORTH_A_LINE = {
 def _has(account: Authorizer, line: str) -> bool:
     if line == "doubts":
         return bool(account.needs_reconcile or account.refused_since or account.missing_since)
+    if line == "brought_by" and not may_view("authorizationlink"):
+        return False
     column = WORTH_A_LINE.get(line)
     return column is None or getattr(account, column) not in (None, "")
 

@@ -6,7 +6,7 @@ bounded on every database.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import messages
@@ -19,6 +19,7 @@ from django.utils.translation import gettext, pgettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from .. import journal
+from ..admin_urls import may_view
 from ..models import Authorizer, tenant_of
 from ..protocol import permissions
 from ..telling import explained, translated
@@ -49,6 +50,8 @@ COLUMNS = (
     pgettext_lazy("wechat_open", "unauthorized at"),
     pgettext_lazy("wechat_open", "permission sets"),
 )
+TENANT = 8
+"""The place of the tenant among them."""
 
 
 def view(model_admin: AuthorizerAdmin, request: HttpRequest) -> HttpResponseBase:
@@ -72,7 +75,8 @@ def view(model_admin: AuthorizerAdmin, request: HttpRequest) -> HttpResponseBase
     keys = list(rows.values_list("pk", flat=True)[: MOST_EXPORTED + 1])
     _record(request, min(len(keys), MOST_EXPORTED), "XLSX" if as_workbook else "CSV")
     make = export.as_workbook if as_workbook else export.as_file
-    return make("wechat-accounts", COLUMNS, _pieces(keys), _cells, most=MOST_EXPORTED, cut=_cut)
+    columns, cells = (COLUMNS, _cells) if may_view("authorizationlink") else (_without(COLUMNS), _without_tenant)
+    return make("wechat-accounts", columns, _pieces(keys), cells, most=MOST_EXPORTED, cut=_cut)
 
 
 def _record(request: HttpRequest, count: int, kind: str) -> None:
@@ -96,6 +100,15 @@ def _pieces(keys: list[int]) -> Iterator[Authorizer]:
         piece = keys[start : start + export.PIECE]
         found = rows.only(*columns).in_bulk(piece)
         yield from (found[key] for key in piece if key in found)
+
+
+def _without(row: Sequence[Any]) -> list[Any]:
+    return [cell for place, cell in enumerate(row) if place != TENANT]
+
+
+def _without_tenant(account: Authorizer, language: str) -> list[str]:
+    """For who may see no links: a tenant is what a link says."""
+    return _without(_cells(account, language))
 
 
 def _cells(account: Authorizer, language: str) -> list[str]:

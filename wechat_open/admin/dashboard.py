@@ -24,7 +24,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop, ngettext, npgettext, pgettext
 
 from .. import census, doorbell, health, journal, tokens
-from ..admin_urls import admin_url, on_site
+from ..admin_urls import admin_url, may_view, on_site
 from ..api import ComponentAPI
 from ..census import Census
 from ..component import Platform
@@ -151,7 +151,7 @@ class DashboardAdmin(ModelAdmin):  # type: ignore[type-arg]  # not generic at ru
 
     def _seen(self, request: HttpRequest, platform: Platform) -> dict[str, Any]:
         component = platform.row
-        counted = census.read(component)
+        counted = census.read(component) if may_view("authorizer") else None
         findings = health.examine(platform)
         shown = tiles(findings, component, request, _open_alerts(component))
         return {
@@ -167,9 +167,9 @@ class DashboardAdmin(ModelAdmin):  # type: ignore[type-arg]  # not generic at ru
             },
             "tiles": shown,
             **_verdict(shown),
-            "counted": _counted(counted),
-            "groups": _groups(counted, component, request),
-            "plots": [plots.time_left(counted), *plots.hourly(component)],
+            "counted": _counted(counted) if counted else "",
+            "groups": _groups(counted, component) if counted else [],
+            "plots": [*([plots.time_left(counted)] if counted else []), *plots.hourly(component)],
         }
 
     # -- doing -------------------------------------------------------------------------------------------------------
@@ -298,7 +298,12 @@ def _missing(platform: Platform) -> str:
 
 
 def _open_alerts(component: Component) -> dict[str, Alert]:
-    """By code: what is wrong now with this platform or the whole site, since when, and who looks after it."""
+    """By code: what is wrong now with this platform or the whole site, since when, and who looks after it.
+
+    None for who may see no alerts.
+    """
+    if not may_view("alert"):
+        return {}
     mine = Q(component=component) | Q(component__isnull=True)
     return {alert.code: alert for alert in Alert.objects.filter(mine, open_key__isnull=False).order_by("pk")}
 
@@ -348,7 +353,7 @@ def _verdict(shown: Iterable[Tile]) -> dict[str, Any]:
     }
 
 
-def _groups(counted: Census, component: Component, request: HttpRequest) -> list[Group]:
+def _groups(counted: Census, component: Component) -> list[Group]:
     """The accounts by state, kind and verification, each with the way to their list."""
 
     def rows(counts: Iterable[tuple[str, int, dict[str, str]]]) -> list[Row]:
@@ -358,12 +363,11 @@ def _groups(counted: Census, component: Component, request: HttpRequest) -> list
                 count=grouped(number),
                 share=_share(number, counted.total),
                 width=round(100 * number / counted.total, 2) if counted.total else 0,
-                link=accounts(component, **filters) if may_see else "",
+                link=accounts(component, **filters),
             )
             for label, number, filters in counts
         ]
 
-    may_see = request.user.has_perm("wechat_open.view_authorizer")
     states = [
         (str(state.label), counted.states[state.value], {"state__exact": state.value}) for state in Authorizer.State
     ]

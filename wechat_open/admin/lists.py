@@ -16,6 +16,7 @@ from django.http import HttpRequest
 from django.utils.functional import cached_property
 from django.utils.translation import pgettext, pgettext_lazy
 
+from ..admin_urls import may_view
 from ..models import Authorizer, Component, search_key
 from .shown import platform
 
@@ -139,8 +140,9 @@ def accounts_with(appid: str) -> QuerySet[Authorizer]:
 
 
 def accounts_called(word: str) -> list[Authorizer]:
-    """The accounts with this appid, or else whose name begins so."""
-    if found := list(accounts_with(word).only("appid")):
+    """The accounts with this appid, or else whose name begins so, for who may see names."""
+    found = list(accounts_with(word).only("appid"))
+    if found or not may_view("authorizer"):
         return found
     # In no order: sorted by name, a database may walk through all names instead of those that begin so.
     return list(Authorizer.objects.filter(name_key__startswith=search_key(word)).only("appid")[:NAMESAKES])

@@ -1,6 +1,7 @@
 """Which account does a row name, and how is it shown?
 
-Links and pushes know an account by its appid, which may be nobody's yet, or nobody's any more.
+Links and pushes know an account by its appid, which may be nobody's yet, or nobody's any more. Who may see no accounts
+sees the appid alone.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from django.db.models.functions import JSONObject
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from ..admin_urls import admin_url
+from ..admin_urls import admin_url, may_view
 from ..models import Authorizer
 from .shown import avatar
 
@@ -30,8 +31,15 @@ def account_of(row: Any, appid: str) -> Authorizer | None:
     return Authorizer(appid=appid, **row.account_known) if row.account_known else None
 
 
+def called(account: Authorizer) -> str:
+    """An account in a sentence."""
+    return str(account) if may_view("authorizer") else account.appid
+
+
 def account_link(account: Authorizer) -> SafeString:
     """An account's name and appid, and the way to its page."""
+    if not may_view("authorizer"):
+        return format_html("{}", account.appid)
     page = admin_url("wechat_open_authorizer_change", account.pk)
     return format_html(
         '<a href="{}">{}</a> <span class="wechat-open-aside">{}</span>',
@@ -43,6 +51,8 @@ def account_link(account: Authorizer) -> SafeString:
 
 def account_cell(account: Authorizer) -> SafeString:
     """The same in a list, where a picture finds it sooner."""
+    if not may_view("authorizer"):
+        return account_link(account)
     return format_html(
         '<span class="wechat-open-account">{}<span class="wechat-open-name">{}</span></span>',
         avatar(account),

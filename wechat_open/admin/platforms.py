@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 from django.contrib import admin
+from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
@@ -10,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
 from .. import census, health
-from ..admin_urls import admin_url
+from ..admin_urls import admin_url, may_view
 from ..component import platform_of
 from ..conf import conf
 from ..exceptions import WeChatOpenError
@@ -19,7 +23,7 @@ from ..telling import told
 from .base import HolderAdmin, ReadOnlyAdmin
 from .lists import PlatformFilter
 from .shown import NOTHING, lines, masked, moment, tag
-from .tiles import grouped
+from .tiles import grouped, may_see
 
 
 @admin.register(Component)
@@ -38,6 +42,13 @@ class ComponentAdmin(HolderAdmin):
             {"fields": ["accounts", "dispatched", "swept", "sweep_repairs", "next_sweep"]},
         ),
     ]
+
+    def get_list_display(self, request: HttpRequest) -> list[Any]:
+        return _for_reader(self.list_display)
+
+    def get_fieldsets(self, request: HttpRequest, obj: TokenHolder | None = None) -> Any:
+        parts = super().get_fieldsets(request, obj)
+        return [(title, {**options, "fields": _for_reader(options["fields"])}) for title, options in parts]
 
     @admin.display(description=_("alias in the settings"))
     def alias(self, component: Component) -> str | SafeString:
@@ -90,13 +101,22 @@ class ComponentAdmin(HolderAdmin):
             findings = health.examine(platform_of(component))
         except WeChatOpenError as error:
             return told(error)
-        words = [found.said for found in findings if found.level is not health.GREEN]
+        wrong = [found for found in findings if found.level is not health.GREEN]
+        words = [found.said if may_see(found) else health.title(found.code) for found in wrong]
         return lines(words) if words else tag(pgettext_lazy("wechat_open", "nothing"), "good")
 
     @admin.display(description=pgettext_lazy("wechat_open", "accounts"))
     def accounts(self, component: Component) -> str | SafeString:
         counts = census.states(component)
         return lines([f"{capfirst(state.label)}: {grouped(counts[state])}" for state in Authorizer.State])
+
+
+OF_OTHERS = {"ticket": "verifyticket", "accounts": "authorizer"}
+"""What a platform's page tells of other rows, and of which."""
+
+
+def _for_reader(names: Iterable[Any]) -> list[Any]:
+    return [name for name in names if name not in OF_OTHERS or may_view(OF_OTHERS[name])]
 
 
 def _alias(component: Component) -> str:

@@ -36,12 +36,21 @@ class Searched:
 
     word: str
     newest: int | None = None
+    tenants: bool = True
 
     def __str__(self) -> str:
-        said = gettext(
-            "Searched for “%(word)s”: anywhere in a name or principal; at the beginning of an appid or tenant; as a "
-            "whole original id (gh_…)."
-        ) % {"word": self.word}
+        words = (
+            gettext(
+                "Searched for “%(word)s”: anywhere in a name or principal; at the beginning of an appid or tenant; as "
+                "a whole original id (gh_…)."
+            )
+            if self.tenants
+            else gettext(
+                "Searched for “%(word)s”: anywhere in a name or principal; at the beginning of an appid; as a whole "
+                "original id (gh_…)."
+            )
+        )
+        said = words % {"word": self.word}
         if self.newest is None:
             return said
         bound = gettext("The middle of a name was looked for among the newest %(count)s accounts.") % {
@@ -50,8 +59,10 @@ class Searched:
         return f"{said} {bound}"
 
 
-def accounts(rows: QuerySet[Authorizer], word: str) -> tuple[QuerySet[Authorizer], Searched | None]:
-    """Those of ``rows`` that the word finds; None as the second when there is no word."""
+def accounts(
+    rows: QuerySet[Authorizer], word: str, *, tenants: bool = True
+) -> tuple[QuerySet[Authorizer], Searched | None]:
+    """Those of ``rows`` that the word finds, also by their tenants; None as the second when there is no word."""
     word = word.strip()
     key = search_key(word)
     if not key:
@@ -60,14 +71,14 @@ def accounts(rows: QuerySet[Authorizer], word: str) -> tuple[QuerySet[Authorizer
     for beginning in {word, word.lower()}:
         found |= Q(appid__startswith=beginning)
     links = AuthorizationLink.objects.using(rows.db).filter(tenant_key__startswith=key).order_by()
-    if keys := list(links.values_list("pk", flat=True)[:LINKS]):
+    if tenants and (keys := list(links.values_list("pk", flat=True)[:LINKS])):
         found |= Q(granted_through__in=keys)
     inside = Q(name_key__contains=key) | Q(principal_key__contains=key)
     if len(key) >= TRIGRAM and has_trigrams(rows.db):
-        return rows.filter(found | inside), Searched(word)
+        return rows.filter(found | inside), Searched(word, tenants=tenants)
     newest, edge = _newest(rows)
     inside_newest = list(newest.filter(inside).order_by().values_list("pk", flat=True))
-    return rows.filter(found | Q(pk__in=inside_newest)), Searched(word, MOST if edge is not None else None)
+    return rows.filter(found | Q(pk__in=inside_newest)), Searched(word, MOST if edge is not None else None, tenants)
 
 
 def _newest(rows: QuerySet[Authorizer]) -> tuple[QuerySet[Authorizer], int | None]:

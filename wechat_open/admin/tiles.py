@@ -6,7 +6,7 @@ As a tile: what it is about, a sign and a word for its level, one large number, 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlencode
 
@@ -17,7 +17,7 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext, pgettext, pgettext_lazy
 
 from .. import health
-from ..admin_urls import admin_url
+from ..admin_urls import admin_url, may_view
 from ..health import AMBER, GREEN, RED, Finding
 from ..models import Alert, Authorizer, Component, Push
 from ..times import utc_now
@@ -116,22 +116,36 @@ def tiles(
 
 def _tile(found: Finding, component: Component, request: HttpRequest, alert: Alert | None) -> Tile:
     title, sort = TITLES.get(found.code, (found.code.replace("_", " "), COUNT))
-    link, link_text = where(found.page, component, request)
+    seen = found if may_see(found) else _hidden(found)
+    link, link_text = where(seen.page, component, request)
+    open_alert = alert if found.level is not GREEN else None
     return Tile(
         code=found.code,
         level=str(found.level.value),
         title=capfirst(str(title)),
-        word=_word(found),
-        sign=str(found.level.value) if found.in_order or found.level is not GREEN else "none",
-        number=measured(found.value, sort),
-        said=str(found.said),
-        remedy=str(found.remedy),
+        word=_word(seen),
+        sign=str(found.level.value) if seen.in_order or seen is not found or found.level is not GREEN else "none",
+        number=measured(seen.value, sort),
+        said=str(seen.said),
+        remedy=str(seen.remedy),
         link=link,
         link_text=link_text,
-        since=moment(alert.first_seen_at) if alert and found.level is not GREEN else "",
-        handled=handled(alert) if alert and found.level is not GREEN else "",
-        alert=_alert_page(alert, request) if alert and found.level is not GREEN else "",
+        since=moment(open_alert.first_seen_at) if open_alert else "",
+        handled=handled(open_alert) if open_alert else "",
+        alert=_alert_page(open_alert, request) if open_alert else "",
     )
+
+
+def may_see(found: Finding) -> bool:
+    """Whether the reader may see the rows that a finding tells of."""
+    return may_view(health.ROWS.get(found.code, "component"))
+
+
+def _hidden(found: Finding) -> Finding:
+    """No more than how bad it is: without it the page would say that everything is in order."""
+    words = gettext("You may not see the rows that this is about (permission %(permission)s).")
+    said = words % {"permission": f"wechat_open.view_{health.ROWS[found.code]}"}
+    return replace(found, value=None, said=said, remedy="", page="")
 
 
 def is_muted(alert: Alert) -> bool:
@@ -158,7 +172,7 @@ def _alert_page(alert: Alert, request: HttpRequest) -> str:
 
 def _word(found: Finding) -> str:
     """Of what is green only what is in order is called so."""
-    if found.in_order or found.level is not GREEN:
+    if found.in_order or found.level is not GREEN or not may_see(found):
         return str(WORDS[found.level])
     return pgettext("wechat_open", "not yet") if found.value is None else gettext("known, none new")
 

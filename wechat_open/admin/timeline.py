@@ -1,7 +1,7 @@
 """What has happened to an account lately?
 
-From its journal, newest first; renewals that went well come from the account's row, where the last dozen is kept, and
-are told as one entry for each unbroken run of them.
+From its journal, newest first, for who may see that; renewals that went well come from the account's row, where the
+last dozen is kept, and are told as one entry for each unbroken run of them.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from itertools import groupby
 
 from django.utils.translation import get_language, ngettext
 
+from ..admin_urls import may_view
 from ..models import Authorizer, JournalEntry
 from ..protocol import permissions
 from ..telling import explained, translated
@@ -46,7 +47,7 @@ class Event:
 def of(account: Authorizer) -> tuple[list[Event], bool]:
     """The newest events, and whether the journal has more. One query."""
     entries = JournalEntry.objects.filter(component_id=account.component_id, appid=account.appid)
-    rows = list(entries.order_by("-at", "-pk")[: SHOWN + 1])
+    rows = list(entries.order_by("-at", "-pk")[: SHOWN + 1]) if may_view("journalentry") else []
     told = [(row.at, row) for row in rows[:SHOWN]]
     events: list[tuple[datetime, JournalEntry | None]] = [*told, *((at, None) for at in _renewals(account))]
     if len(rows) > SHOWN:  # older renewals would stand beside a gap

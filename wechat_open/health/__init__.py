@@ -16,12 +16,14 @@ queries; no secret, no call to WeChat.
 from .finding import AMBER, GREEN, RED, Finding, Level, worst
 from .reporting import examine, report
 from .site import examine as examine_site
-from .titles import TITLES, title
+from .titles import ROWS, SHOWN, TITLES, title
 
 __all__ = [
     "AMBER",
     "GREEN",
     "RED",
+    "ROWS",
+    "SHOWN",
     "TITLES",
     "Finding",
     "Level",

@@ -1,4 +1,7 @@
-"""What each finding is about, in a word or two: on the dashboard, in lists of alerts, and in what commands print."""
+"""What is each finding about?
+
+In a word or two, for the dashboard, lists of alerts and what commands print; and which rows it tells of.
+"""
 
 from __future__ import annotations
 
@@ -36,6 +39,25 @@ TITLES: dict[str, Any] = {
     "broker": pgettext_lazy("wechat_open", "Broker"),
     "settings": pgettext_lazy("wechat_open", "Settings"),
 }
+
+
+ROWS = {
+    "ticket_age": "verifyticket",
+    "push_service": "verifyticket",
+    "inbox": "push",
+    "overdue": "authorizer",
+    "failing_renewals": "authorizer",
+    "expired_tokens": "authorizer",
+    "restricted": "authorizer",
+    "needs_reauthorization": "authorizer",
+    "brake": "authorizer",
+    "misused_codes": "journalentry",
+}
+"""The models whose rows findings tell of, beside the platform's own row: who may not see those is told no more than
+that something is wrong."""
+
+SHOWN = ("component", *dict.fromkeys(ROWS.values()))
+"""All of them."""
 
 
 def title(code: str) -> str:

@@ -1,7 +1,7 @@
 """What does a monitor hear?
 
-The report of ``health`` as JSON, for who shows the bearer token of the settings or has a staff session. 503 when
-something is red: then somebody is needed now. Amber is answered with 200.
+The report of ``health`` as JSON, for who shows the bearer token of the settings, or has the session of staff who may
+see all that it tells of. 503 when something is red: then somebody is needed now. Amber is answered with 200.
 """
 
 from __future__ import annotations
@@ -15,11 +15,13 @@ from django.views.decorators.http import require_safe
 
 from ..conf import conf
 from ..exceptions import ConfigurationError
-from ..health import report
+from ..health import SHOWN, report
 from ..protocol.crypto import same
 from .doors import without_login
 
 logger = logging.getLogger(__name__)
+
+PERMISSIONS = [f"wechat_open.view_{model}" for model in SHOWN]
 
 
 @without_login
@@ -49,4 +51,4 @@ def refusal_of(request: HttpRequest) -> int:
     user = getattr(request, "user", None)
     if user is None or not user.is_authenticated:
         return 401
-    return 0 if user.is_active and user.is_staff else 403
+    return 0 if user.is_active and user.is_staff and user.has_perms(PERMISSIONS) else 403

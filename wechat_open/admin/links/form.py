@@ -15,6 +15,7 @@ from django.utils.translation import get_language, gettext, npgettext, pgettext,
 from django.utils.translation import gettext_lazy as _
 
 from ... import authorization
+from ...admin_urls import may_view
 from ...component import platform_of
 from ...conf import DEFAULT_ALIAS, conf
 from ...exceptions import ConfigurationError
@@ -213,7 +214,9 @@ def _lives() -> list[tuple[str, Any]]:
 
 
 def account_asked_for(request: HttpRequest) -> Authorizer | None:
-    """``?account=`` (a key) or ``?appid=`` as the page of an account sends it."""
+    """``?account=`` (a key) or ``?appid=`` as the page of an account sends it; for who may see accounts."""
+    if not may_view("authorizer"):
+        return None
     key, appid = request.GET.get("account", ""), request.GET.get("appid", "").strip()
     if (number := as_number(key)) is not None:
         return Authorizer.objects.select_related("component", "granted_through").filter(pk=number).first()
@@ -231,7 +234,7 @@ def initial(request: HttpRequest, account: Authorizer | None) -> dict[str, Any]:
         "category_ids": asked,
     }
     if account is not None:
-        before = account.granted_through
+        before = account.granted_through if may_view("authorizationlink") else None
         payload = json.dumps(before.payload, ensure_ascii=False) if before and before.payload else ""
         own = platform(account.component)
         proposed |= {"component": own, "auth_type": "all", "biz_appid": account.appid, "payload": payload}

@@ -24,7 +24,7 @@ from ...admin_urls import admin_url
 from ...models import AuthorizationAttempt, AuthorizationLink
 from ..base import SAMPLE, action
 from ..lists import BoundedPaginator, PlatformFilter, accounts_called, several_platforms
-from ..named import account_cell, account_of, with_account
+from ..named import account_cell, account_of, called, with_account
 from ..shown import beside, date, lines, moment
 from .page import LinkPages
 from .story import STATES, stray_of, tagged_state, with_stray
@@ -175,8 +175,9 @@ class AuthorizationLinkAdmin(LinkPages):
         return TemplateResponse(request, "admin/wechat_open/confirm.html", context)
 
     def _named(self, link: AuthorizationLink) -> SafeString:
-        account = link.authorizer or account_of(link, link.biz_appid) or link.biz_appid or link.get_auth_type_display()
-        return format_html("{} {} {}", date(link.created_at), account, tagged_state(link))
+        account = link.authorizer or account_of(link, link.biz_appid)
+        named = called(account) if account else link.biz_appid or link.get_auth_type_display()
+        return format_html("{} {} {}", date(link.created_at), named, tagged_state(link))
 
 
 def people_called(word: str, users: Any) -> list[Any]:

@@ -13,10 +13,11 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext, ngettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
+from ...admin_urls import may_view
 from ...health.finding import duration
 from ...models import AuthorizationAttempt, AuthorizationLink, Authorizer, CodeExchange, JournalEntry
 from ...times import exact, utc_now
-from ..named import account_link
+from ..named import account_link, called
 from ..shown import NOTHING, moment, tag
 
 VIEWS_SHOWN = 50
@@ -119,7 +120,7 @@ def _told(link: AuthorizationLink, account: Authorizer) -> str:
         words = gettext(
             "Another account completed the authorization: %(account)s. The grant is kept, without a tenant."
         )
-    return words % {"account": account}
+    return words % {"account": called(account)}
 
 
 def _user_has_left(link: AuthorizationLink) -> bool:
@@ -183,7 +184,9 @@ def _exactly(at: datetime) -> str:
 
 
 def _revoked_by(link: AuthorizationLink) -> str:
-    """Who took it back, if the journal goes back so far."""
+    """Who took it back, if the journal goes back so far and the reader may see it."""
+    if not may_view("journalentry"):
+        return ""
     entries = JournalEntry.objects.filter(
         kind=JournalEntry.Kind.LINK_REVOKED,
         at__gte=link.revoked_at - timedelta(minutes=1) if link.revoked_at else utc_now(),
