@@ -113,6 +113,16 @@ def test_reply__is_a_customer_service_message_too(kind: str) -> None:
     assert reply.custom() == {"msgtype": kind, kind: custom}
 
 
+@pytest.mark.parametrize("forbidden", ["\x00", "\x1f", "\ud83d", "\uffff"])
+@pytest.mark.parametrize("reply", [Text, lambda text: News([Article(text)])], ids=["text", "news"])
+def test_characters_that_no_message_holds__are_left_out(reply: Any, forbidden: str) -> None:
+    said, kept = reply(f"a{forbidden}b"), reply("ab")
+
+    assert said.custom() == kept.custom()
+    for format in ("xml", "json"):
+        assert write_reply(said, Received(), NOW, format) == write_reply(kept, Received(), NOW, format)
+
+
 def test_reply_of_no_kind__cannot_be_said() -> None:
     with pytest.raises(NotImplementedError):
         Reply().passive()

@@ -17,6 +17,7 @@ from typing import Any, ClassVar, Protocol
 from . import xml
 from .envelope import Format
 from .long_texts import MAX_TEXT, split
+from .repair import FORBIDDEN
 from .xml import Fields
 
 EVENT = "event"
@@ -57,7 +58,7 @@ class Reply:
 
     def custom(self) -> dict[str, Any]:
         """The body of message/custom/send, without ``touser``. TypeError for what only a passive reply can say."""
-        return {"msgtype": self.kind, self.kind: self._custom()}
+        return {"msgtype": self.kind, self.kind: _for_json(self._custom())}
 
     def _custom(self) -> dict[str, Any]:
         raise TypeError(f"A reply of kind {self.kind!r} cannot be sent as a customer-service message.")
@@ -303,8 +304,19 @@ def write_reply(reply: Reply, message: Received, created: int, format: Format = 
             f"{type(reply).__name__} is the answer to an event; a message is answered with a reply or a text."
         )
     if format == "json":
-        return json.dumps(fields, ensure_ascii=False).encode(errors="ignore")  # no half pairs, as in XML
+        return json.dumps(_for_json(fields), ensure_ascii=False).encode()
     return xml.write_cdata(fields)
+
+
+def _for_json(value: Any) -> Any:
+    """Without the characters that XML cannot hold either: JSON escapes them, and WeChat refuses that (40033, 47002)."""
+    if isinstance(value, str):
+        return FORBIDDEN.sub("", value)
+    if isinstance(value, Mapping):
+        return {name: _for_json(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_for_json(item) for item in value]
+    return value
 
 
 def _given(**fields: str) -> dict[str, str]:
