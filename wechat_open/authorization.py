@@ -693,7 +693,11 @@ def _link_of(exchange: CodeExchange, authorizer: Authorizer) -> AuthorizationLin
         logger.warning("Account %s came through the link of a user who has left: it is for no tenant.", appid)
         return None
     if link.biz_appid not in ("", appid):
-        logger.error("A link for account %s brought account %s.", link.biz_appid, appid)
+        logger.error(
+            "A link for account %s was used to authorize account %s, which is kept for no tenant.",
+            link.biz_appid,
+            appid,
+        )
         return None
     if link.completed_at or link.authorizer_id not in (None, authorizer.pk):
         logger.error("Account %s came through link #%s, which another account has used.", appid, link.pk)

@@ -39,7 +39,10 @@ def ring(task: str, *args: Any, expires: float = EXPIRES) -> bool:
             message.apply_async(producer=producer, retry=False, expires=expires, ignore_result=True)
     except Exception as error:  # noqa: BLE001  # transports raise what their drivers raise: no common root exists
         _failed_at = time.monotonic()
-        logger.warning("The broker could not be reached (%s); the next sweep will see to it.", type(error).__name__)
+        logger.warning(
+            "The broker could not be reached (%s): its task is done without it, now or by the next scheduled run.",
+            type(error).__name__,
+        )
         return False
     return True
 

@@ -268,7 +268,7 @@ def _granted(event: Authorized, platform: Platform) -> None:
     except NotAuthorized:
         if not authorization.has_ended(platform, event.authorizer_appid, since=event.created_at):
             raise
-        logger.info("Account %s had cancelled before its grant could be taken.", event.authorizer_appid)
+        logger.info("Account %s cancelled its authorization before the code was exchanged.", event.authorizer_appid)
 
 
 @act.register

@@ -171,7 +171,7 @@ def test_wechat_out_of_reach__is_said(
     wechat.faults.add(INFO, "status", 502)
     find(platform)
 
-    assert "could not be read before its message" in caplog.text
+    assert "could not be read when a message came" in caplog.text
 
 
 def test_wechat_that_is_slow__is_not_waited_for(

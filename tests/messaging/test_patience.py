@@ -196,7 +196,7 @@ def test_error_of_who_is_told_late__is_logged_and_the_thread_lives(
     go_on.set()
 
     at_rest()
-    assert "What was to be done after an answer failed." in caplog.text
+    assert "The work that follows an answer failed." in caplog.text
     assert "a mistake" in caplog.text
 
 

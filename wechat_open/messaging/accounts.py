@@ -102,6 +102,6 @@ def _read_profile(found: Authorizer, seconds: float) -> None:
     try:
         fresh = patience.within(seconds, lambda: authorization.sync_profile(found))
     except WeChatOpenError as error:
-        logger.warning("The profile of account %s could not be read before its message: %s", found, error)
+        logger.warning("The profile of account %s could not be read when a message came: %s", found, error)
     else:
         found.user_name, found.kind = fresh.user_name, fresh.kind

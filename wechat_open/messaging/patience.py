@@ -200,4 +200,4 @@ def _log_errors(work: Callable[[], object]) -> None:
     try:
         work()
     except Exception:
-        logger.exception("What was to be done after an answer failed.")
+        logger.exception("The work that follows an answer failed.")

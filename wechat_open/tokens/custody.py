@@ -133,7 +133,8 @@ class Keeper(ABC):
         except TokenRefused:
             if not self.invalidate(token):
                 logger.error(
-                    "WeChat refused a token of %s that was renewed a moment ago: is another system at it?", self.subject
+                    "WeChat refused a token of %s that was renewed a moment ago: does another system renew it too?",
+                    self.subject,
                 )
                 raise
         # Past the cache: somebody who had read the refused token before it was ended may have put it back there.
@@ -540,7 +541,8 @@ class Renewal:
         state = None if self.unreadable else self._verdict()
         if state is not None and self._braked():
             logger.error(
-                "Many accounts of platform %r turned bad at once; the brake holds.", self.keeper.platform.alias
+                "Too many accounts of platform %r failed at once: the brake is on, and none is marked as lost.",
+                self.keeper.platform.alias,
             )
             ComponentStore(self.keeper.platform.row).note_brake()
             state = None

@@ -102,7 +102,7 @@ def sweep(platform: Platform, progress: Callable[[int, int], object] | None = No
         )
     if report.differences:
         logger.warning(
-            "The sweep of platform %r created %d, repaired %d, restored %d and withdrew %d accounts.",
+            "The reconciliation of platform %r created %d, repaired %d, restored %d and withdrew %d accounts.",
             platform.alias,
             len(report.created),
             len(report.repaired),
