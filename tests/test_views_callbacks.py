@@ -464,6 +464,38 @@ def test_push_without_a_type__is_kept_as_unknown(db: None, client: Client) -> No
     assert [(type(event), event.fields["Extra"]) for event in heard] == [(UnknownEvent, "1")]
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"AppId": None},
+        {"CreateTime": None},
+        {"CreateTime": "1413192605000"},
+        {"AppId": None, "CreateTime": None, "appid": pushes.appid(), "createtime": pushes.now()},
+        {"AppId": None, "app_id": pushes.appid()},
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize("format", ["xml", "json"])
+def test_push_that_leaves_out_what_is_common_to_all__is_processed(
+    account: Authorizer, client: Client, changes: dict[str, Any], format: str
+) -> None:
+    sent = {name: value for name, value in {**event("unauthorized"), **changes}.items() if value is not None}
+    plain = json.dumps(sent).encode() if format == "json" else xml.write(sent)
+
+    assert post(client, EVENTS, seal(plain)).content == b"success"
+    push = Push.objects.get()
+    assert (push.state, push.authorizer_appid) == (Push.State.RECEIVED, ACCOUNT)
+    assert abs(push.created_at.timestamp() - time.time()) < 60
+    assert inbox.process_due() == 1
+
+
+def test_ticket_without_a_time__is_of_the_time_at_which_it_was_pushed(db: None, client: Client) -> None:
+    sent = {name: value for name, value in ticket().items() if name != "CreateTime"}
+
+    assert post(client, EVENTS, seal(sent)).content == b"success"
+    assert abs(VerifyTicket.objects.get().created_at.timestamp() - time.time()) < 60
+
+
 # The address as the console has it
 
 

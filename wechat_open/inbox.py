@@ -66,12 +66,13 @@ def receive(platform: Platform, unsealed: Unsealed) -> Push | None:
     """
     if not _is_of(platform, unsealed.fields):
         raise InvalidPush("appid")
+    pushed_at = datetime.fromtimestamp(int(unsealed.stamp.timestamp), timezone.utc)
     try:
-        event = events.parse_any(unsealed.fields)
+        event = events.parse_any(unsealed.fields, platform.appid, pushed_at)
     except InvalidPush as error:
         if entry(unsealed.fields, "MsgType") and not entry(unsealed.fields, "InfoType"):
             raise  # a follower's message, which is never stored
-        _keep_unreadable(platform, unsealed, unsealed.unreadable or error.reason)
+        _keep_unreadable(platform, unsealed, pushed_at, unsealed.unreadable or error.reason)
         return None
     if isinstance(event, TicketPushed):
         # Also one that is dated ahead: it comes last and evicts none, while a database whose clock is slow would lose
@@ -87,7 +88,7 @@ def _is_of(platform: Platform, fields: Fields) -> bool:
     return word(entry(fields, "AppId")) in ("", platform.appid)
 
 
-def _keep_unreadable(platform: Platform, unsealed: Unsealed, reason: str) -> None:
+def _keep_unreadable(platform: Platform, unsealed: Unsealed, pushed_at: datetime, reason: str) -> None:
     """WeChat would only send the same again, so it is answered ``success``, and an operator finds it in the inbox."""
     fields = unsealed.fields
     push = Push(
@@ -95,7 +96,7 @@ def _keep_unreadable(platform: Platform, unsealed: Unsealed, reason: str) -> Non
         digest=digest(unsealed.plain.hex(), "unreadable push"),
         info_type=word(entry(fields, "InfoType")) or UNREADABLE,
         authorizer_appid=word(entry(fields, "AuthorizerAppid")),
-        created_at=datetime.fromtimestamp(int(unsealed.stamp.timestamp), timezone.utc),
+        created_at=pushed_at,
         received_at=clock.now(),
         state=Push.State.ABANDONED,
         error=_("It cannot be read: no %(format)s with the fields of an event.", format=unsealed.format.upper()),
@@ -200,7 +201,8 @@ def process(push_id: int) -> bool:
     if push is None:  # deleted meanwhile
         return False
     try:
-        event = events.parse_any(read_plain(push.reveal("payload").reveal().encode()))
+        fields = read_plain(push.reveal("payload").reveal().encode())
+        event = events.parse_any(fields, push.component.appid, push.created_at)
         act(event, platform_of(push.component))
     except InvalidPush:
         text = _("It cannot be read: no %(format)s with the fields of an event.", format="XML")

@@ -183,6 +183,7 @@ def test_memory__does_not_grow_for_ever(monkeypatch: pytest.MonkeyPatch) -> None
         (message(**event("TEMPLATESENDJOBFINISH", MsgID="1")), message(**event("TEMPLATESENDJOBFINISH", MsgID="2"))),
         (message(**event("wxa_media_check", trace_id="1")), message(**event("wxa_media_check", trace_id="2"))),
         (message(MsgId=None), message(MsgId=None, Content="other")),
+        (message(MsgId="0"), message(MsgId="0", Content="other")),
         (message(MsgId=None), message(MsgId=None, CreateTime="1715943330")),
     ],
 )

@@ -48,9 +48,9 @@ class Message:
     def identity(self) -> str:
         """What a repeat of the same message has in common with it, and no other message of the account.
 
-        The sender, the time and the MsgId; every field of an event, and of a message without a MsgId.
+        The sender, the time and the MsgId; every field of an event, and of a message without a MsgId or with 0 for one.
         """
-        if self.msg_id and not isinstance(self, EventMessage):
+        if self.msg_id.strip("0") and not isinstance(self, EventMessage):
             return f"{self.openid} {entry(self.fields, 'CreateTime')} {self.msg_id}"
         return json.dumps(self.fields, sort_keys=True, ensure_ascii=False)
 

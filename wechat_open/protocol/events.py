@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from ..exceptions import InvalidPush
 from ..secret import Secret
 from .wire import entry, integer, one, read, secret, several, text, time, wire, word
 from .xml import Fields
@@ -254,8 +255,19 @@ def parse(fields: Fields) -> Event:
     return read(EVENTS.get(info_type.lower(), UnknownEvent), fields, "event", fields=fields)
 
 
-def parse_any(fields: Fields) -> Event:
-    """The same; a push that says for which platform it is and not what it is about becomes an ``UnknownEvent``."""
-    if word(entry(fields, "InfoType")):
-        return parse(fields)
-    return read(UnknownEvent, {**fields, "InfoType": UNKNOWN}, "event", fields=fields)
+def parse_any(fields: Fields, appid: str, pushed_at: datetime) -> Event:
+    """The same of a push for the platform ``appid``, whatever it leaves out that is common to all.
+
+    Without an AppId it is about that platform all the same, without a readable CreateTime it is of the time at which
+    it was pushed, and without an InfoType it becomes an ``UnknownEvent``; without both AppId and InfoType it is none.
+    """
+    info_type = word(entry(fields, "InfoType"))
+    if not info_type and not word(entry(fields, "AppId")):
+        raise InvalidPush("event")
+    # In small letters the platform's own appid would be taken for the account's.
+    said = {name: value for name, value in fields.items() if value != appid} | {"AppId": appid}
+    if time(entry(fields, "CreateTime")) is None:
+        said["CreateTime"] = str(int(pushed_at.timestamp()))
+    if not info_type:
+        said["InfoType"] = UNKNOWN
+    return read(EVENTS.get(info_type.lower(), UnknownEvent), said, "event", fields=fields)
