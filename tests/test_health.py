@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -567,6 +568,17 @@ def judged(scene: Scene, check: Callable[[facts.Facts], Finding], authorized: in
         setattr(there.row, name, known.pop(name, getattr(there.row, name)))
     states = {**there.states, Authorizer.State.AUTHORIZED: authorized}
     return check(replace(there, states=states, **known)).level
+
+
+@pytest.mark.parametrize("language", ["en", "zh-hans"])
+def test_large_numbers__are_grouped_as_they_are_on_tiles(scene: Scene, language: str) -> None:
+    there = facts.read(scene.platform)
+    states = {**there.states, Authorizer.State.AUTHORIZED: 12_000}
+    wrong = replace(there, states=states, failing=1009, failing_codes=((-1, 1009),), waiting=1009)
+    with translation.override(language):
+        assert "1,009" in (said := checks.failing_renewals(wrong).said)
+        assert "12,000" in said
+        assert not re.search(r"\d{4}", said)
 
 
 @pytest.mark.parametrize(

@@ -203,6 +203,15 @@ def test_job_that_nobody_does__has_a_hint(operator: Client, job: BulkJob, column
     assert ("check that a Celery worker" in facts(operator, job)["hint"]) is hint
 
 
+@pytest.mark.parametrize("language", ["en", "zh-hans"])
+def test_large_numbers__are_grouped(operator: Client, job: BulkJob, language: str) -> None:
+    BulkJob.objects.update(total=12_000, position=1_010, done=1, failed=1_009)
+    for shown in (page(job), rows(BulkJob)):
+        text = operator.get(shown, headers={"Accept-Language": language}).content.decode()
+        assert "1,010 / 12,000" in text
+        assert re.search(r">1,009<", text)
+
+
 def test_list__shows_jobs_newest_first_without_reading_their_targets(
     operator: Client, job: BulkJob, django_assert_max_num_queries: Any
 ) -> None:

@@ -87,6 +87,8 @@ def test_on_the_owners_phone__by_the_link_that_the_operator_sends(open_site: Ope
     computer, phone = open_page(site, operator=True), open_page(site, **PHONE)
     make_links(computer, site)
     invitation = computer.locator("#invitation-url").inner_text()
+    computer.get_by_role("button", name="Copy").click()
+    expect(computer.get_by_text("Copied")).to_be_visible()
 
     phone.goto(invitation)
     phone.get_by_role("link", name="Authorize on this phone").tap()

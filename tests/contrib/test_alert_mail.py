@@ -54,7 +54,7 @@ def test_admins__are_told_by_default() -> None:
 
     assert sent.to == ["admin@example.com"]
     assert sent.subject == "[Django] critical: ticket_age (default)"
-    assert sent.body.startswith("No ticket for 7 hours.\n\nLook at the console.\n\nSeen first on ")
+    assert sent.body.startswith("No ticket for 7 hours.\n\nLook at the console.\n\nSeen first on 2026-11-26 09:30:00, ")
     assert "12 times" in sent.body
 
 
@@ -85,7 +85,7 @@ def test_language__is_the_sites(settings: Any) -> None:
     alert_mail.connect()
 
     assert "ticket_age (default)" in tell().subject
-    assert "2026年11月26日" in mail.outbox[0].body
+    assert "首次出现于 2026-11-26 09:30:00，" in mail.outbox[0].body
 
 
 def test_connecting_twice__mails_once() -> None:

@@ -20,6 +20,7 @@ from django.utils.translation import gettext_lazy as _
 
 from .. import journal
 from ..admin_urls import may_view
+from ..health.finding import grouped
 from ..models import Authorizer, tenant_of
 from ..protocol import permissions
 from ..telling import explained, translated
@@ -138,4 +139,4 @@ def _time(at: Any) -> str:
 
 
 def _cut() -> str:
-    return gettext("Cut off after %(count)d accounts: use the filters.") % {"count": MOST_EXPORTED}
+    return gettext("Cut off after %(count)s accounts: use the filters.") % {"count": grouped(MOST_EXPORTED)}

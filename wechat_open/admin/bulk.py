@@ -18,7 +18,6 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllow
 from django.http.response import HttpResponseBase
 from django.template.loader import render_to_string
 from django.urls import URLPattern, path
-from django.utils.formats import number_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext, ngettext, pgettext, pgettext_lazy
@@ -26,7 +25,7 @@ from django.utils.translation import gettext_lazy as _
 
 from .. import bulk
 from ..admin_urls import admin_url
-from ..health.finding import duration
+from ..health.finding import duration, grouped
 from ..models import BulkFailure, BulkJob
 from ..protocol import errcodes
 from ..telling import explained, translated
@@ -34,7 +33,6 @@ from ..times import utc_now
 from . import export
 from .base import ReadOnlyAdmin
 from .shown import NOTHING, date, moment, tag
-from .tiles import grouped
 
 MOST_EXPORTED = 50_000
 REASONS = 50
@@ -52,7 +50,7 @@ UNSEEN_AFTER = timedelta(seconds=30)
 class BulkJobAdmin(ReadOnlyAdmin):
     """Who may look at all jobs sees all; who may do something sees what they set going."""
 
-    list_display = ["what", "tagged_state", "progress", "failed", "actor", "started"]
+    list_display = ["what", "tagged_state", "progress", "failures", "actor", "started"]
     list_filter = ["action", "created_at"]
     ordering = ["-created_at", "-pk"]
     sortable_by = ["started"]
@@ -72,9 +70,13 @@ class BulkJobAdmin(ReadOnlyAdmin):
             '<progress class="wechat-open-row-progress" value="{}" max="{}" aria-hidden="true"></progress> {} / {}',
             job.position,
             job.total or 1,
-            number_format(job.position, use_l10n=True),
-            number_format(job.total, use_l10n=True),
+            grouped(job.position),
+            grouped(job.total),
         )
+
+    @admin.display(description=pgettext_lazy("wechat_open", "failed"))
+    def failures(self, job: BulkJob) -> str:
+        return grouped(job.failed)
 
     @admin.display(description=pgettext_lazy("wechat_open", "state"))
     def tagged_state(self, job: BulkJob) -> SafeString:
@@ -250,7 +252,7 @@ def _state(job: BulkJob) -> tuple[str, str]:
 def _facts(job: BulkJob) -> dict[str, Any]:
     """What the page shows, and the script that keeps it up to date: texts in the reader's language, and numbers."""
     state, tone = _state(job)
-    rows = f"{number_format(job.position, use_l10n=True)} / {number_format(job.total, use_l10n=True)}"
+    rows = f"{grouped(job.position)} / {grouped(job.total)}"
     return {
         "position": job.position,
         "total": job.total,
@@ -260,14 +262,14 @@ def _facts(job: BulkJob) -> dict[str, Any]:
         "state": state,
         "tone": tone,
         "rows": rows,
-        "done": number_format(job.done, use_l10n=True),
-        "failed": number_format(job.failed, use_l10n=True),
+        "done": grouped(job.done),
+        "failed": grouped(job.failed),
         "left": _time_left(job),
         "reason": _why(job),
         "hint": _hint(job),
         "finished_at": date(job.finished_at) if job.finished_at else NOTHING,
         "spoken": pgettext("wechat_open", "%(state)s: %(rows)s, failed: %(failed)s")
-        % {"state": state, "rows": rows, "failed": job.failed},
+        % {"state": state, "rows": rows, "failed": grouped(job.failed)},
     }
 
 
@@ -279,7 +281,7 @@ def _why(job: BulkJob) -> str:
     if waiting and (job.finished_at is None or job.position + waiting < job.total):
         return ngettext(
             "One row is set aside for later: %(error)s", "%(count)s rows are set aside for later: %(error)s", waiting
-        ) % {"count": number_format(waiting, use_l10n=True), "error": _said(job.reason)}
+        ) % {"count": grouped(waiting), "error": _said(job.reason)}
     return gettext("It stopped automatically: %s") % _said(job.reason)
 
 
@@ -350,7 +352,7 @@ def _cells(failure: BulkFailure, language: str) -> list[str]:
 
 
 def _cut() -> str:
-    return gettext("Cut off after %(count)d failures: export one reason at a time.") % {"count": MOST_EXPORTED}
+    return gettext("Cut off after %(count)s failures: export one reason at a time.") % {"count": grouped(MOST_EXPORTED)}
 
 
 def _time_left(job: BulkJob) -> str:

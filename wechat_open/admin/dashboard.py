@@ -32,6 +32,7 @@ from ..component import platform as configured
 from ..conf import DEFAULT_ALIAS, conf
 from ..exceptions import ConfigurationError, WeChatOpenError
 from ..health import AMBER, GREEN, RED
+from ..health.finding import grouped
 from ..models import Alert, Authorizer, Component, Dashboard, JournalEntry
 from ..sentence import Sentence
 from ..telling import briefly, told
@@ -39,7 +40,7 @@ from ..times import site_now
 from . import plots
 from .base import own_transactions
 from .shown import date
-from .tiles import Tile, accounts, grouped, tiles
+from .tiles import Tile, accounts, tiles
 
 SECONDS = 30
 """Between two looks of a page that stays open."""

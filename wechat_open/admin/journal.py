@@ -7,10 +7,12 @@ the filters leave can be taken along as a table.
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable
 from itertools import zip_longest
 from typing import Any
 
+from django.apps import apps
 from django.contrib import admin
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.main import SEARCH_VAR, ChangeList
@@ -27,6 +29,7 @@ from django.utils.translation import gettext_lazy as _
 
 from .. import journal
 from ..admin_urls import admin_url
+from ..health.finding import grouped
 from ..models import Authorizer, BulkJob, Component, JournalEntry
 from ..protocol import errcodes, permissions
 from ..telling import explained, translated
@@ -35,7 +38,6 @@ from .base import ReadOnlyAdmin, as_number
 from .lists import BoundedPaginator, Listing, PlatformFilter, accounts_called, several_platforms
 from .lookups import RefusedFilter
 from .shown import NOTHING, beside, date, exactly, tag
-from .tiles import grouped
 
 Kind = JournalEntry.Kind
 
@@ -182,18 +184,45 @@ def told(entry: JournalEntry) -> str:
     return meaning or translated(entry.detail)
 
 
+def rows_there(entries: Iterable[JournalEntry]) -> set[tuple[str, int]]:
+    """Which of the rows that they name still exist, as model and key: entries are kept longer than most rows."""
+    named: dict[str, set[int]] = defaultdict(set)
+    for entry in entries:
+        if model := _model_of(entry):
+            named[model].update(map(int, _KEY.findall(told(entry))))
+        if entry.job:
+            named["bulkjob"].add(entry.job)
+    there = set()
+    for model, keys in named.items():
+        found = apps.get_model("wechat_open", model)._default_manager.filter(pk__in=keys)
+        there |= {(model, key) for key in found.values_list("pk", flat=True)}
+    return there
+
+
+def _to_row(entry: JournalEntry, model: str, key: int, words: str) -> str | SafeString:
+    """A link to the row's page, or only the words when the row has been deleted."""
+    there = getattr(entry, "rows_there", None)
+    if there is None:
+        there = entry.rows_there = rows_there([entry])  # type: ignore[attr-defined]  # kept for the rest of the page
+    if (model, key) not in there:
+        return words
+    return format_html('<a href="{}">{}</a>', admin_url(f"wechat_open_{model}_change", key), words)
+
+
+def _model_of(entry: JournalEntry) -> str | None:
+    return ROWS.get(Kind(entry.kind)) if entry.kind in Kind.values else None
+
+
 def linked(entry: JournalEntry) -> str | SafeString:
     """The same, where each ``#7`` leads to the row's page."""
     text = told(entry)
     if entry.kind not in COUNTED:  # those are short, and name rows to the end
         text = Truncator(text).chars(300)
-    model = ROWS.get(Kind(entry.kind)) if entry.kind in Kind.values else None
+    model = _model_of(entry)
     if model is None:
         return text
     words = _KEY.split(text)  # every second one is a key
-    keys = [
-        format_html('<a href="{}">#{}</a>', admin_url(f"wechat_open_{model}_change", key), key) for key in words[1::2]
-    ]
+    keys = [_to_row(entry, model, int(key), f"#{key}") for key in words[1::2]]
     return format_html_join("", "{}{}", zip_longest(words[::2], keys, fillvalue=""))
 
 
@@ -291,14 +320,16 @@ class BulkFilter(admin.SimpleListFilter):
 
 
 class Trail(Listing):
-    """Each bulk action on the page with how far it is, by one query for all of them."""
+    """Each bulk action on the page with how far it is, and which named rows still exist: a query for each model."""
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
         numbers = {entry.pk: number for entry in self.result_list if (number := bulk_number(entry))}
         jobs = BulkJob.objects.only("total", "position", "done", "failed", "finished_at", "stopped_at")
         found = jobs.in_bulk(set(numbers.values()))
+        there = rows_there(self.result_list)
         for entry in self.result_list:
+            entry.rows_there = there
             entry.bulk = found.get(numbers.get(entry.pk, 0))
 
 
@@ -446,8 +477,7 @@ def _bulk_links(entry: JournalEntry) -> str | SafeString:
         rows = f"{admin_url('wechat_open_journalentry_changelist')}?{BulkFilter.parameter_name}={number}"
         return format_html('<a href="{}">{}</a>', rows, gettext("Show its rows"))
     if entry.job:
-        page = admin_url("wechat_open_bulkjob_change", entry.job)
-        return format_html('<a href="{}">{}</a>', page, pgettext("bulk", "bulk action #%d") % entry.job)
+        return _to_row(entry, "bulkjob", entry.job, pgettext("bulk", "bulk action #%d") % entry.job)
     return ""
 
 

@@ -17,6 +17,7 @@ from django.utils.functional import cached_property
 from django.utils.translation import pgettext, pgettext_lazy
 
 from ..admin_urls import may_view
+from ..health.finding import grouped
 from ..models import Authorizer, Component, search_key
 from .shown import platform
 
@@ -75,7 +76,7 @@ class AtLeast(int):
     """Where counting stopped, as it is said to a person."""
 
     def __str__(self) -> str:
-        return pgettext("wechat_open", "at least %(count)d") % {"count": int(self)}
+        return pgettext("wechat_open", "at least %(count)s") % {"count": grouped(int(self))}
 
 
 def counted(rows: QuerySet[Any]) -> int:

@@ -18,12 +18,13 @@ from ..admin_urls import admin_url, may_view
 from ..component import platform_of
 from ..conf import conf
 from ..exceptions import WeChatOpenError
+from ..health.finding import grouped
 from ..models import Authorizer, Component, TokenHolder, VerifyTicket
 from ..telling import told
 from .base import HolderAdmin, ReadOnlyAdmin
 from .lists import PlatformFilter
 from .shown import NOTHING, lines, masked, moment, tag
-from .tiles import grouped, may_see
+from .tiles import may_see
 
 
 @admin.register(Component)

@@ -16,9 +16,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import pgettext
 
 from ..census import EXPIRED, LONGER, NO_TOKEN, Census
+from ..health.finding import grouped
 from ..models import Component, HourlyCount
 from ..times import site_time
-from .tiles import grouped
 
 HOURS = 48
 

@@ -14,6 +14,7 @@ from django.db import connections
 from django.db.models import Q, QuerySet
 from django.utils.translation import gettext
 
+from ..health.finding import grouped
 from ..models import AuthorizationLink, Authorizer, search_key
 from .lists import MOST
 
@@ -54,7 +55,7 @@ class Searched:
         if self.newest is None:
             return said
         bound = gettext("The middle of a name was looked for among the newest %(count)s accounts.") % {
-            "count": f"{self.newest:,}"
+            "count": grouped(self.newest)
         }
         return f"{said} {bound}"
 

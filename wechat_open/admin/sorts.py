@@ -15,13 +15,13 @@ from typing import Any, NamedTuple, cast
 from django.contrib import admin
 from django.db.models import Case, Count, Q, QuerySet, Value, When
 from django.http import HttpRequest
-from django.utils.formats import number_format
 from django.utils.http import urlencode
 from django.utils.translation import get_language, pgettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from .. import census, clock
 from ..census import Census
+from ..health.finding import grouped
 from ..models import AuthorizationLink, Authorizer, Component, func_ids, search_key
 from ..protocol import errcodes, permissions
 from .base import as_number
@@ -283,7 +283,7 @@ class AccountList(Listing):
                 if self._are_few
                 else known(self.request).count({**platform, **filters})[0]
             )
-            shown = "" if count is None else _grouped(count)
+            shown = "" if count is None else grouped(count)
             query = "?" + urlencode({**platform, **filters})
             tabs.append(Tab(title, query, shown, others == filters and not self.query, bool(filters and count)))
         return tabs
@@ -322,10 +322,6 @@ class AccountList(Listing):
             self.result_list = self.result_list[: self.list_per_page]
 
 
-def _grouped(number: int) -> str:
-    return number_format(number, use_l10n=True, force_grouping=True)
-
-
 def _of_platform(chosen: Mapping[str, str]) -> QuerySet[Authorizer]:
     number = as_number(chosen.get(PlatformFilter.parameter_name))
     return Authorizer.objects.all() if number is None else Authorizer.objects.filter(component=number)
@@ -351,10 +347,8 @@ class _Counted(admin.SimpleListFilter):
         for value, choice in zip(values, super().choices(changelist), strict=True):
             plain = choice["display"]
             number = None if value is None else counts.get(value)
-            shown = (
-                plain if number is None else f"{plain} ({number_format(number, use_l10n=True, force_grouping=True)})"
-            )
-            yield {**choice, "display": shown, "plain": plain, "count": "" if number is None else _grouped(number)}
+            count = "" if number is None else grouped(number)
+            yield {**choice, "display": f"{plain} ({count})" if count else plain, "plain": plain, "count": count}
 
     def fits(self, group: Group, value: str) -> bool:
         """Whether accounts of this group are among what ``value`` leaves."""

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.http import HttpRequest
-from django.utils.formats import get_format, number_format
+from django.utils.formats import number_format
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 from django.utils.translation import gettext, pgettext, pgettext_lazy
@@ -19,6 +19,7 @@ from django.utils.translation import gettext, pgettext, pgettext_lazy
 from .. import health
 from ..admin_urls import admin_url, may_view
 from ..health import AMBER, GREEN, RED, Finding
+from ..health.finding import grouped as grouped
 from ..models import Alert, Authorizer, Component, Push
 from ..times import utc_now
 from .shown import NOTHING, date, moment
@@ -201,13 +202,6 @@ def span(seconds: float) -> list[tuple[str, str]]:
         parts.pop(0)
     shown = [(f"{amount}", unit) for amount, unit in parts[:2] if amount or len(parts) == 1]
     return [(f"{sign}{shown[0][0]}", shown[0][1]), *shown[1:]]
-
-
-def grouped(number: float) -> str:
-    """With the thousands set apart, as the reader's language does it. Django knows no sign for Chinese: a comma."""
-    if not get_format("THOUSAND_SEPARATOR"):
-        return f"{number:,}"
-    return number_format(number, use_l10n=True, force_grouping=True)
 
 
 # -- where to look -----------------------------------------------------------------------------------------------------

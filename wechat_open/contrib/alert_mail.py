@@ -19,13 +19,12 @@ from typing import Any
 
 from django.conf import settings
 from django.core.mail import mail_admins, send_mail
-from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext, override, pgettext
 
 from ..models import Alert
 from ..signals import alert
-from ..times import site_time
+from ..times import exact
 
 
 def connect(recipients: Sequence[str] = ()) -> None:
@@ -63,12 +62,11 @@ def subject(*, code: str, severity: str, platform: str, resolved: bool, **_other
 
 
 def body(*, first_seen: datetime, count: int, context: Mapping[str, Any], resolved: bool, **_others: Any) -> str:
-    since = date_format(site_time(first_seen), "DATETIME_FORMAT")
     seen = ngettext(
         "Seen first on %(since)s, and %(count)d time so far.",
         "Seen first on %(since)s, and %(count)d times so far.",
         count,
-    ) % {"since": since, "count": count}
+    ) % {"since": exact(first_seen), "count": count}
     if resolved:
         return "\n\n".join([_("This is resolved. The last state that was seen:"), str(context.get("said", "")), seen])
     return "\n\n".join(filter(None, [str(context.get("said", "")), str(context.get("remedy", "")), seen]))

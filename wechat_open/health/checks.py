@@ -19,7 +19,7 @@ from ..telling import explained, translated
 from ..tokens.policy import DUE_TO
 from . import thresholds
 from .facts import Facts
-from .finding import AMBER, GREEN, RED, Finding, Level, lasting
+from .finding import AMBER, GREEN, RED, Finding, Level, grouped, lasting
 
 PUT_BACK = gettext_lazy(
     "Put the missing key back: into ENCRYPTION_KEYS, or an older SECRET_KEY into "
@@ -186,10 +186,10 @@ def forced_renewals(facts: Facts) -> Finding:
         return Finding("forced_renewals", GREEN, 0, said, "", "platform")
     level = _by_number(forced, thresholds.FORCED_AMBER, thresholds.FORCED_RED)
     said = ngettext(
-        "WeChat refused the component token early %(count)d time in this hour and the one before.",
-        "WeChat refused the component token early %(count)d times in this hour and the one before.",
+        "WeChat refused the component token early %(count)s time in this hour and the one before.",
+        "WeChat refused the component token early %(count)s times in this hour and the one before.",
         forced,
-    ) % {"count": forced}
+    ) % {"count": grouped(forced)}
     remedy = _(
         "Another system seems to fetch tokens for the same platform: a second environment with the same appid, or a "
         "script. Let only one of them do so."
@@ -204,10 +204,10 @@ def handlers(facts: Facts) -> Finding:
         said = _("No message was refused because handlers were busy.")
         return Finding("handlers", GREEN, 0, said, "", "platform")
     said = ngettext(
-        "%(count)d message was refused in this hour and the one before, because its account's handlers were busy.",
-        "%(count)d messages were refused in this hour and the one before, because their accounts' handlers were busy.",
+        "%(count)s message was refused in this hour and the one before, because its account's handlers were busy.",
+        "%(count)s messages were refused in this hour and the one before, because their accounts' handlers were busy.",
         refused,
-    ) % {"count": refused}
+    ) % {"count": grouped(refused)}
     remedy = _(
         "The log of the web processes names the accounts. Give a timeout to whatever their handlers wait for, or let "
         "answer_later do it. Handlers that hang end with their process."
@@ -222,11 +222,11 @@ def deferred(facts: Facts) -> Finding:
         said = _("Workers refused no deferred answer.")
         return Finding("deferred", GREEN, 0, said, "", "platform")
     said = ngettext(
-        "Workers refused %(count)d deferred answer in this hour and the one before: its function is not registered.",
-        "Workers refused %(count)d deferred answers in this hour and the one before: their functions are not "
+        "Workers refused %(count)s deferred answer in this hour and the one before: its function is not registered.",
+        "Workers refused %(count)s deferred answers in this hour and the one before: their functions are not "
         "registered.",
         refused,
-    ) % {"count": refused}
+    ) % {"count": grouped(refused)}
     remedy = _(
         "The workers' log names the functions. Decorate yours with @deferred in a module that is imported when Django "
         "starts, and run the same release in web processes and workers. If a function is not yours, something else "
@@ -380,7 +380,7 @@ def overdue(facts: Facts) -> Finding:
         "%(count)s account of %(total)s waits for its renewal, for %(oldest)s.",
         "%(count)s accounts of %(total)s wait for their renewal, the first for %(oldest)s.",
         facts.overdue,
-    ) % {"count": _counted(facts.overdue), "total": facts.authorized, "oldest": lasting(oldest)}
+    ) % {"count": _counted(facts.overdue), "total": grouped(facts.authorized), "oldest": lasting(oldest)}
     if facts.untried_since is None:
         remedy = _("Workers try them, and the renewals fail: see there.")
     else:
@@ -402,7 +402,7 @@ def failing_renewals(facts: Facts) -> Finding:
         "The last renewals of %(count)s account of %(total)s failed: %(errors)s.",
         "The last renewals of %(count)s accounts of %(total)s failed: %(errors)s.",
         failing,
-    ) % {"count": failing, "total": total, "errors": _by_errcode(facts.failing_codes)}
+    ) % {"count": grouped(failing), "total": grouped(total), "errors": _by_errcode(facts.failing_codes)}
     if level is RED and facts.failing_codes[0][1] * 10 >= failing * 9:
         remedy = _(
             "When so many accounts get the same answer, the platform is the cause, and not the accounts: compare its "
@@ -416,7 +416,7 @@ def failing_renewals(facts: Facts) -> Finding:
 def _by_errcode(codes: tuple[tuple[int | None, int], ...]) -> str:
     """The most frequent answers, each with how many accounts got it."""
     named = [
-        f"{number} × {explained(code) or code or pgettext('health', 'no usable answer')}"
+        f"{grouped(number)} × {explained(code) or code or pgettext('health', 'no usable answer')}"
         for code, number in codes[: thresholds.NAMED]
     ]
     return "; ".join([*named, "…"] if len(codes) > thresholds.NAMED else named)
@@ -432,7 +432,7 @@ def restricted(facts: Facts) -> Finding:
         "WeChat restricts %(count)s account of %(total)s: %(accounts)s.",
         "WeChat restricts %(count)s accounts of %(total)s, at last %(accounts)s.",
         count,
-    ) % {"count": _counted(count), "total": facts.authorized, "accounts": accounts}
+    ) % {"count": _counted(count), "total": grouped(facts.authorized), "accounts": accounts}
     at_once = _many(facts.newly_restricted, facts.authorized, thresholds.FAILING_RED_SHARE)
     if count > 2 and (at_once or 2 * count >= facts.authorized):
         remedy = _(
@@ -455,7 +455,7 @@ def expired_tokens(facts: Facts) -> Finding:
         "The token of %(count)s account of %(total)s has expired: nothing can be done in its name.",
         "The tokens of %(count)s accounts of %(total)s have expired: nothing can be done in their names.",
         facts.expired,
-    ) % {"count": _counted(facts.expired), "total": facts.authorized}
+    ) % {"count": _counted(facts.expired), "total": grouped(facts.authorized)}
     remedy = _(
         "Look at the last error of these accounts. If workers run and WeChat answers, each is "
         "tried again automatically."
@@ -475,12 +475,12 @@ def needs_reauthorization(facts: Facts) -> Finding:
     if not lost:
         return Finding("needs_reauthorization", GREEN, 0, _("No account needs its owner."), "", place)
     said = ngettext(
-        "%(count)d account needs its owner to authorize again.",
-        "%(count)d accounts need their owners to authorize again.",
+        "%(count)s account needs its owner to authorize again.",
+        "%(count)s accounts need their owners to authorize again.",
         lost,
-    ) % {"count": lost}
+    ) % {"count": grouped(lost)}
     if lately:
-        said = _("%(said)s In the last hour: %(count)d.") % {"said": said, "count": lately}
+        said = _("%(said)s In the last hour: %(count)s.") % {"said": said, "count": grouped(lately)}
     return Finding("needs_reauthorization", AMBER if lately else GREEN, lost, said, send, place)
 
 
@@ -522,10 +522,10 @@ def inbox(facts: Facts) -> Finding:
     if oldest is None:
         return Finding("inbox", GREEN, 0, _("No push waits to be processed."), "", place)
     said = ngettext(
-        "%(count)d push waits to be processed, for %(oldest)s.",
-        "%(count)d pushes wait to be processed, the oldest for %(oldest)s.",
+        "%(count)s push waits to be processed, for %(oldest)s.",
+        "%(count)s pushes wait to be processed, the oldest for %(oldest)s.",
         facts.waiting,
-    ) % {"count": facts.waiting, "oldest": lasting(oldest)}
+    ) % {"count": grouped(facts.waiting), "oldest": lasting(oldest)}
     remedy = (
         _("Look at the errors of the pushes; they are retried automatically, in the admin, or with “%(command)s”.")
         % {"command": facts.platform.command("replay --failed")}
@@ -539,10 +539,10 @@ def inbox(facts: Facts) -> Finding:
 
 def _given_up(facts: Facts) -> Finding:
     said = ngettext(
-        "%(count)d push was given up after many attempts: what it says has not been done.",
-        "%(count)d pushes were given up after many attempts: what they say has not been done.",
+        "%(count)s push was given up after many attempts: what it says has not been done.",
+        "%(count)s pushes were given up after many attempts: what they say has not been done.",
         facts.abandoned,
-    ) % {"count": facts.abandoned}
+    ) % {"count": grouped(facts.abandoned)}
     remedy = _("Look at the error, and process it again in the admin, or with “%(command)s”.") % {
         "command": facts.platform.command("replay --failed")
     }
@@ -573,10 +573,10 @@ def sweep_repairs(facts: Facts) -> Finding:
     first = swept_at is not None and swept_at - created_at < thresholds.NEW_HERE
     many = _many(repairs, facts.authorized, thresholds.REPAIRS_RED_SHARE)
     said = ngettext(
-        "The last comparison with WeChat's list put %(count)d account right.",
-        "The last comparison with WeChat's list put %(count)d accounts right.",
+        "The last comparison with WeChat's list put %(count)s account right.",
+        "The last comparison with WeChat's list put %(count)s accounts right.",
         repairs,
-    ) % {"count": repairs}
+    ) % {"count": grouped(repairs)}
     remedy = _(
         "They have been corrected. Find out why they differed: pushes that were not received, a "
         "restored database, or another system that refreshes the same tokens."
@@ -591,11 +591,11 @@ def misused_codes(facts: Facts) -> Finding:
         said = _("No authorization code has been misused.")
         return Finding("misused_codes", GREEN, 0, said, "", "journal:code_misused")
     said = ngettext(
-        "%(count)d time in the last day an authorization code was presented through a link that it does not belong to.",
-        "%(count)d times in the last day an authorization code was presented through a link that it does not belong "
+        "%(count)s time in the last day an authorization code was presented through a link that it does not belong to.",
+        "%(count)s times in the last day an authorization code was presented through a link that it does not belong "
         "to.",
         misused,
-    ) % {"count": misused}
+    ) % {"count": grouped(misused)}
     remedy = _(
         "The account stays with its tenant. The audit trail names link and account: find out who has the link, revoke "
         "it if it is still open, and look where codes can be read, such as in a proxy's or an analytics service's log."
@@ -614,11 +614,11 @@ def sealed(facts: Facts) -> Finding:
         )
         return Finding("sealed", GREEN, found.lost if found else None, said, "", "platform")
     said = ngettext(
-        "%(count)d row is encrypted under a key that is not configured: it cannot be decrypted.",
-        "%(count)d rows are encrypted under a key that is not configured: they cannot be decrypted.",
+        "%(count)s row is encrypted under a key that is not configured: it cannot be decrypted.",
+        "%(count)s rows are encrypted under a key that is not configured: they cannot be decrypted.",
         found.lost,
     )
-    return Finding("sealed", RED, found.lost, said % {"count": found.lost}, str(PUT_BACK), "platform")
+    return Finding("sealed", RED, found.lost, said % {"count": grouped(found.lost)}, str(PUT_BACK), "platform")
 
 
 def old_keys(facts: Facts) -> Finding:
@@ -632,11 +632,11 @@ def old_keys(facts: Facts) -> Finding:
         old_keys_level(found, facts.now),
         found.rows,
         ngettext(
-            "%(count)d row has been encrypted under an older key for %(age)s.",
-            "%(count)d rows have been encrypted under older keys for %(age)s.",
+            "%(count)s row has been encrypted under an older key for %(age)s.",
+            "%(count)s rows have been encrypted under older keys for %(age)s.",
             found.rows,
         )
-        % {"count": found.rows, "age": lasting(since)},
+        % {"count": grouped(found.rows), "age": lasting(since)},
         _("Run “manage.py wechat_open rotate-keys”, and keep the old keys in the settings until it is done."),
         "platform",
     )
@@ -693,9 +693,9 @@ def _many(count: int, total: int, share: float) -> bool:
 
 
 def _counted(count: int) -> str:
-    return (
-        pgettext("wechat_open", "at least %(count)d") % {"count": count} if count >= thresholds.COUNTED else str(count)
-    )
+    if count < thresholds.COUNTED:
+        return grouped(count)
+    return pgettext("wechat_open", "at least %(count)s") % {"count": grouped(count)}
 
 
 def _with_failure(said: str, facts: Facts) -> str:

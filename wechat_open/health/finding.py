@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any
 
+from django.utils.formats import get_format, number_format
 from django.utils.timesince import timesince
 from django.utils.translation import npgettext, npgettext_lazy, pgettext
 
@@ -100,3 +101,10 @@ def duration(span: timedelta, *, units: int = 2) -> str:
 def ago(at: datetime) -> str:
     """Roughly: the exact time is beside it, or comes up for who points at it."""
     return pgettext("wechat_open", "%(time)s ago") % {"time": duration(utc_now() - at, units=1)}
+
+
+def grouped(number: float) -> str:
+    """With the thousands set apart, as the reader's language does it. Django knows no sign for Chinese: a comma."""
+    if not get_format("THOUSAND_SEPARATOR"):
+        return f"{number:,}"
+    return number_format(number, use_l10n=True, force_grouping=True)

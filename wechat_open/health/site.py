@@ -25,7 +25,7 @@ from ..rows import DATABASE_TROUBLE
 from ..secret import shown_name
 from ..telling import told
 from . import reach, thresholds
-from .finding import AMBER, GREEN, RED, Finding
+from .finding import AMBER, GREEN, RED, Finding, grouped
 
 logger = logging.getLogger(__name__)
 
@@ -136,11 +136,11 @@ def settings() -> Finding:
         RED,
         len(errors),
         ngettext(
-            "The settings have %(count)d error: %(first)s",
-            "The settings have %(count)d errors. The first: %(first)s",
+            "The settings have %(count)s error: %(first)s",
+            "The settings have %(count)s errors. The first: %(first)s",
             len(errors),
         )
-        % {"count": len(errors), "first": errors[0].msg},
+        % {"count": grouped(len(errors)), "first": errors[0].msg},
         str(errors[0].hint or _("“manage.py check” lists them.")),
         "platform",
     )

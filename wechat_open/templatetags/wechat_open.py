@@ -1,4 +1,4 @@
-"""The tags of our public pages."""
+"""The tags and filters of our pages."""
 
 from __future__ import annotations
 
@@ -8,8 +8,12 @@ from django import template
 from django.templatetags.static import static
 
 from ..conf import conf
+from ..health.finding import grouped
+from ..times import exact
 
 register = template.Library()
+register.filter("exact", exact)
+register.filter("grouped", grouped)
 
 
 @dataclass(frozen=True)
