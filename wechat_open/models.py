@@ -26,7 +26,7 @@ from .conf import conf
 from .fields import SealedField, SealedRow, SentenceField
 from .rows import Row, RowManager, RowQuerySet
 from .secret import Secret
-from .times import UTCDateTimeField, site_time
+from .times import UTCDateTimeField, exact
 
 FUNC_KEY_LENGTH = 255
 
@@ -439,7 +439,7 @@ class AuthorizationLink(SealedRow):
         ]
 
     def __str__(self) -> str:
-        return f"{site_time(self.created_at):%Y-%m-%d %H:%M} {self.biz_appid}".rstrip()
+        return f"{exact(self.created_at)} {self.biz_appid}".rstrip()
 
     def sealing_identity(self) -> str:
         return self.key_digest

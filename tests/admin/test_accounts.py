@@ -114,7 +114,7 @@ def test_row__shows_who_state_time_and_error_with_its_meaning(operator: Client, 
         "Tea Ltd",
         "official account",
         "verified",
-        "1\xa0hour, 29\xa0minutes",
+        "1 h 29 min",
         'value="75"',
     ):
         assert words in text

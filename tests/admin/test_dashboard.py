@@ -18,7 +18,8 @@ from django.urls import resolve, reverse
 from django.utils.translation import override
 
 from wechat_open import census, component, health, journal, tokens
-from wechat_open.admin.tiles import TITLES, measured, span, tiles, where
+from wechat_open.admin.shown import span
+from wechat_open.admin.tiles import TITLES, measured, tiles, where
 from wechat_open.component import Platform
 from wechat_open.health import AMBER, GREEN, RED, Finding
 from wechat_open.models import Alert, Authorizer, Component, HourlyCount, JournalEntry, Push

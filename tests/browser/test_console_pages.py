@@ -21,7 +21,7 @@ from playwright.sync_api import ConsoleMessage, Page
 from tests.browser.conftest import OpenSite, Site
 from tests.console import pages, scene
 from wechat_open import authorization
-from wechat_open.models import Authorizer, BulkJob, Push, VerifyTicket
+from wechat_open.models import Alert, Authorizer, BulkJob, Push, VerifyTicket
 
 pytestmark = pytest.mark.browser
 
@@ -178,3 +178,23 @@ def test_pages__need_nothing_inline_fit_and_nothing_is_in_the_way(site: Site, op
                 ]
         wrong += [f"{where}: {violation}" for violation in page.evaluate("window.violations")]
     assert wrong == [], "\n".join(wrong)
+
+
+@pytest.mark.parametrize("locale", ["en", "zh-CN"])
+def test_rows_of_accounts__take_two_lines(site: Site, open_page: OpenPage, locale: str) -> None:
+    """So that a screen shows as many of them as it can, in either language."""
+    page = open_page(site, operator=True, locale=locale, viewport={"width": 1280, "height": 900})
+    page.goto(f"{site.url}/admin/wechat_open/authorizer/?state__exact=unauthorized")
+    heights = page.evaluate(
+        "() => [...document.querySelectorAll('#result_list tbody tr')].map(row => row.offsetHeight)"
+    )
+    assert heights
+    assert max(heights) < 60
+
+
+def test_buttons_of_an_alert__look_like_those_of_other_pages(site: Site, open_page: OpenPage) -> None:
+    page = open_page(site, operator=True)
+    alert = Alert.objects.filter(resolved_at=None)[0]
+    page.goto(f"{site.url}/admin/wechat_open/alert/{alert.pk}/change/")
+    button = page.locator(".field-actions_here button").first
+    assert button.evaluate("button => getComputedStyle(button).borderRadius") == "4px"

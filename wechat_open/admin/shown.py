@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from zlib import crc32
 
+from django.utils.formats import number_format
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
@@ -23,6 +24,13 @@ from ..models import Authorizer, Component, TokenHolder
 from ..times import exact, utc_now
 
 NOTHING = "–"
+
+UNITS = (
+    (86400, pgettext_lazy("wechat_open", "d")),
+    (3600, pgettext_lazy("wechat_open", "h")),
+    (60, pgettext_lazy("wechat_open", "min")),
+    (1, pgettext_lazy("wechat_open", "s")),
+)
 
 # What WeChat's numbers in a profile mean (protocol 4.3). The same type means different things for different kinds.
 SERVICE_TYPES: dict[str, dict[int, Any]] = {
@@ -47,6 +55,9 @@ STANDINGS = {
     18: pgettext_lazy("wechat_open", "warned"),
     19: pgettext_lazy("wechat_open", "frozen"),
 }
+
+
+HOUR = timedelta(hours=1)
 
 
 def tag(text: object, tone: str) -> SafeString:
@@ -100,6 +111,25 @@ def masked(row: SealedRow, field: str) -> str | SafeString:
     return format_html("<code>•••• {}</code>", secret.fingerprint) if secret else NOTHING
 
 
+def span(seconds: float) -> list[tuple[str, str]]:
+    """The two largest units, as numbers and their units: ``[("1", "h"), ("25", "min")]``.
+
+    Below ten seconds with a decimal, because a clock's difference is that small; below two minutes rounded, like the
+    sentence beside it.
+    """
+    if 0 < abs(seconds) < 10:
+        return [(number_format(round(seconds, 1)), str(UNITS[-1][1]))]
+    sign, rest = ("-" if seconds < 0 else ""), abs(round(seconds) if abs(seconds) < 120 else int(seconds))
+    parts = []
+    for size, unit in UNITS:
+        amount, rest = divmod(rest, size)
+        parts.append((amount, str(unit)))
+    while len(parts) > 1 and not parts[0][0]:
+        parts.pop(0)
+    shown = [(f"{amount}", unit) for amount, unit in parts[:2] if amount or len(parts) == 1]
+    return [(f"{sign}{shown[0][0]}", shown[0][1]), *shown[1:]]
+
+
 def time_left(holder: TokenHolder) -> str | SafeString:
     """How long the access token still works: in words, and as a bar for who looks down the column."""
     if holder.access_token_expires_at is None:
@@ -114,7 +144,7 @@ def time_left(holder: TokenHolder) -> str | SafeString:
         '<span class="wechat-open-left">{}</span>'
         '<meter class="wechat-open-meter" min="0" max="100" low="10" high="20" optimum="60" value="{}"'
         ' aria-hidden="true"></meter>',
-        duration(left),
+        " ".join(f"{amount} {unit}" for amount, unit in span(left.total_seconds())[: 2 if left >= HOUR else 1]),
         round(share * 100),
     )
 

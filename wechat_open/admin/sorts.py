@@ -339,8 +339,6 @@ def _fits_all(group: Group, filters: Mapping[str, str]) -> bool:
 class _Counted(admin.SimpleListFilter):
     """A filter that says behind each choice how many accounts it would leave."""
 
-    template = "admin/wechat_open/filter.html"
-
     def choices(self, changelist: Any) -> Iterator[Any]:
         counts = changelist.counts_of(self) if isinstance(changelist, AccountList) else {}
         values = [None, *(str(value) for value, _title in self.lookup_choices)]

@@ -11,7 +11,6 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.http import HttpRequest
-from django.utils.formats import number_format
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 from django.utils.translation import gettext, pgettext, pgettext_lazy
@@ -22,7 +21,7 @@ from ..health import AMBER, GREEN, RED, Finding
 from ..health.finding import grouped as grouped
 from ..models import Alert, Authorizer, Component, Push
 from ..times import utc_now
-from .shown import NOTHING, date, moment
+from .shown import NOTHING, date, moment, span
 
 LEVELS = (RED, AMBER, GREEN)
 
@@ -57,13 +56,6 @@ TITLES: dict[str, tuple[Any, Sort]] = {code: (words, SORTS.get(code, COUNT)) for
 """What each code is about, and what its value is."""
 
 DEEDS = {"ticket_age": "tickets", "sweep": "compare"}
-
-UNITS = (
-    (86400, pgettext_lazy("wechat_open", "d")),
-    (3600, pgettext_lazy("wechat_open", "h")),
-    (60, pgettext_lazy("wechat_open", "min")),
-    (1, pgettext_lazy("wechat_open", "s")),
-)
 
 
 @dataclass(frozen=True)
@@ -187,21 +179,6 @@ def measured(value: float | None, sort: Sort) -> list[tuple[str, str]]:
     if sort == SPAN:
         return span(value)
     return [(grouped(value), "")]
-
-
-def span(seconds: float) -> list[tuple[str, str]]:
-    """The two largest units; below ten seconds a decimal, because a clock's difference is that small."""
-    if 0 < abs(seconds) < 10:
-        return [(number_format(round(seconds, 1)), str(UNITS[-1][1]))]
-    sign, rest = ("-" if seconds < 0 else ""), abs(int(seconds))
-    parts = []
-    for size, unit in UNITS:
-        amount, rest = divmod(rest, size)
-        parts.append((amount, str(unit)))
-    while len(parts) > 1 and not parts[0][0]:
-        parts.pop(0)
-    shown = [(f"{amount}", unit) for amount, unit in parts[:2] if amount or len(parts) == 1]
-    return [(f"{sign}{shown[0][0]}", shown[0][1]), *shown[1:]]
 
 
 # -- where to look -----------------------------------------------------------------------------------------------------
