@@ -6,7 +6,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Permission, User
 from django.db import OperationalError
 from django.test import Client
 from django.urls import include, path
@@ -175,8 +175,12 @@ def test_wrong_token__nothing(client: Client, site: Platform) -> None:
     assert client.get("/wechat/metrics/", headers={"authorization": "Bearer nope"}).status_code == 403
 
 
-def test_staff__may_look(client: Client, site: Platform) -> None:
-    client.force_login(User.objects.create_user("staff", is_staff=True))
+def test_staff__may_look_with_the_permissions_to_view_what_is_counted(client: Client, site: Platform) -> None:
+    staff = User.objects.create_user("staff", is_staff=True)
+    client.force_login(staff)
+    assert client.get("/wechat/metrics/").status_code == 403
+
+    staff.user_permissions.set(Permission.objects.filter(codename__startswith="view_"))
     assert client.get("/wechat/metrics/").status_code == 200
 
 

@@ -40,6 +40,13 @@ CANARY = "c0ffeebadcab1e0d"
         f"preauthcode%40%40%40{CANARY}",
         f"97_{CANARY}{CANARY}{CANARY}",
         f"Authorization: Bearer {CANARY}",
+        f"https://x/login/?next=%2Fwechat%2Fauthorize%2Flink%2F{CANARY}%2F",
+        f"redirect_uri=https%3A%2F%2Fx%2Fwechat%2Fauthorized%2F{CANARY}%2F&auth_type=3",
+        f"next=%252Fwechat%252Fauthorize%252Flink%252F{CANARY}%252F",
+        json.dumps({"url": f"/wechat/authorize/link/{CANARY}/"}).replace("/", "\\/"),
+        f"https://open.feishu.cn/open-apis/bot/v2/hook/{CANARY}",
+        f"ResolverMatch(func=x, args=(), kwargs={{'key': 'A-_{CANARY}{CANARY}wxyz5678'}})",
+        f"authorize_link(request, key='A-_{CANARY}{CANARY}wxyz5678')",
     ],
 )
 def test_secret__is_taken_out(text: str) -> None:
@@ -61,6 +68,8 @@ def test_secret__is_taken_out(text: str) -> None:
         "def code(token): return token",
         "wx0a1b2c3d4e5f6071 gh_3c884a361561 oVoDH5rTnYJ0oQq7aVv1cCm2mBzE",
         "{'state': 'authorized', 'kind': 'official'}",
+        "in test_return__stores_the_grant_and_goes_on_to_a_clean_address",
+        "test_account__is_authorized_over_http_of_2s",
     ],
 )
 def test_other_text__is_left_alone(text: str) -> None:
@@ -99,6 +108,22 @@ def test_log_filter__cleans_the_line() -> None:
     assert CANARY not in records[0].getMessage()
     assert records[1].getMessage() == "order 7"
     assert records[1].args == (7,)
+
+
+def test_log_filter__cleans_the_traceback_too() -> None:
+    lines: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: lines.append(handler.format(record))  # type: ignore[method-assign]
+    handler.addFilter(LogFilter())
+    logger = logging.getLogger(f"{__name__}.traceback")
+    logger.disabled, logger.level = False, logging.WARNING
+    logger.addHandler(handler)
+    try:
+        raise ConnectionError(f"Max retries exceeded with url: /x?access_token={CANARY}")
+    except ConnectionError:
+        logger.exception("It failed.", stack_info=True)
+    assert CANARY not in lines[0]
+    assert "ConnectionError: Max retries exceeded" in lines[0] and "Stack (most recent call last)" in lines[0]
 
 
 def test_long_text__takes_no_time() -> None:

@@ -7,6 +7,7 @@ import logging
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 import requests
@@ -149,6 +150,35 @@ def test_with_hooks__no_secret_is_sent(wechat: Simulator, client: Client, start:
     # What helps to understand is still there.
     for kept in ("/cgi-bin/user/get", "access_token=[Filtered]", "no answer from", "Unreachable", '"spans"', "stumble"):
         assert kept in text
+
+
+class Failing:
+    """A middleware of the site."""
+
+    def __init__(self, get_response: Any) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> Any:
+        return self.get_response(request)
+
+    def process_view(self, request: HttpRequest, view: Any, args: Any, kwargs: Any) -> None:
+        raise ValueError("the site's middleware")
+
+
+@pytest.mark.django_db
+def test_middleware_that_fails_on_the_page_of_a_link__has_no_key_sent(
+    wechat: Simulator, client: Client, start: Callable[..., Envelopes], settings: Any
+) -> None:
+    """The key is an argument of the view, in the variables of Django's own frames and of the middleware's."""
+    envelopes = start(**sentry.hooks(), attach_stacktrace=True)
+    settings.MIDDLEWARE = [f"{__name__}.Failing"]
+    client.raise_request_exception = False
+    key = "Zk9xQ1l3b2pYc3JtN2hWbkE0dUxwRzJlVzVqS1Jz-_8"
+    address = f"/wechat/authorize/link/{key}/"
+    client.get(address, headers={"Referer": f"https://site.example/login/?next={quote(address, safe='')}"})
+
+    assert "the site's middleware" in str(envelopes)
+    assert key not in str(envelopes)
 
 
 def test_other_events__are_left_as_they_are() -> None:

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 from django.db import connection
-from django.test.utils import CaptureQueriesContext
+from django.db.models.lookups import IExact
+from django.test.utils import CaptureQueriesContext, register_lookup
 
 from tests.messaging.followers import SHOP, message
 from tests.stage import OFFICIAL
@@ -58,6 +59,14 @@ def test_another_original_id__is_refused_from_memory_too(platform: Platform, sho
     assert find(platform)
     with pytest.raises(InvalidPush, match="account"):
         find(platform, original_id="gh_other")
+
+
+def test_appid_in_other_case__is_another_account(platform: Platform, shop: Authorizer) -> None:
+    """Also where the database compares as MySQL does: a repeat under another spelling would be a new message."""
+    with register_lookup(Authorizer._meta.get_field("appid"), IExact, lookup_name="exact"):
+        assert find(platform)
+        with pytest.raises(InvalidPush, match="account"):
+            find(platform, OFFICIAL.upper())
 
 
 def test_account_that_is_unknown__may_come_later(platform: Platform) -> None:

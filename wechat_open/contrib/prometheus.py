@@ -47,7 +47,7 @@ logger = logging.getLogger(__name__)
 @require_safe
 @never_cache
 def metrics(request: HttpRequest) -> HttpResponse:
-    """For who shows the bearer token of the settings, or has a staff session."""
+    """For who shows the bearer token of the settings, or is signed in as staff who may see the report of health."""
     try:
         refusal = refusal_of(request)
     except (DatabaseTrouble, ConfigurationError):

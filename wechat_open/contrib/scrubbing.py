@@ -1,8 +1,8 @@
 """Secrets of this package are taken out of what error trackers and tracers collect.
 
 They are known in four ways: by their value, when they stand in the settings; by the name beside them, in a query, in
-JSON, in XML and in a Python ``repr``; by the form that WeChat gives its tokens, tickets and codes; and by where they
-stand, in the addresses of our own pages. ``sentry`` and ``opentelemetry`` use this; ``LogFilter`` is for any handler of
+JSON, in XML and in a Python ``repr``; by the form that WeChat gives its tokens, tickets and codes, and we our keys; and
+by where they stand, in addresses. ``sentry`` and ``opentelemetry`` use this; ``LogFilter`` is for any handler of
 ``logging``.
 """
 
@@ -33,6 +33,7 @@ _NAMES = (
 )
 _NAME = re.compile(_NAMES, re.IGNORECASE)
 _ONLY_IN_ADDRESSES = "state|nonce|key"
+_SLASH = r"(?:\\{0,8}/|%(?:25){0,2}2F)"
 
 _FORMS: tuple[tuple[re.Pattern[str], str], ...] = (
     # access_token=…&, as in addresses and forms, escaped or not
@@ -64,8 +65,18 @@ _FORMS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"(?<![A-Za-z0-9_-])[0-9]{1,4}_[A-Za-z0-9_-]{40,}"), FILTERED),
     # Authorization: Bearer …
     (re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}"), rf"\1 {FILTERED}"),
-    # the addresses of our pages
-    (re.compile(r"(/authorized/|/authorize/link/)[A-Za-z0-9_-]+"), rf"\1{FILTERED}"),
+    # the addresses of our pages, and of a robot of Feishu; also within another address, or in JSON
+    (
+        re.compile(
+            rf"(?i)({_SLASH}(?:authorized|authorize{_SLASH}link|open-apis{_SLASH}bot{_SLASH}v2{_SLASH}hook){_SLASH})[a-z0-9_-]+"
+        ),
+        rf"\1{FILTERED}",
+    ),
+    # the key of a link, a state, the secret of a browser: 32 bytes in base64, of which other names are rarely long
+    (
+        re.compile(r"(?<![\w-])(?=[\w-]{0,42}[0-9])(?=[\w-]{0,42}[A-Z])(?=[\w-]{0,42}[a-z])[A-Za-z0-9_-]{43}(?![\w-])"),
+        FILTERED,
+    ),
 )
 
 
@@ -121,6 +132,11 @@ class LogFilter(logging.Filter):
         clean = scrubbed_text(message)
         if clean != message:
             record.msg, record.args = clean, None
+        if record.exc_info and not record.exc_text:
+            # Where a formatter keeps it. The text of an exception may hold the address that was called.
+            record.exc_text = logging.Formatter().formatException(record.exc_info)
+        record.exc_text = record.exc_text and scrubbed_text(record.exc_text)
+        record.stack_info = record.stack_info and scrubbed_text(record.stack_info)
         return True
 
 

@@ -78,6 +78,10 @@ def _load(platform: Platform, message: Message, seconds: float) -> Account | Non
     if (found is None or not found.user_name) and accounts.filter(user_name=message.original_id).exists():
         # The path may be anybody's word, ToUserName is WeChat's: it says that another account was meant.
         raise InvalidPush("account")
+    if found is not None and found.appid != message.appid:
+        # MySQL and MariaDB take capitals for small letters. A push that comes again under another spelling of the path
+        # would be another message.
+        raise InvalidPush("account")
     if found is None:
         logger.info("A message came for account %s, which platform %r does not know.", message.appid, platform.alias)
         return None
