@@ -709,6 +709,22 @@ class TestLife:
         )
         assert grant().kind == kind
 
+    @pytest.mark.parametrize("odd", ["null", '{"network": NaN}'])
+    def test_mini_program__stays_one(
+        self, wechat: Simulator, platform: Platform, account: Authorizer, odd: str
+    ) -> None:
+        """An official account is told by what is absent, and an answer may lack something."""
+        Authorizer.objects.update(kind="mini")
+        account.refresh_from_db()
+        wechat.faults.add(
+            "api_get_authorizer_info",
+            "garbage",
+            f'{{"authorizer_info": {{"user_name": "gh_x", "service_type_info": {{"id": 0}}, "MiniProgramInfo": {odd}}},'
+            ' "authorization_info": {}}',
+        )
+
+        assert authorization.sync_profile(account).kind == "mini"
+
     def test_profiles_that_fail__come_last_and_ever_more_rarely(
         self, wechat: Simulator, platform: Platform, account: Authorizer, later: Any
     ) -> None:

@@ -294,7 +294,7 @@ MALFORMED: list[tuple[str, Any]] = [
             {"a": ENTRY},
         )
     ),
-    *((GET_AUTHORIZER_LIST, {"total_count": total, "list": [ENTRY]}) for total in (None, "many", [], float("inf"))),
+    *((GET_AUTHORIZER_LIST, {"total_count": total, "list": [ENTRY]}) for total in (None, "many", [], -1, float("inf"))),
 ]
 
 

@@ -818,7 +818,8 @@ def sync_profile(authorizer: Authorizer) -> Authorizer:
         _postpone_profile(authorizer)
         raise
     columns["profile"] = {**authorizer.profile, **columns["profile"]}
-    columns.setdefault("kind", authorizer.kind or Authorizer.Kind.OFFICIAL)
+    if authorizer.kind == Authorizer.Kind.MINI or "kind" not in columns:  # no account stops being a mini program
+        columns["kind"] = authorizer.kind or Authorizer.Kind.OFFICIAL
     columns |= {"profile_synced_at": clock.now(), "profile_failures": 0, "profile_due_at": None}
     if "func_info" in columns and set(info.func_info) != set(authorizer.announced_func_info):
         columns |= to_announce()
@@ -879,7 +880,7 @@ def profile_columns(info: AuthorizerInfo) -> dict[str, Any]:
         name: value for name, value in info.profile.items() if value is not None and not unkeepable({name: value})
     }
     user_name = _text(profile, "user_name") or ""
-    kind = _kind(profile)
+    kind = _kind(info.profile)
     if not user_name and kind not in WITHOUT_MESSAGES:
         return {}
     said: dict[str, Any] = {

@@ -209,7 +209,7 @@ class Endpoints:
         )
         data = json_object(answer, GET_AUTHORIZER_LIST)
         total_count = _number(data.get("total_count"))
-        if total_count is None:
+        if total_count is None or total_count < 0:
             raise Unreachable(GET_AUTHORIZER_LIST, _("a list without total_count"))
         entries = [(_appid_of(entry), _listed(entry)) for entry in _entries(data)]
         return ListPage(
