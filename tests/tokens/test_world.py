@@ -1,12 +1,17 @@
-"""Does custody keep out of the site's transactions?"""
+"""Does custody keep out of the site's transactions, and of its random numbers?"""
 
 from __future__ import annotations
 
+import random
 import threading
+from typing import Any
 
 import pytest
 from django.db import connection, transaction
 
+from tests.stage import OFFICIAL
+from wechat_open.component import Platform
+from wechat_open.tokens import AuthorizerKeeper
 from wechat_open.tokens.world import WORLD, outside_transactions
 
 
@@ -59,3 +64,12 @@ def test_transaction_within_such_a_test__is_not_left_either(db: None, monkeypatc
 
 def test_luck__is_from_0_to_1() -> None:
     assert all(0 <= WORLD.luck() <= 1 for _ in range(100))
+
+
+def test_grant_and_renewal__leave_the_state_of_random(platform: Platform, grant: Any) -> None:
+    """A site may have seeded it. Threads that go on after their test would spoil Hypothesis's, which watches it."""
+    before = random.getstate()
+    grant()
+    AuthorizerKeeper(platform, OFFICIAL).renew_now()
+
+    assert random.getstate() == before

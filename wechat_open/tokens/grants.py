@@ -8,7 +8,6 @@ next renewal asks WeChat. All writes are compare-and-set on ``fence`` and ``gran
 from __future__ import annotations
 
 import logging
-import random
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
@@ -25,6 +24,7 @@ from . import cache
 from .custody import as_component
 from .policy import due_at
 from .store import withdrawn
+from .world import WORLD
 
 logger = logging.getLogger(__name__)
 
@@ -174,7 +174,7 @@ def _granted(
             "access_token_expires_at": obtained_at + grant.access.expires_in,
         }
         if not doubtful:
-            changes["next_action_at"] = due_at(obtained_at, grant.access.expires_in, random.random())  # noqa: S311  # jitter
+            changes["next_action_at"] = due_at(obtained_at, grant.access.expires_in, WORLD.luck())
     else:  # a re-authorization kills the old access token at once (4.1)
         changes["access_token_expires_at"] = row.read_at  # type: ignore[attr-defined]
     return changes

@@ -22,11 +22,11 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class World:
-    """``luck`` is uniform from 0 to 1."""
+    """``luck`` is uniform from 0 to 1; the state of ``random`` is the site's, which may have seeded it."""
 
     monotonic: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
-    luck: Callable[[], float] = random.random
+    luck: Callable[[], float] = random.SystemRandom().random
 
 
 WORLD = World()
