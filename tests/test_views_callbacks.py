@@ -473,7 +473,7 @@ def test_push_without_a_type__is_kept_as_unknown(db: None, client: Client) -> No
         {"AppId": None, "CreateTime": None, "appid": pushes.appid(), "createtime": pushes.now()},
         {"AppId": None, "app_id": pushes.appid()},
     ],
-    ids=repr,
+    ids=["no AppId", "no CreateTime", "CreateTime in milliseconds", "small letters", "app_id"],
 )
 @pytest.mark.parametrize("format", ["xml", "json"])
 def test_push_that_leaves_out_what_is_common_to_all__is_processed(

@@ -36,7 +36,7 @@ from prometheus_client.registry import Collector as BaseCollector
 from .. import __version__
 from ..exceptions import ConfigurationError
 from ..views.doors import without_login
-from ..views.health import refusal_of
+from ..views.health import may_see_all, refusal_of
 from . import measures
 from .measures import Measure, Sample
 
@@ -47,9 +47,11 @@ logger = logging.getLogger(__name__)
 @require_safe
 @never_cache
 def metrics(request: HttpRequest) -> HttpResponse:
-    """For who shows the bearer token of the settings, or is signed in as staff who may see the report of health."""
+    """For who shows the bearer token of the settings, or is signed in as staff who may see all of the report of health."""
     try:
         refusal = refusal_of(request)
+        if not refusal and not may_see_all(request):
+            refusal = 403
     except (DatabaseTrouble, ConfigurationError):
         logger.exception("Who asks for metrics could not be found out.")
         return HttpResponse("unavailable", status=503, content_type="text/plain")

@@ -1,7 +1,8 @@
 """What does a monitor hear?
 
-The report of ``health`` as JSON, for who shows the bearer token of the settings, or has the session of staff who may
-see all that it tells of. 503 when something is red: then somebody is needed now. Amber is answered with 200.
+The report of ``health`` as JSON, for who shows the bearer token of the settings or has a staff session; staff who may
+not see all that it counts are told how it is and what is wrong. 503 when something is red: then somebody is needed now.
+Amber is answered with 200.
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ logger = logging.getLogger(__name__)
 
 PERMISSIONS = [f"wechat_open.view_{model}" for model in SHOWN]
 
+SUMMARY = ("ok", "level", "problems")
+"""Of the report: names of findings, and no number."""
+
 
 @without_login
 @require_safe
@@ -40,15 +44,27 @@ def health(request: HttpRequest) -> HttpResponse:
         headers = {"WWW-Authenticate": 'Bearer realm="wechat_open"'} if refusal == 401 else {}
         return JsonResponse({"ok": False, "error": "not allowed"}, status=refusal, headers=headers)
     told = report()
+    if not may_see_all(request):
+        told = {name: told[name] for name in SUMMARY}
     return JsonResponse(told, status=200 if told["ok"] else 503, json_dumps_params={"ensure_ascii": False})
 
 
 def refusal_of(request: HttpRequest) -> int:
-    """0 for who may read; 401 for who has shown nothing, 403 for who has shown the wrong thing."""
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() == "bearer":
-        return 0 if conf.health_token and same(token.strip(), conf.health_token) else 403
+    """0 for who may read at least the summary; 401 for who has shown nothing, 403 for who has shown the wrong thing."""
+    token = _bearer(request)
+    if token is not None:
+        return 0 if conf.health_token and same(token, conf.health_token) else 403
     user = getattr(request, "user", None)
     if user is None or not user.is_authenticated:
         return 401
-    return 0 if user.is_active and user.is_staff and user.has_perms(PERMISSIONS) else 403
+    return 0 if user.is_active and user.is_staff else 403
+
+
+def may_see_all(request: HttpRequest) -> bool:
+    """Of those who are not refused: a monitor, and staff who may view whatever the report counts."""
+    return _bearer(request) is not None or bool(request.user.has_perms(PERMISSIONS))
+
+
+def _bearer(request: HttpRequest) -> str | None:
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else None
