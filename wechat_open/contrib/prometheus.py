@@ -47,7 +47,7 @@ logger = logging.getLogger(__name__)
 @require_safe
 @never_cache
 def metrics(request: HttpRequest) -> HttpResponse:
-    """For who shows the bearer token of the settings, or is signed in as staff who may see all of the report of health."""
+    """For who shows the bearer token of the settings, or has the session of staff who may see all of the report."""
     try:
         refusal = refusal_of(request)
         if not refusal and not may_see_all(request):
