@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -124,6 +127,42 @@ def test_log_filter__cleans_the_traceback_too() -> None:
         logger.exception("It failed.", stack_info=True)
     assert CANARY not in lines[0]
     assert "ConnectionError: Max retries exceeded" in lines[0] and "Stack (most recent call last)" in lines[0]
+
+
+def test_arguments_that_do_not_fit__are_not_raised_at_the_caller() -> None:
+    """The handler tells of them, as without the filter."""
+    record = logging.LogRecord("shop", logging.WARNING, __file__, 1, "order %d", ("seven",), None)
+    assert LogFilter().filter(record) is True
+
+
+SETTINGS_THAT_FAIL = """
+import os, sys, types
+
+class Settings(types.ModuleType):
+    def __dir__(self):
+        raise KeyError("WECHAT_APPID")
+
+sys.modules["failing_settings"] = Settings("failing_settings")
+os.environ["DJANGO_SETTINGS_MODULE"] = "failing_settings"
+"""
+
+
+@pytest.mark.parametrize("settings", ["", SETTINGS_THAT_FAIL], ids=["none", "failing"])
+def test_process_without_settings__is_scrubbed_too(settings: str) -> None:
+    """A tracker is set up before Django is, and has to tell of settings that fail."""
+    code = f"""{settings}
+from opentelemetry.sdk.trace.export import ConsoleSpanExporter
+from wechat_open.contrib import opentelemetry, scrubbing, sentry
+
+opentelemetry.without_secrets(ConsoleSpanExporter())
+print(sentry.before_send({{"message": "access_token=canary", "request": {{"url": "/x", "data": "canary"}}}}, {{}}))
+print(scrubbing.LogFilter().filter(__import__("logging").LogRecord("a", 20, "b", 1, "ok", (), None)))
+"""
+    environment = {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
+    environment["PYTHONPATH"] = os.pathsep.join(sys.path)
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "canary" not in done.stdout and "[Filtered]" in done.stdout
 
 
 def test_long_text__takes_no_time() -> None:

@@ -15,7 +15,7 @@ import sentry_sdk
 import urllib3
 from django.http import HttpRequest, HttpResponse
 from django.test import Client
-from django.urls import include, path
+from django.urls import clear_script_prefix, include, path, set_script_prefix
 from sentry_sdk.transport import Transport
 
 from tests.integration.test_canary import MARK, disguises
@@ -217,6 +217,22 @@ def test_request_to_our_views__is_sent_without_body_query_and_cookies(path: str)
     sent = sentry.before_send({"request": request, "transaction": f"/wechat/{path}"}, {})
     assert MARK not in repr(sent)
     assert sent["request"]["method"] == "POST"
+
+
+def test_request_to_a_view_below_a_script_name__is_one_to_ours() -> None:
+    request = {"url": "https://shop.example.com/shop/wechat/events/", "data": MARK}
+    set_script_prefix("/shop/")
+    try:
+        assert MARK not in repr(sentry.before_send({"request": request}, {}))
+    finally:
+        clear_script_prefix()
+
+
+def test_site_with_urls_that_fail__is_reported_without_bodies(settings: Any) -> None:
+    """A hook that raises would have Sentry drop the event."""
+    settings.ROOT_URLCONF = "no.such.module"
+    sent = sentry.before_send({"message": "broken", "request": {"url": "/shop/", "data": MARK}}, {})
+    assert sent["message"] == "broken" and MARK not in repr(sent)
 
 
 def test_variables_of_our_frames__are_not_sent() -> None:

@@ -19,6 +19,7 @@ gets none::
 
     provider.add_span_processor(BatchSpanProcessor(opentelemetry.without_secrets(OTLPSpanExporter())))
 
+Spans can be set up before Django is, as in ``manage.py`` or ``wsgi.py``; what is measured needs Django's models.
 It needs the extra, ``pip install django-wechat-open[opentelemetry]``, and an SDK with an exporter of the site's choice.
 Everything is read once for each collection, in a few queries, in the thread that collects.
 """
@@ -35,13 +36,13 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation, get_meter
 
 from .. import __version__
-from . import measures
-from .measures import MEASURES, Measure, Sample
 from .scrubbing import scrubbed, scrubbed_text
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
     from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+
+    from .measures import Measure, Sample
 
 FRESH = 5.0
 """Seconds for which what was read serves: a collection asks for each measure by itself."""
@@ -49,8 +50,10 @@ FRESH = 5.0
 
 def observe(meter_provider: MeterProvider | None = None) -> None:
     """Have everything observed, from now on and in this process."""
+    from .measures import MEASURES
+
     meter = get_meter("wechat_open", __version__, meter_provider)
-    reading = _Reading()
+    reading = _Reading(MEASURES)
     for measure in MEASURES:
         create = meter.create_observable_counter if measure.grows else meter.create_observable_gauge
         callback = partial(reading.observations, measure)
@@ -60,11 +63,11 @@ def observe(meter_provider: MeterProvider | None = None) -> None:
 class _Reading:
     """What was read last. Collections may overlap."""
 
-    def __init__(self) -> None:
+    def __init__(self, measures: Sequence[Measure]) -> None:
         self._lock = threading.Lock()
         self._stale_at = float("-inf")
         self._samples: dict[Measure, list[Sample]] = {}
-        self._growth = {measure: _Growth() for measure in MEASURES if measure.grows}
+        self._growth = {measure: _Growth() for measure in measures if measure.grows}
 
     def observations(self, measure: Measure, options: CallbackOptions) -> Iterator[Observation]:
         with self._lock:
@@ -79,6 +82,8 @@ class _Reading:
             yield Observation(number, dict(zip(measure.labels, labels, strict=True)))
 
     def _read(self) -> dict[Measure, list[Sample]]:
+        from . import measures
+
         since = measures.today()
         measures.close_old_connections()
         try:

@@ -128,7 +128,10 @@ class LogFilter(logging.Filter):
     """For the handlers of a site that logs what others write: ``"filters": {"no_secrets": {"()": LogFilter}}``."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        message = record.getMessage()
+        try:
+            message = record.getMessage()
+        except Exception:  # noqa: BLE001  # arguments that do not fit are told by the handler, and not raised at the caller
+            return True
         clean = scrubbed_text(message)
         if clean != message:
             record.msg, record.args = clean, None
@@ -142,8 +145,12 @@ class LogFilter(logging.Filter):
 
 def _configured() -> list[str]:
     """Every secret in the settings, the longest first, as it is and as it stands in an address."""
+    try:
+        written = getattr(settings, NAME, None)
+    except Exception:  # noqa: BLE001  # settings.py fails, or nobody has named it: that very error is to be reported
+        return []
     found: set[str] = set()
-    for secret in _secrets(getattr(settings, NAME, None), inside=False):
+    for secret in _secrets(written, inside=False):
         if len(secret) >= LEAST:
             found |= {secret, quote(secret, safe="")}
     return sorted(found, key=len, reverse=True)

@@ -18,7 +18,7 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlsplit
 
-from django.urls import Resolver404, resolve
+from django.urls import Resolver404, get_script_prefix, resolve
 
 from .scrubbing import FILTERED, scrubbed
 
@@ -78,7 +78,11 @@ def _forget_request(event: dict[str, Any]) -> None:
 
 
 def _is_ours(url: str) -> bool:
+    """Where URLs cannot be read, each may be: a hook that raises would have Sentry drop the event."""
     try:
-        return PACKAGE in resolve(urlsplit(url.replace(FILTERED, "filtered")).path).app_names
+        path = urlsplit(url.replace(FILTERED, "filtered")).path
+        return PACKAGE in resolve("/" + path.removeprefix(get_script_prefix())).app_names
     except (Resolver404, ValueError):
         return False
+    except Exception:  # noqa: BLE001  # whatever a site's urls.py or settings raise
+        return True
