@@ -249,11 +249,7 @@ def test_celery__takes_over_after_step_8(site: Site) -> None:
 
 
 def test_settings_for_wechat__leave_nothing_to_complain_about(site: Site) -> None:
-    production = [
-        "from .settings import *",
-        "DEBUG = False",
-        site.text("production"),
-    ]
+    production = ["from .settings import *", site.text("production")]
     (site.folder / "mysite" / "production.py").write_text("\n".join(production) + "\n", encoding="utf-8")
     credentials = {
         "WECHAT_APPID": "wx0123456789abcdef",
