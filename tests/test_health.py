@@ -582,6 +582,25 @@ def test_large_numbers__are_grouped_as_they_are_on_tiles(scene: Scene, language:
 
 
 @pytest.mark.parametrize(
+    ("code", "said", "advice"),
+    [
+        (61004, "61004 The server's IP address is not on the platform's whitelist (80).", "compare its appid"),
+        (-1, "-1 WeChat is busy (80).", "tried again by itself"),
+        (None, "no usable answer (80).", "tried again by itself"),
+    ],
+)
+def test_many_failing_renewals__blame_the_platform_only_for_what_it_can_mend(
+    scene: Scene, code: int | None, said: str, advice: str
+) -> None:
+    there = facts.read(scene.platform)
+    states = {**there.states, Authorizer.State.AUTHORIZED: 100}
+    found = checks.failing_renewals(replace(there, states=states, failing=80, failing_codes=((code, 80),)))
+    assert found.level is RED
+    assert found.said.endswith(said)
+    assert advice in found.remedy
+
+
+@pytest.mark.parametrize(
     ("wrong", "authorized", "level"), [(5, 500, RED), (5, 501, AMBER), (4, 400, AMBER), (1, 2, RED), (1, 1001, GREEN)]
 )
 def test_share_that_is_overdue__is_one_percent_and_not_a_few(

@@ -325,7 +325,7 @@ def test_sorting__is_offered_where_an_index_serves_it(operator: Client, many_sor
 def test_list__costs_few_queries_however_many_sorts_there_are(
     operator: Client, many_sorts: Component, django_assert_max_num_queries: Any
 ) -> None:
-    with django_assert_max_num_queries(10):
+    with django_assert_max_num_queries(11):
         shown(operator, rows(Authorizer, "?lacks=15&o=1"))
 
 

@@ -403,7 +403,8 @@ def failing_renewals(facts: Facts) -> Finding:
         "The last renewals of %(count)s accounts of %(total)s failed: %(errors)s.",
         failing,
     ) % {"count": grouped(failing), "total": grouped(total), "errors": _by_errcode(facts.failing_codes)}
-    if level is RED and facts.failing_codes[0][1] * 10 >= failing * 9:
+    code, most = facts.failing_codes[0]
+    if level is RED and most * 10 >= failing * 9 and not _is_transient(code):
         remedy = _(
             "When so many accounts get the same answer, the platform is the cause, and not the accounts: compare its "
             "appid, AppSecret, IP whitelist (白名单IP地址列表) and release with WeChat's console. Ask no owner."
@@ -413,10 +414,16 @@ def failing_renewals(facts: Facts) -> Finding:
     return Finding("failing_renewals", level, failing, said, "" if level is GREEN else remedy, page)
 
 
+def _is_transient(code: int | None) -> bool:
+    """Whether it says nothing about the platform's settings: WeChat was busy, or did not answer."""
+    known = None if code is None else errcodes.lookup(code)
+    return code is None or (known is not None and known.reaction is errcodes.Reaction.WAIT)
+
+
 def _by_errcode(codes: tuple[tuple[int | None, int], ...]) -> str:
     """The most frequent answers, each with how many accounts got it."""
     named = [
-        f"{grouped(number)} × {explained(code) or code or pgettext('health', 'no usable answer')}"
+        f"{explained(code) or code or pgettext('health', 'no usable answer')} ({grouped(number)})"
         for code, number in codes[: thresholds.NAMED]
     ]
     return "; ".join([*named, "…"] if len(codes) > thresholds.NAMED else named)
@@ -430,7 +437,7 @@ def restricted(facts: Facts) -> Finding:
     accounts = ", ".join(f"{appid} ({explained(code) or code})" for appid, code in facts.restricted_accounts)
     said = ngettext(
         "WeChat restricts %(count)s account of %(total)s: %(accounts)s.",
-        "WeChat restricts %(count)s accounts of %(total)s, at last %(accounts)s.",
+        "WeChat restricts %(count)s accounts of %(total)s, most recently %(accounts)s.",
         count,
     ) % {"count": _counted(count), "total": grouped(facts.authorized), "accounts": accounts}
     at_once = _many(facts.newly_restricted, facts.authorized, thresholds.FAILING_RED_SHARE)
