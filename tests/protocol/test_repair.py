@@ -134,8 +134,15 @@ def test_elements_in_a_nested_text__are_text_too() -> None:
     assert read_plain(BARE.replace("<Content>%s</Content>", place).encode())["SendLocationInfo"] == {"Label": typed}
 
 
-def test_elements_between_two_texts__are_text() -> None:
-    title, description = "a]]></Title><Extra>1</Extra><!--", "--><Description><![CDATA[b"
+@pytest.mark.parametrize(
+    ("title", "description"),
+    [
+        ("a]]></Title><Extra>1</Extra><!--", "--><Description><![CDATA[b"),
+        ("a", "b]]></Title>"),
+        ("a]]></Title>", "]]></Title>]]></Description>b"),
+    ],
+)
+def test_elements_between_two_texts__are_text(title: str, description: str) -> None:
     link = f"<Title><![CDATA[{title}]]></Title><Description><![CDATA[{description}]]></Description>"
     read = read_plain(BARE.replace("<Content>%s</Content>", link).encode())
 

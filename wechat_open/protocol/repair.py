@@ -62,6 +62,7 @@ _ENCODING = re.compile(rb"""\s*<\?xml[^>]{0,100}encoding\s*=\s*["']gb""", re.IGN
 _REFERENCE = re.compile(r"&(?:#([0-9]{1,10});|#[xX]([0-9a-fA-F]{1,8});|([A-Za-z][A-Za-z0-9]{1,31});)?")
 _XMLS_OWN = ("amp", "lt", "gt", "quot", "apos")
 _COMMENT_OR_NO_END = re.compile(rb"<!--|\]\]>(?!</)")
+_NEXT = re.compile(r"\s{0,64}</?[A-Za-z_]").match
 _NO_MARKUP = re.compile(r"<(?![A-Za-z_/!?])")
 
 
@@ -139,6 +140,8 @@ def _end(text: str, begin: int, name: re.Match[str] | None) -> int:
     if name is not None:
         closing = f"{_END}</{name[1]}>"
         end = text.rfind(closing, begin) if name[1] in TEXTS else text.find(closing, begin)
+        while end >= 0 and name[1] in TEXTS and not _NEXT(text, end + len(closing)):
+            end = text.rfind(closing, begin, end)  # that one is in the text of a later element
         if end >= 0:
             return end
     end = text.find(_END, begin)
