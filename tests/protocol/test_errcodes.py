@@ -155,6 +155,12 @@ def test_40013__is_the_platforms_where_no_other_appid_is_sent(path: str, cls: ty
     assert type(error_for(40013, "invalid appid", path=path)) is cls
 
 
+def test_42007_where_a_refresh_token_is_used__is_that_accounts_alone() -> None:
+    """Its owner has changed the password; the platform's own token is as good as before."""
+    assert type(error_for(42007, "", path="/cgi-bin/component/api_authorizer_token")) is RefreshTokenRefused
+    assert type(error_for(42007, "", path="/cgi-bin/message/custom/send")) is TokenRefused
+
+
 def test_61010_of_another_api__is_no_authorization_code() -> None:
     assert type(error_for(61010, "", path="/wxa/getuserriskrank")) is APIError
     assert type(error_for(61010, "", path=QUERY_AUTH)) is CodeRefused

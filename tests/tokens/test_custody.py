@@ -525,6 +525,22 @@ class TestLadder:
         account.refresh_from_db()
         assert account.state == Authorizer.State.AUTHORIZED
 
+    def test_changed_password__needs_this_owner_and_pauses_nobody(
+        self, wechat: Simulator, platform: Platform, account: Authorizer, later: Later
+    ) -> None:
+        """42007: the account's refresh token has ended, and not the platform's own token."""
+        wechat.faults.add(REFRESH, "errcode", 42007, times=10**6)
+        later(timedelta(hours=3))
+        tokens.run_due(platform)
+        platform.row.refresh_from_db()
+        assert platform.row.paused_until is None
+        for hours in (23, 2):
+            later(timedelta(hours=hours))
+            tokens.run_due(platform)
+
+        account.refresh_from_db()
+        assert account.state == Authorizer.State.NEEDS_REAUTHORIZATION
+
 
 class TestRestrictions:
     """WeChat has frozen or closed the account: repeating changes nothing."""

@@ -468,6 +468,8 @@ _ON_PATH = {
     (40013, "api_start_push_ticket"): _WRONG_COMPONENT,
     (40013, "api_create_preauthcode"): _WRONG_COMPONENT,
     (40013, "api_get_authorizer_list"): _WRONG_COMPONENT,
+    # About the refresh token that the call names. Taken for the component token's end, it would pause every account.
+    (42007, "api_authorizer_token"): replace(_CODES[42007], reaction=Reaction.LADDER),
     (61010, "getuserriskrank"): ErrCode(
         61010, "visit_record_expired", "The user's visit record has expired", "用户访问记录已过期", Reaction.STOP
     ),
