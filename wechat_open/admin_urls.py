@@ -12,6 +12,7 @@ from functools import wraps
 from typing import Any
 
 from django.apps import apps
+from django.core.signals import request_started
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, URLPattern, reverse
 
@@ -47,6 +48,14 @@ def on_site(pattern: URLPattern, site: str) -> URLPattern:
     """A URL of the admin, whose page then leads to others of the same site."""
     pattern.callback = _remembering(pattern.callback, site)
     return pattern
+
+
+def _forget_reader(**_signal: Any) -> None:
+    """A thread makes pages for one reader after another; one that is none of ours is for nobody that we know."""
+    _reader.set(None)
+
+
+request_started.connect(_forget_reader)
 
 
 def _remembering(view: Callable[..., Any], site: str) -> Callable[..., Any]:

@@ -14,6 +14,8 @@ from django.urls import reverse
 
 from tests.admin.staff import found, rows
 from tests.console import pages
+from wechat_open import authorization
+from wechat_open.admin_urls import may_view
 from wechat_open.component import Platform
 from wechat_open.fields import SealedField
 from wechat_open.models import AuthorizationLink, Authorizer, Component, JournalEntry, Push, VerifyTicket
@@ -185,6 +187,25 @@ def test_autocomplete__is_for_who_may_see_the_accounts(client: Client, tea: Auth
     told = person("viewer", "view_authorizer").get(asked + "&term=tea").json()
     assert told["results"] == [{"id": str(tea.pk), "text": str(tea)}]
     assert "pbkdf2" not in str(told)
+
+
+def test_autocomplete__searches_for_its_own_reader(admin_client: Client, tea: Authorizer) -> None:
+    """It is a page of Django's, which asks ours to search, after a page that this thread has made for somebody else."""
+    from tests.admin.staff import person
+
+    link = authorization.begin(payload={"shop": "seven"})
+    Authorizer.objects.update(granted_through=link)
+    asked = reverse("admin:autocomplete") + "?app_label=wechat_open&model_name=authorizationlink&field_name=authorizer"
+    for allowed in (("view_authorizer",), ("view_authorizer", "view_authorizationlink")):
+        admin_client.get(rows(Authorizer))
+        told = person("-".join(allowed), *allowed).get(asked + "&term=seven").json()
+        assert bool(told["results"]) is (len(allowed) == 2)
+
+
+def test_no_reader__is_left_to_the_next_request(admin_client: Client, tea: Authorizer) -> None:
+    admin_client.get(rows(Authorizer))
+    admin_client.get(reverse("admin:index"))
+    assert not may_view("authorizer")
 
 
 def test_all_admins__are_ours(db: None) -> None:

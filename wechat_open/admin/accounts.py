@@ -314,7 +314,7 @@ class AuthorizerAdmin(HolderAdmin):
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
         """See ``search``; what was looked for is said above the list."""
-        found, searched = search.accounts(queryset, search_term, tenants=may_view("authorizationlink"))
+        found, searched = search.accounts(queryset, search_term, tenants=_may_see_links(request))
         request.wechat_open_searched = searched  # type: ignore[attr-defined]  # read by the list's page
         return found, False
 
@@ -516,6 +516,11 @@ class AuthorizerAdmin(HolderAdmin):
     @action(permissions=["forget"], description=pgettext_lazy("wechat_open", "Forget"))
     def forget(self, request: HttpRequest, queryset: QuerySet[Authorizer]) -> HttpResponse | None:
         return self.carry_out(request, queryset, bulk.Action.FORGET)
+
+
+def _may_see_links(request: HttpRequest) -> bool:
+    """For Django's autocomplete too, which is no page of ours."""
+    return request.user.has_perm("wechat_open.view_authorizationlink")
 
 
 def _drawn(account: Authorizer, name: str) -> SafeString:
