@@ -111,7 +111,7 @@ def test_acknowledging__says_who_and_stands_in_the_trail(operator: Client, ticke
     assert [(entry.actor, entry.detail) for entry in entries] == [("operator", both)]
     assert LogEntry.objects.count() == 2
     assert "acknowledged by operator" in shown(operator, page(ticket))
-    trail = person("reader", "view_journalentry").get(rows(JournalEntry)).content.decode()
+    trail = person("reader", "view_journalentry", "view_alert").get(rows(JournalEntry)).content.decode()
     assert "<b>operator</b> acknowledged 2 alerts." in trail
     for alert in (ticket, broker):
         assert f'<a href="{page(alert)}">#{alert.pk}</a>' in trail

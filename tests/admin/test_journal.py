@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from django.conf import settings as site
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Permission, User
 from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test import Client
@@ -196,6 +196,8 @@ def test_bulk_action__is_one_line_that_leads_to_its_rows(
 def test_line_of_a_bulk_action__says_what_came_of_it_and_links_to_rows_and_job(
     viewer: Client, bulk_action: BulkJob
 ) -> None:
+    assert "1 failed" not in viewer.get(rows(JournalEntry)).content.decode(), "without the permission"
+    User.objects.get(username="viewer").user_permissions.add(Permission.objects.get(codename="view_bulkjob"))
     text = viewer.get(rows(JournalEntry)).content.decode()
     assert f'<a href="{page(bulk_action)}">#{bulk_action.pk}</a>' in text
     assert f'<a href="{rows(JournalEntry)}?job={bulk_action.pk}">Show its rows</a>' in text

@@ -525,6 +525,21 @@ def test_one_permission__shows_nothing_of_another_models_rows(marked: Scene, cod
     assert shown == mine
 
 
+@pytest.mark.parametrize("codename", [f"view_{model._meta.model_name}" for model in pages.lists()])
+def test_one_permission__leads_to_no_page_that_would_not_open(marked: Scene, codename: str) -> None:
+    bulk.start(bulk.Action.REFRESH, [marked.rows[Authorizer].pk], user=User.objects.get(username="maker"))
+    client = with_only(codename)
+    mine = [door for door in pages.doors() if codename == f"view_{door.model._meta.model_name}"]
+    shut = set()
+    for door in mine:
+        response = client.get(marked.address(door))
+        if response.status_code == 200 and not response.streaming and "html" in response["Content-Type"]:
+            for address in set(re.findall(r'href="(/admin/wechat_open/[^"#?]+)', response.content.decode())):
+                if client.get(address).status_code == 403:
+                    shut.add((door.name, address))
+    assert shut == set()
+
+
 @pytest.mark.parametrize("model", [AuthorizationLink, Push, JournalEntry])
 def test_search_by_an_accounts_name__finds_nothing_for_who_may_see_no_accounts(
     marked: Scene, model: type[Model]

@@ -22,7 +22,7 @@ from django.utils.translation import gettext, ngettext, pgettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from .. import alerts
-from ..admin_urls import admin_url
+from ..admin_urls import admin_url, may_view
 from ..conf import conf
 from ..health.finding import duration
 from ..models import Alert
@@ -140,7 +140,7 @@ class AlertAdmin(ReadOnlyAdmin):
 
     @admin.display(description=pgettext_lazy("wechat_open", "platform"))
     def where(self, alert: Alert) -> str | SafeString:
-        if alert.alias not in conf.components:
+        if alert.alias not in conf.components or not may_view("component"):
             return self.platform(alert)
         page = admin_url("wechat_open_dashboard", alert.alias)
         return format_html('{} <a href="{}">{}</a>', alert.alias, page, pgettext("wechat_open", "Dashboard"))

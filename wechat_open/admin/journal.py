@@ -28,7 +28,7 @@ from django.utils.translation import get_language, gettext, ngettext_lazy, npget
 from django.utils.translation import gettext_lazy as _
 
 from .. import journal
-from ..admin_urls import admin_url
+from ..admin_urls import admin_url, may_view
 from ..health.finding import grouped
 from ..models import Authorizer, BulkJob, Component, JournalEntry
 from ..protocol import errcodes, permissions
@@ -185,7 +185,10 @@ def told(entry: JournalEntry) -> str:
 
 
 def rows_there(entries: Iterable[JournalEntry]) -> set[tuple[str, int]]:
-    """Which of the rows that they name still exist, as model and key: entries are kept longer than most rows."""
+    """Which of the rows that they name still exist, as model and key: entries are kept longer than most rows.
+
+    Only those that the reader may see: no other page would open.
+    """
     named: dict[str, set[int]] = defaultdict(set)
     for entry in entries:
         if model := _model_of(entry):
@@ -194,6 +197,8 @@ def rows_there(entries: Iterable[JournalEntry]) -> set[tuple[str, int]]:
             named["bulkjob"].add(entry.job)
     there = set()
     for model, keys in named.items():
+        if not may_view(model):
+            continue
         found = apps.get_model("wechat_open", model)._default_manager.filter(pk__in=keys)
         there |= {(model, key) for key in found.values_list("pk", flat=True)}
     return there
@@ -320,13 +325,14 @@ class BulkFilter(admin.SimpleListFilter):
 
 
 class Trail(Listing):
-    """Each bulk action on the page with how far it is, and which named rows still exist: a query for each model."""
+    """Each bulk action on the page with how far it is, for who may see that, and which named rows still exist: a query
+    for each model."""
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
         numbers = {entry.pk: number for entry in self.result_list if (number := bulk_number(entry))}
         jobs = BulkJob.objects.only("total", "position", "done", "failed", "finished_at", "stopped_at")
-        found = jobs.in_bulk(set(numbers.values()))
+        found = jobs.in_bulk(set(numbers.values())) if may_view("bulkjob") else {}
         there = rows_there(self.result_list)
         for entry in self.result_list:
             entry.rows_there = there
@@ -400,7 +406,7 @@ class JournalEntryAdmin(ReadOnlyAdmin):
     @admin.display(description=pgettext_lazy("wechat_open", "what"))
     def sentence(self, entry: Any) -> SafeString:
         account = format_html("{}", called(entry))
-        if entry.account_pk is not None:
+        if entry.account_pk is not None and may_view("authorizer"):
             page = admin_url("wechat_open_authorizer_change", entry.account_pk)
             account = format_html('<a href="{}">{}</a>', page, called(entry))
         pattern = conditional_escape(_pattern(entry))
