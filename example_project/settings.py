@@ -172,6 +172,7 @@ WECHAT_OPEN = {
     "SITE_URL": SITE_URL,
     "HEALTH_TOKEN": text("HEALTH_TOKEN"),
     "AFTER_AUTHORIZE": "home",
+    "BRAND": {"NAME": "橱窗 Shopfront", "LOGO": "shop/shopfront.svg"},
     "API_HOSTS": words("WECHAT_API_HOSTS"),
 }
 if api_base_url and not (urlsplit(api_base_url).hostname or "").endswith(".weixin.qq.com"):

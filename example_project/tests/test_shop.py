@@ -137,6 +137,12 @@ class ConnectTests(TestCase):
         assert answer["Location"].startswith("/wechat/authorize/link/")
         assert (link.user, link.payload, link.next_url) == (self.owner, {"shop": self.shop.pk}, "/connected/")
 
+    def test_what_cannot_be_shown_is_said_under_the_shops_name_and_sign(self) -> None:
+        page = self.client.get("/wechat/authorize/link/nobody-made-it/")
+
+        self.assertContains(page, "橱窗 Shopfront", status_code=403)
+        self.assertContains(page, "shop/shopfront.svg", status_code=403)
+
     def test_only_for_ones_own_shop(self) -> None:
         self.client.force_login(User.objects.create_user("other"))
 

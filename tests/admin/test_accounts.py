@@ -610,6 +610,19 @@ def test_page__leaves_out_what_there_is_not(operator: Client, component: Compone
         assert line in text
 
 
+def test_token__says_when_it_was_obtained_and_nothing_when_nobody_knows(operator: Client, component: Component) -> None:
+    account = make(component, "wxa")
+    account.access_token = account.seal("access_token", "a-token")
+    account.access_token_obtained_at = ago(minutes=5, seconds=1)
+    account.save()
+    assert re.search(r"obtained <time [^>]+>5\s+minutes ago</time>", shown(operator, page(account)))
+    account.access_token_obtained_at = None
+    account.save()
+    text = shown(operator, page(account))
+    assert "••••" in text
+    assert "obtained" not in text
+
+
 def test_page__costs_few_queries(operator: Client, component: Component, django_assert_max_num_queries: Any) -> None:
     account = make(component, "wxa")
     with django_assert_max_num_queries(10):

@@ -399,7 +399,11 @@ class HolderAdmin(ReadOnlyAdmin):
     @admin.display(description=pgettext_lazy("wechat_open", "access token"))
     def access_token_shown(self, holder: TokenHolder) -> str | SafeString:
         current = masked(holder, "access_token")
-        return format_html("{} {}", current, moment(holder.access_token_obtained_at)) if current != NOTHING else current
+        at = holder.access_token_obtained_at
+        if current == NOTHING or at is None:
+            return current
+        since = format_html(pgettext("wechat_open", "obtained {}"), moment(at))
+        return format_html('{} <span class="wechat-open-aside">{}</span>', current, since)
 
     @admin.display(description=pgettext_lazy("wechat_open", "next renewal"))
     def next_renewal(self, holder: TokenHolder) -> str | SafeString:
