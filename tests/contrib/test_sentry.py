@@ -58,6 +58,8 @@ class Envelopes(Transport):
 
 @pytest.fixture
 def start() -> Iterator[Callable[..., Envelopes]]:
+    begun: list[Any] = []
+
     def begin(**hooks: Any) -> Envelopes:
         envelopes = Envelopes()
         with warnings.catch_warnings():
@@ -72,9 +74,12 @@ def start() -> Iterator[Callable[..., Envelopes]]:
                 max_value_length=100_000,
                 **hooks,
             )
+        begun.append(sentry_sdk.get_client())
         return envelopes
 
     yield begin
+    for client in begun:
+        client.close()  # or its thread goes on, and draws random numbers in tests of Hypothesis's
     sentry_sdk.init()
 
 
