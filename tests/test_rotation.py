@@ -182,7 +182,7 @@ def test_new_secret_key__with_the_old_as_fallback(db: None, settings: Any) -> No
     told = Told()
     assert told.code == 0
     assert told.out.splitlines()[-1] == (
-        "  The keys come from SECRET_KEY: its FALLBACKS are no longer needed to decrypt what is stored."
+        "  The keys come from SECRET_KEY: SECRET_KEY_FALLBACKS is no longer needed to decrypt what is stored."
     )
     settings.SECRET_KEY_FALLBACKS = []
     assert opened(account) == ("access 1", "refresh 1")

@@ -201,7 +201,7 @@ def advice(report: Report) -> Iterator[str]:
             "SECRET_KEY then decrypts nothing."
         )
     elif not configured_ids():
-        yield _("The keys come from SECRET_KEY: its FALLBACKS are no longer needed to decrypt what is stored.")
+        yield _("The keys come from SECRET_KEY: SECRET_KEY_FALLBACKS is no longer needed to decrypt what is stored.")
 
 
 def now_and_then(
