@@ -154,6 +154,24 @@ def test_odd_entry__is_skipped_and_named(
     assert account.missing_since is None
 
 
+@pytest.mark.parametrize("older_first", [True, False])
+def test_account_that_is_listed_twice__is_its_newest_entry(
+    wechat: Simulator, platform: Platform, account: Authorizer, older_first: bool
+) -> None:
+    now = int(datetime.now(timezone.utc).timestamp())
+    listed = [
+        {"authorizer_appid": appid, "refresh_token": token, "auth_time": at}
+        for appid, current in ((OFFICIAL, live_token(wechat)), ("wxnew", "refreshtoken@@@new"))
+        for token, at in (("refreshtoken@@@old", 1700000000), (current, now))
+    ]
+    wechat.faults.add(LIST, "garbage", json.dumps({"total_count": 4, "list": listed if older_first else listed[::-1]}))
+    report = tokens.sweep(platform)
+
+    assert report.created == ["wxnew"]
+    assert Authorizer.objects.get(appid="wxnew").reveal("refresh_token").reveal() == "refreshtoken@@@new"
+    assert is_whole(wechat, account)
+
+
 def test_account_that_only_the_list_knew__is_due_now(platform: Platform, wechat: Simulator) -> None:
     """And not since its grant, years ago: nobody has failed to renew it."""
     entry = {"authorizer_appid": "wxnew", "refresh_token": "refreshtoken@@@new", "auth_time": 1500000000}

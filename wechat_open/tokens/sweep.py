@@ -139,7 +139,9 @@ def _now(platform: Platform) -> datetime:
 
 
 def _compare(platform: Platform, listed: list[Listed], asked_at: datetime, report: SweepReport) -> None:
-    listed = [replace(entry, authorized_at=min(entry.authorized_at, asked_at + AHEAD)) for entry in listed]
+    # An account that stands there twice is its newest entry: an older one would bring its old token back.
+    newest = {entry.appid: entry for entry in sorted(listed, key=lambda entry: entry.authorized_at)}.values()
+    listed = [replace(entry, authorized_at=min(entry.authorized_at, asked_at + AHEAD)) for entry in newest]
     rows = {
         row.appid: row
         for row in Authorizer.objects.filter(
