@@ -789,8 +789,18 @@ def test_answer_of_the_events_own__is_written_as_it_is(
 
 @pytest.mark.parametrize(
     "wrong",
-    [{}, {"a b": 1}, {"<a>": 1}, {"a": object()}, {"a": float("nan")}, {1: 2}, {"a": {"b": [b"x"]}}, {"a": Delivered}],
-    ids=["nothing", "space", "markup", "object", "nan", "number", "bytes", "class"],
+    [
+        {},
+        {"a b": 1},
+        {"<a>": 1},
+        {"a": object()},
+        {"a": float("nan")},
+        {1: 2},
+        {"a": {"b": [b"x"]}},
+        {"a": Delivered},
+        {"a": [[1]]},
+    ],
+    ids=["nothing", "space", "markup", "object", "nan", "number", "bytes", "class", "lists"],
 )
 def test_answer_that_cannot_be_written__is_a_mistake_of_the_site(
     platform: Platform, shop: Authorizer, failures: Failures, wrong: Any

@@ -268,6 +268,8 @@ def _require_writable(value: Any, depth: int = 1) -> None:
             _require_writable(item, depth + 1)
     elif isinstance(value, (list, tuple)):
         for item in value:
+            if isinstance(item, (list, tuple)):
+                raise TypeError("A list in an answer holds no other list: XML repeats an element, and has no more.")
             _require_writable(item, depth + 1)
     elif not (value is None or isinstance(value, (str, int)) or (isinstance(value, float) and math.isfinite(value))):
         raise TypeError(f"A field of an answer is a text, a number, a mapping or a list of these, not {value!r:.50}.")
