@@ -88,8 +88,8 @@ def test_names__tell_rows_apart(owner: Component) -> None:
     assert str(Authorizer(appid=OFFICIAL, nick_name="街角小店")) == f"街角小店 ({OFFICIAL})"
     assert str(Push(**pushed, info_type="authorized", authorizer_appid=OFFICIAL)) == f"authorized {OFFICIAL}"
     assert str(Push(**pushed, info_type="component_verify_ticket")) == "component_verify_ticket"
-    assert str(AuthorizationLink(created_at=AT)) == "2026-11-23 04:30"  # in the site's time zone
-    assert str(AuthorizationLink(created_at=AT, biz_appid=OFFICIAL)) == f"2026-11-23 04:30 {OFFICIAL}"
+    assert str(AuthorizationLink(created_at=AT)) == "2026-11-23 04:30:00"  # in the site's time zone
+    assert str(AuthorizationLink(created_at=AT, biz_appid=OFFICIAL)) == f"2026-11-23 04:30:00 {OFFICIAL}"
     assert str(attempt(owner)).endswith("2026-11-22 20:30:00")
     assert str(exchange) == f"{owner.pk} 2026-11-22 20:30:00"
 

@@ -307,7 +307,7 @@ class _Slice:
         begun_at = job.position
         limiter = Limiter(conf.renewals_per_second * SHARE, self.world)
         while job.stopped_at is None and job.position < job.total - aside(job):
-            if job.position > begun_at and self.world.monotonic() >= ends_at:
+            if self.world.monotonic() >= ends_at and job.position > begun_at:
                 return self._settle(claimed_until=None)
             limiter.wait()
             key = job.targets[job.position]
