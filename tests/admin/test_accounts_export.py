@@ -139,6 +139,7 @@ def test_export__is_bounded_and_says_so(
     assert lines[-1][0] == "Cut off after 2 accounts: use the filters."
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("format", ["csv", "xlsx"])
 def test_export__holds_a_piece_in_memory(exporter: Client, component: Component, format: str) -> None:
     Authorizer.objects.bulk_create(
