@@ -112,8 +112,8 @@ Previews, mail scanners and reloads then cost WeChat no code each.
 CODE_ASKED_FOR = timedelta(seconds=15)
 """How long one view that asks WeChat for a code keeps the others of its link from asking too."""
 
-CODE_WAIT = 1.0
-"""Seconds for which those wait for it."""
+CODE_WAIT = 3.0
+"""Seconds for which those wait for it, before they say so to their visitors: WeChat may be far away."""
 
 CODE_REFUSED_FOR = timedelta(seconds=10)
 """For how long a link's page asks for no other code when WeChat gave none, unless an operator has it asked."""
