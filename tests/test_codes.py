@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
+from random import Random
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -38,6 +40,7 @@ from wechat_open.secret import Secret
 from wechat_open.simulator import Simulator
 from wechat_open.simulator.engine import Authorization
 from wechat_open.simulator.engine import Push as Pushed
+from wechat_open.simulator.refusal import Refused
 from wechat_open.tokens import grants
 
 OTHER = "wx00000000000000aa"
@@ -631,3 +634,75 @@ def test_registered_mini_program__is_of_no_link(story: Story) -> None:
     story.back("g", "b")
 
     assert (story.tenant(), story.came_to, story.reported()) == ("", ["CodeOfAnotherLink"], 1)
+
+
+# -- stories that nobody thought of ------------------------------------------------------------------------------------
+
+
+@dataclass
+class Chance:
+    """Random steps by two owners, three tenants, and somebody who presents any code at any page."""
+
+    story: Story
+    random: Random
+    through: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """By grant: the page that it was confirmed on (none: WeChat's console), and the account. The newest comes last."""
+    steps: list[Any] = field(default_factory=list)
+
+    def step(self) -> None:
+        story, chance, pages = self.story, self.random, list(self.story.pages)
+        what = chance.choice(
+            ["open", "open", "confirm", "confirm", "push", "unnamed", "back", "steal", "revoke", "later"]
+        )
+        if what == "open":
+            with suppress(WeChatOpenError):  # the link has been used or revoked
+                story.open(chance.choice(["a", "a'", "b", "b'", "c"]), biz_appid=chance.choice(["", "", OTHER]))
+        elif what == "confirm":
+            name, page = f"g{len(self.through)}", chance.choice([*pages, ""])
+            with suppress(Refused):  # WeChat's page has expired, or its pre-auth code was used
+                appid = chance.choice([OFFICIAL, OTHER])
+                story.confirm(name, page, appid)
+                self.through[name] = page, appid
+        elif what == "revoke" and story.links:
+            authorization.revoke(story.links[chance.choice(list(story.links))])
+        elif what == "later":
+            self.wait(timedelta(minutes=chance.choice([1, 6, 11])))
+        elif self.through:
+            grant = chance.choice(list(self.through))
+            page = self.through[grant][0] if what == "back" else chance.choice([*pages, ""])
+            if what in ("push", "unnamed"):
+                story.push(grant, pre_auth_code="" if what == "unnamed" else None)
+            elif page:
+                story.back(grant, page)
+        self.steps.append(what)
+
+    def wait(self, span: timedelta) -> None:
+        self.story.later(span)
+        self.story.wechat.clock.advance(span.total_seconds())
+
+    def end(self) -> None:
+        """Every push comes in the end, in any order, with its PreAuthCode."""
+        for grant in self.random.sample(list(self.through), len(self.through)):
+            self.story.push(grant)
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_any_story__ends_with_each_account_at_the_tenant_of_its_newest_grant_or_at_none(
+    story: Story, seed: int
+) -> None:
+    chance = Chance(story, Random(seed))
+    for _ in range(chance.random.randint(6, 24)):
+        chance.step()
+    chance.end()
+
+    for account in Authorizer.objects.select_related("granted_through"):
+        page = [page for page, appid in chance.through.values() if appid == account.appid][-1]
+        own = AuthorizationLink.objects.get(pk=story.links[page.rstrip("'")].pk) if page else None
+        if account.granted_through is not None:
+            assert account.granted_through == own, chance.steps
+            assert own.authorizer == account and own.completed_at, chance.steps
+        elif own is not None:
+            of_another = own.authorizer_id not in (None, account.pk) or own.biz_appid not in ("", account.appid)
+            assert own.revoked_at or of_another, chance.steps
+    assert not AuthorizationLink.objects.filter(completed_at__isnull=False, revoked_at__isnull=False).exists()
+    assert not Push.objects.exclude(state=Push.State.DONE).exists(), chance.steps
