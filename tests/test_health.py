@@ -581,6 +581,15 @@ def test_large_numbers__are_grouped_as_they_are_on_tiles(scene: Scene, language:
         assert not re.search(r"\d{4}", said)
 
 
+def test_sentences__stand_without_a_space_in_chinese(scene: Scene) -> None:
+    there = replace(facts.read(scene.platform), waiting=2, abandoned=3)
+    there = replace(there, waiting_since=there.now - timedelta(hours=1))
+    with translation.override("zh-hans"):
+        assert "。有 3 条推送" in checks.inbox(there).said
+    with translation.override("en"):
+        assert "for 1 hour. 3 pushes" in checks.inbox(there).said
+
+
 @pytest.mark.parametrize(
     ("code", "said", "advice"),
     [

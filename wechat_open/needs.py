@@ -11,7 +11,7 @@ from datetime import timedelta
 from django.utils.translation import gettext as _
 
 from .health import thresholds
-from .health.finding import ago, duration
+from .health.finding import ago, duration, sentences
 from .models import Authorizer, Component
 from .protocol import errcodes
 from .protocol.errcodes import Reaction
@@ -130,6 +130,6 @@ def _failing(account: Authorizer, *, expired: bool) -> Need:
     tone = "bad" if expired else "busy"
     if known is not None and known.reaction in _NOT_ITS_FAULT:
         whose = _("The platform is at fault and not this account.")
-        return Need(tone, f"{told} {whose}", of_platform=True)
+        return Need(tone, sentences(told, whose), of_platform=True)
     refused = known is not None and known.reaction in _REFUSED
     return Need(tone, told, ("reconcile",) if refused else ("refresh_now",))

@@ -32,7 +32,7 @@ from ..component import platform as configured
 from ..conf import DEFAULT_ALIAS, conf
 from ..exceptions import ConfigurationError, WeChatOpenError
 from ..health import AMBER, GREEN, RED
-from ..health.finding import grouped
+from ..health.finding import grouped, sentences
 from ..models import Alert, Authorizer, Component, Dashboard, JournalEntry
 from ..sentence import Sentence
 from ..telling import briefly, told
@@ -295,7 +295,7 @@ def _may_compare(request: HttpRequest) -> bool:
 def _missing(platform: Platform) -> str:
     """What is wrong, and what to do about it, before a comparison can begin; empty when nothing stands in its way."""
     found = [finding for finding in health.examine(platform) if finding.level is RED and finding.code in NEEDED]
-    return " ".join(f"{finding.said} {finding.remedy}" for finding in found)
+    return sentences(*(text for finding in found for text in (finding.said, finding.remedy)))
 
 
 def _open_alerts(component: Component) -> dict[str, Alert]:
@@ -347,7 +347,7 @@ def _verdict(shown: Iterable[Tile]) -> dict[str, Any]:
         said.append(ngettext("%d thing to keep an eye on.", "%d things to keep an eye on.", watched) % watched)
     return {
         "level": str((RED if urgent else AMBER if watched else GREEN).value),
-        "verdict": " ".join(said) or _("Everything is in order."),
+        "verdict": sentences(*said) or _("Everything is in order."),
         "urgent": by_level[RED],
         "watched": by_level[AMBER],
         "calm": by_level[GREEN],

@@ -14,7 +14,7 @@ from django.db import connections
 from django.db.models import Q, QuerySet
 from django.utils.translation import gettext
 
-from ..health.finding import grouped
+from ..health.finding import grouped, sentences
 from ..models import AuthorizationLink, Authorizer, search_key
 from .lists import MOST
 
@@ -57,7 +57,7 @@ class Searched:
         bound = gettext("The middle of a name was looked for among the newest %(count)s accounts.") % {
             "count": grouped(self.newest)
         }
-        return f"{said} {bound}"
+        return sentences(said, bound)
 
 
 def accounts(

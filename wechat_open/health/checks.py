@@ -19,7 +19,7 @@ from ..telling import explained, translated
 from ..tokens.policy import DUE_TO
 from . import thresholds
 from .facts import Facts
-from .finding import AMBER, GREEN, RED, Finding, Level, grouped, lasting
+from .finding import AMBER, GREEN, RED, Finding, Level, grouped, lasting, sentences
 
 PUT_BACK = gettext_lazy(
     "Put the missing key back: into ENCRYPTION_KEYS, or an older SECRET_KEY into "
@@ -540,7 +540,7 @@ def inbox(facts: Facts) -> Finding:
         else _("Check that a worker is running. Nothing is lost: they are processed as soon as one does.")
     )
     if facts.abandoned:
-        said = f"{said} {_given_up(facts).said}"
+        said = sentences(said, _given_up(facts).said)
     return Finding("inbox", _by_number(facts.waiting, 1, thresholds.INBOX_RED), facts.waiting, said, remedy, place)
 
 

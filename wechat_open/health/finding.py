@@ -103,6 +103,11 @@ def ago(at: datetime) -> str:
     return pgettext("wechat_open", "%(time)s ago") % {"time": duration(utc_now() - at, units=1)}
 
 
+def sentences(*said: object) -> str:
+    """One after the other. After a Chinese full stop there is no space."""
+    return " ".join(filter(None, map(str, said))).replace("。 ", "。")
+
+
 def grouped(number: float) -> str:
     """With the thousands set apart, as the reader's language does it. Django knows no sign for Chinese: a comma."""
     if not get_format("THOUSAND_SEPARATOR"):

@@ -14,7 +14,7 @@ from django.utils.translation import gettext, ngettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from ...admin_urls import may_view
-from ...health.finding import duration
+from ...health.finding import duration, sentences
 from ...models import AuthorizationAttempt, AuthorizationLink, Authorizer, CodeExchange, JournalEntry
 from ...times import exact, utc_now
 from ..named import account_link, called
@@ -160,22 +160,22 @@ def _said(link: Any, state: str, strays: Sequence[Authorizer]) -> str:
     if state == "revoked":
         who = _revoked_by(link)
         words = gettext("%(who)s revoked it on %(when)s.") if who else gettext("It was revoked on %(when)s.")
-        return " ".join([words % {"who": who, "when": _exactly(link.revoked_at)}, opened])
+        return sentences(words % {"who": who, "when": _exactly(link.revoked_at)}, opened)
     if state == "expired":
         words = (
             gettext("It expired on %(when)s; the expected account did not authorize.")
             if strays
             else gettext("It expired on %(when)s, unused.")
         )
-        return " ".join([words % {"when": _exactly(link.expires_at)}, opened])
+        return sentences(words % {"when": _exactly(link.expires_at)}, opened)
     if _user_has_left(link):
-        return " ".join([opened, gettext("It cannot be opened: its user has no access to this site any more.")])
+        return sentences(opened, gettext("It cannot be opened: its user has no access to this site any more."))
     words = (
         gettext("The expected account has not authorized yet; the link can be opened for %(time)s.")
         if strays
         else gettext("No account has authorized through it yet; it can be opened for %(time)s.")
     )
-    return " ".join([opened, words % {"time": duration(link.expires_at - utc_now())}])
+    return sentences(opened, words % {"time": duration(link.expires_at - utc_now())})
 
 
 def _exactly(at: datetime) -> str:
