@@ -742,22 +742,32 @@ def _settle(exchange: CodeExchange) -> Authorizer:
     link = _link_of(exchange, authorizer)
     if authorizer.granted_through_id == (link.pk if link else None):
         return authorizer
-    if authorizer.granted_through_id != exchange.link_id:
-        _reopen(authorizer, exchange)
+    before = authorizer.granted_through_id
+    reopened = before != exchange.link_id and _reopen(authorizer, exchange)
     if link is not None and not _reserve(link, authorizer):
         link = None
     _move(authorizer, link)
     if link is not None and not _finish_link(link, authorizer):
         _release(link, authorizer)
+    if reopened:
+        _settle_others(before, exchange)
     authorizer.refresh_from_db()
     return authorizer
 
 
-def _reopen(authorizer: Authorizer, exchange: CodeExchange) -> None:
+def _reopen(authorizer: Authorizer, exchange: CodeExchange) -> bool:
     """The link that the account was given to by mistake is unused again, if this code alone had used it."""
+    if authorizer.granted_through_id is None:
+        return False
     links = AuthorizationLink.objects.filter(authorizer=authorizer, completed_at__gte=exchange.created_at)
-    if authorizer.granted_through_id is not None:
-        links.filter(pk=authorizer.granted_through_id).update(completed_at=None, authorizer=None)
+    return bool(links.filter(pk=authorizer.granted_through_id).update(completed_at=None, authorizer=None))
+
+
+def _settle_others(link_pk: int | None, exchange: CodeExchange) -> None:
+    """Another account may have come through a link in the while that this code had used it up: it is the link's now."""
+    waiting = CodeExchange.objects.filter(link=link_pk, completed_at__isnull=False, authorizer__granted_through=None)
+    for other in waiting.exclude(pk=exchange.pk).order_by("created_at", "pk"):
+        announce(_settle(other))
 
 
 def _move(authorizer: Authorizer, link: AuthorizationLink | None) -> None:

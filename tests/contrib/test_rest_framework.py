@@ -85,6 +85,7 @@ def test_list__is_filtered(account: Authorizer) -> None:
     assert [row["appid"] for row in found] == [account.appid]
     assert view("accounts/", admin, state="unauthorized").data == []
     assert len(view("accounts/", admin, refresh_token__startswith="v1").data) == 1  # no such filter
+    assert view("accounts/", admin, appid="\0").data == []
 
 
 def test_nothing__can_be_written(account: Authorizer) -> None:

@@ -24,13 +24,13 @@ from django.utils.translation import gettext_lazy as _
 from .. import alerts
 from ..admin_urls import admin_url, may_view
 from ..conf import conf
-from ..health.finding import duration
+from ..health.finding import duration, grouped
 from ..models import Alert
 from ..times import utc_now
 from .base import ReadOnlyAdmin, action, as_number
 from .lists import BoundedPaginator, PlatformFilter, several_platforms
 from .shown import NOTHING, beside, date, exactly, tag
-from .tiles import TITLES, grouped, handled, is_muted
+from .tiles import TITLES, handled, is_muted
 
 OPEN, ACKNOWLEDGED, MUTED, RESOLVED = "open", "acknowledged", "muted", "resolved"
 

@@ -18,7 +18,7 @@ from django.utils.translation import gettext, pgettext, pgettext_lazy
 from .. import health
 from ..admin_urls import admin_url, may_view
 from ..health import AMBER, GREEN, RED, Finding
-from ..health.finding import grouped as grouped
+from ..health.finding import grouped
 from ..models import Alert, Authorizer, Component, Push
 from ..times import utc_now
 from .shown import NOTHING, date, moment, span

@@ -72,5 +72,8 @@ class AuthorizerViewSet(viewsets.ReadOnlyModelViewSet[Authorizer]):
     permission_classes = [MayView]
 
     def get_queryset(self) -> Any:
-        asked = self.request.query_params
-        return super().get_queryset().filter(**{name: asked[name] for name in FILTERS if name in asked})
+        asked = {name: value for name, value in self.request.query_params.items() if name in FILTERS}
+        rows = super().get_queryset()
+        if any("\0" in value for value in asked.values()):  # PostgreSQL takes no NUL, not even to find nothing
+            return rows.none()
+        return rows.filter(**asked)
