@@ -201,8 +201,7 @@ def process(push_id: int) -> bool:
     if push is None:  # deleted meanwhile
         return False
     try:
-        fields = read_plain(push.reveal("payload").reveal().encode())
-        event = events.parse_any(fields, push.component.appid, push.created_at)
+        event = _event_of(push)
         act(event, platform_of(push.component))
     except InvalidPush:
         text = _("It cannot be read: no %(format)s with the fields of an event.", format="XML")
@@ -220,6 +219,13 @@ def process(push_id: int) -> bool:
     update_row(push, state=Push.State.DONE, processed_at=clock.now(), next_attempt_at=None, error="")
     signals.announce(signals.push_received, type(event), component=push.component, event=event)
     return True
+
+
+def _event_of(push: Push) -> events.Event:
+    """In a function of its own: Django's error page shows the variables of those that an error went through, and the
+    fields hold a code."""
+    fields = read_plain(push.reveal("payload").reveal().encode())
+    return events.parse_any(fields, push.component.appid, push.created_at)
 
 
 def process_due(limit: int = 100) -> int:

@@ -80,7 +80,7 @@ def start() -> Iterator[Callable[..., Envelopes]]:
     yield begin
     for client in begun:
         client.close()  # or its thread goes on, and draws random numbers in tests of Hypothesis's
-    sentry_sdk.init()
+    sentry_sdk.get_global_scope().set_client(None)  # or what it has patched goes on, in tests of other things
 
 
 @pytest.fixture
