@@ -145,6 +145,7 @@ def test_pages__fit_a_phone(open_site: OpenSite, open_page: OpenPage, path: str,
     if "authorize/" in path:
         page.locator("#make-links").click()
         expect(page.locator(".qr")).to_be_visible()
+        page.wait_for_load_state()  # with its style sheet
         assert page.evaluate("document.documentElement.scrollWidth") <= 320
 
 

@@ -155,6 +155,7 @@ def test_conversation__in_chinese_on_a_dark_phone(shop: Site, open_page: OpenPag
     page.get_by_role("textbox", name="消息").fill("茶经")
     page.get_by_role("button", name="发送", exact=True).tap()
     expect(page.get_by_role("log")).to_contain_text("《茶经》有货")
+    page.wait_for_load_state()  # with its style sheet
     assert page.get_by_role("log").bounding_box()["height"] > 500
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(23, 24, 26)"
