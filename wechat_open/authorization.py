@@ -545,8 +545,8 @@ def _complete(
 def _claim_exchange(row: CodeExchange, *, by_browser: bool = False) -> CodeExchange:
     """Take the right to exchange this code, or wait until the worker that has it is done.
 
-    A browser may present one code without end. Where WeChat has refused it, or gave no answer a moment ago, it is told
-    the same again, and WeChat is not asked.
+    A browser may present one code without end. Where WeChat has refused it, or gave no answer a moment ago, the browser
+    gets the same answer again, and WeChat is not asked.
     """
     ends_at = time.monotonic() + EXCHANGE_WAIT
     free = Q(claimed_until__isnull=True) | Q(claimed_until__lte=clock.now())

@@ -214,9 +214,10 @@ class AlertAdmin(ReadOnlyAdmin):
     def _say(self, request: HttpRequest, changed: list[Alert], done: Callable[[int], str]) -> HttpResponse | None:
         """For how many it made a difference, here and in the history of each."""
         if changed:
-            LogEntry.objects.log_actions(request.user.pk or 0, changed, CHANGE, done(1) % {"count": 1})
-            told = done(len(changed)) % {"count": grouped(len(changed))}
-            self.message_user(request, told, messages.SUCCESS)
+            who: Any = request.user.pk
+            LogEntry.objects.log_actions(who, changed, CHANGE, done(1) % {"count": 1})
+            message = done(len(changed)) % {"count": grouped(len(changed))}
+            self.message_user(request, message, messages.SUCCESS)
         else:
             self.message_user(request, gettext("Nothing to do: they are over, or it is so already."), messages.WARNING)
         back = as_number(request.POST.get("back_to"))

@@ -331,17 +331,16 @@ class ReadOnlyAdmin(ModelAdmin):  # type: ignore[type-arg]  # not generic at run
         if job.done < job.total:
             return HttpResponseRedirect(_page_of(job))
         words = deeds.WORDS[action]
-        told = npgettext("wechat_open", "%(count)s row: %(done)s", "%(count)s rows: %(done)s", job.done)
-        told = format_html(
-            '{} <a href="{}">#{}</a>', told % {"count": job.done, "done": words.done}, _page_of(job), job.pk
-        )
-        self.message_user(request, self._and_where(request, told, words.made), messages.SUCCESS)
+        text = npgettext("wechat_open", "%(count)s row: %(done)s", "%(count)s rows: %(done)s", job.done)
+        text %= {"count": job.done, "done": words.done}
+        message = format_html('{} <a href="{}">#{}</a>', text, _page_of(job), job.pk)
+        self.message_user(request, self._and_where(request, message, words.made), messages.SUCCESS)
         return None
 
     def _do_one(self, request: HttpRequest, key: int, action: str) -> None:
         """While the operator waits; says what came of it."""
         row = self.model._default_manager.select_related("component").filter(pk=key).first()
-        if row is None:  # somebody else has deleted it meanwhile
+        if row is None:  # another person has deleted it meanwhile
             return
         name = str(row)
         try:
@@ -353,17 +352,17 @@ class ReadOnlyAdmin(ModelAdmin):  # type: ignore[type-arg]  # not generic at run
         row.pk = key  # a deleted row has lost it, and its history is kept
         self.log_change(request, row, said)
         # In quotation marks, because Django makes the first letter of a row's name a capital.
-        told = pgettext("wechat_open", "“%(name)s”: %(said)s") % {"name": name, "said": said}
+        message = pgettext("wechat_open", "“%(name)s”: %(said)s") % {"name": name, "said": said}
         if level == messages.SUCCESS:
-            told = self._and_where(request, told, deeds.WORDS[action].made)
-        self.message_user(request, told, level)
+            message = self._and_where(request, message, deeds.WORDS[action].made)
+        self.message_user(request, message, level)
 
-    def _and_where(self, request: HttpRequest, told: str, made: type[Model] | None) -> str:
+    def _and_where(self, request: HttpRequest, message: str, made: type[Model] | None) -> str:
         """With the way to what was made, for who may look at it."""
         if made is None or not request.user.has_perm(f"{made._meta.app_label}.view_{made._meta.model_name}"):
-            return told
+            return message
         place = admin_url(f"{made._meta.app_label}_{made._meta.model_name}_changelist")
-        return format_html('{} <a href="{}">{}</a>', told, place, capfirst(made._meta.verbose_name_plural))
+        return format_html('{} <a href="{}">{}</a>', message, place, capfirst(made._meta.verbose_name_plural))
 
 
 def _page_of(job: BulkJob) -> str:

@@ -112,7 +112,7 @@ def callbacks_come_first(**kwargs: object) -> Iterator[CheckMessage]:
     path = "/" + _path().removeprefix(get_script_prefix())
     try:
         match = resolve(path)
-    except Exception:  # noqa: BLE001  # nothing takes it, or a project's urls.py raises, which Django's own checks tell
+    except Exception:  # noqa: BLE001  # nothing takes it, or a project's urls.py raises, which Django's own checks report
         return
     if _path() and match.app_name != "wechat_open":
         yield Warning(

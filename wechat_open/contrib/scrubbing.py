@@ -130,7 +130,7 @@ class LogFilter(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         try:
             message = record.getMessage()
-        except Exception:  # noqa: BLE001  # arguments that do not fit are told by the handler, and not raised at the caller
+        except Exception:  # noqa: BLE001  # the handler reports arguments that do not fit; the caller is spared
             return True
         clean = scrubbed_text(message)
         if clean != message:

@@ -53,8 +53,8 @@ ROWS = {
     "brake": "authorizer",
     "misused_codes": "journalentry",
 }
-"""The models whose rows findings tell of, beside the platform's own row: who may not see those is told no more than
-that something is wrong."""
+"""The models whose rows findings are about, beside the platform's own row: staff who may not see those read no more
+than that something is wrong."""
 
 SHOWN = ("component", *dict.fromkeys(ROWS.values()))
 """All of them."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Literal, NamedTuple
 from urllib.parse import parse_qsl, urlencode
 
@@ -174,12 +175,10 @@ def read_plain(plain: bytes) -> xml.Fields:
     JSON scalars become text, as in XML. Raises InvalidPush for what cannot be read all the same.
     """
     if plain[:1] == b"<":
-        try:
+        with suppress(InvalidPush):  # it is repaired and read again, below
             fields = xml.read(plain)
             if not repair.is_doubtful(plain, fields):
                 return fields
-        except InvalidPush:
-            pass  # it is read again, below
     text = repair.decode(plain).strip()
     if text[:1] == "{":
         return _read_json(repair.FORBIDDEN.sub("", text))

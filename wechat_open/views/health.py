@@ -1,7 +1,7 @@
 """What does a monitor hear?
 
 The report of ``health`` as JSON, for who shows the bearer token of the settings or has a staff session; staff who may
-not see all that it counts are told how it is and what is wrong. 503 when something is red: then somebody is needed now.
+not see all that it counts see how it is and what is wrong. 503 when something is red: then somebody is needed now.
 Amber is answered with 200.
 """
 
@@ -43,10 +43,10 @@ def health(request: HttpRequest) -> HttpResponse:
     if refusal:
         headers = {"WWW-Authenticate": 'Bearer realm="wechat_open"'} if refusal == 401 else {}
         return JsonResponse({"ok": False, "error": "not allowed"}, status=refusal, headers=headers)
-    told = report()
+    shown = report()
     if not may_see_all(request):
-        told = {name: told[name] for name in SUMMARY}
-    return JsonResponse(told, status=200 if told["ok"] else 503, json_dumps_params={"ensure_ascii": False})
+        shown = {name: shown[name] for name in SUMMARY}
+    return JsonResponse(shown, status=200 if shown["ok"] else 503, json_dumps_params={"ensure_ascii": False})
 
 
 def refusal_of(request: HttpRequest) -> int:
