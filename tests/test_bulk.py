@@ -30,6 +30,7 @@ from wechat_open.journal import Kind
 from wechat_open.management.loop import Loop, all_jobs
 from wechat_open.models import AuthorizationLink, Authorizer, BulkFailure, BulkJob, Component, JournalEntry, Push
 from wechat_open.simulator import Simulator
+from wechat_open.telling import translated
 
 REFRESH = "/cgi-bin/component/api_authorizer_token"
 INFO = "/cgi-bin/component/api_get_authorizer_info"
@@ -301,13 +302,23 @@ def test_loop_without_celery__does_it_too(shops: Shops, operator: User) -> None:
 
 def test_loop_without_celery__goes_on_at_once_while_rows_are_left(shops: Shops, operator: User) -> None:
     job = bulk.start(Action.REFRESH, keys(shops(3)), user=operator)
-    jobs = [job for job in all_jobs(bulk_for=0.01) if job.name == "run_bulk_jobs"]
+    jobs = [job for job in all_jobs(bulk_for=0) if job.name == "run_bulk_jobs"]
     loop = Loop([], jobs, say=len, complain=pytest.fail)
     rows = []
     for _turn in range(5):
         assert loop.once()
         rows.append(fresh(job).done)
     assert rows == [1, 2, 3, 3, 3]
+
+
+@pytest.mark.parametrize("action", [*Action])
+def test_started_job__stands_in_the_trail_in_the_readers_language(shops: Shops, operator: User, action: Action) -> None:
+    job = bulk.start(action, keys(shops(2)), user=operator)
+    detail = JournalEntry.objects.get(kind=Kind.BULK_STARTED).detail
+    assert detail == f"{action.label} (2) #{job.pk}"
+    with override("zh-hans"):
+        assert translated(detail) == f"{action.label}（2）#{job.pk}"
+        assert not action.label.isascii()
 
 
 def test_claimed_job__is_left_to_its_worker_until_the_claim_ends(

@@ -236,11 +236,10 @@ def run_open(seconds: float = SLICE, world: World = WORLD) -> int:
     ends_at = world.monotonic() + seconds
     rows = 0
     for job in BulkJob.objects.filter(_free(), finished_at=None).order_by("created_at").values_list("pk", "position"):
-        left = ends_at - world.monotonic()
-        if left <= 0:
-            break
-        run(job[0], left, world)
+        run(job[0], ends_at - world.monotonic(), world)
         rows += BulkJob.objects.values_list("position", flat=True).get(pk=job[0]) - job[1]
+        if world.monotonic() >= ends_at:
+            break
     return rows
 
 
@@ -285,10 +284,9 @@ def _note(kind: journal.Kind, job: BulkJob, user: Any) -> None:
 
 def _told(job: BulkJob) -> str:
     with translation.override("en"):
-        action = str(job.get_action_display())
-    return pgettext(
-        "wechat_open", "%(action)s (%(total)d) #%(job)d", action=Sentence(action), total=job.total, job=job.pk
-    )
+        action = Sentence(str(job.get_action_display()))
+    action.context = "bulk"  # as in BulkJob.Action, where catalogues find the texts
+    return pgettext("wechat_open", "%(action)s (%(total)d) #%(job)d", action=action, total=job.total, job=job.pk)
 
 
 class _Slice:

@@ -722,6 +722,13 @@ def test_several_rows__are_asked_about_in_words(operator: Client, wechat: Simula
     assert "has cancelled its authorization" in answer.content.decode()
 
 
+def test_question__has_numbers_like_other_pages(operator: Client, component: Component) -> None:
+    Authorizer.objects.bulk_create(Authorizer(component=component, appid=f"wx{number}") for number in range(1234))
+    text = act(operator, "refresh_now", Authorizer.objects.earliest("pk"), select_across="1").content.decode()
+    assert "Refresh the tokens of 1,234 accounts?" in text
+    assert "and 1,224 more" in text
+
+
 def test_several_rows__are_one_line_in_the_trail(operator: Client, wechat: Simulator, shops: list[Authorizer]) -> None:
     answer = act(operator, "refresh_now", *shops, confirmed="yes")
     assert answer.redirect_chain == [(rows(Authorizer), 302)]
@@ -756,6 +763,8 @@ def test_many_rows__become_a_job_with_its_page(
     monkeypatch.setattr(base, "DIRECT", 2)
     accounts = [make(component, f"wx{number}") for number in range(3)]
     assert "in the background" in act(operator, "reconcile", *accounts).content.decode()
+    monkeypatch.setattr(lists, "MOST", 2)
+    assert "at least 2 accounts" in act(operator, "reconcile", *accounts).content.decode()
 
     answer = act(operator, "reconcile", *accounts, confirmed="yes")
     job = BulkJob.objects.get()

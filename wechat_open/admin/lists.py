@@ -94,8 +94,15 @@ class Listing(ChangeList):
         ]
 
 
-class AtLeast(int):
-    """Where counting stopped, as it is said to a person."""
+class Number(int):
+    """A count as a person reads it, and still a number, by which a plural is chosen."""
+
+    def __str__(self) -> str:
+        return grouped(int(self))
+
+
+class AtLeast(Number):
+    """Where counting stopped."""
 
     def __str__(self) -> str:
         return pgettext("wechat_open", "at least %(count)s") % {"count": grouped(int(self))}
@@ -107,7 +114,7 @@ def counted(rows: QuerySet[Any]) -> int:
     In the order of their list: its indexes have them in that order, and without one a table is read through.
     """
     found = rows.values("pk")[: MOST + 1].count()
-    return AtLeast(MOST) if found > MOST else found
+    return AtLeast(MOST) if found > MOST else Number(found)
 
 
 class BoundedPaginator(Paginator):  # type: ignore[type-arg]  # not generic at run time
