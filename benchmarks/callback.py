@@ -1,4 +1,4 @@
-"""What does a message cost, from the socket to the sealed reply?
+"""The cost of a message, from the socket to the encrypted reply.
 
 ``python -m benchmarks.callback`` needs Redis and two minutes. It starts gunicorn with two workers, once for each way to
 set our app up, and sends 10,000 messages to each of five callbacks (``site.py``), a round to each in turn. One in
@@ -42,7 +42,7 @@ from pathlib import Path
 from wechat_open.conf import conf
 from wechat_open.protocol import xml
 from wechat_open.protocol.crypto import KeyPair, decrypt
-from wechat_open.protocol.envelope import find_encrypt, read_plain, seal_push
+from wechat_open.protocol.envelope import encrypt_push, find_encrypt, read_plain
 
 MESSAGES, ROUNDS, REPEATED = 10_000, 20, 20
 WORKERS, SENDERS = 2, 8
@@ -111,7 +111,7 @@ def push(msg_id: str, now: str = "") -> Push:
         "Content": f"请问今天几点关门？ {msg_id}",
         "MsgId": msg_id,
     }
-    query, body = seal_push(
+    query, body = encrypt_push(
         xml.write_cdata(plain),
         KeyPair.from_console(configured["TOKEN"], configured["ENCODING_AES_KEY"]),
         configured["APPID"],
@@ -124,7 +124,7 @@ def push(msg_id: str, now: str = "") -> Push:
 
 
 def round_of(first: int, count: int) -> list[Push]:
-    """Messages in their order; a repeat, sealed anew, follows right behind its first."""
+    """Messages in their order; a repeat, encrypted again, follows its first directly."""
     pushes = []
     for number in range(first, first + count):
         msg_id = str(24_000_000_000_000_000 + number)
@@ -152,7 +152,7 @@ def send(address: tuple[str, int], requests: Sequence[tuple[str, bytes]], seen: 
                     connection.sendall(request)
                     while part := connection.recv(65536):
                         answer += part
-            except OSError as error:  # told by `check`
+            except OSError as error:  # reported by `check`
                 answer = type(error).__name__.encode()
             seen.seconds.append(time.perf_counter() - started)
             seen.answers.append((msg_id, answer))
@@ -224,13 +224,13 @@ def prepare() -> None:
     from django.core.cache import cache
     from django.core.management import call_command
 
-    from wechat_open import component
+    from wechat_open import platforms
     from wechat_open.models import Authorizer
 
     call_command("migrate", verbosity=0)
     cache.clear()
     Authorizer.objects.create(
-        component=component.platform().row, appid=ACCOUNT, user_name=ORIGINAL_ID, kind=Authorizer.Kind.OFFICIAL
+        component=platforms.get().row, appid=ACCOUNT, user_name=ORIGINAL_ID, kind=Authorizer.Kind.OFFICIAL
     )
 
 
@@ -238,7 +238,7 @@ def main() -> int:
     arguments = argparse.ArgumentParser(prog="python -m benchmarks.callback", description="What a message costs.")
     arguments.add_argument("worker", nargs="?", choices=["sync", "gthread"], default="sync", help="gunicorn's workers")
     worker: str = arguments.parse_args().worker
-    memory = "/dev/shm"  # noqa: S108  # nothing else is there under a name that somebody could guess
+    memory = "/dev/shm"  # noqa: S108  # the name is random
     with (
         tempfile.TemporaryDirectory(prefix="wechat-benchmark-", dir=memory if Path(memory).is_dir() else None) as name,
         ExitStack() as servers,

@@ -1,8 +1,8 @@
-"""What does a page of the operator's console cost when there are 100,000 accounts?
+"""The cost of each page of the operator's console with 100,000 accounts.
 
 Queries and milliseconds of every page, as a signed-in superuser gets them from Django's test client on PostgreSQL,
-beside the floor of the same run: the admin's index as somebody sees it who may see nothing. Warm, the pages taking
-turns. ``DATABASE_URL`` names a server on which a database ``console_benchmark`` may be made.
+beside the floor of the same run: the admin's index for a user without permissions. Warm, the pages in turn.
+``DATABASE_URL`` names a server on which a database ``console_benchmark`` may be made.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def addresses() -> dict[str, str]:
 
     from tests.console import scene
     from tests.console.pages import list_address
-    from wechat_open.models import AuthorizationLink, Authorizer, BulkJob, Component, JournalEntry, Push
+    from wechat_open.models import AuditEntry, AuthorizationLink, Authorizer, BulkJob, Component, Push
 
     def page(row: object) -> str:
         return reverse(f"admin:wechat_open_{row._meta.model_name}_change", args=[row.pk])  # type: ignore[attr-defined]
@@ -81,9 +81,9 @@ def addresses() -> dict[str, str]:
         "pushes": list_address(Push),
         "pushes that failed": list_address(Push, "?state__exact=failed"),
         "push": page(Push.objects.earliest("pk")),
-        "audit trail": list_address(JournalEntry),
-        "audit trail of a person": list_address(JournalEntry, "?q=lina"),
-        "audit trail, taken along": reverse("admin:wechat_open_journalentry_export"),
+        "audit trail": list_address(AuditEntry),
+        "audit trail of a person": list_address(AuditEntry, "?q=lina"),
+        "audit trail, taken along": reverse("admin:wechat_open_auditentry_export"),
         "bulk actions": list_address(BulkJob),
         "bulk action": page(BulkJob.objects.earliest("pk")),
     }

@@ -1,10 +1,10 @@
-"""What does a monitor's look at ``health/`` cost, with a hundred thousand accounts?
+"""The cost of ``health/`` with a hundred thousand accounts.
 
 ``DATABASE_URL=postgres://postgres@127.0.0.1:5432/postgres python -m benchmarks.health`` makes a database of its own on
 that server, fills it with accounts, pushes and journal entries, and asks for ``health/`` and for an empty view in turn,
 through the same middleware. It prints the median and what all but the slowest percent keep to, for both, what
 the quickest took, which is what an idle machine needs, and how long this process had the processor; then every
-query with its plan, and how long the count takes that beat rings for. ``--accounts N`` says how many, ``--ill`` makes
+query with its plan, and how long the periodic count takes. ``--accounts N`` says how many, ``--ill`` makes
 every token overdue and expired; ``--keep`` leaves the database for a look.
 
 It exits with 1 when half of the looks take longer than 20 ms, or when a query reads a table of accounts, pushes or
@@ -27,7 +27,7 @@ from typing import Any
 LOOKS = 300
 MOST = 20.0
 """Milliseconds."""
-GROWING = ("wechat_open_authorizer", "wechat_open_push", "wechat_open_journalentry")
+GROWING = ("wechat_open_authorizer", "wechat_open_push", "wechat_open_auditentry")
 TOKEN = secrets.token_urlsafe(24)
 
 
@@ -98,25 +98,25 @@ def _fill(accounts: int, *, ill: bool) -> None:
     from django.db import connection
     from django.utils import timezone
 
-    from wechat_open import census
-    from wechat_open.component import platform
-    from wechat_open.models import Authorizer, Component, JournalEntry, Push, VerifyTicket
+    from wechat_open import platforms
+    from wechat_open.health import statistics as account_counts
+    from wechat_open.models import AuditEntry, Authorizer, Component, Push, VerifyTicket
 
     started = time.perf_counter()
-    row, now = platform().row, timezone.now()
+    row, now = platforms.get().row, timezone.now()
     ticket = VerifyTicket(component=row, digest="d", created_at=now, received_at=now)
-    ticket.ticket = ticket.seal("ticket", "ticket")
+    ticket.ticket = ticket.encrypt("ticket", "ticket")
     ticket.save()
     account = Authorizer(component=row, appid="wx", kind="mini", nick_name="店", func_key="1,2,3", authorized_at=now)
     for column in ("access_token", "refresh_token", "previous_refresh_token"):
-        setattr(account, column, account.seal(column, "t" * 150))
+        setattr(account, column, account.encrypt(column, "t" * 150))
     account.access_token_obtained_at = now
     account.access_token_expires_at = account.next_action_at = now + timedelta(hours=1)
     account.save()
     push = Push(component=row, digest="d", info_type="authorized", created_at=now, received_at=now, state="done")
-    push.payload = push.seal("payload", "p" * 300)
+    push.payload = push.encrypt("payload", "p" * 300)
     push.save()
-    JournalEntry(component=row, kind="authorized", at=now).save()
+    AuditEntry(component=row, kind="authorized", at=now).save()
 
     ago = "- interval '3 hours'" if ill else ""
     _copy(
@@ -131,20 +131,20 @@ def _fill(accounts: int, *, ill: bool) -> None:
         name_key="'wx' || n",
     )
     _copy(connection, Push, accounts, digest="'d' || n", received_at="now() - n * interval '20 seconds'")
-    _copy(connection, JournalEntry, 2 * accounts, appid="'wx' || n", at="now() - n * interval '9 seconds'")
+    _copy(connection, AuditEntry, 2 * accounts, appid="'wx' || n", at="now() - n * interval '9 seconds'")
     with connection.cursor() as cursor:
         cursor.execute("VACUUM ANALYZE")
     now = timezone.now()
     Component.objects.update(
-        access_token=row.seal("access_token", "t" * 150),
+        access_token=row.encrypt("access_token", "t" * 150),
         access_token_obtained_at=now,
         access_token_expires_at=now + timedelta(hours=2),
-        swept_at=now,
+        reconciled_at=now,
         heartbeat_at=now,
         beat_at=now,
         last_push_at=now,
     )
-    census.take(row)
+    account_counts.update(row)
     print(f"{accounts:,} accounts, filled in {time.perf_counter() - started:.0f} s")
 
 
@@ -154,7 +154,7 @@ def _copy(connection: Any, model: Any, number: int, **changed: str) -> None:
     values = ", ".join(changed.get(column, column) for column in columns)
     table = model._meta.db_table
     with connection.cursor() as cursor:
-        # Nothing of this comes from anybody but this file.
+        # All of this is from this file.
         rows = f"SELECT {values} FROM {table}, generate_series(1, {number}) AS n"  # noqa: S608
         cursor.execute(f"INSERT INTO {table} ({', '.join(columns)}) {rows}")
 
@@ -192,11 +192,10 @@ def _explain() -> list[str]:
     from django.db import connection
     from django.test.utils import CaptureQueriesContext
 
-    from wechat_open import health
-    from wechat_open.component import platform
+    from wechat_open import health, platforms
 
     with CaptureQueriesContext(connection) as captured:
-        health.examine(platform())
+        health.examine(platforms.get())
     scans = []
     for number, query in enumerate(captured.captured_queries, start=1):
         with connection.cursor() as cursor:
@@ -210,14 +209,14 @@ def _explain() -> list[str]:
 
 
 def _count() -> None:
-    from wechat_open import census
-    from wechat_open.component import platform
+    from wechat_open import platforms
+    from wechat_open.health import statistics as account_counts
 
-    row = platform().row
-    print(f"Counting, as each minute:       {_timed(lambda: census.take(row)) * 1000:7.0f} ms")
-    row.census["sorts_counted_at"] = "2026-01-01T00:00:00+00:00"
-    row.save(update_fields=["census"])
-    print(f"Counting, as each ten minutes:  {_timed(lambda: census.take(row)) * 1000:7.0f} ms")
+    row = platforms.get().row
+    print(f"Counting, as each minute:       {_timed(lambda: account_counts.update(row)) * 1000:7.0f} ms")
+    row.statistics["kinds_counted_at"] = "2026-01-01T00:00:00+00:00"
+    row.save(update_fields=["statistics"])
+    print(f"Counting, as each ten minutes:  {_timed(lambda: account_counts.update(row)) * 1000:7.0f} ms")
 
 
 if __name__ == "__main__":

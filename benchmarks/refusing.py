@@ -1,4 +1,4 @@
-"""What does it cost to refuse what anybody can send: 64 KB of anything, and any query?
+"""The cost of refusing requests that are not from WeChat: 64 KB of anything, and any query.
 
 Each request goes through the view of a callback in this process, from the WSGI environment to the response, and is
 refused. Measured is processor time, in proportion to a floor that is measured in the same run: a view that does nothing

@@ -1,9 +1,9 @@
-"""How long does a change of keys take for a hundred thousand accounts, and what do renewals meanwhile notice?
+"""The duration of a key rotation for a hundred thousand accounts, and its effect on renewals at the same time.
 
 ``DATABASE_URL=postgres://postgres@127.0.0.1:5432/postgres python -m benchmarks.rotation`` makes a database of its own
-on that server (MariaDB and SQLite do as well), fills it with accounts of three sealed values each, and seals all of it
-under another key, while another process renews accounts one after the other, as custody does. Beside it stands the
-floor of the same run: the same values opened and sealed without a database, and as many rows changed by one UPDATE.
+on that server (MariaDB and SQLite do as well), fills it with accounts of three encrypted values each, and
+encrypts all of them under another key, while another process renews accounts one after the other. The floor of the same
+run: the same values decrypted and encrypted without a database, and as many rows changed by one UPDATE.
 
 It exits with 1 when anything is left under the old key or a renewed token was lost.
 """
@@ -51,7 +51,7 @@ def main() -> int:
         with _renewals(url) as busy:
             well = _rotate(accounts, floor)
         for when, seen in (("before", quiet), ("meanwhile", busy)):
-            seen.tell(when)
+            seen.report(when)
         return 0 if well and _all_there(quiet.written | busy.written) else 1
 
 
@@ -81,12 +81,12 @@ def _fill(accounts: int) -> None:
     from django.db import connection
     from django.utils import timezone
 
-    from wechat_open.component import platform
+    from wechat_open import platforms
     from wechat_open.models import Authorizer
 
     started = time.perf_counter()
     _keys(OLD)
-    row, now = platform().row, timezone.now()
+    row, now = platforms.get().row, timezone.now()
 
     def account(number: int) -> Authorizer:
         made = Authorizer(component=row, appid=f"wx{number:016}", kind="mini", nick_name="店", func_key="1,2,3")
@@ -95,7 +95,7 @@ def _fill(accounts: int) -> None:
         made.authorized_at = made.access_token_obtained_at = now
         made.access_token_expires_at = made.next_action_at = now + timedelta(hours=1, seconds=number % 3600)
         for column in COLUMNS:
-            setattr(made, column, made.seal(column, "t" * 140))
+            setattr(made, column, made.encrypt(column, "t" * 140))
         return made
 
     for first in range(0, accounts, 1000):
@@ -113,16 +113,16 @@ def _tidy(connection: Any) -> None:
 
 
 def _in_memory() -> float:
-    """Seconds that opening and sealing a value take."""
+    """Seconds that decrypting and encrypting a value take."""
     from wechat_open.models import Authorizer
 
     rows = list(Authorizer.objects.select_related("component").only("appid", "component", *COLUMNS)[: SAMPLE // 3])
     started = time.perf_counter()
     for row in rows:
         for column in COLUMNS:
-            row.seal(column, row.reveal(column).reveal())
+            row.encrypt(column, row.reveal(column).reveal())
     each = (time.perf_counter() - started) / (len(rows) * len(COLUMNS))
-    print(f"opened and sealed in memory: {1 / each:10,.0f} values/s")
+    print(f"decrypted and encrypted:     {1 / each:10,.0f} values/s")
     return each
 
 
@@ -147,19 +147,19 @@ def _plain_updates() -> float:
 
 
 def _rotate(accounts: int, floor: float) -> bool:
-    from wechat_open.management import rotation
+    from wechat_open.operations import reencryption
 
-    def tell(done: int, of: int) -> None:
+    def progress(done: int, of: int) -> None:
         print(f"  {done:,} of {of:,}", flush=True)
 
     started = time.perf_counter()
-    report = rotation.rotate(progress=rotation.now_and_then(tell, seconds=15))
+    report = reencryption.rotate(progress=reencryption.at_intervals(progress, seconds=15))
     seconds = time.perf_counter() - started
     print(
-        f"rotated:                     {report.resealed / seconds:10,.0f} values/s, {seconds:.1f} s for "
-        f"{report.resealed:,}, {seconds / floor:.2f} of the floor ({floor:.1f} s)"
+        f"rotated:                     {report.reencrypted / seconds:10,.0f} values/s, {seconds:.1f} s for "
+        f"{report.reencrypted:,}, {seconds / floor:.2f} of the floor ({floor:.1f} s)"
     )
-    return report.ok and report.resealed > accounts * 2.9  # the rest was renewed meanwhile
+    return report.ok and report.reencrypted > accounts * 2.9  # the rest was renewed meanwhile
 
 
 # Renewals meanwhile
@@ -172,7 +172,7 @@ class Seen:
     written: dict[int, str] = field(default_factory=dict)
     seconds: list[float] = field(default_factory=list)
 
-    def tell(self, when: str) -> None:
+    def report(self, when: str) -> None:
         median, most = statistics.median(self.seconds), statistics.quantiles(self.seconds, n=100)[-1]
         slowest = max(self.seconds)
         print(
@@ -183,7 +183,7 @@ class Seen:
 
 @contextmanager
 def _renewals(url: str) -> Iterator[Seen]:
-    """Another process renews meanwhile; at the end it tells what it has seen."""
+    """Another process renews meanwhile; at the end it sends its results."""
     spawning = multiprocessing.get_context("spawn")
     stop, (reader, writer) = spawning.Event(), spawning.Pipe(duplex=False)
     process = spawning.Process(target=_renew, args=(url, stop, writer))
@@ -206,13 +206,13 @@ def _renew(url: str, stop: Any, writer: Any) -> None:
     _keys(NEW, OLD)
     from django.utils import timezone
 
-    from wechat_open.component import platform
-    from wechat_open.endpoints import NewToken
+    from wechat_open import platforms
+    from wechat_open.client.component import NewToken
     from wechat_open.models import Authorizer
     from wechat_open.secret import Secret
-    from wechat_open.tokens.store import AuthorizerStore
+    from wechat_open.stores.authorizers import AuthorizerStore
 
-    store = AuthorizerStore(platform().row)
+    store = AuthorizerStore(platforms.get().row)
     appids = dict(Authorizer.objects.values_list("appid", "pk"))
     names = list(appids)
     written: dict[int, str] = {}
@@ -222,11 +222,13 @@ def _renew(url: str, stop: Any, writer: Any) -> None:
         appid = random.choice(names)
         refresh = f"renewed {len(seconds)} {os.getpid()}"
         started = time.perf_counter()
-        claim = store.claim(store.read(appid))
-        if claim is None:
+        lease = store.take(store.read(appid))
+        if lease is None:
             continue
         access = NewToken(Secret(f"access {refresh}"), timedelta(hours=2))
-        if store.commit(claim, access, timezone.now(), 0.5, refresh_token=Secret(refresh)):
+        if store.commit(
+            lease, access, timezone.now(), timezone.now() + timedelta(hours=1.5), refresh_token=Secret(refresh)
+        ):
             written[appids[appid]] = refresh
         seconds.append(time.perf_counter() - started)
     writer.send((written, seconds))

@@ -1,4 +1,4 @@
-"""How is the site set up that is measured? As ``startproject`` does it, with Redis for a cache.
+"""The settings of the measured site: those of ``startproject``, with Redis for a cache.
 
 ``BENCHMARK_SET_UP`` names one of ``SET_UPS``: whether our middleware stands first in the list, and which cache knows
 the messages.
@@ -46,7 +46,7 @@ CACHES = {
         "OPTIONS": {"SOCKET_CONNECT_TIMEOUT": 1, "SOCKET_TIMEOUT": 1},
         "KEY_PREFIX": SET_UP,  # each gets the same messages
     },
-    "host": {"BACKEND": "wechat_open.host_cache.HostCache", "LOCATION": str(FOLDER / "cache")},
+    "host": {"BACKEND": "wechat_open.contrib.host_cache.HostCache", "LOCATION": str(FOLDER / "cache")},
 }
 
 WECHAT_OPEN = {

@@ -1,4 +1,4 @@
-"""Which callbacks are measured?
+"""The callbacks that are measured.
 
 Three for the same push: an empty view; a minimal one as a person writes it with wechatpy, which checks neither for
 repeats nor whose account it is; and ours, with a handler that says the same.

@@ -1,6 +1,6 @@
-"""What does a site look like that is a third-party platform?
+"""An example of a site that is a third-party platform.
 
-A small real one: shops are its customers, and each shop connects its official accounts and mini programs.
+Shops are its customers, and each shop connects its official accounts and mini programs.
 ``python -m example_project.demo`` runs it against the simulator with nothing else installed; with the variables that
 ``settings`` names it runs against WeChat and real services.
 """

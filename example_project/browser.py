@@ -1,7 +1,7 @@
-"""What does a person see on a page, and click?
+"""A small browser for the story.
 
-As much of a browser as the story needs: links, forms and their buttons, cookies, redirects, and the Referer as the
-page's Referrer-Policy wants it. Whatever a page does not offer cannot be clicked.
+It has what the story needs: links, forms and their buttons, cookies, redirects, and the Referer of the page's
+Referrer-Policy. Only what a page offers can be clicked.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import requests
 
 
 class NotOnPage(Exception):
-    """The person looked for something that the page does not have."""
+    """The page does not have this link or button."""
 
 
 @dataclass
@@ -28,7 +28,7 @@ class Form:
 
 
 class Page(HTMLParser):
-    """A page as it came: ``links``, ``forms``, ``text``."""
+    """A page: its ``links``, ``forms`` and ``text``."""
 
     def __init__(self, response: requests.Response) -> None:
         super().__init__()
@@ -54,16 +54,16 @@ class Page(HTMLParser):
         return f"{parts.scheme}://{parts.netloc}"
 
     def link_to(self, address: str) -> str:
-        """The address behind the first link that leads there, known by a part of it."""
+        """The first link whose address contains this text."""
         for href in self.links:
             if address in href:
                 return href
         raise NotOnPage(f"{self.summary()} has no link to {address}.")
 
     def form_with(self, button: str, *, about: str = "") -> tuple[Form, tuple[str, str]]:
-        """The form with this button, known by its text or value.
+        """The form with a button of this text or value.
 
-        Of several, the one that is about something: that has ``about`` in its address or in the value of a field.
+        Of several, the one that has ``about`` in its address or in the value of a field.
         """
         for form in self.forms:
             held = (form.action, *(value for _, value in form.fields))
@@ -73,7 +73,7 @@ class Page(HTMLParser):
         raise NotOnPage(f"{self.summary()} has no button {button!r}{f' for {about}' if about else ''}.")
 
     def summary(self) -> str:
-        """For messages: without the query, in which codes and tokens stand."""
+        """The page for an error message: without the query, which has codes and tokens."""
         path = urlsplit(self.url).path.split("/authorized/")[0]
         return f"The page {self.origin}{path} (HTTP {self.status}: {self.text[:400]!r})"
 
@@ -108,20 +108,20 @@ class Page(HTMLParser):
 
 
 class Browser:
-    """One person's browser. ``patience`` tells how many seconds she waits for an answer."""
+    """One person's browser. ``timeout`` returns the seconds that a request may take."""
 
-    def __init__(self, patience: Callable[[], float] = lambda: 10.0) -> None:
+    def __init__(self, timeout: Callable[[], float] = lambda: 10.0) -> None:
         self._session = requests.Session()
-        self._session.trust_env = False  # no proxy stands between this machine and itself
+        self._session.trust_env = False  # the site is on this machine, whatever proxy the environment names
         self._session.headers["Accept-Language"] = "en"
-        self._patience = patience
+        self._seconds = timeout
 
     def open(self, url: str) -> Page:
-        """Type an address: nobody sent us there, so there is no Referer."""
+        """Open a typed address, without a Referer."""
         return self._load("GET", url)
 
     def click(self, page: Page, address: str) -> Page:
-        """Click the link that leads there."""
+        """Click the link with this address."""
         return self._follow("GET", page, page.link_to(address))
 
     def press(self, page: Page, button: str, *, about: str = "", **filled: str) -> Page:
@@ -142,12 +142,12 @@ class Browser:
         headers = {"Referer": referer} if referer else {}
         if method == "POST" and referer:
             headers["Origin"] = "{0.scheme}://{0.netloc}".format(urlsplit(referer))
-        response = self._session.request(method, url, data=fields, headers=headers, timeout=self._patience())
+        response = self._session.request(method, url, data=fields, headers=headers, timeout=self._seconds())
         return Page(response)
 
 
 def referer(page: Page, target: str) -> str | None:
-    """What a browser tells the target about the page it comes from. None: nothing."""
+    """The Referer that a browser sends to the target, or None."""
     here = page.url.partition("#")[0]
     same_origin = urlsplit(target)[:2] == urlsplit(here)[:2]
     match page.policy:

@@ -1,4 +1,4 @@
-"""Which Celery do the site, its workers and its beat share?
+"""The Celery app of the site, its workers and its beat.
 
 ``celery --app example_project worker`` and ``celery --app example_project beat``.
 """

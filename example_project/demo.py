@@ -1,4 +1,4 @@
-"""How does the whole of it run on a machine that has nothing but Python?
+"""The demo: the whole system on a machine that has only Python.
 
 ``python -m example_project.demo`` (``tox -e demo``) puts into one process what a deployment spreads over several: the
 site on a threaded server, a Celery worker and beat on the memory broker, SQLite in a temporary folder, and the
@@ -64,10 +64,10 @@ def check(folder: Path, ports: Ports) -> int:
 
         print(f"The whole of a grant. Site {demo.site}, WeChat {demo.simulator}")
         print(f"Ready after {time.monotonic() - started:.1f} seconds\n", flush=True)
-        told = story.tell(story.Story(demo.site, demo.simulator, demo.password))
-    if not told:
+        succeeded = story.play(story.Story(demo.site, demo.simulator, demo.password))
+    if not succeeded:
         print(f"The last lines of the log:\n{tail(folder / 'demo.log')}")
-    return 0 if told else 1
+    return 0 if succeeded else 1
 
 
 def stay(folder: Path, ports: Ports) -> int:
@@ -277,11 +277,11 @@ def _thread(work: Callable[[], object], name: str, stop: Callable[[], object]) -
 
 def tail(log: Path) -> str:
     """The end of the log, without the looks of the story itself."""
-    from .story import LOOKS
+    from .story import POLLS
 
     with log.open(encoding="utf-8") as lines:
-        told = (line for line in lines if not any(look in line for look in LOOKS))
-        return "".join(f"  {line}" for line in deque(told, LOG_LINES))
+        kept = (line for line in lines if not any(look in line for look in POLLS))
+        return "".join(f"  {line}" for line in deque(kept, LOG_LINES))
 
 
 def _interrupt(*args: object) -> None:

@@ -1,4 +1,4 @@
-"""How do environment variables become settings?"""
+"""Environment variables, read for the settings."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SERVERS = {
 
 
 def text(name: str, default: str = "") -> str:
-    """An empty variable counts as none: so compose files and CI write "not set"."""
+    """An empty variable counts as unset, because compose files and CI cannot unset one."""
     return os.environ.get(name) or default
 
 
@@ -40,7 +40,7 @@ def database(url: str) -> dict[str, Any]:
     if parts.scheme == "sqlite":
         return sqlite(name)
     if parts.scheme not in SERVERS:
-        # Without the rest of the address, in which a password may stand.
+        # Without the rest of the URL, which may have a password.
         raise ImproperlyConfigured(f"DATABASE_URL must begin with postgres, mysql or sqlite, not {parts.scheme!r}.")
     entry: dict[str, Any] = {
         "ENGINE": SERVERS[parts.scheme],

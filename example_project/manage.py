@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""How is the site administered from a shell? ``DEBUG=1 python example_project/manage.py check``"""
+"""The command line of the site: ``DEBUG=1 python example_project/manage.py check``"""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""How is the site set up?
+"""The settings of the site.
 
 By environment variables, each with a default that needs no service: SQLite, a cache in memory, the simulator for
 WeChat. Set them, and the same project is a deployment one could start from.
@@ -6,7 +6,7 @@ WeChat. Set them, and the same project is a deployment one could start from.
 ======================  ====================================================================  =========================
 Variable                What                                                                  Unset
 ======================  ====================================================================  =========================
-SECRET_KEY              Django's; also seals the tokens at rest                               needs DEBUG=1
+SECRET_KEY              Django's; also encrypts the tokens at rest                            needs DEBUG=1
 DEBUG                   1 on a developer's machine                                            off
 SITE_URL                scheme and host registered as 授权发起页域名                          the host of the request
 ALLOWED_HOSTS           more hosts, separated by commas                                       loopback and SITE_URL's
@@ -46,7 +46,7 @@ SECRET_KEY = text("SECRET_KEY") or ("insecure-and-known-to-everybody-who-reads-t
 if not SECRET_KEY:
     raise ImproperlyConfigured(
         "Set SECRET_KEY (python -c 'import secrets; print(secrets.token_urlsafe(50))' makes one; keep it: it also "
-        "seals the stored tokens), or DEBUG=1 to try the site on this machine."
+        "encrypts the stored tokens), or DEBUG=1 to try the site on this machine."
     )
 
 SITE_URL = text("SITE_URL").rstrip("/")
@@ -112,13 +112,17 @@ USE_TZ = True
 STATIC_URL = "static/"
 STATIC_ROOT = BASE_DIR / "collected"  # manage.py collectstatic; the web server serves it
 
-# Where things are kept
+# Database and cache
 
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 DATABASES = {"default": database(url) if (url := text("DATABASE_URL")) else sqlite(str(BASE_DIR / "db.sqlite3"))}
 
 CACHES = {
-    "default": {"BACKEND": "django_redis.cache.RedisCache", "LOCATION": url}
+    "default": {
+        "BACKEND": "django_redis.cache.RedisCache",
+        "LOCATION": url,
+        "OPTIONS": {"SOCKET_CONNECT_TIMEOUT": 1, "SOCKET_TIMEOUT": 1},
+    }
     if (url := text("REDIS_URL"))
     else {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
 }
@@ -127,12 +131,14 @@ CACHES = {
 
 CELERY_BROKER_URL = text("CELERY_BROKER_URL", "memory://localhost/")
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # no outage of the broker, however long or short, ends a worker
+CELERY_BROKER_CHANNEL_ERROR_RETRY = True
 if CELERY_BROKER_URL.startswith("memory:"):
     CELERY_BROKER_TRANSPORT_OPTIONS = {"polling_interval": 0.1}
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BEAT_SCHEDULE = {**BEAT_SCHEDULE}  # and the site's own tasks
-CELERY_BEAT_SCHEDULER = "celery.beat:Scheduler"  # what is due lies in the database: no schedule file to keep
+CELERY_BEAT_SCHEDULER = "celery.beat:Scheduler"  # the database has what is due: no schedule file is needed
 
 # WeChat
 
@@ -195,9 +201,9 @@ LOGGING = {
     "root": {"handlers": ["out"], "level": "INFO"},
     "loggers": {
         "django": {"handlers": [], "propagate": True},
-        # The development server prints whole addresses, and in those of a return from WeChat stand codes.
+        # The development server prints whole URLs, and those of a redirect from WeChat have codes.
         "django.server": {"handlers": [], "propagate": True, "level": "ERROR"},
-        "celery.app.trace": {"level": "WARNING"},  # a line for each ring of beat would hide the rest
+        "celery.app.trace": {"level": "WARNING"},  # a line for each task of beat would hide the rest
         "celery.worker.strategy": {"level": "WARNING"},
         "celery.beat": {"level": "WARNING"},
     },

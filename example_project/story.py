@@ -1,11 +1,11 @@
-"""Does the whole life of a grant happen, from a pushed ticket over followers' messages to a cancelled authorization?
+"""The story of one grant, from a pushed ticket and followers' messages to a cancelled authorization.
 
-A site and a simulator run somewhere: as threads of ``example_project.demo``, or as separate processes with real
+A site and a simulator are running: as threads of ``example_project.demo``, or as separate processes with real
 services. The story plays the people (a shop's owner in a browser, the account's owner on WeChat's page, a follower)
-over HTTP, has WeChat misbehave through the simulator's controls, and looks into the site's database. It never asks the
-site to renew anything. Each step has a time limit; the first that fails ends the story with its name and the reason.
+over HTTP, causes faults through the simulator's controls, and reads the site's database. It never makes the site renew
+anything. Each step has a time limit; the first that fails ends the story with its name and the reason.
 
-``python -m example_project.story --site http://127.0.0.1:8000 --simulator http://127.0.0.1:8001`` tells it about a site
+``python -m example_project.story --site http://127.0.0.1:8000 --simulator http://127.0.0.1:8001`` plays it on a site
 with this environment (the same DATABASE_URL and SECRET_KEY).
 """
 
@@ -29,32 +29,32 @@ from .browser import Browser, NotOnPage, Page
 DEMO_USER = "demo"
 DEMO_SHOP = "山茶 Camellia"
 LIFE = 20
-"""Seconds that WeChat's tokens live in the middle of the story, instead of two hours."""
+"""Seconds for which WeChat's tokens are valid in the middle of the story, instead of two hours."""
 RENEWALS = 3
 """How many renewals in a row are watched."""
 ORDER = "20260001"
 """The number of an order of the demo's shop."""
 QUIET_SECONDS = 8.0
-"""How long a step may say nothing where there is no terminal, such as in CI."""
+"""How long a step may print nothing without a terminal, such as in CI."""
 RELEASE_CHECK_GROUPS = (1, 2, 3, 4, 5)
 
 REFRESH = "/cgi-bin/component/api_authorizer_token"
 QUERY_AUTH = "/cgi-bin/component/api_query_auth"
 WHO_AM_I = "/cgi-bin/account/getaccountbasicinfo"
 LOGIN_PAGE = "/cgi-bin/componentloginpage"
-LOOKS = ("GET /_simulator/", f"GET {WHO_AM_I}")
-"""What the story asks WeChat all the time; a log is easier to read without it."""
+POLLS = ("GET /_simulator/", f"GET {WHO_AM_I}")
+"""The story's own frequent requests, which are left out of printed logs."""
 
 _T = TypeVar("_T")
 
 
 class Failed(Exception):
-    """A step did not come true. The message says what was missing."""
+    """A step failed. The message says what was missing."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """``play`` returns a sentence about what it saw."""
+    """``play`` returns a sentence about what it found."""
 
     name: str
     within: float
@@ -73,7 +73,7 @@ def step(name: str, *, within: float = 20) -> Callable[[Callable[[Story], str]],
 
 
 def prepare(password: str) -> None:
-    """The demo's people: a staff user who owns a shop, in which somebody has bought something."""
+    """Create the demo's rows: a staff user who owns a shop, and an order."""
     from django.contrib.auth import get_user_model
 
     from .shop.models import Order, Shop
@@ -93,7 +93,7 @@ class Story:
         self.simulator = simulator.rstrip("/")
         self.password = password
         self.deadline = 0.0
-        self.browser = Browser(self.patience)
+        self.browser = Browser(self.remaining)
         self.controls = requests.Session()
         self.controls.trust_env = False
         self.connect_page: Page
@@ -102,16 +102,16 @@ class Story:
         self.name = ""
         self.openid = f"o{secrets.token_hex(13)}"
         self.exchanged_before = 0
-        self.murmur: Callable[[str], None] = lambda text: None
+        self.progress: Callable[[str], None] = lambda text: None
 
-    # What the story can do
+    # Helpers
 
-    def patience(self) -> float:
+    def remaining(self) -> float:
         """Seconds that are left for this step, for one request."""
         return max(0.5, min(15.0, self.deadline - time.monotonic()))
 
     def until(self, look: Callable[[], _T], hope: str, *, every: float = 0.1) -> _T:
-        """Look until there is something to see; Failed when the step's time is over."""
+        """Poll until ``look`` returns something; Failed when the step's time is over."""
         while True:
             seen = look()
             if seen:
@@ -124,7 +124,7 @@ class Story:
         """The simulator's control API."""
         method = "POST" if body or call == "push-ticket" else "GET"
         response = self.controls.request(
-            method, f"{self.simulator}/_simulator/{call}", json=body or None, timeout=self.patience()
+            method, f"{self.simulator}/_simulator/{call}", json=body or None, timeout=self.remaining()
         )
         answer: dict[str, Any] = response.json()
         if response.status_code != 200:
@@ -132,7 +132,7 @@ class Story:
         return answer
 
     def writes(self, text: str, **fields: str) -> dict[str, Any]:
-        """A follower writes to the account; what the site answered, and what it has sent to her so far."""
+        """Write to the account as a follower; the site's answer, and the messages that it has sent so far."""
         return self.control("message", appid=self.appid, openid=self.openid, Content=text, **fields)
 
     def calls(self, path: str) -> int:
@@ -140,7 +140,7 @@ class Story:
         return int(self.control("state")["calls"].get(path, 0))
 
     def at_wechat(self) -> dict[str, Any]:
-        """The account, as WeChat knows it."""
+        """The account in the simulator."""
         return dict(next(one for one in self.control("state")["accounts"] if one["appid"] == self.appid))
 
     def account(self) -> Any:
@@ -150,16 +150,16 @@ class Story:
         return Authorizer.objects.select_related("component").filter(appid=self.appid).first()
 
     def accepted(self, token: str) -> bool:
-        """Whether WeChat takes a call with this token. The site has no part in it."""
+        """Whether WeChat accepts a call with this token, made without the site."""
         answer = self.controls.get(
-            self.simulator + WHO_AM_I, params={"access_token": token}, timeout=self.patience()
+            self.simulator + WHO_AM_I, params={"access_token": token}, timeout=self.remaining()
         ).json()
         return not answer.get("errcode")
 
     def home(self) -> Page:
         return self.browser.open(f"{self.site}/")
 
-    # The story
+    # The steps
 
     @step("The verify ticket is pushed, and stored")
     def ticket(self) -> str:
@@ -176,10 +176,10 @@ class Story:
             raise Failed("The ticket lies in the database in clear.")
         return f"answered “success”; encrypted at rest, WeChat's time {stored.created_at:%H:%M:%S} UTC"
 
-    @step("A worker buys the component token with it")
+    @step("A worker gets the component token with it")
     def component_token(self) -> str:
         row = self.until(self._component_token, "The database has WeChat's current component token")
-        return f"it lives {(row.access_token_expires_at - row.access_token_obtained_at).total_seconds():.0f} seconds"
+        return f"it is valid for {_life(row):.0f} seconds"
 
     def _component_token(self) -> Any:
         from wechat_open.models import Component
@@ -221,7 +221,7 @@ class Story:
             raise Failed(f"The code was exchanged {exchanged} times.")
         link = AuthorizationLink.objects.first()
         if link is None or link.authorizer is None or link.authorizer.appid != self.appid:
-            raise Failed("The link that started it does not know the account.")
+            raise Failed("The link that started it has no account.")
         return "both seen; api_query_auth was called once"
 
     @step("The account is there, with profile and permissions")
@@ -241,7 +241,7 @@ class Story:
                 raise Failed(f"The home page does not show {text!r}.")
         return f"{self.name}, {row.get_kind_display()}, {len(granted)} permission sets, on the home page too"
 
-    @step(f"Tokens that live {LIFE} seconds: beat renews in time", within=30 + LIFE * (RENEWALS + 1))
+    @step(f"Tokens valid for {LIFE} seconds: beat renews in time", within=30 + LIFE * (RENEWALS + 1))
     def renewed(self) -> str:
         self.control("settings", token_life=LIFE)
         granted_at = self.at_wechat()["grant"]["auth_time"]
@@ -256,7 +256,7 @@ class Story:
         renewals_at_wechat, looks = self.at_wechat()["refreshes"], 0
         spare: list[float] = []
         while len(spare) < RENEWALS:
-            self.murmur(f"{len(spare)} of {RENEWALS} renewals")
+            self.progress(f"{len(spare)} of {RENEWALS} renewals")
             time.sleep(0.4)
             now = self._with_working_token()
             looks += 1
@@ -269,16 +269,16 @@ class Story:
                 raise Failed(f"{len(spare)} renewals were seen, not {RENEWALS}.")
         renewals_at_wechat = self.at_wechat()["refreshes"] - renewals_at_wechat
         if renewals_at_wechat != RENEWALS:
-            raise Failed(f"WeChat was asked {renewals_at_wechat} times for {RENEWALS} renewals.")
+            raise Failed(f"WeChat was called {renewals_at_wechat} times for {RENEWALS} renewals.")
         left = ", ".join(f"{seconds:.0f}" for seconds in spare)
-        return f"{RENEWALS} renewals, {left} seconds ahead; WeChat took the token at all {looks} looks"
+        return f"{RENEWALS} renewals, {left} seconds ahead; WeChat accepted the token at all {looks} polls"
 
     def _with_working_token(self) -> Any:
-        """The row, whose token WeChat takes. Between WeChat's answer and the commit it is an old one: look again."""
+        """The row, when WeChat accepts its token. Between WeChat's answer and the commit the row is outdated."""
         for _ in range(10):
             row = self.account()
             if _has_ended(row):
-                raise Failed("The token in the database has ended, and nobody has renewed it.")
+                raise Failed("The token in the database has expired, and no worker has renewed it.")
             if self.accepted(row.reveal("access_token").reveal()):
                 return row
             time.sleep(0.1)
@@ -292,32 +292,34 @@ class Story:
             raise Failed(f"WeChat's answer is not on the page. {page.summary()}")
         return _between(page.text, "WeChat answers: ", "”") + "”"
 
-    @step("A follower is answered, in words that only she can read")
+    @step("A follower is answered, and the reply is encrypted")
     def answered(self) -> str:
         welcome = self.control("event", appid=self.appid, openid=self.openid, Event="subscribe", EventKey="")
         for answer, start in ((welcome, f"Welcome to {self.name}!"), (self.writes("您好"), "Write the number")):
             text = (answer["reply"] or {}).get("Content", "")
             if not text.startswith(start):
-                raise Failed(f"She was to hear “{start} …”, and heard {text or answer['body']!r}.")
+                raise Failed(f"The answer should begin with “{start} …”, and is {text or answer['body']!r}.")
             if text in answer["body"]:
                 raise Failed("The reply went over the wire in clear.")
         return f"“{welcome['reply']['Content']}”"
 
-    @step("WeChat asks twice, also meanwhile: handled once, answered alike")
+    @step("WeChat repeats a message, also in parallel: handled once, same answer")
     def repeated(self) -> str:
-        # Of this run alone: the site remembers those of an earlier one.
-        text, order = (str(10**18 + secrets.randbelow(10**18)) for _ in range(2))
-        first, again = (self.writes("您好", MsgId=text) for _ in range(2))
+        # What WeChat repeats is the same message to the second: one stamped anew at each push would be another one. The
+        # numbers are of this run alone: the site remembers those of an earlier one.
+        sent_at = str(int(self.control("state")["clock"]))
+        text, order = ({"MsgId": str(10**18 + secrets.randbelow(10**18)), "CreateTime": sent_at} for _ in range(2))
+        first, again = (self.writes("您好", **text) for _ in range(2))
         if not first["reply"] or first["body"] != again["body"]:
-            raise Failed("The repeat was not answered with what the first one was answered with, to the byte.")
+            raise Failed("The answer to the repeat differs from the first one.")
         with ThreadPoolExecutor(4) as at_once:
-            asked = [at_once.submit(self.writes, ORDER, MsgId=order) for _ in range(4)]
+            asked = [at_once.submit(self.writes, ORDER, **order) for _ in range(4)]
             answers = {(answer.result()["status"], answer.result()["body"]) for answer in asked}
         if answers != {(200, "success")}:
             raise Failed(f"Four at once were answered with {answers}.")
-        return "the same bytes; and four at once asked for one order"
+        return "the same bytes; and four in parallel caused one answer"
 
-    @step("What takes a worker longer comes as a message of its own")
+    @step("A deferred answer comes as a customer-service message")
     def later(self) -> str:
         expected = f"Your order {ORDER}: on its way."
         self.until(lambda: expected in self._sent(), "The customer-service message about the order")
@@ -327,7 +329,7 @@ class Story:
         return f"“{expected}”, once"
 
     def _sent(self) -> list[str]:
-        """The texts that she got by customer service."""
+        """The texts of the customer-service messages."""
         lines = self.control(f"chat?appid={self.appid}&openid={self.openid}")["messages"]
         return [line["fields"]["text"]["content"] for line in lines if line["way"] == "send"]
 
@@ -335,14 +337,14 @@ class Story:
     def release_check(self) -> str:
         passed = 0
         for group in RELEASE_CHECK_GROUPS:
-            self.murmur(f"group {group}")
+            self.progress(f"group {group}")
             for check in self.control("release-check", group=group)["checks"]:
                 if not check["ok"]:
                     raise Failed(f"Group {group}, check {check['check']} ({check['name']}): {check['detail']}")
                 passed += 1
         return f"{passed} checks passed"
 
-    @step("WeChat kills the component token: the next call heals")
+    @step("WeChat invalidates the component token: the next call repairs it")
     def component_token_killed(self) -> str:
         self.control("kill-token", component=True)
         page = self.browser.press(self.home(), "Connect an account", about="/connect/")
@@ -350,21 +352,21 @@ class Story:
         self.until(self._component_token, "The database has WeChat's new component token")
         return "the connect page came at the first click, with a new token"
 
-    @step("A refresh is done, its answer lost: the ladder heals", within=30 + 2 * LIFE)
+    @step("The answer to a refresh is lost: the tokens are recovered", within=30 + 2 * LIFE)
     def answer_lost(self) -> str:
         info = "/cgi-bin/component/api_get_authorizer_info"
         asked = self.calls(info)
         self.control("faults", path=REFRESH, lost=True, appid=self.appid)
-        self.murmur("waiting for beat")
-        self.until(lambda: not self.control("state")["faults"], "Beat renews, and hears nothing", every=0.3)
+        self.progress("waiting for beat")
+        self.until(lambda: not self.control("state")["faults"], "Beat renews, and gets no answer", every=0.3)
         lost_at = time.monotonic()
-        self.murmur("healing")
-        self.until(self._healed, "The database has the tokens that WeChat has", every=0.3)
+        self.progress("recovering")
+        self.until(self._recovered, "The database has the tokens that WeChat has", every=0.3)
         if self.calls(info) == asked:
-            raise Failed("Nobody asked WeChat for the refresh token that was lost.")
+            raise Failed("The site did not ask WeChat for the lost refresh token.")
         return f"{time.monotonic() - lost_at:.1f} seconds later, with the refresh token on WeChat's record"
 
-    def _healed(self) -> bool:
+    def _recovered(self) -> bool:
         row, grant = self.account(), self.at_wechat()["grant"]
         held = row.reveal("access_token").reveal(), row.reveal("refresh_token").reveal()
         return held == (grant["access_token"], grant["refresh_token"]) and row.failures == 0
@@ -393,7 +395,7 @@ class Story:
         return f"/accounts/{self.account().pk}/hello/"
 
 
-# What it looks into
+# The site's database
 
 
 def _is(row: Any, field: str, secret: str) -> bool:
@@ -406,7 +408,7 @@ def _life(row: Any) -> float:
 
 def _has_ended(row: Any) -> bool:
     """By the database's clock; the row may have been renewed since it was read."""
-    from wechat_open import clock
+    from wechat_open.db import clock
 
     return bool(type(row).objects.filter(pk=row.pk, access_token_expires_at__lt=clock.now()).exists())
 
@@ -415,16 +417,16 @@ def _between(text: str, start: str, end: str) -> str:
     return text.partition(start)[2].partition(end)[0]
 
 
-# How it is told
+# Playing the story
 
 
-def tell(story: Story, out: TextIO | None = None, steps: Sequence[Step] = STEPS) -> bool:
-    """Play the steps, print each with its time, and stop at the first that fails. True when all came true."""
-    teller = Teller(out or sys.stdout, steps)
+def play(story: Story, out: TextIO | None = None, steps: Sequence[Step] = STEPS) -> bool:
+    """Play the steps, print each with its time, and stop at the first that fails. True when all succeeded."""
+    report = Report(out or sys.stdout, steps)
     started = time.monotonic()
     for number, chapter in enumerate(steps, 1):
-        story.murmur = partial(teller.murmur, number, chapter.name)
-        story.murmur("")
+        story.progress = partial(report.progress, number, chapter.name)
+        story.progress("")
         step_started = time.monotonic()
         story.deadline = step_started + chapter.within
         try:
@@ -432,17 +434,17 @@ def tell(story: Story, out: TextIO | None = None, steps: Sequence[Step] = STEPS)
             took = time.monotonic() - step_started
             if took > chapter.within:
                 raise Failed(f"It took {took:.0f} seconds, and may take {chapter.within:.0f}.")
-        except Exception as error:  # noqa: BLE001 - whatever went wrong, the answer is the step's name and the reason
+        except Exception as error:  # noqa: BLE001 - any failure is reported with the step's name
             expected = isinstance(error, (Failed, NotOnPage))
             reason = str(error) if expected else f"{type(error).__name__}: {error}"
-            teller.failed(number, chapter.name, time.monotonic() - step_started, reason)
+            report.failed(number, chapter.name, time.monotonic() - step_started, reason)
             return False
-        teller.done(number, chapter.name, took, seen)
-    teller.end(time.monotonic() - started)
+        report.done(number, chapter.name, took, seen)
+    report.end(time.monotonic() - started)
     return True
 
 
-class Teller:
+class Report:
     """Prints the steps for a person; colours and the line that is being written only on a terminal."""
 
     def __init__(self, out: TextIO, steps: Sequence[Step]) -> None:
@@ -453,8 +455,8 @@ class Teller:
         self.width = max(len(chapter.name) for chapter in steps) + 2
         self.printed_at = 0.0
 
-    def murmur(self, number: int, name: str, text: str) -> None:
-        """What goes on in this moment; the next line takes its place. In a file it is a line, now and then."""
+    def progress(self, number: int, name: str, text: str) -> None:
+        """Print what is going on; on a terminal the next line replaces it, otherwise a line is printed now and then."""
         if self.live:
             print(f"\033[2K{self._line('·', number, name)} {self._paint(text, 2)}", end="\r", file=self.out, flush=True)
         elif not text:
@@ -473,7 +475,7 @@ class Teller:
         print(f"{reason}\n", file=self.out, flush=True)
 
     def end(self, took: float) -> None:
-        summary = f"All {len(self.steps)} steps came true in {took:.0f} seconds."
+        summary = f"All {len(self.steps)} steps succeeded in {took:.0f} seconds."
         print(f"\n{self._paint(summary, 1)}", file=self.out, flush=True)
 
     def _end_line(self, sign: str, number: int, name: str, took: float) -> None:
@@ -506,7 +508,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     django.setup()
     password = secrets.token_urlsafe(12)
     prepare(password)
-    return 0 if tell(Story(options.site, options.simulator, password)) else 1
+    return 0 if play(Story(options.site, options.simulator, password)) else 1
 
 
 if __name__ == "__main__":

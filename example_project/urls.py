@@ -1,4 +1,4 @@
-"""What stands where?"""
+"""The URLs of the site."""
 
 from django.conf import settings
 from django.contrib import admin

@@ -1,4 +1,4 @@
-"""Where does a WSGI server find the site? ``gunicorn example_project.wsgi``"""
+"""The WSGI application: ``gunicorn example_project.wsgi``"""
 
 import os
 

@@ -1,4 +1,4 @@
-"""Which Celery do the tests speak to?
+"""The Celery app of the tests.
 
 Without an app of our own, ``delay()`` would look for a RabbitMQ on this machine and wait for it.
 """

@@ -1,4 +1,4 @@
-"""What does every test find prepared?"""
+"""Fixtures for every test."""
 
 from __future__ import annotations
 
@@ -17,9 +17,11 @@ from tests import database_url
 from tests.celery_app import app  # must exist before a task is sent
 from tests.services import SERVICES
 from tests.stage import account, grant, later, platform, wechat  # noqa: F401 - fixtures
-from wechat_open import messaging, shared_cache
-from wechat_open.health import reach
+from wechat_open import cache as shared_cache
+from wechat_open import messaging
+from wechat_open.health import timeouts
 from wechat_open.messaging import handlers
+from wechat_open.stores.token_memory import MEMORY
 
 # Only `tox -e browser` has playwright; a test that is not even collected there would be missed at once.
 collect_ignore = [] if importlib.util.find_spec("playwright") else ["browser"]
@@ -45,8 +47,9 @@ def _own_celery() -> Iterator[None]:
 def _empty_cache() -> Iterator[None]:
     """No token, lock, counter or failure of one test is seen by the next, and no message taken for a repeat."""
     cache.clear()
+    MEMORY.clear()
     shared_cache._failed_at.clear()
-    reach.forget()
+    timeouts.forget()
     messaging.forget()
     yield
     cache.clear()

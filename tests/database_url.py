@@ -1,4 +1,4 @@
-"""How does one line of environment name a database?
+"""A database named by one line of environment.
 
 ``sqlite:///relative.sqlite3``, ``sqlite:////absolute.sqlite3``, ``postgres://user:password@host:port/name`` and
 ``mysql://…`` become an entry of Django's ``DATABASES``.

@@ -1,4 +1,4 @@
-"""How does a test get a cache whose server is down?"""
+"""A cache whose server is down."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""How does a test push as WeChat does?
+"""Pushes as WeChat sends them.
 
-``seal`` makes what WeChat would send to a callback of a configured platform, ``post`` sends it. What a test wants to
-spoil is an argument, or an attribute of what comes back.
+``push_request`` builds the request that WeChat would send to a callback of a configured platform, ``post`` sends it.
+What a test wants to make wrong is an argument, or an attribute of the result.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from django.test import Client
 
 from wechat_open.protocol import xml
 from wechat_open.protocol.crypto import KeyPair
-from wechat_open.protocol.envelope import seal_push
+from wechat_open.protocol.envelope import encrypt_push
 
 EVENTS = "/wechat/events/"
 SECOND_EVENTS = "/wechat/events/second/"
@@ -27,13 +27,13 @@ MESSAGES = f"/wechat/messages/{ACCOUNT}/"
 
 
 @dataclass(frozen=True)
-class Sealed:
-    """A request of WeChat's."""
+class PushRequest:
+    """A request from WeChat."""
 
     query: str
     body: bytes
 
-    def but(self, **changes: Any) -> Sealed:
+    def but(self, **changes: Any) -> PushRequest:
         return replace(self, **changes)
 
 
@@ -71,7 +71,7 @@ def message(**fields: str) -> dict[str, str]:
     }
 
 
-def seal(
+def push_request(
     push: Mapping[str, str] | bytes,
     alias: str = "default",
     *,
@@ -79,9 +79,9 @@ def seal(
     nonce: str = "1590219412",
     receiver: str | None = None,
     with_pair: KeyPair | None = None,
-) -> Sealed:
+) -> PushRequest:
     plain = push if isinstance(push, bytes) else xml.write(push)
-    query, body = seal_push(
+    query, body = encrypt_push(
         plain,
         with_pair or pair(alias),
         appid(alias) if receiver is None else receiver,
@@ -89,8 +89,8 @@ def seal(
         nonce=nonce,
         envelope={"AppId": appid(alias)},
     )
-    return Sealed(query, body)
+    return PushRequest(query, body)
 
 
-def post(client: Client, path: str, sealed: Sealed, **extra: Any) -> HttpResponse:
-    return client.generic("POST", path, sealed.body, "text/xml", QUERY_STRING=sealed.query, **extra)
+def post(client: Client, path: str, request: PushRequest, **extra: Any) -> HttpResponse:
+    return client.generic("POST", path, request.body, "text/xml", QUERY_STRING=request.query, **extra)

@@ -1,4 +1,4 @@
-"""What does the README say, as data?
+"""The README as data.
 
 Its code blocks, tables, links and steps, read by docutils. A step is a code block under a comment ``.. step: name``.
 """
@@ -55,6 +55,11 @@ class Page:
     def outline(self) -> list[int]:
         """The depth of each section."""
         return [_depth(section) for section in self.document.findall(nodes.section)]
+
+    @cached_property
+    def titles(self) -> set[str]:
+        """Those of its sections."""
+        return {title.astext() for title in self.document.findall(nodes.title)}
 
     @cached_property
     def literals(self) -> set[str]:

@@ -1,4 +1,4 @@
-"""What answers as Redis does, where there is none?
+"""A server that answers as Redis does, where there is none.
 
 SET, GET and the greeting, in the wire format of version 2, over real sockets: whatever is done to a connection happens
 to a real one. That the real Redis agrees is said by the tests that ``tox -e services`` runs on it.
@@ -12,14 +12,36 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+_OTHERS = {
+    b"HELLO": b"%1\r\n$5\r\nproto\r\n:3\r\n",
+    b"PING": b"+PONG\r\n",
+    b"LPUSH": b":1\r\n",
+    b"SADD": b":1\r\n",
+}
+
+
+def _other(name: bytes, transaction: int | None) -> tuple[int | None, bytes]:
+    """How many commands the connection's transaction has afterwards, and the reply."""
+    if name == b"MULTI":
+        return 0, b"+OK\r\n"
+    if name == b"EXEC" and transaction is not None:
+        return None, b"*%d\r\n" % transaction + b":1\r\n" * transaction
+    if transaction is not None:
+        return transaction + 1, b"+QUEUED\r\n"
+    return None, _OTHERS.get(name, b"+OK\r\n")
+
 
 class StandIn:
-    """A server on a free port. ``heard`` are the commands, without the greetings; ``connections`` the open sockets."""
+    """A server on a free port. ``commands`` has no greetings; ``connections`` are the open sockets.
+
+    While it is ``silent`` it takes connections and commands, and answers none.
+    """
 
     def __init__(self) -> None:
-        self.heard: list[list[bytes]] = []
+        self.commands: list[list[bytes]] = []
         self.connections: list[socket.socket] = []
         self.greeted = 0
+        self.silent = False
         self.stored: dict[bytes, bytes] = {}
         self.answer: Callable[[list[bytes]], bytes] = self._answer
         self._listening = socket.create_server(("127.0.0.1", 0))
@@ -49,15 +71,19 @@ class StandIn:
             threading.Thread(target=self._serve, args=[connection], daemon=True).start()
 
     def _serve(self, connection: socket.socket) -> None:
+        transaction: int | None = None
         with connection, connection.makefile("rb") as said:
             try:
                 while line := said.readline():
                     command = [said.read(int(said.readline()[1:]) + 2)[:-2] for _ in range(int(line[1:]))]
+                    if self.silent:
+                        continue
                     if command[0] in {b"SET", b"GET"}:
-                        self.heard.append(command)
+                        self.commands.append(command)
                         connection.sendall(self.answer(command))
-                    else:  # CLIENT SETINFO, SELECT
-                        connection.sendall(b"+OK\r\n")
+                    else:  # CLIENT SETINFO, SELECT, and what Celery's transport needs
+                        transaction, reply = _other(command[0], transaction)
+                        connection.sendall(reply)
             except OSError:
                 return
 

@@ -1,8 +1,10 @@
-"""Do the same tests hold on the servers that sites really use?
+"""The same tests on the servers that sites really use.
 
 ``python -m tests.services`` (``tox -e services``) asks PostgreSQL, MariaDB, Redis and RabbitMQ whether they answer, and
-fails with the name of each that does not and the command that starts it. Then it runs the tests that are marked
-``services``, and once more, on each database server together with Redis, those that use a database. Nothing is skipped.
+fails with the name of each that does not and the command that starts it. A test starts pgbouncer itself: here it need
+only be installed. Then it runs the tests that are marked ``services``, and once more, on each database server together
+with Redis, those that use a database. Nothing is skipped. With ``--chaos`` (``tox -e chaos``) it runs what takes
+long: what stops processes for minutes, the slow tests on PostgreSQL, the story in separate processes, 100,000 accounts.
 
 They make databases of their own, whose names begin with ``test_``, and empty Redis's databases 0 to 10.
 """
@@ -11,6 +13,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -32,30 +35,46 @@ PURE = [
     "tests/testing",
     "tests/themes",
     "tests/test_architecture.py",
-    "tests/test_client.py",
+    "tests/client",
     "tests/test_conf.py",
     "tests/test_docs.py",
-    "tests/test_doctor.py",
-    "tests/test_endpoints.py",
-    "tests/test_host_cache.py",
+    "tests/test_faults.py",
+    "tests/doctor/test_doctor.py",
+    "tests/contrib/test_host_cache.py",
     "tests/test_middleware.py",
     "tests/test_package.py",
-    "tests/test_rehearsal.py",
+    "tests/doctor/test_rehearsal.py",
     "tests/test_translations.py",
     "tests/test_walk.py",
     "tests/test_wording.py",
+    "tests/simulation/test_crashes.py",
+    "tests/simulation/test_machine.py",
+    "tests/simulation/test_seeds.py",
 ]
 """They touch no database and no cache, bring their own, or ask nothing of it that others do not ask: SQLite's run has
-told all there is to tell."""
+is enough."""
 
-QUICK = "not services and not browser and not wheel and not slow"
-"""For MariaDB: what dies where is the same on both servers, and PostgreSQL's run has told it."""
+ORDINARY = [
+    "tests/api",
+    "tests/contrib",
+    "tests/management",
+    "tests/messaging",
+    "tests/views",
+    "tests/test_text.py",
+]
+"""Their statements are ordinary: PostgreSQL's run is enough."""
+
+QUICK = "not services and not browser and not wheel and not chaos and not slow"
+"""What dies where is the same on both servers, and on SQLite: the slow tests meet PostgreSQL with ``--chaos``."""
 
 STORY = "tests/integration/test_story_services.py"
 """Alone on the machine: its tokens live for seconds."""
 
 SCALE = "tests/console/test_scale.py"
 """On PostgreSQL, whose plans it reads; its 100,000 accounts are made once."""
+
+
+PARALLEL = ["-n", "auto", "--maxprocesses", "8"]
 
 
 @dataclass(frozen=True)
@@ -141,9 +160,16 @@ SERVICES = [
 ]
 
 
+def pgbouncer() -> str | None:
+    """The program, which a test starts on its own in front of PostgreSQL."""
+    return shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
+
+
 def check() -> bool:
     """Ask each one; say what is missing, where it was looked for and how to start it."""
-    complete = True
+    complete = pgbouncer() is not None
+    if not complete:
+        print("pgbouncer is not installed\n    install it: apt-get install pgbouncer")
     for service in SERVICES:
         try:
             service.ask(service.url)
@@ -158,7 +184,7 @@ def check() -> bool:
 
 
 def pytest(title: str, *arguments: str, **environment: str) -> bool:
-    """Does one run of the suite pass?"""
+    """Whether one run of the suite passes."""
     print(f"\n{title}: pytest {' '.join(arguments)}", flush=True)
     started = time.monotonic()
     result = subprocess.run(
@@ -174,20 +200,31 @@ def pytest(title: str, *arguments: str, **environment: str) -> bool:
 
 def run(*chosen: str) -> bool:
     postgres, mariadb, redis, _ = (service.url for service in SERVICES)
-    parallel = ["-n", "auto", "--maxprocesses", "8"]
-    anywhere = [*parallel, *(f"--ignore={path}" for path in PURE), *chosen]
+    anywhere = [*PARALLEL, *(f"--ignore={path}" for path in PURE), *chosen]
+    ordinary = [f"--ignore={path}" for path in ORDINARY]
     return (
         pytest(
-            "The services themselves", "-m", "services", f"--ignore={STORY}", f"--ignore={SCALE}", *parallel, *chosen
+            "The services themselves", "-m", "services", f"--ignore={STORY}", f"--ignore={SCALE}", *PARALLEL, *chosen
         )
+        and pytest("PostgreSQL and Redis", "-m", QUICK, *anywhere, DATABASE_URL=postgres, REDIS_URL=redis)
+        and pytest("MariaDB and Redis", "-m", QUICK, *anywhere, *ordinary, DATABASE_URL=mariadb, REDIS_URL=redis)
+    )
+
+
+def run_chaos(*chosen: str) -> bool:
+    postgres, _, redis, _ = (service.url for service in SERVICES)
+    pure = [f"--ignore={path}" for path in PURE]
+    return (
+        pytest("Chaos", "-m", "chaos", *PARALLEL, *chosen, DATABASE_URL=postgres)
+        and pytest("Slow", "-m", "slow", *PARALLEL, *pure, *chosen, DATABASE_URL=postgres, REDIS_URL=redis)
         and pytest("Separate processes", "-m", "services", STORY, *chosen)
         and pytest("100,000 accounts", "-m", "services", SCALE, *chosen, DATABASE_URL=postgres, REDIS_URL=redis)
-        and pytest("PostgreSQL and Redis", *anywhere, DATABASE_URL=postgres, REDIS_URL=redis)
-        and pytest("MariaDB and Redis", "-m", QUICK, *anywhere, DATABASE_URL=mariadb, REDIS_URL=redis)
     )
 
 
 if __name__ == "__main__":
+    if sys.argv[1:2] == ["--chaos"]:
+        sys.exit(not (check() and run_chaos(*sys.argv[2:])))
     if sys.argv[1:] == ["--check"]:
         sys.exit(not check())
     sys.exit(not (check() and run(*sys.argv[1:])))

@@ -1,4 +1,4 @@
-"""Which Django site do the tests run in?
+"""The Django site of the tests.
 
 A plain one with Django's own security defaults. ``DATABASE_URL`` and ``REDIS_URL`` replace SQLite and the local-memory
 cache; ``tox -e services`` does so.
@@ -62,7 +62,7 @@ TEMPLATES = [
 ]
 
 # A test database in a file, because threads and processes cannot share one in memory; a file per run, because two runs
-# may go on at once. A process that a test starts is told by DATABASE_URL to open that very file.
+# may go on at once. DATABASE_URL makes a process that a test starts open the same file.
 DATABASES = {"default": database_url.parse(os.environ.get("DATABASE_URL") or "sqlite:///:memory:")}
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     DATABASES["default"]["TEST"] = {"NAME": str(Path(tempfile.gettempdir(), f"wechat_open-test-{RUN}.sqlite3"))}
@@ -80,7 +80,7 @@ CACHES = {
 }
 if os.environ.get("HOST_CACHE"):  # a directory; said to the processes of a test that share it
     CACHES["default"] = {
-        "BACKEND": "wechat_open.host_cache.HostCache",
+        "BACKEND": "wechat_open.contrib.host_cache.HostCache",
         "LOCATION": os.environ["HOST_CACHE"],
     }
 

@@ -1,4 +1,4 @@
-"""How does a test get a platform that talks to a WeChat?
+"""A platform with a simulated WeChat, as fixtures.
 
 ``wechat`` is the simulator over real HTTP, ``platform`` the platform that is configured for it, ``grant`` lets an owner
 authorize an account and stores what comes back. The database's clock is moved with ``later``.
@@ -6,6 +6,7 @@ authorize an account and stores what comes back. The database's clock is moved w
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
@@ -13,15 +14,17 @@ from typing import Any
 import pytest
 from django.db.models import Expression, ExpressionWrapper
 
-from wechat_open import clock, component, inbox
-from wechat_open.clock import DatabaseTime
-from wechat_open.component import Platform
+from wechat_open import inbox, platforms
+from wechat_open.db import clock
+from wechat_open.db.clock import DatabaseTime
+from wechat_open.db.times import UTCDateTimeField
 from wechat_open.models import Authorizer
+from wechat_open.platforms import Platform
 from wechat_open.protocol import xml
-from wechat_open.protocol.envelope import Stamp, Unsealed, read_plain
+from wechat_open.protocol.envelope import DecryptedPush, Stamp, read_plain
 from wechat_open.simulator import Simulator
-from wechat_open.simulator.engine import Push
-from wechat_open.times import UTCDateTimeField
+from wechat_open.simulator.state.engine import Push
+from wechat_open.stores.pushes import PushStore
 
 OFFICIAL = "wx0a1b2c3d4e5f6071"
 
@@ -38,9 +41,9 @@ def wechat(settings: Any) -> Iterator[Simulator]:
 @pytest.fixture
 def platform(wechat: Simulator, db: None) -> Platform:
     """The configured platform, with a verify ticket."""
-    owner = component.platform()
-    deliver(owner, wechat.engine.new_ticket())
-    return owner
+    platform = platforms.get()
+    deliver(platform, wechat.engine.new_ticket())
+    return platform
 
 
 @pytest.fixture
@@ -78,16 +81,18 @@ def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[timedelta], None]:
     return move
 
 
-def opened(push: Push) -> Unsealed:
+def opened(push: Push) -> DecryptedPush:
     """A push as the callback has it after opening the envelope."""
     plain = xml.write(push.fields)
-    pair = component.platform().pairs[0]
-    return Unsealed(read_plain(plain), plain, pair, "xml", Stamp("1413192605", "nonce", "0" * 40))
+    pair = platforms.get().pairs[0]
+    return DecryptedPush(read_plain(plain), plain, pair, "xml", Stamp(str(int(time.time())), "nonce", "0" * 40))
 
 
 def deliver(platform: Platform, push: Push) -> Any:
-    """What the events view does."""
-    return inbox.receive(platform, opened(push))
+    """What the events view does with a push that WeChat sends now, by the database's clock; the row to process."""
+    sent_at = str(int(PushStore(platform.row).now().timestamp()))
+    decrypted = opened(push)
+    return inbox.receive(platform, decrypted._replace(stamp=decrypted.stamp._replace(timestamp=sent_at))).push
 
 
 def process(platform: Platform, push: Push) -> bool:

@@ -1,4 +1,4 @@
-"""Can anybody but WeChat make a callback do anything?
+"""A request that is not from WeChat has no effect.
 
 Two thousand requests that WeChat would never make, the same at each run: every answer is a 4xx, no row appears, no
 handler is called, and the cache is not touched at all.
@@ -24,8 +24,8 @@ from django.apps import apps
 from django.test import Client
 
 from tests import pushes
-from tests.pushes import ACCOUNT, EVENTS, MESSAGES, ORIGINAL_ID, event, message, seal, ticket
-from wechat_open import component
+from tests.pushes import ACCOUNT, EVENTS, MESSAGES, ORIGINAL_ID, event, message, push_request, ticket
+from wechat_open import platforms
 from wechat_open.messaging import Message, on_event, on_message
 from wechat_open.models import Authorizer, Push
 from wechat_open.protocol import xml
@@ -83,9 +83,9 @@ def signed(good: Bad, encrypted: str) -> Bad:
     return replace(good, query=urlencode(query), body=body.encode())
 
 
-def resealed(good: Bad, push: dict[str, Any] | bytes, **how: Any) -> Bad:
-    sealed = seal(push, **how)
-    return replace(good, query=sealed.query, body=sealed.body)
+def reencrypted(good: Bad, push: dict[str, Any] | bytes, **how: Any) -> Bad:
+    request = push_request(push, **how)
+    return replace(good, query=request.query, body=request.body)
 
 
 def parameters(good: Bad) -> dict[str, str]:
@@ -165,7 +165,7 @@ def missing_parameter(rng: random.Random, good: Bad) -> Bad:
 
 @spoiler
 def doubled_parameter(rng: random.Random, good: Bad) -> Bad:
-    """Even the same value twice: whoever stands between might look at the other one."""
+    """Even the same value twice: a proxy might use the other one."""
     name = rng.choice(["timestamp", "nonce", "msg_signature"])
     value = rng.choice([parameters(good)[name], "", "x"])
     second = f"{name}={quote(value)}"
@@ -204,12 +204,12 @@ def spoilt_query(rng: random.Random, good: Bad) -> Bad:
 
 @spoiler
 def resplit(rng: random.Random, good: Bad) -> Bad:
-    """The signature has no delimiters: the digits of timestamp and nonce can be divided anew (reliability 5.1)."""
+    """The signature has no delimiters: the digits of timestamp and nonce can be divided elsewhere."""
     while True:
         stamp, nonce = str(rng.randint(1_000_000_000, 1_400_000_000)), str(rng.randrange(10**9, 10**10))
         joined = "".join(sorted((stamp, nonce)))
         splits = [(joined[:10], joined[10:]), (joined[10:], joined[:10]), (joined[-10:], joined[:-10])]
-        genuine = resealed(good, event(), timestamp=stamp, nonce=nonce)
+        genuine = reencrypted(good, event(), timestamp=stamp, nonce=nonce)
         others = [(s, n) for s, n in splits if (s, n) != (stamp, nonce) and abs(int(s) - time.time()) > 86_400]
         if others:
             query = parameters(genuine)
@@ -219,10 +219,10 @@ def resplit(rng: random.Random, good: Bad) -> Bad:
 
 @spoiler
 def stale(rng: random.Random, good: Bad) -> Bad:
-    """Genuine in every way, and kept by somebody for too long."""
+    """Genuine in every way, and too old."""
     offset = rng.choice([-1, 1]) * rng.randint(700, 10**8)
     push = event() if good.path == EVENTS else message()
-    return resealed(good, push, timestamp=str(int(time.time()) + offset))
+    return reencrypted(good, push, timestamp=str(int(time.time()) + offset))
 
 
 # The body
@@ -266,7 +266,7 @@ def envelope_without_one_ciphertext(rng: random.Random, good: Bad) -> Bad:
 
 @spoiler
 def unsigned_plaintext(rng: random.Random, good: Bad) -> Bad:
-    """Protocol 13, hole 1: a planted ticket."""
+    """A planted ticket, the first of docs/protocol.rst, "Mistakes to avoid"."""
     push = xml.write(rng.choice([ticket(), event(), message()]))
     return replace(good, body=push, query=rng.choice([good.query, "", "timestamp=1&nonce=1&encrypt_type=raw"]))
 
@@ -355,7 +355,7 @@ def other_path(rng: random.Random, good: Bad) -> Bad:
         "/wechat/messages/wx0000000000000000/",
         "/wechat/messages/$APPID$/",
         f"/wechat/messages/{ACCOUNT}%00/",
-        "/wechat/events/nobody/",
+        "/wechat/events/unknown/",
         "/wechat/events/default%00/",
         "/wechat/events/" + "a" * 3000 + "/",
         "/wechat/events/%ff%fe/",
@@ -366,13 +366,13 @@ def other_path(rng: random.Random, good: Bad) -> Bad:
     # An event says for whom it is, a message does so too; each is sent where it does not belong.
     path = rng.choice(paths)
     push = event() if path.startswith("/wechat/messages/") and rng.random() < 0.3 else message()
-    return replace(resealed(good, push), path=path)
+    return replace(reencrypted(good, push), path=path)
 
 
 @spoiler
-def other_door(rng: random.Random, good: Bad) -> Bad:
+def other_callback(rng: random.Random, good: Bad) -> Bad:
     """Messages to the events URL, events and tickets to the messages URL."""
-    return resealed(good, message() if good.path == EVENTS else rng.choice([event(), ticket()]))
+    return reencrypted(good, message() if good.path == EVENTS else rng.choice([event(), ticket()]))
 
 
 # Inside the envelope: all of these are signed with the right token
@@ -427,12 +427,12 @@ def no_ciphertext(rng: random.Random, good: Bad) -> Bad:
 @spoiler
 def other_receiver(rng: random.Random, good: Bad) -> Bad:
     receiver = rng.choice(["", ACCOUNT, pushes.appid("second"), pushes.appid() + "x", pushes.appid()[:-1], "\x00"])
-    return resealed(good, rng.choice([event(), ticket(), message()]), receiver=receiver)
+    return reencrypted(good, rng.choice([event(), ticket(), message()]), receiver=receiver)
 
 
 @spoiler
 def other_keys(rng: random.Random, good: Bad) -> Bad:
-    return resealed(good, event(), with_pair=pushes.pair("second"))
+    return reencrypted(good, event(), with_pair=pushes.pair("second"))
 
 
 @unreadable
@@ -466,7 +466,7 @@ def garbage_inside(rng: random.Random, good: Bad) -> Bad:
         json.dumps({"ToUserName": "\x00", "MsgType": "text"}).encode(),
         json.dumps({"ToUserName": "\ud800", "MsgType": "text", "AppId": pushes.appid()}).encode(),
     ]
-    return resealed(good, rng.choice(inside))
+    return reencrypted(good, rng.choice(inside))
 
 
 @unreadable
@@ -478,12 +478,12 @@ def fields_that_lack_something(rng: random.Random, good: Bad) -> Bad:
         del push[name]
     else:
         push[name] = rng.choice(bad)
-    return resealed(good, push)
+    return reencrypted(good, push)
 
 
 @unreadable
 def grant_without_a_code(rng: random.Random, good: Bad) -> Bad:
-    return resealed(good, event(rng.choice(["authorized", "updateauthorized"]), AuthorizerAppid=ACCOUNT))
+    return reencrypted(good, event(rng.choice(["authorized", "updateauthorized"]), AuthorizerAppid=ACCOUNT))
 
 
 def cbc(key: bytes, padded: bytes) -> str:
@@ -498,7 +498,7 @@ def generate(spoilers: list[Spoiler], how_many: int) -> list[tuple[str, Bad]]:
     for number in range(how_many):
         make = spoilers[number % len(spoilers)]
         path, push = rng.choice([(EVENTS, rng.choice([event(), ticket()])), (MESSAGES, message())])
-        good = resealed(Bad(path), push, nonce=str(rng.randrange(10**10)))
+        good = reencrypted(Bad(path), push, nonce=str(rng.randrange(10**10)))
         requests.append((make.__name__, make(rng, good)))
     return requests
 
@@ -522,7 +522,7 @@ def test_two_thousand_bad_requests__do_nothing(
 ) -> None:
     settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.base.BaseCache"}}  # raises at every touch
     for alias in ("default", "second"):
-        row = component.platform(alias).row
+        row = platforms.get(alias).row
         Authorizer.objects.create(component=row, appid=ACCOUNT, user_name=ORIGINAL_ID)
         Authorizer.objects.create(component=row, appid=OTHER_ACCOUNT, user_name="gh_10f6c3c3ac5a")
     before = rows()
@@ -542,7 +542,7 @@ def test_what_wechat_signed_and_nothing_can_read__is_answered_and_does_nothing(
     db: None, client: Client, handled: list[Message]
 ) -> None:
     """Only for another platform it is refused. Nothing is processed later either."""
-    account = Authorizer.objects.create(component=component.platform().row, appid=ACCOUNT, user_name=ORIGINAL_ID)
+    account = Authorizer.objects.create(component=platforms.get().row, appid=ACCOUNT, user_name=ORIGINAL_ID)
     before = Authorizer.objects.values().get(pk=account.pk)
 
     answers = [(name, bad, bad.send(client)) for name, bad in generate(UNREADABLE, 300)]
@@ -562,9 +562,9 @@ def test_what_the_bad_requests_are_made_from__is_good(
 ) -> None:
     """Or they would be refused for another reason than the one they were made for."""
     settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.base.BaseCache"}}
-    Authorizer.objects.create(component=component.platform().row, appid=ACCOUNT, user_name=ORIGINAL_ID)
+    Authorizer.objects.create(component=platforms.get().row, appid=ACCOUNT, user_name=ORIGINAL_ID)
     for path, push in ((EVENTS, event()), (EVENTS, ticket()), (MESSAGES, message())):
-        good = resealed(Bad(path), push)
+        good = reencrypted(Bad(path), push)
         assert good.send(client) == 200
         assert signed(good, encrypt(pushes.pair().aes_key, xml.write(push), pushes.appid())).send(client) == 200
     assert [taken.openid for taken in handled] == [message()["FromUserName"]]

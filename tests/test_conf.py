@@ -1,4 +1,4 @@
-"""Are settings read late, with their defaults?"""
+"""Settings are read late, with their defaults."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_no_setting_at_all__is_an_empty_one(settings: Any) -> None:
 
 
 @pytest.mark.parametrize("wrong", [["COMPONENTS"], "text", None, 7])
-def test_no_dict__says_so(settings: Any, wrong: Any) -> None:
+def test_no_dict__is_an_error_that_names_the_setting(settings: Any, wrong: Any) -> None:
     settings.WECHAT_OPEN = wrong
     with pytest.raises(ConfigurationError, match=f"dict, not {type(wrong).__name__}"):
         Conf().component("default")

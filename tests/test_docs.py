@@ -1,4 +1,4 @@
-"""Does the README say what the package does?"""
+"""The README and the other documents agree with the package."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import ast
 import importlib.util
 import inspect
 import re
+import tokenize
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import pytest
@@ -16,18 +18,21 @@ from django.urls import resolve
 
 from tests import readme
 from tests.readme import CHECKOUT, CHINESE, ENGLISH, Code, Page, words
-from wechat_open import exceptions, signals
+from wechat_open import exceptions, health, signals
 from wechat_open.conf import DEFAULTS
 from wechat_open.exceptions import WeChatOpenError
-from wechat_open.health import checks as health_checks
-from wechat_open.health import site as health_site
 from wechat_open.models import Authorizer
+from wechat_open.protocol.events import EVENTS
 from wechat_open.simulator import DEMO_MINI, DEMO_OFFICIAL, Settings, Simulator
 from wechat_open.simulator.__main__ import parser as simulator_parser
-from wechat_open.simulator.accounts import demo_openid
+from wechat_open.simulator.state.accounts import demo_openid
 
 FOLLOWER = demo_openid(DEMO_OFFICIAL, 1)
 PICTURE = b"\x89PNG\r\n\x1a\npicture"
+
+PROTOCOL = "docs/protocol.rst"
+WRITTEN = {".py", ".rst", ".md", ".html", ".toml", ".ini"}
+"""Endings of the files that refer to documents."""
 
 PAGES = sorted(
     path.relative_to(CHECKOUT).as_posix() for path in [*CHECKOUT.glob("*.rst"), *CHECKOUT.glob("docs/**/*.rst")]
@@ -56,6 +61,38 @@ def test_page__renders_without_a_complaint(name: str) -> None:
 def test_links__lead_to_files(name: str) -> None:
     links = {link for link in readme.read(name).links if "://" not in link and not link.startswith(("mailto:", "#"))}
     assert [link for link in links if not (CHECKOUT / name).parent.joinpath(link).exists()] == []
+
+
+def test_references_to_the_protocol__name_its_sections() -> None:
+    """A reference is the page's path, a comma, and titles in double quotes joined by "and"."""
+    form = re.compile(rf'{re.escape(PROTOCOL)}(?:``)?(?:(?:,| and) "[^"]+")+')
+    references = [
+        (name, title)
+        for name, text in texts().items()
+        for found in form.finditer(text)
+        for title in re.findall(r'"([^"]+)"', found[0])
+    ]
+    sections = readme.read(PROTOCOL).titles
+    assert [(name, title) for name, title in references if title not in sections] == []
+
+
+@pytest.mark.slow
+def test_no_reference__leads_to_what_readers_do_not_have() -> None:
+    """Such as the notes that the project was built from. Section numbers in brackets are those of the notes, too."""
+    named = re.compile(
+        r"\b[Pp]rotocol(?:-2)?,? (?:sections? )?\d|\bhole \d|\bfact sheet\b|\breliability \d"
+        r"|\b(?:design|style|reliability|protocol|protocol-2)\.md\b"
+    )
+    numbered = re.compile(r" \(\d{1,2}\.\d{1,2}(?:, \d[\d.]*)*\)")
+    pages = [(name, text) for name, text in texts().items() if not name.endswith(".py")]
+    found = [(name, match[0]) for name, text in [*pages, *remarks()] for match in named.finditer(text)]
+    found += [(name, match[0]) for name, text in remarks() for match in numbered.finditer(text)]
+    assert found == []
+
+
+def test_table_of_infotypes__has_each_that_is_known() -> None:
+    rows = readme.read(PROTOCOL).table_with("component_verify_ticket")
+    assert [words(row[0])[0] for row in rows] == list(EVENTS)
 
 
 def test_both_languages__have_the_same_code() -> None:
@@ -236,7 +273,7 @@ def test_addresses_of_the_console__are_answered(page: Page) -> None:
 
 def test_table_of_checks__is_what_is_checked(page: Page) -> None:
     named = [word for row in page.table_with("ticket_age") for word in words(row[0])]
-    assert named == [*(check.__name__ for check in health_checks.CHECKS), *health_site.CODES]
+    assert named == list(health.CHECKS)
 
 
 def test_versions__are_those_of_the_package(page: Page) -> None:
@@ -253,6 +290,31 @@ def test_versions__are_those_of_the_package(page: Page) -> None:
     assert re.search(rf"Python {re.escape(python[0])} (to|至) {re.escape(python[-1])}", text)
     assert django
     assert all(re.search(rf"Django [^;；]*{re.escape(version)}", text) for version in django)
+
+
+@cache
+def texts() -> dict[str, str]:
+    """The files in which people read sentences, by path, each on one line without the marks of a comment."""
+    folders = ("wechat_open", "tests", "benchmarks", "example_project", "docs")
+    paths = [path for folder in folders for path in (CHECKOUT / folder).rglob("*") if path.suffix in WRITTEN]
+    paths += [path for path in CHECKOUT.iterdir() if path.suffix in WRITTEN]
+    return {
+        path.relative_to(CHECKOUT).as_posix(): re.sub(r"\s*\n\s*(?:#:? )?", " ", path.read_text(encoding="utf-8"))
+        for path in paths
+    }
+
+
+@cache
+def remarks() -> list[tuple[str, str]]:
+    """Comments and docstrings of the Python files, with the files' paths."""
+    found = []
+    for name in texts():
+        if name.endswith(".py"):
+            with (CHECKOUT / name).open(encoding="utf-8") as file:
+                for token in tokenize.generate_tokens(file.readline):
+                    if token.type == tokenize.COMMENT or token.string.startswith(('"""', 'r"""')):
+                        found.append((name, " ".join(token.string.split())))
+    return found
 
 
 def subcommands() -> dict[str, CommandParser]:

@@ -1,4 +1,4 @@
-"""Does each error say what came and what to try, and have its place in the tree?"""
+"""Each error says what happened and what to do, and has its place in the tree."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Do rows keep their own rules?"""
+"""The rules that rows keep by themselves."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from hypothesis import strategies as st
 
 from tests.stage import OFFICIAL
 from wechat_open import models
+from wechat_open.db.fields import EncryptedField
+from wechat_open.exceptions import EncryptionError
 from wechat_open.models import (
     AuthorizationAttempt,
     AuthorizationLink,
@@ -30,72 +32,80 @@ from wechat_open.models import (
     to_announce,
     update_row,
 )
+from wechat_open.secret import Secret
 
 AT = datetime(2026, 11, 22, 20, 30, tzinfo=timezone.utc)
 
 
 @pytest.fixture
-def owner(db: None) -> Component:
+def component(db: None) -> Component:
     return Component.objects.create(appid="wxcomponent")
 
 
-def link(owner: Component, **columns: Any) -> AuthorizationLink:
-    row = AuthorizationLink(component=owner, key_digest="d" * 64, created_at=AT, expires_at=AT, **columns)
-    row.key = row.seal("key", "the-key")
+def link(component: Component, **columns: Any) -> AuthorizationLink:
+    row = AuthorizationLink(component=component, key_digest="d" * 64, created_at=AT, expires_at=AT, **columns)
+    row.key = row.encrypt("key", "the-key")
     row.save()
     return row
 
 
-def attempt(owner: Component) -> AuthorizationAttempt:
+def attempt(component: Component) -> AuthorizationAttempt:
     return AuthorizationAttempt.objects.create(
-        link=link(owner), state_digest="s", browser_digest="b", pre_auth_code_digest="p", created_at=AT, expires_at=AT
+        link=link(component),
+        state_digest="s",
+        browser_digest="b",
+        pre_auth_code_digest="p",
+        created_at=AT,
+        expires_at=AT,
     )
 
 
 ROWS: dict[str, Callable[[Component], object]] = {
-    "component": lambda owner: Component.objects.create(appid=owner.appid),
-    "ticket": lambda owner: VerifyTicket.objects.create(component=owner, digest="d", created_at=AT, received_at=AT),
-    "account": lambda owner: Authorizer.objects.create(component=owner, appid=OFFICIAL),
-    "push": lambda owner: Push.objects.create(component=owner, digest="d", created_at=AT, received_at=AT),
+    "component": lambda component: Component.objects.create(appid=component.appid),
+    "ticket": lambda component: VerifyTicket.objects.create(
+        component=component, digest="d", created_at=AT, received_at=AT
+    ),
+    "account": lambda component: Authorizer.objects.create(component=component, appid=OFFICIAL),
+    "push": lambda component: Push.objects.create(component=component, digest="d", created_at=AT, received_at=AT),
     "link": link,
     "attempt": attempt,
-    "code": lambda owner: CodeExchange.objects.create(component=owner, digest="d", created_at=AT),
+    "code": lambda component: CodeExchange.objects.create(component=component, digest="d", created_at=AT),
 }
 
 
 @pytest.mark.parametrize("name", ROWS)
-def test_second_row_of_the_same_thing__is_refused(owner: Component, name: str) -> None:
+def test_second_row_of_the_same_thing__is_refused(component: Component, name: str) -> None:
     if name != "component":
-        ROWS[name](owner)
+        ROWS[name](component)
     with pytest.raises(IntegrityError), transaction.atomic():
-        ROWS[name](owner)
+        ROWS[name](component)
 
 
 @pytest.mark.parametrize("name", ["ticket", "account", "push", "code"])
-def test_another_platform__has_its_own(owner: Component, name: str) -> None:
+def test_another_platform__has_its_own(component: Component, name: str) -> None:
     other = Component.objects.create(appid="wxother")
-    ROWS[name](owner)
+    ROWS[name](component)
     ROWS[name](other)
 
 
-def test_names__tell_rows_apart(owner: Component) -> None:
-    pushed = {"component": owner, "created_at": AT, "received_at": AT}
-    exchange = CodeExchange(component=owner, created_at=AT)
+def test_names__tell_rows_apart(component: Component) -> None:
+    pushed = {"component": component, "created_at": AT, "received_at": AT}
+    exchange = CodeExchange(component=component, created_at=AT)
 
-    assert str(owner) == "wxcomponent"
-    assert str(VerifyTicket(**pushed)) == f"{owner.pk} 2026-11-22 20:30:00"
+    assert str(component) == "wxcomponent"
+    assert str(VerifyTicket(**pushed)) == f"{component.pk} 2026-11-22 20:30:00"
     assert str(Authorizer(appid=OFFICIAL)) == OFFICIAL
     assert str(Authorizer(appid=OFFICIAL, nick_name="街角小店")) == f"街角小店 ({OFFICIAL})"
     assert str(Push(**pushed, info_type="authorized", authorizer_appid=OFFICIAL)) == f"authorized {OFFICIAL}"
     assert str(Push(**pushed, info_type="component_verify_ticket")) == "component_verify_ticket"
     assert str(AuthorizationLink(created_at=AT)) == "2026-11-23 04:30:00"  # in the site's time zone
     assert str(AuthorizationLink(created_at=AT, biz_appid=OFFICIAL)) == f"2026-11-23 04:30:00 {OFFICIAL}"
-    assert str(attempt(owner)).endswith("2026-11-22 20:30:00")
-    assert str(exchange) == f"{owner.pk} 2026-11-22 20:30:00"
+    assert str(attempt(component)).endswith("2026-11-22 20:30:00")
+    assert str(exchange) == f"{component.pk} 2026-11-22 20:30:00"
 
 
-def test_link__has_the_address_of_its_connect_page(owner: Component) -> None:
-    row = AuthorizationLink.objects.get(pk=link(owner).pk)
+def test_link__has_the_address_of_its_connect_page(component: Component) -> None:
+    row = AuthorizationLink.objects.get(pk=link(component).pk)
     with pytest.raises(PermissionDenied):
         row.get_absolute_url()
 
@@ -104,20 +114,25 @@ def test_link__has_the_address_of_its_connect_page(owner: Component) -> None:
 
 
 @pytest.mark.parametrize("name", ["ticket", "account", "push", "link"])
-def test_sealed_column__opens_in_its_own_row_only(owner: Component, name: str) -> None:
+def test_encrypted_column__is_decrypted_in_its_own_row_only(component: Component, name: str) -> None:
     other = Component.objects.create(appid="wxother")
-    row: Any = ROWS[name](owner)
+    row: Any = ROWS[name](component)
+    column = next(field.attname for field in row._meta.concrete_fields if isinstance(field, EncryptedField))
+    setattr(row, column, row.encrypt(column, "a secret"))
     twin: Any = type(row)(**{field.attname: getattr(row, field.attname) for field in row._meta.concrete_fields})
+    assert twin.reveal(column) == Secret("a secret")
+
     if name == "link":
         twin.key_digest = "another"
     else:
         twin.component = other
 
-    assert row.sealing_identity() != twin.sealing_identity()
+    with pytest.raises(EncryptionError):
+        twin.reveal(column)
 
 
-def test_update_row__writes_these_columns_only(owner: Component) -> None:
-    stale = Authorizer.objects.create(component=owner, appid=OFFICIAL, nick_name="old")
+def test_update_row__writes_these_columns_only(component: Component) -> None:
+    stale = Authorizer.objects.create(component=component, appid=OFFICIAL, nick_name="old")
     Authorizer.objects.update(state=Authorizer.State.UNAUTHORIZED)
 
     assert update_row(stale, nick_name="new") == 1
@@ -125,15 +140,15 @@ def test_update_row__writes_these_columns_only(owner: Component) -> None:
     assert (stale.nick_name, stale.state) == ("new", Authorizer.State.UNAUTHORIZED)
 
 
-def test_update_of_a_deleted_row__says_so(owner: Component) -> None:
-    row = Authorizer.objects.create(component=owner, appid=OFFICIAL)
+def test_update_of_a_deleted_row__changes_no_row(component: Component) -> None:
+    row = Authorizer.objects.create(component=component, appid=OFFICIAL)
     Authorizer.objects.all().delete()
 
     assert update_row(row, nick_name="new") == 0
 
 
-def test_announcement__is_counted_in_the_database(owner: Component) -> None:
-    row = Authorizer.objects.create(component=owner, appid=OFFICIAL)
+def test_announcement__is_counted_in_the_database(component: Component) -> None:
+    row = Authorizer.objects.create(component=component, appid=OFFICIAL)
     update_row(row, **to_announce())
     update_row(row, **to_announce())
 
@@ -141,26 +156,26 @@ def test_announcement__is_counted_in_the_database(owner: Component) -> None:
     assert (row.needs_announcing, row.announcement) == (True, 2)
 
 
-def test_newest_ticket__is_the_first(owner: Component) -> None:
+def test_newest_ticket__is_the_first(component: Component) -> None:
     for number in (2, 3, 1):
         VerifyTicket.objects.create(
-            component=owner, digest=str(number), created_at=AT.replace(minute=number), received_at=AT
+            component=component, digest=str(number), created_at=AT.replace(minute=number), received_at=AT
         )
 
-    assert [ticket.digest for ticket in owner.tickets.all()] == ["3", "2", "1"]
+    assert [ticket.digest for ticket in component.tickets.all()] == ["3", "2", "1"]
 
 
-def test_deleted_platform__takes_its_rows_along(owner: Component) -> None:
+def test_deleted_platform__takes_its_rows_along(component: Component) -> None:
     for name in ("ticket", "account", "push", "attempt", "code"):
-        ROWS[name](owner)
-    owner.delete()
+        ROWS[name](component)
+    component.delete()
 
     tables = (VerifyTicket, Authorizer, Push, AuthorizationLink, AuthorizationAttempt, CodeExchange)
     assert not any(table._default_manager.exists() for table in tables)
 
 
-def test_deleted_account__leaves_the_link_that_brought_it(owner: Component) -> None:
-    row = link(owner, authorizer=Authorizer.objects.create(component=owner, appid=OFFICIAL))
+def test_deleted_account__leaves_the_link_that_brought_it(component: Component) -> None:
+    row = link(component, authorizer=Authorizer.objects.create(component=component, appid=OFFICIAL))
     Authorizer.objects.all().delete()
 
     row.refresh_from_db()

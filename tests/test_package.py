@@ -1,4 +1,4 @@
-"""Is what we ship complete, and does it say the truth about itself?"""
+"""What we ship is complete, and its metadata is right."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_init__imports_nothing() -> None:
     assert not [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
 
 
-def test_every_file__says_which_question_it_answers() -> None:
+def test_every_file__has_a_docstring() -> None:
     silent = [
         path.relative_to(INSTALLED).as_posix()
         for path in INSTALLED.rglob("*.py")
@@ -110,3 +110,10 @@ def test_floors__are_the_lowest_versions_that_we_allow() -> None:
     assert set(tested) == set(allowed)
     for name, lowest in allowed.items():
         assert f"{tested[name]}.".startswith(f"{lowest}."), name
+
+
+@pytest.mark.parametrize("file", ["tox.ini", "tests/services.py", "CONTRIBUTING.rst"])
+def test_named_tests__exist(file: str) -> None:
+    """pytest runs nothing at all when one of the paths that it is given does not exist."""
+    named = set(re.findall(r"tests/[\w/]+(?:\.py)?(?!<)\b", (CHECKOUT / file).read_text(encoding="utf-8")))
+    assert named and [path for path in sorted(named) if not (CHECKOUT / path).exists()] == []

@@ -1,4 +1,4 @@
-"""Are the credentials that everybody can read known as such, and refused where they would have to protect something?"""
+"""Published credentials are recognized, and refused where they would have to protect something."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from django.test import Client
 
 from tests.checks.mistakes import ids
 from tests.checks.mistakes import platform as with_platform
-from tests.pushes import seal
-from wechat_open import component
+from tests.pushes import push_request
+from wechat_open import platforms
 from wechat_open.exceptions import ConfigurationError
 from wechat_open.published import DIGESTS, is_published
-from wechat_open.simulator.settings import DEMO_APPSECRET, DEMO_ENCODING_AES_KEY, DEMO_TOKEN
+from wechat_open.simulator.state.settings import DEMO_APPSECRET, DEMO_ENCODING_AES_KEY, DEMO_TOKEN
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 OWN = {"TOKEN": "k3JH5sdf9QWe2mNb7vCx1zLp", "ENCODING_AES_KEY": "Q" * 43}
@@ -40,7 +40,9 @@ def test_every_published_credential__is_known() -> None:
     assert len(simulators | example) == len(DIGESTS)
 
 
-@pytest.mark.parametrize("document", ["README.rst", "README.zh-CN.rst", "docs/operations.rst", "docs/messages.rst"])
+@pytest.mark.parametrize(
+    "document", ["README.rst", "README.zh-CN.rst", "docs/operations.rst", "docs/messages.rst", "docs/protocol.rst"]
+)
 def test_secret_in_a_document__is_a_published_one(document: str) -> None:
     text = (CHECKOUT / document).read_text(encoding="utf-8")
     given = re.findall(r'"(?:APPSECRET|TOKEN|ENCODING_AES_KEY|HEALTH_TOKEN|SECRET_KEY)": "([^"]{5,})"', text)
@@ -63,11 +65,11 @@ def test_published_credential__is_refused_unless_debug(site: Any, change: dict[s
     site.WECHAT_OPEN = site.WECHAT_OPEN | with_platform(**change)
     assert "E071" in ids()
     with pytest.raises(ConfigurationError, match="published") as refused:
-        component.platform()
+        platforms.get()
     assert not any(secret in str(refused.value) for secret in (DEMO_APPSECRET, DEMO_TOKEN, DEMO_ENCODING_AES_KEY))
 
     site.DEBUG = True
-    assert component.platform().alias == "default"
+    assert platforms.get().alias == "default"
     assert "E071" not in ids()
 
 
@@ -75,15 +77,15 @@ def test_push_under_published_keys__is_refused_in_production(site: Any, client: 
     keys = {"TOKEN": DEMO_TOKEN, "ENCODING_AES_KEY": DEMO_ENCODING_AES_KEY}
     site.WECHAT_OPEN = site.WECHAT_OPEN | with_platform(**keys)
     site.DEBUG = True
-    pair, appid = component.platform().pairs[0], component.platform().appid
+    pair, appid = platforms.get().pairs[0], platforms.get().appid
     fields = {"AppId": appid, "CreateTime": "1413192605", "InfoType": "component_verify_ticket"}
-    push = seal({**fields, "ComponentVerifyTicket": "forged"}, with_pair=pair, receiver=appid)
+    push = push_request({**fields, "ComponentVerifyTicket": "forged"}, with_pair=pair, receiver=appid)
     site.DEBUG = False
 
     answer = client.generic("POST", "/wechat/events/", push.body, "text/xml", QUERY_STRING=push.query)
 
     assert answer.status_code == 503
-    assert not component.Component.objects.exists()
+    assert not platforms.Component.objects.exists()
 
 
 @pytest.mark.parametrize("hosts", [[], ["127.0.0.1"]])

@@ -1,4 +1,4 @@
-"""Does a secret stay one, whatever is done to what holds it?"""
+"""A secret stays hidden, whatever is done with the object that holds it."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_adding_text_to_it__fails() -> None:
         "token=" + Secret(CANARY)  # type: ignore[operator]
 
 
-def test_empty_secret__is_false_and_says_so() -> None:
+def test_empty_secret__is_false_and_named_empty() -> None:
     assert not Secret()
     assert not Secret("")
     assert Secret("x")

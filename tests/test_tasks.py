@@ -1,4 +1,4 @@
-"""Does each ring of beat reach the layer below, for every platform?"""
+"""Celery's tasks: each calls the layer below, the periodic ones for every platform."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from celery import current_app
@@ -13,10 +14,12 @@ from celery.contrib.testing.worker import start_worker
 
 from tests.celery_app import app
 from tests.stage import OFFICIAL, deliver
-from wechat_open import doorbell, inbox, tasks
-from wechat_open.component import Platform
+from wechat_open import authorization, broker, inbox, tasks
+from wechat_open.authorization import codes
 from wechat_open.models import Authorizer, Push
-from wechat_open.schedule import BEAT_SCHEDULE
+from wechat_open.platforms import Platform
+from wechat_open.schedule import BEAT_SCHEDULE, INTERVALS
+from wechat_open.secret import Secret
 from wechat_open.simulator import Simulator
 
 Later = Callable[[timedelta], None]
@@ -42,7 +45,7 @@ class TestBodies:
 
         assert wechat.engine.calls[REFRESH] == 1
 
-    def test_one_platforms_trouble__is_no_others(
+    def test_failing_platform__does_not_stop_the_others(
         self,
         wechat: Simulator,
         account: Authorizer,
@@ -81,6 +84,16 @@ class TestBodies:
         tasks.watch_tickets()
         assert wechat.engine.calls[START] == 1
 
+    def test_finish_exchanges__exchanges_what_a_killed_worker_left(self, wechat: Simulator, platform: Platform) -> None:
+        link = authorization.begin()
+        page = authorization.offer(link, browser="browser", base_url="https://site.example")
+        asked = dict(parse_qsl(urlsplit(page.pc_url).query))
+        code = wechat.engine.authorize(OFFICIAL, pre_auth_code=asked["pre_auth_code"]).code
+        codes.bind_to_view(platform, Secret(code), page.attempt)
+        tasks.finish_exchanges()
+
+        assert Authorizer.objects.get().granted_through == link
+
     def test_sync_profiles__reads_what_is_missing(self, wechat: Simulator, account: Authorizer) -> None:
         Authorizer.objects.update(nick_name="", profile_synced_at=None)
         tasks.sync_profiles()
@@ -88,23 +101,25 @@ class TestBodies:
         account.refresh_from_db()
         assert account.nick_name == "Corner Shop"
 
-    def test_announce__sends_what_is_owed(self, account: Authorizer) -> None:
+    def test_announce__sends_signals_that_are_due(self, account: Authorizer) -> None:
         Authorizer.objects.update(needs_announcing=True)
         tasks.announce()
 
         account.refresh_from_db()
         assert not account.needs_announcing
 
-    def test_sweep__reads_wechats_list_once_an_hour(self, wechat: Simulator, account: Authorizer, later: Later) -> None:
-        tasks.sweep()
-        tasks.sweep()
+    def test_reconcile__reads_wechats_list_once_an_hour(
+        self, wechat: Simulator, account: Authorizer, later: Later
+    ) -> None:
+        tasks.reconcile()
+        tasks.reconcile()
         assert wechat.engine.calls[LIST] == 1
 
         later(timedelta(minutes=61))
-        tasks.sweep()
+        tasks.reconcile()
         assert wechat.engine.calls[LIST] == 2
 
-    def test_prune__deletes_what_served_its_time(self, account: Authorizer, later: Later) -> None:
+    def test_prune__deletes_old_rows(self, account: Authorizer, later: Later) -> None:
         later(timedelta(days=400))
         tasks.prune()
 
@@ -112,33 +127,36 @@ class TestBodies:
 
 
 class TestSchedule:
-    def test_every_ring__reaches_a_task(self) -> None:
+    def test_every_interval__is_of_a_periodic_job_and_the_reverse(self) -> None:
+        assert set(INTERVALS) == set(tasks.PERIODIC_JOBS)
+
+    def test_every_entry__names_a_task(self) -> None:
         for name, entry in BEAT_SCHEDULE.items():
             assert entry["task"] in current_app.tasks
             assert name.removeprefix("wechat_open.") == entry["task"].rpartition(".")[2]
 
-    def test_every_task__is_rung_or_is_called_for_one_push_or_message(self) -> None:
+    def test_every_task__is_periodic_or_is_sent_for_one_row_or_message(self) -> None:
         known = {name for name in current_app.tasks if name.startswith("wechat_open.")}
 
         called = {f"wechat_open.tasks.{name}" for name in ("process_push", "run_bulk_job", "answer_later")}
         assert known == {entry["task"] for entry in BEAT_SCHEDULE.values()} | called
 
-    def test_rings__do_not_pile_up_and_keep_no_result(self) -> None:
+    def test_entries__do_not_pile_up_and_keep_no_result(self) -> None:
         for entry in BEAT_SCHEDULE.values():
             assert 10 <= entry["options"]["expires"] <= max(10, entry["schedule"])
             assert entry["options"]["ignore_result"]
             assert current_app.tasks[entry["task"]].ignore_result
 
 
-def test_worker__does_what_the_doorbell_asks(
+def test_worker__does_the_task_that_is_sent(
     transactional_db: None, wechat: Simulator, platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(doorbell, "_failed_at", float("-inf"))
+    broker.forget()
     app.control.purge()
     push = deliver(platform, wechat.engine.authorize(OFFICIAL).push)  # type: ignore[arg-type]
 
     with start_worker(app, perform_ping_check=False, pool="solo"):
-        assert doorbell.ring("wechat_open.tasks.process_push", push.pk)
+        assert broker.send_task("wechat_open.tasks.process_push", push.pk)
         ends_at = time.monotonic() + 10
         while not Authorizer.objects.exclude(access_token="").exists() and time.monotonic() < ends_at:
             time.sleep(0.05)
@@ -148,7 +166,7 @@ def test_worker__does_what_the_doorbell_asks(
     assert not inbox.process(push.pk)
 
 
-def test_platform_with_a_bad_setting__does_not_starve_the_others(
+def test_platform_with_a_bad_setting__does_not_stop_the_others(
     wechat: Simulator, account: Authorizer, settings: Any, later: Later
 ) -> None:
     broken = {**settings.WECHAT_OPEN["COMPONENTS"]["default"], "ENCODING_AES_KEY": "too short"}

@@ -1,4 +1,4 @@
-"""Does the app work in sites that are set up unlike ours? Each walk is a process of its own."""
+"""The app works in sites with other settings than ours. Each walk is a separate process."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ def run(*command: str, database: str = "", **environment: str) -> subprocess.Com
 
 
 def walked(database: str = "", **environment: str) -> dict[str, Any]:
-    told = run("-m", "tests.walk", database=database, **environment)
-    assert told.returncode == 0, told.stderr[-3000:]
-    done: dict[str, Any] = json.loads(told.stdout)
+    process = run("-m", "tests.walk", database=database, **environment)
+    assert process.returncode == 0, process.stderr[-3000:]
+    done: dict[str, Any] = json.loads(process.stdout)
     return done
 
 
@@ -73,7 +73,7 @@ CODE_PAGES = ["cp936", "cp1252", "ascii"]
 @pytest.mark.parametrize("page", CODE_PAGES)
 @pytest.mark.parametrize("arguments", ["doctor --offline", "status", "--help"])
 def test_command__speaks_on_every_console(page: str, arguments: str) -> None:
-    told = run(
+    process = run(
         "-m",
         "django",
         "wechat_open",
@@ -82,24 +82,24 @@ def test_command__speaks_on_every_console(page: str, arguments: str) -> None:
         WALK=json.dumps({"LANGUAGE_CODE": "zh-hans"}),
     )
 
-    assert "UnicodeEncodeError" not in told.stderr
-    assert told.stdout.strip()
+    assert "UnicodeEncodeError" not in process.stderr
+    assert process.stdout.strip()
 
 
 @pytest.mark.parametrize("page", CODE_PAGES)
 def test_json_of_a_command__is_json_on_every_console(page: str) -> None:
     language = json.dumps({"LANGUAGE_CODE": "zh-hans"})
-    told = run("-m", "django", "wechat_open", "doctor", "--offline", "--json", PYTHONIOENCODING=page, WALK=language)
+    process = run("-m", "django", "wechat_open", "doctor", "--offline", "--json", PYTHONIOENCODING=page, WALK=language)
 
-    report = json.loads(told.stdout.encode(errors="replace").decode(page, errors="replace"))
+    report = json.loads(process.stdout.encode(errors="replace").decode(page, errors="replace"))
     assert "数据库" in json.dumps(report, ensure_ascii=False)
 
 
 def test_cache_of_a_host__is_refused_on_windows() -> None:
-    told = run(
+    process = run(
         "-c",
         "from tests import walk; walk.remove_what_windows_lacks(); import django; django.setup();"
-        "from wechat_open.host_cache import HostCache; HostCache('/nowhere', {})",
+        "from wechat_open.contrib.host_cache import HostCache; HostCache('/nowhere', {})",
     )
 
-    assert "on Windows, name a Redis in CACHES" in told.stderr
+    assert "on Windows, name a Redis in CACHES" in process.stderr

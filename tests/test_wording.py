@@ -1,4 +1,4 @@
-"""Tests that people read one term for one thing, and none of the sentences that readers stumbled over.
+"""One term for one thing, and none of the sentences that readers misunderstood.
 
 The Chinese terms are those of WeChat's console. The texts are those of the catalogues, the simulator, WeChat's numbers
 and the documents.
@@ -15,7 +15,8 @@ import pytest
 
 from tests.test_translations import TERMS, read
 from wechat_open.protocol import errcodes
-from wechat_open.simulator import texts, verdicts
+from wechat_open.simulator import texts
+from wechat_open.simulator.release_check import results
 
 ROOT = Path(__file__).parent.parent
 
@@ -34,7 +35,7 @@ def strings(value: Any, language: str) -> Iterator[str]:
 
 def simulated(language: str) -> list[str]:
     found = [
-        text for module in (texts, verdicts) for value in vars(module).values() for text in strings(value, language)
+        text for module in (texts, results) for value in vars(module).values() for text in strings(value, language)
     ]
     found += [problem[1 if language == "zh" else 2] for problem in texts.PROBLEMS.values()]
     assert len(found) > 150  # else the tables were not found

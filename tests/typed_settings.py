@@ -1,4 +1,4 @@
-"""Which site does the type checker look at? The example's, because it has every app that is checked."""
+"""The settings for the type checker: the example's, because it has every app that is checked."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""Where do the tests' site and its doors stand?"""
+"""The URLs of the tests' site."""
 
 from django.contrib import admin
 from django.urls import include, path

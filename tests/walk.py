@@ -1,4 +1,4 @@
-"""Does everything work in a site that is set up like this? One walk through all of it, in a process of its own.
+"""One walk through the whole app, in a process of its own, for a site with given settings.
 
 ``python -m tests.walk`` lives in ``tests.walk_settings`` (or in DJANGO_SETTINGS_MODULE), makes its databases and
 removes them. A ticket, a grant through a link, a renewal, a message, an event, the health report, operations, every
@@ -85,7 +85,7 @@ def _walk(wechat: Any) -> dict[str, Any]:
     from django.urls import reverse
 
     from tests import pushes
-    from wechat_open import api, authorization, component, health, inbox, tokens
+    from wechat_open import api, authorization, health, inbox, platforms, tokens
     from wechat_open.messaging import on_event, on_message
     from wechat_open.models import Authorizer, Push, VerifyTicket
     from wechat_open.protocol import xml
@@ -94,10 +94,10 @@ def _walk(wechat: Any) -> dict[str, Any]:
 
     done: dict[str, Any] = {}
     client = Client()
-    platform = component.platform()
+    platform = platforms.get()
 
     def push(fields: dict[str, str]) -> None:
-        answer = pushes.post(client, pushes.EVENTS, pushes.seal(xml.write(fields)))
+        answer = pushes.post(client, pushes.EVENTS, pushes.push_request(xml.write(fields)))
         assert (answer.status_code, answer.content) == (200, b"success"), (answer.status_code, answer.content)
         inbox.process_due()
 
@@ -148,21 +148,22 @@ def _operate(client: Any, account: Any) -> list[str]:
     from django.contrib.messages import get_messages
     from django.urls import reverse
 
-    from wechat_open import bulk
-    from wechat_open.models import BulkJob, JournalEntry
+    from wechat_open.models import AuditEntry, BulkJob
+    from wechat_open.operations import jobs
+    from wechat_open.operations.accounts import Sync
 
     said = []
     address = reverse("admin:wechat_open_authorizer_changelist")
-    for action in ("refresh_now", "sync_profile", "reconcile", "ask_again"):
+    for action in ("refresh", "sync", "reconcile", "ask"):
         answer = client.post(address, {"action": action, "_selected_action": [account.pk], "index": 0}, follow=True)
         said.append(" ".join(str(message) for message in get_messages(answer.wsgi_request)))
         assert answer.status_code == 200 and "action" not in said[-1], (action, answer.status_code, said)
-    job = bulk.start(bulk.Action.SYNC, [account.pk], user=answer.wsgi_request.user)
-    bulk.run_open()
+    job = jobs.start(Sync(), [account.pk], user=answer.wsgi_request.user)
+    jobs.run_open()
     job.refresh_from_db()
     assert (job.done, job.failed) == (1, 0), job.failures
     assert BulkJob.objects.filter(pk=job.pk, finished_at__isnull=False).exists()
-    assert JournalEntry.objects.filter(user_id=answer.wsgi_request.user.pk).exists()
+    assert AuditEntry.objects.filter(user_id=answer.wsgi_request.user.pk).exists()
     return said
 
 
@@ -176,14 +177,14 @@ def _pages(client: Any) -> int:
             answer = client.get(address, follow=True)
             assert answer.status_code == 200, (address, answer.status_code)
             seen += 1
-    for door in pages.doors():
-        row = door.model._default_manager.first() if door.needs_row or door.name.endswith("_old") else None
-        if row is None and (door.needs_row or door.name.endswith("_old")):
+    for route in pages.routes():
+        row = route.model._default_manager.first() if route.needs_row or route.name.endswith("_old") else None
+        if row is None and (route.needs_row or route.name.endswith("_old")):
             continue
-        answer = client.get(door.address(row), follow=True)
+        answer = client.get(route.address(row), follow=True)
         if answer.streaming:
             b"".join(answer.streaming_content)
-        assert answer.status_code in (200, 403, 405), (door.name, answer.status_code)
+        assert answer.status_code in (200, 403, 405), (route.name, answer.status_code)
         seen += 1
     return seen
 

@@ -39,6 +39,11 @@ class OneForEach:
         return "default" if model.__name__ == "Authorizer" else "replica"
 
 
+class NoRelations:
+    def allow_relation(self, first: Model, second: Model, **hints: Any) -> bool | None:
+        return False if first._meta.app_label == "wechat_open" else None
+
+
 class NoTables:
     def allow_migrate(self, db: str, app_label: str, **hints: Any) -> bool | None:
         return False if app_label == "wechat_open" else None

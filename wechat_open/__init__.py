@@ -1,35 +1,37 @@
-"""Where does everything live, and who may import whom?
+"""The map of the package: where everything lives, and who may import whom.
 
 ::
 
     apps
     urls    management   testing   middleware   contrib
-    views   admin   tasks   checks            Django's doors: parse, delegate, answer
+    doctor                                    examines a site on demand
+    views   admin   templatetags   tasks   checks            entry points: parse, delegate, answer
     ----------------------------------------
-    bulk   alerts   needs                     one action on thousands of rows; who is told what is wrong; what is to do
+    operations                                operators' actions on rows, one by one or thousands in a job
     inbox   messaging   health                what a push or a message does; what is wrong
-    authorization                             the life of one grant
-    api   codes                               calls with the right token, one bounded retry; whose code it is
-    tokens   census                           custody; how many accounts of each sort
-    component   journal                       settings become objects; what happened, and who did it
+    authorization                             the life of a grant
+    api                                       API calls with the right token and one retry
+    tokens                                    custody of tokens; no other part touches them
+    platforms                                 settings become objects, each with its environment
+    environment                               the ports of a platform's work, as this site has them
+    stores                                    the statements that custody relies on
+    ports                                     what that work takes from outside, as interfaces
+    audit                                     the audit trail and hourly counters
+    rounds                                    a round of a background job: item after item, until its deadline
     ----------------------------------------
-    endpoints   models   signals              WeChat's endpoints; rows; what other apps may listen to
-    admin_urls                                addresses of the admin's pages, on the site that the reader is on
-    doorbell   schedule                       how workers are woken: at once, and by the clock
-    fields                                    columns that hold sealed text
-    sealing   shared_cache   host_cache       how it is sealed; how the cache is asked that may be down; one for a host
-    error_pages                               what Django's error pages show of our settings
-    conf    clock   qr      telling           the settings; the database's time; a text as a QR code; an error in words
-    rows                                      managers that read where is written
-    times                                     columns for points in time, in UTC whatever USE_TZ is
+    models   signals                          rows; signals for other apps
+    broker   schedule                         sending tasks at once, and periodically
+    admin_urls                                URLs of the admin's pages, on the reader's admin site
+    db   cache   error_pages                  storage of rows; the site's cache; our settings on error pages
+    conf   translation   formats              the settings; errors, spans and numbers in the reader's language
     ----------------------------------------
-    client   simulator                        one HTTP call; a WeChat that fits in one process
-    protocol                                  the wire format
-    secret   exceptions   published           ...; credentials that everybody can read
-    sentence                                  a text that can be said again in another language
+    client   simulator                        one HTTP call to WeChat; a WeChat in one process
+    protocol                                  WeChat's wire format
+    secret   exceptions   published           hidden values; errors; credentials in our documentation
+    text                                      texts that are translated when they are read
 
-Arrows point down only; names on one line do not import each other. Below the last rule, and in ``endpoints``, there is
-no Django and no Celery. Nothing but ``testing`` and ``management`` imports the simulator. ``tox -e imports`` checks it.
+Arrows point down only; names on one line do not import each other. Below the last rule there is no Django and no
+Celery. Only ``doctor``, ``management`` and ``testing`` import the simulator. ``tox -e imports`` checks it.
 """
 
 __version__ = "0.1.0"

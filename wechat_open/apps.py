@@ -1,6 +1,6 @@
-"""What happens when Django starts?
+"""The app and its start: it registers system checks, tasks and every app's ``wechat_handlers``.
 
-System checks and tasks become known, and every app's ``wechat_handlers``; nothing is read, built or called.
+No settings are read and nothing is called.
 """
 
 from django.apps import AppConfig
@@ -14,7 +14,9 @@ class WeChatOpenConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from . import checks, error_pages, tasks  # noqa: F401  # importing them registers checks and tasks
+        # Importing them registers checks, tasks and operations.
+        from . import checks, error_pages, tasks  # noqa: F401
+        from .operations import accounts, pushes  # noqa: F401
 
         error_pages.install()
         autodiscover_modules("wechat_handlers")

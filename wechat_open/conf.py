@@ -1,8 +1,7 @@
-"""What did the project configure?
+"""The settings of the project; the only reader of ``settings.WECHAT_OPEN``.
 
-The only reader of ``settings.WECHAT_OPEN``. Everything is read late, at each use, with its default beside its name,
-so ``override_settings`` simply works. What is wrong with a value is said by ``checks`` at start-up, and by a
-ConfigurationError here when somebody goes on all the same.
+Every setting is read late, at each use, with its default beside its name, so ``override_settings`` works. The system
+checks report wrong values at start-up; a wrong value that is used all the same raises ConfigurationError here.
 """
 
 from __future__ import annotations
@@ -18,8 +17,8 @@ from django.utils.functional import Promise
 
 from .exceptions import ConfigurationError
 from .secret import hide_variables, is_plain_name, shown_name
-from .sentence import Sentence as _
-from .sentence import pgettext
+from .text import TranslatableText as _
+from .text import pgettext
 
 NAME = "WECHAT_OPEN"
 DEFAULT_ALIAS = "default"
@@ -34,7 +33,7 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
 BRAND_KEYS = ("NAME", "LOGO")
 
 WORKERS = ("celery", "run")
-"""What can do the background work."""
+"""What can do the background work: Celery, or ``manage.py wechat_open run``."""
 
 DEFAULTS: dict[str, Any] = {
     "COMPONENTS": {},
@@ -70,7 +69,7 @@ DEFAULTS: dict[str, Any] = {
 COMPONENT_KEYS = ("APPID", "APPSECRET", "TOKEN", "ENCODING_AES_KEY")
 
 _T = TypeVar("_T")
-# Of characters that every reader of addresses takes for the same parts: no user, no backslash, no query, no fragment.
+# Only characters that every URL parser reads the same way: no user, no backslash, no query, no fragment.
 _ADDRESS = re.compile(r"(?i)https?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?(/[A-Za-z0-9._~%/+-]*)?")
 
 
@@ -80,15 +79,19 @@ class Conf:
     @property
     @hide_variables
     def given(self) -> Mapping[str, Any]:
-        """What the project wrote, untouched."""
+        """The dict as the project wrote it."""
         return _mapping(NAME, getattr(django_settings, NAME, {}))
 
     def _get(self, name: str) -> Any:
+        # A plain dict needs no check, and this is read several times for each push. No variable holds it: error pages
+        # show those of a frame.
+        if type(getattr(django_settings, NAME, None)) is dict:
+            return getattr(django_settings, NAME).get(name, DEFAULTS[name])
         return self.given.get(name, DEFAULTS[name])
 
     @hide_variables
     def _read(self, name: str, convert: Callable[[Any], _T]) -> _T:
-        """What stands there, converted. It is not shown when it cannot be: it may be a secret in the wrong place."""
+        """The converted value. The error for one that cannot be converted hides it: it may be a misplaced secret."""
         value = self._get(name)
         try:
             return convert(value)
@@ -107,7 +110,7 @@ class Conf:
     def components(self) -> Mapping[str, Mapping[str, Any]]:
         """Alias -> credentials of one third-party platform.
 
-        Without those whose alias is no name, of which the checks say so: an alias is shown everywhere.
+        A platform whose alias is not a plain name is left out, and a check reports it: aliases are shown everywhere.
         """
         written = _mapping(f'{NAME}["COMPONENTS"]', self._get("COMPONENTS"))
         return written if all(map(_is_name, written)) else {name: written[name] for name in filter(_is_name, written)}
@@ -115,7 +118,7 @@ class Conf:
     @property
     @hide_variables
     def appids(self) -> Mapping[str, str]:
-        """Alias -> appid; empty where none is given that could be one."""
+        """Alias -> appid; empty where there is none that is a plain name."""
         found = {}
         for alias, credentials in self.components.items():
             appid = dict(credentials).get("APPID") if _is_dict(credentials) else None
@@ -147,8 +150,8 @@ class Conf:
         if not is_plain_name(credentials["APPID"]):
             raise ConfigurationError(
                 _(
-                    "%(setting)s is no appid, and is not shown because it could be a secret: copy the one that begins "
-                    "with wx from the console.",
+                    "%(setting)s is not an appid, and is not shown because it could be a secret: copy the one that "
+                    "begins with wx from the console.",
                     setting=f'{NAME}["COMPONENTS"][{alias!r}]["APPID"]',
                 )
             )
@@ -175,7 +178,7 @@ class Conf:
 
     @property
     def secret_key_decrypts(self) -> bool:
-        """Whether keys derived from SECRET_KEY go on decrypting beside ENCRYPTION_KEYS."""
+        """Whether keys derived from SECRET_KEY still decrypt beside ENCRYPTION_KEYS."""
         return self._read("SECRET_KEY_DECRYPTS", _switch)
 
     @property
@@ -184,24 +187,24 @@ class Conf:
 
     @property
     def authorize_base_url(self) -> str:
-        """Where the authorization page for a PC lives."""
+        """Host of the authorization page for a PC."""
         return self._base_url("AUTHORIZE_BASE_URL")
 
     @property
     def open_base_url(self) -> str:
-        """Where the authorization page for a phone lives."""
+        """Host of the authorization page for a phone."""
         return self._base_url("OPEN_BASE_URL")
 
     @property
     def api_hosts(self) -> tuple[str, ...]:
-        """Hosts beside WeChat's that may be spoken to while DEBUG is off, in lower case."""
+        """Hosts other than WeChat's that may be called while DEBUG is off, in lower case."""
         return self._read("API_HOSTS", _hosts)
 
     @hide_variables
     def _base_url(self, name: str) -> str:
-        """The server there receives every secret of the platform, so nothing is sent to a host that may not be.
+        """A base URL that may be called: its server receives every secret of the platform.
 
-        While DEBUG is off that is WeChat's, over https, and those of API_HOSTS, over https or on the loopback.
+        While DEBUG is off that is a host of WeChat over https, or one of API_HOSTS over https or on the loopback.
         """
         written = self._get(name)
         url = split_address(written)
@@ -220,14 +223,14 @@ class Conf:
 
     @property
     def meets_simulator(self) -> bool:
-        """Whether the site says that WeChat may be a simulator on this host: such a site has nothing to protect."""
+        """Whether the settings allow a simulator on this host in place of WeChat: such a site protects nothing."""
         try:
             return any(host in LOOPBACK for host in self.api_hosts)
         except ConfigurationError:
             return False
 
     def why_not(self, url: SplitResult) -> str:
-        """Why no secret is sent to this address; empty for one that may have them."""
+        """Why no secret may be sent to this address; empty if it may."""
         host = url.hostname or ""
         if django_settings.DEBUG:
             return ""
@@ -259,7 +262,7 @@ class Conf:
 
     @property
     def token_wait(self) -> timedelta:
-        """How long a caller waits for the one who is renewing the token it needs (given in seconds)."""
+        """How long a caller waits for another one that is renewing the same token (given in seconds)."""
         return self._read("TOKEN_WAIT", _seconds)
 
     @property
@@ -278,7 +281,7 @@ class Conf:
 
     @property
     def journal_life(self) -> timedelta:
-        """How long the audit trail goes back (given in seconds)."""
+        """How long audit entries are kept (given in seconds)."""
         return self._read("JOURNAL_LIFE", _seconds)
 
     @property
@@ -288,27 +291,27 @@ class Conf:
 
     @property
     def reply_within(self) -> timedelta:
-        """When a handler is cut off; WeChat waits 5 seconds (given in seconds). Zero: never, and in its own thread."""
+        """Deadline of handlers; WeChat waits 5 seconds (given in seconds). Zero: none, and no thread of their own."""
         return self._read("REPLY_WITHIN", _seconds)
 
     @property
     def brake_accounts(self) -> int:
-        """From how many accounts turning bad at once the brake holds their state."""
+        """How many accounts must fail at once for the brake to freeze their states."""
         return self._read("BRAKE_ACCOUNTS", int)
 
     @property
     def brake_share(self) -> float:
-        """And from which share of all authorized accounts (0 to 1)."""
+        """And which share of all authorized accounts they must be (0 to 1)."""
         return self._read("BRAKE_SHARE", float)
 
     @property
     def component_token_parameter(self) -> str:
-        """The query name of the component access token on ``api_*`` calls (protocol 0.2 and 12)."""
+        """The query name of the component access token on ``api_*`` calls (docs/protocol.rst, "The HTTP API")."""
         return self._read("COMPONENT_TOKEN_PARAMETER", _word)
 
     @property
     def option_api(self) -> str:
-        """``current`` or ``legacy`` addresses of the authorizer options (protocol 4.5 and 12)."""
+        """``current`` or ``legacy`` addresses of the authorizer options (docs/protocol.rst, "Options")."""
         return self._read("OPTION_API", _word)
 
     @property
@@ -318,7 +321,7 @@ class Conf:
 
     @property
     def worker(self) -> str:
-        """Who does the background work: ``celery``, or ``run`` for ``manage.py wechat_open run``."""
+        """What does the background work: ``celery``, or ``run`` for ``manage.py wechat_open run``."""
         return "run" if self._get("WORKER") == "run" else "celery"
 
     @property
@@ -327,7 +330,7 @@ class Conf:
 
     @property
     def brand(self) -> tuple[str, str]:
-        """Name and logo on the public pages; empty what is not given, or is no text."""
+        """Name and logo on the public pages; each is empty if it is missing or not a text."""
         given = self._get("BRAND")
         found = given if isinstance(given, Mapping) else {}
         name, logo = (found.get(key, "") for key in BRAND_KEYS)
@@ -340,7 +343,7 @@ class Conf:
 
     @property
     def tenant_key(self) -> str:
-        """Which value of a link's payload names the tenant in lists, searches and exports; empty: the whole payload."""
+        """The key of the tenant in a link's payload, for lists, searches and exports; empty: the whole payload."""
         return str(self._get("TENANT_KEY"))
 
 
@@ -391,7 +394,7 @@ def _text(written: Any) -> str:
 
 
 def _site(written: Any) -> str:
-    """An address; what is none is shown on pages and in reports all the same, unless it could be a secret."""
+    """An address. Another text is accepted too and shown on pages and in reports, unless it could be a secret."""
     if _text(written) and not split_address(written) and not is_plain_name(written):
         raise ValueError
     return str(written)
@@ -413,8 +416,8 @@ def _seconds(written: Any) -> timedelta:
 
 
 def _mapping(name: str, value: Any) -> Mapping[str, Any]:
-    """What stands there; an error says its type only, for there may be secrets in it."""
-    if not isinstance(value, (dict, Mapping)):  # a dict is told apart quicker than any Mapping
+    """The value, if it is a mapping. The error names its type only, because it may contain secrets."""
+    if not isinstance(value, (dict, Mapping)):  # checking for dict first is faster
         raise ConfigurationError(_("%(name)s must be a dict, not %(type)s.", name=name, type=type(value).__name__))
     return value
 

@@ -1,8 +1,8 @@
-"""Django's error pages and error mails show of ``WECHAT_OPEN`` its shape, its numbers and its names.
+"""The filter of Django's error pages and error mails: of ``WECHAT_OPEN`` they show shape, numbers and names.
 
 Django hides values by the names of their keys. A secret under a misspelled name, in a list or in the place of a whole
-dict has no such name, so here nothing is shown that is not known to be harmless. ``apps`` puts this filter in the place
-of Django's own; a site with another one inherits from it, and a check says so.
+dict has no such name, so this filter shows only what is known to be harmless. ``apps`` installs it in the place of
+Django's own; a site with another filter inherits from this one, and a check says so.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class ExceptionReporterFilter(SafeExceptionReporterFilter):
 
 
 def install() -> None:
-    """Take the place of Django's own filter, and of no other."""
+    """Replace Django's own filter, and no other."""
     if settings.DEFAULT_EXCEPTION_REPORTER_FILTER == DJANGOS:
         settings.DEFAULT_EXCEPTION_REPORTER_FILTER = OURS
 

@@ -1,39 +1,39 @@
-"""What can go wrong, and how would a caller react?
+"""The exceptions, one for each reaction of a caller.
 
 ::
 
     WeChatOpenError
-    ├── ConfigurationError          a setting is missing or wrong: mend it, nothing else helps
-    ├── InvalidPush                 what claims to come from WeChat does not: refuse it
-    ├── SealError                   a stored secret cannot be opened with the configured keys
+    ├── ConfigurationError          a setting is missing or wrong: it must be corrected
+    ├── InvalidPush                 a request to a callback is not from WeChat: refuse it
+    ├── EncryptionError             a stored secret cannot be decrypted with the configured keys
     ├── UnknownAuthorizer           no such account under this platform
-    ├── AuthorizerUnavailable       the account is known, and nobody may act for it
+    ├── AuthorizerUnavailable       the account is known, but it cannot be called for
     │   ├── AuthorizerUnauthorized      its owner cancelled the authorization
-    │   └── ReauthorizationNeeded       WeChat refuses every token we hold: the owner must authorize again
-    ├── AuthorizationRefused        a return from WeChat's page that we did not start, or that came too late
-    │   ├── LinkRevoked                 the link was taken back: nobody connects an account through it any more
-    │   ├── LinkUsed                    the link has connected its one account
-    │   ├── CodeOfAnotherLink           the authorization code belongs to another authorization: it may be stolen
-    │   └── GrantSuperseded             the account was authorized again since, and that newer grant stands
+    │   └── ReauthorizationNeeded       WeChat refuses every stored token: the owner must authorize again
+    ├── AuthorizationRefused        a redirect from WeChat's page that the site did not start, or too late
+    │   ├── LinkRevoked                 the link was revoked: it connects no account any more
+    │   ├── LinkUsed                    the link has connected an account already
+    │   ├── CodeOfAnotherLink           the authorization code belongs to another link: it may be stolen
+    │   └── GrantSuperseded             the account was authorized again since, and the newer grant is valid
     ├── TokenUnavailable            no usable token right now: try again after ``retry_after``
-    │   └── TicketMissing               WeChat has pushed no verify ticket that could buy a component token
-    ├── Unreachable                 WeChat gave no usable answer; whether it acted is unknown
+    │   └── TicketMissing               no verify ticket is stored that WeChat accepts for a component token
+    ├── Unreachable                 WeChat gave no usable answer; the effect of the call is unknown
     └── APIError                    WeChat answered with an errcode
-        ├── TokenRefused                the access token is dead or was never good
+        ├── TokenRefused                the access token is invalid or has expired
         ├── RefreshTokenRefused         61023: the refresh token is not the current one
         ├── NotAuthorized               61003: WeChat says that the account has not authorized the platform
         ├── CodeRefused                 the authorization code is used, wrong or too old
         ├── TicketRefused               the verify ticket is too old or wrong
-        ├── AccountRestricted           frozen, closed, or its API is banned: repeating changes nothing
+        ├── AccountRestricted           frozen, closed, or its API is banned: do not repeat
         ├── PermissionMissing           the account does not own this API, or did not grant it
         ├── FollowerOutOfReach          nothing more can be sent until the follower acts again
-        ├── FollowerRefused             the person does not want such messages: leave it, nothing is wrong
+        ├── FollowerRefused             the follower does not want such messages: do not repeat
         ├── PlatformFault               the platform's own set-up: secret, IP whitelist, release
         ├── QuotaExceeded               no calls left until the quota is reset
         ├── RateLimited                 too fast: wait and repeat
         └── SystemBusy                  WeChat is busy: wait and repeat
 
-The message is English; ``said`` is the same as a ``Sentence``, for ``telling.told`` to say in another language. No
+The message is English; ``text`` is the same as a ``TranslatableText``, for ``translation.translate_error``. No
 message, ``repr`` or attribute carries a token, a ticket, a code or a secret.
 """
 
@@ -41,27 +41,27 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from .sentence import Sentence as _
-from .sentence import pgettext
+from .text import TranslatableText as _
+from .text import pgettext
 
 
 class WeChatOpenError(Exception):
-    """The root of everything that this package raises on purpose."""
+    """The base class of all exceptions of this package."""
 
     @property
-    def said(self) -> str:
-        """The message as it was given: a ``Sentence`` still knows its parts."""
+    def text(self) -> str:
+        """The message; a ``TranslatableText`` if it was raised with one."""
         return self.args[0] if self.args and isinstance(self.args[0], str) else str(self)
 
 
 class ConfigurationError(WeChatOpenError):
-    """A setting is missing or wrong. The message names the setting and the remedy."""
+    """A setting is missing or wrong. The message names the setting and says what to do."""
 
 
 class InvalidPush(WeChatOpenError):
-    """A request to a callback that WeChat did not make, or that was changed on the way.
+    """A request to a callback that is not from WeChat, or was changed on the way.
 
-    ``reason`` is one word for logs and counters. It is never told to the peer.
+    ``reason`` is one word for logs and counters. The response never contains it.
     """
 
     def __init__(self, reason: str) -> None:
@@ -69,8 +69,8 @@ class InvalidPush(WeChatOpenError):
         self.reason = reason
 
 
-class SealError(WeChatOpenError):
-    """A value at rest cannot be opened: unknown key id, changed content, or moved from another row or field."""
+class EncryptionError(WeChatOpenError):
+    """A value at rest cannot be decrypted: unknown key id, changed content, or moved from another row or field."""
 
 
 class UnknownAuthorizer(WeChatOpenError):
@@ -90,7 +90,7 @@ class UnknownAuthorizer(WeChatOpenError):
 
 
 class AuthorizerUnavailable(WeChatOpenError):
-    """The account is known, and no call can be made in its name."""
+    """The account is known, but no call can be made for it."""
 
     def __init__(self, appid: str, message: str) -> None:
         super().__init__(message)
@@ -129,15 +129,15 @@ class ReauthorizationNeeded(AuthorizerUnavailable):
 
 
 class AuthorizationRefused(WeChatOpenError):
-    """A return from WeChat's page without a state of ours, in another browser, used before, or too late."""
+    """A redirect from WeChat's page without a valid state, in another browser, used before, or too late."""
 
 
 class LinkRevoked(AuthorizationRefused):
-    """The link was revoked. A grant that WeChat gave all the same is kept, for no tenant."""
+    """The link was revoked. A grant that WeChat made all the same is kept without a tenant."""
 
 
 class LinkUsed(AuthorizationRefused):
-    """The link has connected an account before. Another account that comes through it is kept, for no tenant."""
+    """The link has connected an account before. Another account that came through it is kept without a tenant."""
 
 
 class CodeOfAnotherLink(AuthorizationRefused):
@@ -145,7 +145,7 @@ class CodeOfAnotherLink(AuthorizationRefused):
 
 
 class GrantSuperseded(AuthorizationRefused):
-    """The account has been authorized again since, in another way. That newer grant stands, with its tenant."""
+    """The account was authorized again since, through another link. The newer grant is valid, with its tenant."""
 
 
 class TokenUnavailable(WeChatOpenError):
@@ -163,20 +163,22 @@ class TicketMissing(TokenUnavailable):
 class Unreachable(WeChatOpenError):
     """No usable answer: no connection, a timeout, HTTP 5xx, or something that is not WeChat's JSON.
 
-    Whether WeChat did what it was asked is unknown.
+    Whether WeChat carried the call out is unknown. ``in_flight`` says that it may still be working on it: the request
+    was sent, and no answer of WeChat's came.
     """
 
-    def __init__(self, path: str, reason: str) -> None:
+    def __init__(self, path: str, reason: str, *, in_flight: bool = False) -> None:
         super().__init__(_("WeChat gave no usable answer to %(path)s: %(reason)s", path=path, reason=reason))
         self.path = path
         self.reason = reason
+        self.in_flight = in_flight
 
 
 class APIError(WeChatOpenError):
     """WeChat answered with an errcode.
 
-    ``errcode`` is WeChat's number, ``errmsg`` its text (without the rid), ``meaning`` ours in English, ``rid`` the
-    request id that Tencent's support asks for, or empty.
+    ``errcode`` is WeChat's number, ``errmsg`` its text (without the rid), ``meaning`` this package's English meaning,
+    ``rid`` the request id that Tencent's support asks for, or empty.
     """
 
     def __init__(self, errcode: int, errmsg: str = "", *, meaning: str = "", rid: str = "", path: str = "") -> None:
@@ -185,27 +187,27 @@ class APIError(WeChatOpenError):
         self.meaning = meaning
         self.rid = rid
         self.path = path
-        said = pgettext(
+        message = pgettext(
             "wechat_open",
             "WeChat answered %(errcode)d %(meaning)s",
             errcode=errcode,
             meaning=meaning or errmsg or pgettext("wechat_open", "unknown error"),
         )
         if meaning and errmsg:
-            said = pgettext("wechat_open", "%(said)s (errmsg: %(errmsg)s)", said=said, errmsg=errmsg)
+            message = pgettext("wechat_open", "%(said)s (errmsg: %(errmsg)s)", said=message, errmsg=errmsg)
         if path:
-            said = pgettext("wechat_open", "%(said)s to %(path)s", said=said, path=path)
+            message = pgettext("wechat_open", "%(said)s to %(path)s", said=message, path=path)
         if rid:
-            said = pgettext("wechat_open", "%(said)s [rid %(rid)s]", said=said, rid=rid)
-        super().__init__(said)
+            message = pgettext("wechat_open", "%(said)s [rid %(rid)s]", said=message, rid=rid)
+        super().__init__(message)
 
 
 class TokenRefused(APIError):
-    """The access token is dead: invalidate it, take a new one, repeat once."""
+    """The access token is invalid: invalidate it, take a new one, repeat once."""
 
 
 class RefreshTokenRefused(APIError):
-    """The refresh token is not the one that WeChat holds for the account."""
+    """The refresh token is not the account's current one."""
 
 
 class NotAuthorized(APIError):
@@ -217,7 +219,7 @@ class CodeRefused(APIError):
 
 
 class TicketRefused(APIError):
-    """The verify ticket is too old or wrong: try the previous one, have pushing started."""
+    """The verify ticket is too old or wrong: try the previous one, or start pushing again."""
 
 
 class AccountRestricted(APIError):
@@ -231,19 +233,19 @@ class PermissionMissing(APIError):
 class FollowerOutOfReach(APIError):
     """The 48 hours since the follower's last action are over, or all messages that it allowed are sent.
 
-    Keep the message until she acts again, or send another kind.
+    Keep the message until the follower acts again, or send another kind.
     """
 
 
 class FollowerRefused(APIError):
-    """The person refuses or blocks such messages, or does not follow the account.
+    """The follower refuses or blocks such messages, or does not follow the account.
 
-    It is a choice and no fault: do not repeat, unless she subscribes again.
+    This is the follower's choice: do not repeat, unless the follower subscribes again.
     """
 
 
 class PlatformFault(APIError):
-    """The platform's own set-up is at fault: secret, IP whitelist, release. No account is to blame."""
+    """The platform's own set-up is at fault: secret, IP whitelist, release. No account is at fault."""
 
 
 class QuotaExceeded(APIError):

@@ -1,10 +1,10 @@
-"""How does WeChat get its answer before the site's other middleware runs?
+"""Middleware that answers callbacks before the site's other middleware runs.
 
 Optional, and first in MIDDLEWARE: a callback has no session, no user and no browser, and what the rest of the list does
-for those costs more than the answer. Whatever is no callback goes on as if this were not here.
+for those costs more than the answer. Every other request passes unchanged.
 
-For a callback, Django has checked nothing yet, so what its own middleware would have done is done here: the Host is
-compared with ALLOWED_HOSTS, and the answer says its length. An exception becomes a response in Django, as anywhere.
+For a callback, this does what Django's own middleware would have done: it compares the Host with ALLOWED_HOSTS and sets
+Content-Length. Django turns an exception into a response, as in any middleware.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from .views import callbacks
 CALLBACKS = (callbacks.messages, callbacks.events)
 
 NAMES = ("messages/", "events")
-"""One of them is in the address of a callback, wherever the site has included our URLs."""
+"""Every callback URL contains one of these, wherever the site has included our URLs."""
 
 MAX_REMEMBERED = 10_000
 
 LONGEST = 256
-"""Characters of an address that is remembered. Appids have 18; anybody can ask for longer ones."""
+"""Characters of an address that is remembered. Appids have 18; anyone can request longer ones."""
 
 _Next = Callable[[HttpRequest], HttpResponseBase | Awaitable[HttpResponseBase]]
 
 
 class CallbackMiddleware:
-    """Answer what WeChat posts to our callbacks, and let everything else go on."""
+    """Answers what WeChat posts to our callbacks, and passes every other request on."""
 
     sync_capable = True
     async_capable = True
@@ -53,7 +53,7 @@ class CallbackMiddleware:
     async def _answer_later(self, request: HttpRequest, match: ResolverMatch | None) -> HttpResponseBase:
         if match is None:
             return await cast("Awaitable[HttpResponseBase]", self.get_response(request))
-        # In the thread in which Django runs views of this kind; the database connections of the request are its.
+        # In the thread in which Django runs synchronous views; it owns the database connections of the request.
         return await sync_to_async(_answer, thread_sensitive=True)(request, match)
 
 
@@ -68,7 +68,7 @@ def _answer(request: HttpRequest, match: ResolverMatch) -> HttpResponseBase:
 
 
 def _callback(request: HttpRequest) -> ResolverMatch | None:
-    """Which one it is, if it is one. Whatever is no POST is left to Django, which says so to the rest of the list."""
+    """The match of a callback, or None. Other methods than POST are left to Django and the rest of the list."""
     path = request.path_info
     if request.method != "POST" or not any(name in path for name in NAMES):
         return None
@@ -77,7 +77,7 @@ def _callback(request: HttpRequest) -> ResolverMatch | None:
 
 
 _matches: dict[tuple[URLResolver, str], ResolverMatch] = {}
-"""Of callbacks only. Each account has one address, and most requests are for one that was asked for before."""
+"""Of callbacks only. Each account has one address, and most requests are for an address that was requested before."""
 
 
 def _find(resolver: URLResolver, path: str) -> ResolverMatch | None:
@@ -89,7 +89,7 @@ def _find(resolver: URLResolver, path: str) -> ResolverMatch | None:
 
 
 def _remember(request: HttpRequest, match: ResolverMatch) -> None:
-    """An address to which WeChat has pushed: nothing else is answered with 200, so nobody else fills this memory."""
+    """Remember an address to which WeChat has pushed: only those are answered with 200, so others do not fill it."""
     at = get_resolver(getattr(request, "urlconf", None)), request.path_info
     if at in _matches or len(request.path_info) > LONGEST:
         return

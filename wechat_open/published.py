@@ -1,7 +1,7 @@
-"""Credentials that stand in our documentation, the simulator and the example site, and protect nothing.
+"""Credentials that are published in our documentation, the simulator and the example site, and so protect nothing.
 
-Every reader of the documentation can forge pushes to a site that kept them. They are known here by their digests, so
-that this file is no further place to copy them from; a test compares it with where they stand.
+Every reader of the documentation can forge pushes to a site that uses them. Only their digests are here, so that the
+file is not one more place to copy them from; a test compares the digests with the credentials.
 """
 
 from __future__ import annotations

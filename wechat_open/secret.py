@@ -1,8 +1,8 @@
-"""How does a secret travel without being seen?
+"""Secrets in memory, and names that are safe to show.
 
 Tokens, tickets, codes and keys are held in a ``Secret`` from the moment they are read until the line that sends
 them. Printing, logging, formatting, pickling or serialising one shows a fingerprint or fails; only ``reveal()``
-gives the text.
+returns the text.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ _LONGEST_NAME = 64
 
 
 def fingerprint(text: str) -> str:
-    """Eight hex digits that tell two secrets apart and reveal neither; empty for an empty text."""
+    """Eight hex digits that distinguish two secrets and reveal neither; empty for an empty text."""
     return hashlib.sha256(text.encode()).hexdigest()[:8] if text else ""
 
 
 class Secret:
-    """A text that shows itself only to who asks by name."""
+    """A text that only ``reveal()`` shows."""
 
     __slots__ = ("_text",)
 
@@ -63,24 +63,24 @@ class Secret:
         return repr(self)
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError("A secret is not pickled: reveal it where it is sent, or store it sealed.")
+        raise TypeError("A secret is not pickled: reveal it where it is sent, or store it encrypted.")
 
 
 def hide_variables(function: Callable[_P, _R]) -> Callable[_P, _R]:
-    """Let an error leave the function without its frames, its arguments and what it was made from.
+    """Raise errors of the function without its frames, its arguments and their causes.
 
     For functions whose variables are secrets: error pages, mails and error trackers show the variables of every frame
-    that an exception has passed. The message must say what is wrong, since nobody sees where.
+    that an exception has passed. The message must say what is wrong, because the traceback does not say where.
     """
 
     @wraps(function)
     def guarded(*args: _P.args, **kwargs: _P.kwargs) -> _R:
         try:
             return function(*args, **kwargs)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it goes on
+        except Exception as error:  # noqa: BLE001 - it is raised again below
             failure = error
         failure.__traceback__ = failure.__context__ = failure.__cause__ = None
-        del args, kwargs  # this frame stays
+        del args, kwargs  # this frame remains in the traceback
         try:
             raise failure
         finally:
@@ -91,21 +91,21 @@ def hide_variables(function: Callable[_P, _R]) -> Callable[_P, _R]:
 
 @lru_cache(maxsize=256)
 def is_plain_name(text: str) -> bool:
-    """Whether a name consists of words, as people write them; a secret in the place of a name does not."""
+    """Whether a name consists of words, as people write them; a misplaced secret does not."""
     if _APPID.fullmatch(text):
         return True
     return 0 < len(text) <= _LONGEST_NAME and all(map(_WORD.fullmatch, re.split(r"[-_./ ]+", text)))
 
 
 def shown_name(name: object) -> str:
-    """A name from the settings as messages may show it: asterisks where it could be a secret."""
+    """A name from the settings for a message: asterisks where it could be a secret."""
     if isinstance(name, str) and (not name or is_plain_name(name)):
         return name
     return "*" * min(len(name), 8) if isinstance(name, str) else f"<{type(name).__name__}>"
 
 
 def shown_value(value: object) -> object:
-    """What messages may show of a value from the settings: numbers and words."""
+    """A value from the settings for a message: numbers and words only."""
     if value is None or isinstance(value, (bool, int, float)):
         return value
     return shown_name(value)

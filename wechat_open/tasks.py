@@ -1,114 +1,175 @@
-"""What do Celery's workers do?
+"""Celery's tasks: each calls the layer below.
 
-Each task calls the layer below for every platform. None takes or returns a secret; none but ``answer_later`` matters:
-whatever a lost task would have done is still due for the next one.
+No task takes or returns a secret. A lost task does no harm, because its work is still due for the next one; the
+exception is ``answer_later``. ``schedule`` says when the periodic ones run.
 """
 
 from __future__ import annotations
 
-import logging
+import random
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
 from typing import Any
 
 from celery import shared_task
+from celery.exceptions import SoftTimeLimitExceeded
 
-from . import alerts, authorization, bulk, census, inbox, journal, tokens
-from .component import Platform, platform
+from . import audit, authorization, inbox, platforms, tokens
 from .conf import conf
-from .exceptions import WeChatOpenError
-from .messaging.later import take_over
+from .health import alerts, statistics
+from .messaging.background import take_over
+from .operations import jobs
+from .platforms import Platform
+from .rounds import Deadline, close_old_connections, each, log_failure
+from .schedule import LIMITS, interrupted_after, killed_after
 
-logger = logging.getLogger(__name__)
-
-
-@shared_task(ignore_result=True)
-def renew_due_tokens() -> None:
-    """Renew whatever is due."""
-    _for_each_platform(tokens.run_due)
+_RANDOM = random.SystemRandom()
 
 
-@shared_task(ignore_result=True)
+@shared_task(ignore_result=True, soft_time_limit=interrupted_after(0), time_limit=killed_after(0))
 def process_push(push_id: int) -> None:
     """Process one push that has just been recorded."""
     inbox.process(push_id)
 
 
-@shared_task(ignore_result=True)
+@shared_task(ignore_result=True, soft_time_limit=interrupted_after(jobs.SLICE), time_limit=killed_after(jobs.SLICE))
 def run_bulk_job(job_id: int) -> None:
-    """Do a slice of one bulk job; what is left is rung for again."""
-    bulk.run(job_id)
+    """Do a slice of one bulk job; the next slice is a task of its own."""
+    jobs.run(job_id)
 
 
-@shared_task(ignore_result=True)
-def run_bulk_jobs() -> None:
-    """Go on with the bulk jobs that the broker or a dead worker lost."""
-    bulk.run_open()
+@shared_task(ignore_result=True, bind=True)
+def answer_later(
+    self: Any, path: str, alias: str, appid: str, fields: dict[str, Any], arguments: dict[str, Any]
+) -> None:
+    """Send the rest of an answer: the one task that carries data, because messages are not stored."""
+    redelivered = bool((self.request.delivery_info or {}).get("redelivered"))
+    take_over(path, alias, appid, fields, arguments, task_id=self.request.id, redelivered=redelivered)
 
 
-@shared_task(ignore_result=True)
-def answer_later(path: str, alias: str, appid: str, fields: dict[str, Any], arguments: dict[str, Any]) -> None:
-    """Say the rest of an answer: the one task that carries something, because messages are not stored."""
-    take_over(path, alias, appid, fields, arguments)
+# -- periodic jobs -----------------------------------------------------------------------------------------------------
 
 
-@shared_task(ignore_result=True)
-def process_inbox() -> None:
-    """Process what the broker lost and what is to be repeated."""
-    inbox.process_due()
+@dataclass(frozen=True)
+class PeriodicJob:
+    """The work of one entry of ``schedule.INTERVALS``: done once, or once for each platform, until its deadline."""
+
+    work: Callable[..., Any]
+    per_platform: bool
 
 
-@shared_task(ignore_result=True)
-def watch_tickets() -> None:
-    """Have WeChat push again when tickets stay away."""
-    _for_each_platform(tokens.ensure_tickets)
+PERIODIC_JOBS: dict[str, PeriodicJob] = {}
+"""By name. ``manage.py wechat_open run`` does the same work without Celery."""
 
 
-@shared_task(ignore_result=True)
-def sync_profiles() -> None:
+def periodic(work: Callable[[Deadline], Any]) -> Callable[[], None]:
+    """Make a task of work that concerns the whole site."""
+    name = work.__name__
+    PERIODIC_JOBS[name] = PeriodicJob(work, per_platform=False)
+
+    limit = LIMITS[name]
+
+    @shared_task(ignore_result=True, soft_time_limit=interrupted_after(limit), time_limit=killed_after(limit))
+    @wraps(work)
+    def task() -> None:
+        work(Deadline.after(limit))
+
+    return task
+
+
+def periodic_for_each_platform(work: Callable[[Platform, Deadline], Any]) -> Callable[[], None]:
+    """Make a task that does ``work`` for every platform; the failure of one does not keep the others from it.
+
+    In any order: when the task is ended because one of them hangs, it is not always the same ones that come too short.
+    """
+    name = work.__name__
+    PERIODIC_JOBS[name] = PeriodicJob(work, per_platform=True)
+
+    limit = LIMITS[name]
+
+    @shared_task(ignore_result=True, soft_time_limit=interrupted_after(limit), time_limit=killed_after(limit))
+    @wraps(work)
+    def task() -> None:
+        aliases = list(conf.components)
+        for alias in _RANDOM.sample(aliases, len(aliases)):
+            try:
+                work(platforms.get(alias), Deadline.after(limit / len(aliases)))
+            except SoftTimeLimitExceeded:
+                raise
+            except Exception as error:  # noqa: BLE001 - logged
+                log_failure(error, "Platform %r: the task failed", alias)
+                close_old_connections()  # one that is broken would fail for the next platform, too
+
+    return task
+
+
+@periodic_for_each_platform
+def renew_due_tokens(platform: Platform, deadline: Deadline) -> tokens.RenewalReport:
+    """Renew the tokens that are due."""
+    return tokens.run_due(platform, seconds=deadline.left, stopped=deadline.stopped)
+
+
+@periodic
+def run_bulk_jobs(deadline: Deadline) -> int:
+    """Continue bulk jobs whose task the broker or a dead worker lost."""
+    return jobs.run_open(deadline)
+
+
+@periodic
+def process_inbox(deadline: Deadline) -> int:
+    """Process the pushes that the broker lost, and retry those that are due."""
+    return inbox.process_due(deadline=deadline)
+
+
+@periodic_for_each_platform
+def watch_tickets(platform: Platform, deadline: Deadline) -> bool:
+    """Request tickets from WeChat when they stay away."""
+    return tokens.ensure_tickets(platform)
+
+
+@periodic_for_each_platform
+def finish_exchanges(platform: Platform, deadline: Deadline) -> int:
+    """Exchange the codes of owners who came back to a worker that was killed or got no answer."""
+    return authorization.finish_exchanges(platform, deadline=deadline)
+
+
+@periodic_for_each_platform
+def sync_profiles(platform: Platform, deadline: Deadline) -> int:
     """Read the profiles that could not be read when the grant came."""
-    _for_each_platform(authorization.sync_missing_profiles)
+    return authorization.sync_missing_profiles(platform, deadline=deadline)
 
 
-@shared_task(ignore_result=True)
-def announce() -> None:
-    """Send the signals that are still owed."""
-    _for_each_platform(authorization.announce_all)
+@periodic_for_each_platform
+def announce(platform: Platform, deadline: Deadline) -> int:
+    """Send the signals that are still due. Either kind begins: one may have a receiver that does not return."""
+    kinds = [authorization.announce_all, inbox.announce_tickets]
+    if platform.environment.timing.jitter() < 0.5:
+        kinds.reverse()
+    return sum(kind(platform, deadline=deadline) for kind in kinds)
 
 
-@shared_task(ignore_result=True)
-def sweep() -> None:
+@periodic_for_each_platform
+def reconcile(platform: Platform, deadline: Deadline) -> tokens.ReconciliationReport | None:
     """Compare with WeChat's list, once an hour."""
-    _for_each_platform(tokens.sweep_if_due)
+    return tokens.reconcile_if_due(platform, deadline)
 
 
-@shared_task(ignore_result=True)
-def count_accounts() -> None:
-    """Count the accounts, and note that beat rings: nobody else rings for this."""
-    _for_each_platform(census.rung)
+@periodic_for_each_platform
+def count_accounts(platform: Platform, deadline: Deadline) -> None:
+    """Count the accounts, and record that beat runs: no other process sends this task."""
+    statistics.record_beat(platform)
 
 
-@shared_task(ignore_result=True)
-def watch_health() -> None:
-    """Tell what has become wrong, and what is well again."""
-    alerts.watch()
+@periodic
+def watch_health(deadline: Deadline) -> None:
+    """Send an alert for every problem that has begun or ended."""
+    alerts.watch(deadline)
 
 
-@shared_task(ignore_result=True)
-def prune() -> None:
-    """Delete what served its time."""
-    inbox.prune()
-    authorization.prune()
-    journal.prune()
-    alerts.prune()
-    bulk.prune()
-
-
-def _for_each_platform(work: Callable[[Platform], object]) -> None:
-    """One platform's trouble is no other's."""
-    for alias in conf.components:
-        try:
-            work(platform(alias))
-        except WeChatOpenError as error:
-            logger.warning("Platform %r: %s", alias, error)
-        except Exception:
-            logger.exception("Platform %r: the task failed unexpectedly.", alias)
+@periodic
+def prune(deadline: Deadline) -> int:
+    """Delete rows that are no longer needed."""
+    kinds = {"pushes": inbox.prune, "links": authorization.prune, "audit entries": audit.prune}
+    kinds |= {"refresh tokens": tokens.prune, "alerts": alerts.prune, "bulk actions": jobs.prune}
+    return each(kinds, lambda kind: kinds[kind](deadline.share(len(kinds))), what="Old %s could not be deleted")

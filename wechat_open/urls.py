@@ -1,17 +1,17 @@
-"""Under which address stands what?
+"""The URLs of the callbacks, the connect page and the health report.
 
-Include it where WeChat's console says: ``path("wechat/", include("wechat_open.urls"))``.
+Include them where WeChat's console says: ``path("wechat/", include("wechat_open.urls"))``.
 """
 
 from django.urls import path
 
-from .views import callbacks, connect, health, returned
+from .views import authorized, callbacks, connect, health
 
 app_name = "wechat_open"
 
 # ``slug`` is the alphabet of appids, link keys and states. An alias is whatever the settings call a platform.
-# Callbacks are taken without their last slash too, as they are often entered in WeChat's console: a redirect would lose
-# the push. Of patterns with one name Django reverses the last, so our own pages show the address with the slash.
+# Callbacks are accepted without their last slash too, as they are often entered in WeChat's console: a redirect would
+# lose the push. Django reverses the last pattern of a name, so our pages show the address with the slash.
 urlpatterns = [
     path("messages/<slug:authorizer_appid>", callbacks.messages, name="messages"),
     path("messages/<str:alias>/<slug:authorizer_appid>", callbacks.messages, name="messages"),
@@ -24,9 +24,9 @@ urlpatterns = [
     path("authorize/", connect.authorize, name="authorize"),
     path("authorize/<str:alias>/", connect.authorize, name="authorize"),
     path("authorize/link/<slug:key>/", connect.authorize_link, name="authorize_link"),
-    path("authorized/<slug:state>/", returned.authorized, name="authorized"),
-    # The same with a slash too few or a sign too many: Django would write such an address to its log, with the key.
+    path("authorized/<slug:state>/", authorized.authorized, name="authorized"),
+    # The same without a slash or with further characters: Django would log such an address, with its key, as not found.
     path("authorize/link/<path:key>", connect.authorize_link),
-    path("authorized/<path:state>", returned.authorized),
+    path("authorized/<path:state>", authorized.authorized),
     path("health/", health.health, name="health"),
 ]

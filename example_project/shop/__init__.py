@@ -1,1 +1,1 @@
-"""Who are the site's customers, and which accounts are theirs?"""
+"""The site's customers and their accounts."""

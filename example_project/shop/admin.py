@@ -1,4 +1,4 @@
-"""What does the operator see of the shops?"""
+"""The shops in the admin."""
 
 from django.contrib import admin
 

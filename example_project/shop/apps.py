@@ -1,4 +1,4 @@
-"""What happens when Django starts? The site begins to listen to wechat_open."""
+"""The shop app; its start connects the receivers of wechat_open's signals."""
 
 from django.apps import AppConfig
 from django.utils.translation import gettext_lazy as _

@@ -1,4 +1,4 @@
-"""What may our pages load? Nothing but our own files and WeChat's pictures; no inline script, no inline style."""
+"""The Content-Security-Policy of our pages: own files and WeChat's pictures, no inline script or style."""
 
 from __future__ import annotations
 

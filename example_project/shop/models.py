@@ -1,4 +1,4 @@
-"""Who is a customer of this site?"""
+"""The customers of this site, and their orders."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from django.utils.translation import gettext_lazy as _
 
 class ShopQuerySet(models.QuerySet["Shop"]):
     def for_user(self, user: Any) -> ShopQuerySet:
-        """Those whose accounts this user may connect: her own, or all for staff who may connect accounts."""
+        """The shops whose accounts this user may connect: their own, or all for staff who may connect accounts."""
         if user.is_staff and user.has_perm("wechat_open.authorize_account"):
             return self.all()
         return self.filter(owner=user)
 
 
 class Shop(models.Model):
-    """A tenant. Accounts come by the signals in ``wechat``: one belongs to the shop that connected it last."""
+    """A tenant. The receivers in ``wechat`` add its accounts: an account belongs to the shop that connected it last."""
 
     name = models.CharField(_("name"), max_length=100)
     owner = models.ForeignKey(
@@ -40,7 +40,7 @@ class Shop(models.Model):
 
 
 class Order(models.Model):
-    """What somebody has bought; she asks for it by its number."""
+    """An order; its customer asks for it by its number."""
 
     class State(models.TextChoices):
         TAKEN = "taken", _("taken")

@@ -1,6 +1,6 @@
-"""What can a shop's owner do here?
+"""The pages of a shop's owner.
 
-See the shop's accounts, connect one, and have it say hello to WeChat.
+The owner sees the shop's accounts, connects one, and makes a call in its name.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from wechat_open import api, authorization
+from wechat_open.db.times import utc_now
 from wechat_open.exceptions import (
     APIError,
     AuthorizerUnauthorized,
@@ -34,7 +35,6 @@ from wechat_open.exceptions import (
 )
 from wechat_open.models import AuthorizationLink, Authorizer
 from wechat_open.protocol import permissions
-from wechat_open.times import utc_now
 
 from .models import Shop
 
@@ -88,7 +88,7 @@ def connect(request: HttpRequest, pk: int) -> HttpResponse:
 @login_required
 @require_safe
 def connected(request: HttpRequest) -> HttpResponse:
-    """Back from WeChat: say which account it was, and go home."""
+    """After the return from WeChat: show which account was connected, on the home page."""
     link = AuthorizationLink.objects.filter(pk=request.session.pop("link", None), user=request.user.pk)
     account = Authorizer.objects.filter(pk__in=link.values("authorizer")).first()
     if account is not None:
@@ -99,7 +99,7 @@ def connected(request: HttpRequest) -> HttpResponse:
 @login_required
 @require_POST
 def hello(request: HttpRequest, pk: int) -> HttpResponse:
-    """A call in an account's name: ask WeChat who we are."""
+    """A call in an account's name: read its basic information from WeChat."""
     account = get_object_or_404(_accounts(request.user), pk=pk)
     try:
         answer = api.authorizer(account).get("/cgi-bin/account/getaccountbasicinfo")
@@ -138,7 +138,7 @@ def cards(accounts: Iterable[Authorizer]) -> list[Card]:
 
 
 def explain(error: WeChatOpenError, account: Authorizer) -> str:
-    """What a shop's owner can do about it; WeChat's own words follow in the next line."""
+    """What a shop's owner can do about the error; WeChat's own text follows in the next line."""
     name = {"name": account.nick_name or account.appid}
     match error:
         case AuthorizerUnauthorized():
@@ -163,5 +163,5 @@ def _accounts(user: Any) -> QuerySet[Authorizer]:
 
 
 def _simulator() -> str:
-    """Its address, when the site does not speak to WeChat itself."""
+    """The address of the simulator, if the site uses one."""
     return str(settings.WECHAT_OPEN.get("AUTHORIZE_BASE_URL", ""))

@@ -1,6 +1,6 @@
-"""What does this site do when WeChat's side changes?
+"""Receivers of wechat_open's signals.
 
-Signals come at least once, mostly in a Celery worker: everything here may happen twice.
+Signals are sent at least once, usually in a Celery worker: receivers must be idempotent.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 @receiver(authorizer_authorized)
 def give_to_shop(authorizer: Authorizer, payload: Mapping[str, Any], **kwargs: Any) -> None:
-    """The payload is what ``views.connect`` put into the link; a grant from elsewhere has none and moves nothing."""
+    """The payload is that of ``views.connect``; a grant from elsewhere has none and changes nothing."""
     shop = Shop.objects.filter(pk=payload["shop"]).first() if "shop" in payload else None
     if shop is not None:
         authorizer.shops.set([shop])

@@ -1,4 +1,4 @@
-"""What do the shops' accounts answer their followers?
+"""The handlers of followers' messages.
 
 wechat_open finds this file as Django finds ``admin.py``. Handlers are tried from top to bottom; ``PASS`` lets the next
 one try.
@@ -56,14 +56,14 @@ def press(message: MenuClicked) -> Result:
 
 @on_message("text")
 def asks_for_order(message: TextMessage) -> Result:
-    """Somebody who writes a number means her order."""
+    """A number in a text is that of an order."""
     number = ORDER_NUMBER.search(message.content)
     return answer_later(where_it_is, number=number[0]) if number else PASS
 
 
 @deferred
 def where_it_is(message: Message, number: str) -> str:
-    """In a worker: here a real shop asks its warehouse, which may take longer than the five seconds of WeChat."""
+    """Called in a worker: a real shop asks its warehouse here, which may take longer than WeChat's five seconds."""
     order = Order.objects.filter(shop__accounts=message.authorizer, number=number).first()
     if order is None:
         return _("We know no order %(number)s. Is the number right?") % {"number": number}
@@ -72,7 +72,7 @@ def where_it_is(message: Message, number: str) -> str:
 
 @on_message("text")
 def help(message: TextMessage) -> str:
-    """Whatever else she writes."""
+    """Any other text."""
     return _("Write the number of your order, and we will tell you where it is. For anything else see our menu.")
 
 

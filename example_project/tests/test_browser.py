@@ -1,4 +1,4 @@
-"""Does the story's browser behave as a real one where it matters?"""
+"""The story's browser, where it has to behave as a real one."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class RefererTests(SimpleTestCase):
         for policy in ("strict-origin-when-cross-origin", "origin", ""):
             assert referer(a_page(policy), "http://wechat.example/") == "http://site.example/"
 
-    def test_no_referrer_tells_nobody(self) -> None:
+    def test_no_referrer_sends_no_referer(self) -> None:
         assert referer(a_page("no-referrer"), "http://site.example/next") is None
 
 

@@ -1,4 +1,4 @@
-"""Do the variables become the settings that they stand for?"""
+"""Environment variables become settings."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.test import SimpleTestCase
 
 from example_project.environment import database
-from wechat_open.simulator.settings import DEMO_ENCODING_AES_KEY, DEMO_TOKEN
+from wechat_open.simulator.state.settings import DEMO_ENCODING_AES_KEY, DEMO_TOKEN
 
 SHOW = """
 from django.conf import settings

@@ -1,4 +1,4 @@
-"""Do the shop's pages do what they promise, and does WeChat's side reach the shop?"""
+"""The shop's pages, and the receivers of signals."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from django.test import TestCase, TransactionTestCase, override_settings
 from django.urls import reverse
 
 from example_project.shop.models import Shop
+from wechat_open.db.times import utc_now
 from wechat_open.models import AuthorizationLink, Authorizer, Component
 from wechat_open.signals import announce, authorizer_authorized
 from wechat_open.simulator import DEMO_OFFICIAL, Simulator
-from wechat_open.times import utc_now
 
 User = get_user_model()
 
@@ -58,7 +58,7 @@ class HomeTests(TestCase):
         for text in ("山茶书店", "official account", "Messages", "1 more", "Token: 1 h 59 min left", "authorized"):
             self.assertContains(page, text)
 
-    def test_a_short_life_is_told_in_seconds(self) -> None:
+    def test_a_short_validity_is_shown_in_seconds(self) -> None:
         self.shop.accounts.add(an_account(access_token_expires_at=utc_now() + timedelta(seconds=15.9)))
         self.client.force_login(self.owner)
 
@@ -78,7 +78,7 @@ class HomeTests(TestCase):
         self.assertContains(page, 'id="shop-1234567"')
         self.assertNotContains(page, "234,567")
 
-    def test_an_owner_sees_nobody_elses_accounts(self) -> None:
+    def test_an_owner_sees_only_their_own_accounts(self) -> None:
         other = Shop.objects.create(name="Other", owner=User.objects.create_user("other"))
         other.accounts.add(an_account())
         self.client.force_login(self.owner)
@@ -174,7 +174,7 @@ class ConnectTests(TestCase):
     def test_the_way_back_says_which_account_is_connected(self) -> None:
         self.assertContains(self.back(authorizer=an_account()), "山茶书店 is connected.")
 
-    def test_the_way_back_says_so_the_second_time_too(self) -> None:
+    def test_the_return_shows_the_account_again_the_second_time(self) -> None:
         account = an_account()
         self.back(authorizer=account)
 
@@ -197,7 +197,7 @@ class SignalTests(TestCase):
     def granted(self, payload: dict[str, Any]) -> None:
         announce(authorizer_authorized, Authorizer, authorizer=self.account, link=None, payload=payload)
 
-    def test_an_account_comes_to_the_shop_of_the_payload_however_often_it_is_told(self) -> None:
+    def test_an_account_belongs_to_the_shop_of_the_payload_after_repeated_signals(self) -> None:
         self.granted({"shop": self.shop.pk})
         self.granted({"shop": self.shop.pk})
 
@@ -237,7 +237,7 @@ class HelloTests(TransactionTestCase):
         token = wechat.engine.query_auth(code)[2].text
         platform = Component.objects.create(appid=wechat.engine.settings.appid)
         self.account = an_account(component=platform, appid=DEMO_OFFICIAL)
-        self.account.access_token = self.account.seal("access_token", token)
+        self.account.access_token = self.account.encrypt("access_token", token)
         self.account.save()
         shop.accounts.add(self.account)
         self.wechat = wechat

@@ -1,4 +1,4 @@
-"""What do followers of a shop's account hear? With the fixtures that wechat_open brings for pytest."""
+"""The handlers' answers, tested with the pytest fixtures of wechat_open."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ def test_order__is_looked_up_in_a_worker(wechat_follower: Follower, shop: Shop) 
     assert answered.text == "Your order 20260001: on its way."
 
 
-def test_order_that_nobody_knows__is_said(wechat_follower: Follower, shop: Shop) -> None:
+def test_unknown_order__is_answered(wechat_follower: Follower, shop: Shop) -> None:
     assert wechat_follower.writes("20269999").text.startswith("We know no order 20269999.")
 
 
-def test_order_of_another_shop__is_not_told(wechat_follower: Follower, shop: Shop) -> None:
+def test_order_of_another_shop__is_unknown(wechat_follower: Follower, shop: Shop) -> None:
     shop.accounts.clear()
 
     assert wechat_follower.writes("20260001").text.startswith("We know no order 20260001.")

@@ -1,4 +1,4 @@
-"""What do tests of the admin's pages find prepared, besides what every test does?"""
+"""Fixtures for the tests of the admin."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ def english() -> Iterator[None]:
 
 @pytest.fixture
 def component(db: None) -> Component:
-    """The row of the platform, which talks to nobody unless ``platform`` is asked for as well."""
+    """The row of the platform, which makes no calls unless ``platform`` is asked for as well."""
     return Component.objects.get_or_create(appid=site.WECHAT_OPEN["COMPONENTS"]["default"]["APPID"])[0]
 
 
 @pytest.fixture
 def tea(component: Component) -> Authorizer:
-    """An account of which nobody but us has heard. Its name is to be escaped."""
+    """An account that is only in our database. Its name is to be escaped."""
     return Authorizer.objects.create(component=component, appid=TEA, nick_name="Tea & Co", name_key="tea & co")

@@ -1,4 +1,4 @@
-"""Who works in the admin, and how does a test ask for a page?"""
+"""The people who work in the admin, and how a test requests a page."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def person(name: str, *permissions: str) -> Client:
     return browser
 
 
-def page(row: Any, door: str = "change") -> str:
-    return reverse(f"admin:wechat_open_{row._meta.model_name}_{door}", args=[row.pk])
+def page(row: Any, view_name: str = "change") -> str:
+    return reverse(f"admin:wechat_open_{row._meta.model_name}_{view_name}", args=[row.pk])
 
 
 def rows(model: Any, query: str = "") -> str:

@@ -1,4 +1,4 @@
-"""Does an operator see what an account needs, find the ones that need something, and do it?"""
+"""The page of an account shows what it needs; the list finds accounts with a problem; actions run."""
 
 from __future__ import annotations
 
@@ -18,35 +18,36 @@ from django.utils.translation import override
 
 from tests.admin.staff import act, found, page, person, rows
 from tests.stage import OFFICIAL
-from wechat_open import census, health, journal, needs, tokens
-from wechat_open.admin import base, lists, sorts
-from wechat_open.component import platform_of
+from wechat_open import audit, health, platforms, tokens
+from wechat_open.admin import changelist, filters, row_actions
 from wechat_open.exceptions import WeChatOpenError
+from wechat_open.health import advice, statistics
 from wechat_open.models import (
+    AuditEntry,
     AuthorizationLink,
     Authorizer,
     BulkJob,
     Component,
-    JournalEntry,
     Push,
     VerifyTicket,
     func_key,
     search_key,
 )
+from wechat_open.operations.accounts import Ask, Refresh, Sync
 from wechat_open.protocol import permissions
 from wechat_open.simulator import Simulator
 
-Kind = JournalEntry.Kind
+Kind = AuditEntry.Kind
 State = Authorizer.State
 VIEW = "view_authorizer"
-DEEDS = ["refresh_account", "sync_account", "reconcile_account", "ask_account", "forget_account"]
+PERMISSIONS = ["refresh_account", "sync_account", "reconcile_account", "ask_account", "forget_account"]
 REFRESH = "/cgi-bin/component/api_authorizer_token"
 
 
 @pytest.fixture
 def operator(db: None) -> Client:
-    seen = ("view_push", "view_journalentry", "view_component", "view_authorizationlink")
-    return person("operator", VIEW, *DEEDS, "authorize_account", *seen)
+    seen = ("view_push", "view_auditentry", "view_component", "view_authorizationlink")
+    return person("operator", VIEW, *PERMISSIONS, "authorize_account", *seen)
 
 
 @pytest.fixture
@@ -58,7 +59,7 @@ def viewer(db: None) -> Client:
 def component(db: None) -> Component:
     """A platform that has a token."""
     row = Component(appid=site.WECHAT_OPEN["COMPONENTS"]["default"]["APPID"], access_token_expires_at=ahead(hours=1))
-    row.access_token = row.seal("access_token", "good")
+    row.access_token = row.encrypt("access_token", "good")
     row.save()
     return row
 
@@ -223,19 +224,19 @@ def test_late_account__is_so_for_dashboard_list_and_page_alike(
     few: int,
 ) -> None:
     """Whether there are few accounts or many."""
-    monkeypatch.setattr(census, "FEW", few)
+    monkeypatch.setattr(statistics, "FEW", few)
     account = make(component, "wxlate", **{name: ago(**time) for name, time in columns.items()})
-    census.take(component)
+    statistics.update(component)
 
-    (finding,) = (one for one in health.examine(platform_of(component)) if one.page == f"accounts:{sort}")
+    (finding,) = (one for one in health.examine(platforms.for_component(component)) if one.page == f"accounts:{sort}")
     assert finding.value == (1 if need else 0)
     assert found(operator, Authorizer, f"?attention={sort}") == ([account.pk] if need else [])
-    assert (need or "Nothing to do.") in needs.of(account).said
+    assert (need or "Nothing to do.") in advice.for_account(account).message
 
 
-def test_token_that_expired_a_moment_ago__is_not_said_to_work(component: Component) -> None:
-    need = needs.of(make(component, "wxa", failures=1, access_token_expires_at=ago(seconds=5)))
-    assert "The token has expired and cannot be renewed" in need.said
+def test_token_that_expired_a_moment_ago__is_not_shown_as_valid(component: Component) -> None:
+    need = advice.for_account(make(component, "wxa", failures=1, access_token_expires_at=ago(seconds=5)))
+    assert "The token has expired and cannot be renewed" in need.message
 
 
 def test_authorized_since__is_offered_by_time_and_finds_the_accounts_of_it(
@@ -262,7 +263,7 @@ def test_authorized_since__is_offered_by_time_and_finds_the_accounts_of_it(
     } == wanted
 
 
-def test_accounts_with_very_many_sets__are_told_apart_by_the_last(operator: Client, component: Component) -> None:
+def test_accounts_with_very_many_sets__are_distinguished_by_the_last(operator: Client, component: Component) -> None:
     """Their sets are longer than what an index holds of them as text."""
     all_of_it = make(component, "wxall", func_info=[*range(1, 150), 172])
     but_one = make(component, "wxone", func_info=[*range(1, 150), 1])
@@ -296,13 +297,13 @@ def offered(browser: Client, title: str) -> list[int]:
 
 @pytest.mark.parametrize("few", [5000, 0])
 @pytest.mark.parametrize("kinds", [{"official"}, {"official", "mini"}])
-def test_missing_set__is_offered_though_nobody_holds_it(
+def test_missing_set__is_offered_though_no_account_holds_it(
     operator: Client, component: Component, monkeypatch: pytest.MonkeyPatch, kinds: set[str], few: int
 ) -> None:
-    """One that WeChat has just released; and those without a name, where somebody holds them."""
-    monkeypatch.setattr(census, "FEW", few)
+    """One that WeChat has just released; and those without a name, where an account holds them."""
+    monkeypatch.setattr(statistics, "FEW", few)
     accounts = [make(component, f"wx{kind}", kind=kind, func_info=[1, 133]) for kind in sorted(kinds)]
-    census.take(component)
+    statistics.update(component)
 
     assert offered(operator, HELD) == [1, 133]
     named = {one.id for one in permissions.NAMES.values() if one.kind in kinds}
@@ -335,15 +336,15 @@ def test_list__costs_few_queries_however_many_sorts_there_are(
 @pytest.fixture
 def large(many_sorts: Component, monkeypatch: pytest.MonkeyPatch) -> Component:
     """A page counts to 3 and a few is 3: ten accounts are many, and counted a moment ago."""
-    monkeypatch.setattr(census, "FEW", 3)
-    monkeypatch.setattr(lists, "MOST", 3)
-    monkeypatch.setattr(sorts, "MOST", 3)
-    census.take(many_sorts)
+    monkeypatch.setattr(statistics, "FEW", 3)
+    monkeypatch.setattr(changelist, "MOST", 3)
+    monkeypatch.setattr(filters, "MOST", 3)
+    statistics.update(many_sorts)
     Component.objects.filter(appid="wxsecond").delete()
     return many_sorts
 
 
-def test_count__is_the_censuss_and_says_so(operator: Client, large: Component) -> None:
+def test_count__is_that_of_the_statistics_and_says_so(operator: Client, large: Component) -> None:
     make(large, "since")  # not yet counted
     text = shown(operator, rows(Authorizer))
     assert "10 accounts" in text
@@ -359,7 +360,7 @@ def test_count__is_the_censuss_and_says_so(operator: Client, large: Component) -
         ("verified=yes", 9),
         ("holds=1", 7),
         ("lacks=15", 7),
-        ("holds=1&kind__exact=official", 3),  # nobody knows of both: that is where counting stops
+        ("holds=1&kind__exact=official", 3),  # the statistics do not have both: that is where counting stops
     ],
 )
 def test_count__of_one_filter_is_known_too(operator: Client, large: Component, query: str, count: int) -> None:
@@ -367,12 +368,12 @@ def test_count__of_one_filter_is_known_too(operator: Client, large: Component, q
     assert answer.context["cl"].result_count == count
 
 
-def test_count__that_nobody_knows_is_more_than(operator: Client, large: Component) -> None:
+def test_count__that_is_unknown_is_at_least(operator: Client, large: Component) -> None:
     text = shown(operator, rows(Authorizer, "?kind__exact=official&verified=yes"))
     assert "There are more than 3." in text
 
 
-def test_filters__offer_what_the_census_saw(
+def test_filters__offer_what_the_statistics_have(
     operator: Client, large: Component, django_assert_max_num_queries: Any
 ) -> None:
     with django_assert_max_num_queries(9):
@@ -383,14 +384,14 @@ def test_chosen_across_pages__are_really_all(
     operator: Client, large: Component, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The approximate number is for the eye; what is done is counted."""
-    monkeypatch.setattr(base, "DIRECT", 2)
+    monkeypatch.setattr(row_actions, "DIRECT", 2)
     first = Authorizer.objects.earliest("pk")
-    text = act(operator, "refresh_now", first, select_across="1").content.decode()
+    text = act(operator, "refresh", first, select_across="1").content.decode()
     assert "Refresh the tokens of at least 3 accounts?" in text
-    assert "How many there are is counted when it begins" in text
+    assert "The rows are counted when it starts" in text
     assert "and many more" in text
 
-    act(operator, "refresh_now", first, select_across="1", confirmed="yes")
+    act(operator, "refresh", first, select_across="1", confirmed="yes")
     assert sorted(BulkJob.objects.get().targets) == sorted(Authorizer.objects.values_list("pk", flat=True))
 
 
@@ -398,17 +399,17 @@ def test_chosen_across_pages__are_really_all(
 
 
 @pytest.mark.parametrize(
-    ("columns", "said", "tone", "action"),
+    ("columns", "message", "tone", "action"),
     [
         ({}, "Nothing to do. The token is renewed automatically in 1\xa0hour", "good", None),
         (
             {"state": State.UNAUTHORIZED, "unauthorized_at": timedelta(days=-2)},
             "took the authorization back 2",
             "off",
-            "ask_again",
+            "ask",
         ),
-        ({"state": State.UNAUTHORIZED}, "has taken the authorization back", "off", "ask_again"),
-        ({"state": State.NEEDS_REAUTHORIZATION}, "Only its owner can fix that", "bad", "ask_again"),
+        ({"state": State.UNAUTHORIZED}, "has taken the authorization back", "off", "ask"),
+        ({"state": State.NEEDS_REAUTHORIZATION}, "Only its owner can fix that", "bad", "ask"),
         (
             {"failures": 1, "last_errcode": 61023},
             "still works, but renewing it fails: 61023 The refresh token is not the account's current one. It is tried",
@@ -425,40 +426,40 @@ def test_chosen_across_pages__are_really_all(
             {"failures": 3, "last_error": "no answer", "next_action_at": timedelta(minutes=-1)},
             "fails: no answer. It is about to be tried again.",
             "busy",
-            "refresh_now",
+            "refresh",
         ),
-        ({"access_token_expires_at": timedelta(minutes=-7)}, "expired 7\xa0minutes ago", "bad", "refresh_now"),
-        ({"next_action_at": timedelta(minutes=-7)}, "overdue by 7\xa0minutes", "busy", "refresh_now"),
+        ({"access_token_expires_at": timedelta(minutes=-7)}, "expired 7\xa0minutes ago", "bad", "refresh"),
+        ({"next_action_at": timedelta(minutes=-7)}, "overdue by 7\xa0minutes", "busy", "refresh"),
         ({"needs_reconcile": True}, "may be wrong", "busy", "reconcile"),
-        ({"profile_synced_at": None}, "The profile has not been read", "busy", "sync_profile"),
+        ({"profile_synced_at": None}, "The profile has not been read", "busy", "sync"),
         ({"access_token_expires_at": None}, "may own no API", "off", None),
         ({"next_action_at": None}, "Nothing to do.", "good", None),
     ],
 )
 def test_account__says_what_it_needs(
-    component: Component, columns: dict[str, Any], said: str, tone: str, action: str | None
+    component: Component, columns: dict[str, Any], message: str, tone: str, action: str | None
 ) -> None:
     now = timezone.now()
     when = {name: now + value for name, value in columns.items() if isinstance(value, timedelta)}
-    need = needs.of(make(component, "wxa", **{**columns, **when}))
-    assert said in need.said
+    need = advice.for_account(make(component, "wxa", **{**columns, **when}))
+    assert message in need.message
     assert need.tone == tone
     assert need.actions[:1] == ((action,) if action else ())
 
 
-@pytest.mark.parametrize("trouble", [{"access_token": ""}, {"access_token_expires_at": timedelta(minutes=-1)}])
+@pytest.mark.parametrize("component_state", [{"access_token": ""}, {"access_token_expires_at": timedelta(minutes=-1)}])
 def test_account_of_a_platform_without_token__says_what_the_platform_needs(
-    operator: Client, component: Component, trouble: dict[str, Any]
+    operator: Client, component: Component, component_state: dict[str, Any]
 ) -> None:
     now = timezone.now()
     Component.objects.update(
-        **{name: now + value if isinstance(value, timedelta) else value for name, value in trouble.items()}
+        **{name: now + value if isinstance(value, timedelta) else value for name, value in component_state.items()}
     )
     account = make(component, "wxa")
     text = shown(operator, page(account))
     assert "The platform has no component access token" in text
     assert "renewed automatically" not in text
-    assert '<a href="/admin/wechat_open/dashboard/default/">How is the platform?</a>' in text
+    assert '<a href="/admin/wechat_open/dashboard/default/">Show the state of the platform</a>' in text
 
     VerifyTicket.objects.create(component=component, created_at=now, received_at=now)  # it buys a token in a moment
     assert "renewed automatically" in shown(operator, page(account))
@@ -471,8 +472,8 @@ def test_page__has_the_fitting_button_once_and_only_for_who_may(
 ) -> None:
     account = make(component, "wxa", state=State.NEEDS_REAUTHORIZATION)
     text = shown(operator, page(account))
-    assert text.count('value="ask_again"') == 1
-    assert 'value="refresh_now"' not in text, "nothing is to be refreshed"
+    assert text.count('value="ask"') == 1
+    assert 'value="refresh"' not in text, "nothing is to be refreshed"
     assert 'value="forget"' not in text, "its owner has not left"
     assert "<button name=" not in shown(viewer, page(account))
 
@@ -484,15 +485,15 @@ def test_fault_of_the_platform__leads_to_its_page(operator: Client, component: C
     assert "component/dashboard" not in shown(operator, page(account))
 
 
-@pytest.mark.parametrize(("status", "told"), [(1, False), (16, True)])
+@pytest.mark.parametrize(("status", "is_shown"), [(1, False), (16, True)])
 def test_standing_at_wechat__is_in_the_head_when_it_is_bad(
-    operator: Client, component: Component, status: int, told: bool
+    operator: Client, component: Component, status: int, is_shown: bool
 ) -> None:
     text = shown(operator, page(make(component, "wxa", account_status=status)))
-    assert ("<span>banned</span>" in text) is told
+    assert ("<span>banned</span>" in text) is is_shown
 
 
-def test_permission_sets__are_told_by_name_and_what_they_allow(operator: Client, component: Component) -> None:
+def test_permission_sets__are_shown_by_name_and_what_they_allow(operator: Client, component: Component) -> None:
     account = make(component, "wxa", func_info=[4, 24, 999])
     text = shown(operator, page(account))
     assert "4 Web service" in text
@@ -510,45 +511,45 @@ def test_every_description__is_in_both_languages() -> None:
     assert permissions.allows(133) == ""
 
 
-def test_timeline__tells_grants_renewals_failures_and_deeds_newest_first(
+def test_timeline__has_grants_renewals_failures_and_operations_newest_first(
     operator: Client, component: Component
 ) -> None:
     account = make(component, "wxa", renewals=[ago(minutes=minutes).isoformat() for minutes in (1, 2, 40)])
-    journal.note(Kind.AUTHORIZED, component, account=account)
-    journal.note(Kind.UPDATED, component, account=account, detail="+7 -99999 +²")
-    journal.note(Kind.REFRESHED, component, account=account, actor="lina")
-    JournalEntry.objects.filter(kind=Kind.AUTHORIZED).update(at=ago(days=1))
-    JournalEntry.objects.filter(kind=Kind.UPDATED).update(at=ago(hours=1))
-    JournalEntry.objects.filter(kind=Kind.REFRESHED).update(at=ago(minutes=30))
-    journal.note(Kind.SYNCED, component, appid="wxother", actor="nobody else's")
+    audit.record(Kind.AUTHORIZED, component, account=account)
+    audit.record(Kind.UPDATED, component, account=account, detail="+7 -99999 +²")
+    audit.record(Refresh.audit_kind, component, account=account, actor="lina")
+    AuditEntry.objects.filter(kind=Kind.AUTHORIZED).update(at=ago(days=1))
+    AuditEntry.objects.filter(kind=Kind.UPDATED).update(at=ago(hours=1))
+    AuditEntry.objects.filter(kind=Refresh.audit_kind).update(at=ago(minutes=30))
+    audit.record(Sync.audit_kind, component, appid="wxother", actor="another person's")
     text = shown(operator, page(account))
 
-    story = [
+    expected = [
         "token renewed 2 times",
         "tokens refreshed by hand · lina",
         "token renewed<",
         "permission sets changed",
-        "+ Mass sending and notices, - permission set 99999, +²",
+        "+ 7 Mass sending and notices, - 99999 permission set 99999, +²",
         "authorized</span>",
     ]
     history = text[text.index("wechat-open-timeline") :]
-    places = [history.find(words) for words in story]
+    places = [history.find(words) for words in expected]
     assert -1 not in places and places == sorted(places)
-    assert "nobody else" not in text
-    assert "/admin/wechat_open/journalentry/?appid=wxa" in text
+    assert "another person" not in text
+    assert "/admin/wechat_open/auditentry/?appid=wxa" in text
 
 
 def test_failure_in_the_timeline__has_its_meaning(operator: Client, component: Component) -> None:
     account = make(component, "wxa")
-    JournalEntry.objects.create(component=component, appid="wxa", kind=Kind.SYNCED, at=ago(), ok=False, errcode=61003)
+    AuditEntry.objects.create(component=component, appid="wxa", kind=Sync.audit_kind, at=ago(), ok=False, errcode=61003)
     text = shown(operator, page(account))
     assert "wechat-open-event-bad" in text
     assert "61003 " in text
 
 
-def test_deed_that_failed__is_not_told_as_done_in_the_timeline(operator: Client, component: Component) -> None:
+def test_operation_that_failed__is_not_shown_as_done_in_the_timeline(operator: Client, component: Component) -> None:
     account = make(component, "wxa")
-    journal.note(Kind.REFRESHED, component, account=account, error=WeChatOpenError("no answer"))
+    audit.record(Refresh.audit_kind, component, account=account, error=WeChatOpenError("no answer"))
     assert "Attempt failed: tokens refreshed by hand" in shown(operator, page(account))
 
 
@@ -566,12 +567,12 @@ def test_long_history__is_cut_where_the_audit_trail_goes_on(
 ) -> None:
     account = make(component, "wxa", renewals=[ago(days=30).isoformat(), ago(minutes=1).isoformat()])
     for hours in range(30):
-        JournalEntry.objects.create(component=component, appid="wxa", kind=Kind.RECOVERED, at=ago(hours=hours + 1))
+        AuditEntry.objects.create(component=component, appid="wxa", kind=Kind.RECOVERED, at=ago(hours=hours + 1))
     text = shown(operator, page(account))
     assert text.count("wechat-open-event ") == 26
     assert text.count("token renewed") == 1
-    assert "journalentry/?appid=wxa" in text
-    assert "journalentry/?appid=wxa" not in shown(viewer, page(account))
+    assert "auditentry/?appid=wxa" in text
+    assert "auditentry/?appid=wxa" not in shown(viewer, page(account))
 
 
 def test_recent_pushes__lead_to_the_inbox_for_who_may_see_it(
@@ -603,16 +604,16 @@ def test_raw_profile__is_for_who_may_read_it_from_wechat_and_hides_what_looks_se
 
 def test_page__leaves_out_what_there_is_not(operator: Client, component: Component) -> None:
     text = shown(operator, page(make(component, "wxa")))
-    for line in ("field-unauthorized_at", "field-alias", "field-doubts", "field-qr_code", "field-error_told"):
+    for line in ("field-unauthorized_at", "field-alias", "field-doubts", "field-qr_code", "field-error_text"):
         assert line not in text
     text = shown(operator, page(make(component, "wxb", alias="tea", needs_reconcile=True, last_error="x")))
-    for line in ("field-alias", "field-doubts", "field-error_told"):
+    for line in ("field-alias", "field-doubts", "field-error_text"):
         assert line in text
 
 
-def test_token__says_when_it_was_obtained_and_nothing_when_nobody_knows(operator: Client, component: Component) -> None:
+def test_token__says_when_it_was_obtained_and_nothing_when_unknown(operator: Client, component: Component) -> None:
     account = make(component, "wxa")
-    account.access_token = account.seal("access_token", "a-token")
+    account.access_token = account.encrypt("access_token", "a-token")
     account.access_token_obtained_at = ago(minutes=5, seconds=1)
     account.save()
     assert re.search(r"obtained <time [^>]+>5\s+minutes ago</time>", shown(operator, page(account)))
@@ -653,11 +654,11 @@ def shops(wechat: Simulator, grant: Callable[..., Authorizer]) -> list[Authorize
 
 def test_one_harmless_row__is_done_without_a_question(operator: Client, wechat: Simulator, account: Authorizer) -> None:
     wechat.engine.calls.clear()
-    text = act(operator, "refresh_now", account, back_to=account.pk).content.decode()
+    text = act(operator, "refresh", account, back_to=account.pk).content.decode()
     assert "The tokens were refreshed." in text
     assert refreshed(wechat) == 1
     assert LogEntry.objects.get().change_message == "The tokens were refreshed."
-    assert JournalEntry.objects.get(kind=Kind.REFRESHED).actor == "operator"
+    assert AuditEntry.objects.get(kind=Refresh.audit_kind).actor == "operator"
 
 
 def test_action_on_a_page__keeps_the_filters_of_the_list_that_led_there(
@@ -675,7 +676,7 @@ def test_action_on_a_page__keeps_the_filters_of_the_list_that_led_there(
     assert kept == {"kind__exact=official&amp;p=2"}
 
     back = {"back_to": account.pk, "_changelist_filters": filters}
-    text = act(operator, "refresh_now", account, **back).content.decode()
+    text = act(operator, "refresh", account, **back).content.decode()
     assert "The tokens were refreshed." in text
     assert close() == before
 
@@ -697,7 +698,7 @@ def test_action_on_a_page__keeps_the_filters_of_the_list_that_led_there(
 def test_filters_to_come_back_to__are_nothing_but_a_query_of_our_list(
     operator: Client, wechat: Simulator, account: Authorizer, given: str
 ) -> None:
-    data = {"action": "refresh_now", "index": 0, "_selected_action": account.pk, "back_to": account.pk}
+    data = {"action": "refresh", "index": 0, "_selected_action": account.pk, "back_to": account.pk}
     answer = operator.post(rows(Authorizer), {**data, "_changelist_filters": given})
     assert answer["Location"].partition("?")[0] == page(account)
     text = shown(operator, answer["Location"])
@@ -707,14 +708,14 @@ def test_filters_to_come_back_to__are_nothing_but_a_query_of_our_list(
 
 def test_several_rows__are_asked_about_in_words(operator: Client, wechat: Simulator, shops: list[Authorizer]) -> None:
     Authorizer.objects.filter(pk=shops[1].pk).update(state=State.UNAUTHORIZED)
-    text = act(operator, "refresh_now", *shops).content.decode()
+    text = act(operator, "refresh", *shops).content.decode()
     assert "Refresh the tokens of 2 accounts?" in text
     assert "1 of them holds no authorization at the moment" in text
     assert "while you wait" in text
     assert "Corner Shop" in text
     assert refreshed(wechat) == 0
 
-    answer = act(operator, "refresh_now", *shops, confirmed="yes")
+    answer = act(operator, "refresh", *shops, confirmed="yes")
     assert refreshed(wechat) == 1
     job = BulkJob.objects.get()
     assert (job.done, job.failed, job.finished_at is None) == (1, 1, False)
@@ -724,26 +725,26 @@ def test_several_rows__are_asked_about_in_words(operator: Client, wechat: Simula
 
 def test_question__has_numbers_like_other_pages(operator: Client, component: Component) -> None:
     Authorizer.objects.bulk_create(Authorizer(component=component, appid=f"wx{number}") for number in range(1234))
-    text = act(operator, "refresh_now", Authorizer.objects.earliest("pk"), select_across="1").content.decode()
+    text = act(operator, "refresh", Authorizer.objects.earliest("pk"), select_across="1").content.decode()
     assert "Refresh the tokens of 1,234 accounts?" in text
     assert "and 1,224 more" in text
 
 
 def test_several_rows__are_one_line_in_the_trail(operator: Client, wechat: Simulator, shops: list[Authorizer]) -> None:
-    answer = act(operator, "refresh_now", *shops, confirmed="yes")
+    answer = act(operator, "refresh", *shops, confirmed="yes")
     assert answer.redirect_chain == [(rows(Authorizer), 302)]
     job = BulkJob.objects.get()
     assert f'2 rows: The tokens were refreshed. <a href="{page(job)}">#{job.pk}</a>' in answer.content.decode()
-    started = JournalEntry.objects.get(job=0, actor="operator")
+    started = AuditEntry.objects.get(job=0, actor="operator")
     assert (started.kind, started.detail) == (Kind.BULK_STARTED, f"Refresh tokens (2) #{job.pk}")
-    assert JournalEntry.objects.filter(job=job.pk, kind=Kind.REFRESHED).count() == 2
+    assert AuditEntry.objects.filter(job=job.pk, kind=Refresh.audit_kind).count() == 2
 
 
 def test_confirmation__carries_the_choice_and_leads_back(operator: Client, component: Component) -> None:
     accounts = [make(component, f"wx{number}") for number in range(12)]
-    text = act(operator, "sync_profile", *accounts).content.decode()
+    text = act(operator, "sync", *accounts).content.decode()
     assert text.count('name="_selected_action"') == 12
-    assert 'name="action" value="sync_profile"' in text
+    assert 'name="action" value="sync"' in text
     assert "and 2 more" in text
     account = make(component, "left", state=State.UNAUTHORIZED)
     assert f'href="{page(account)}"' in act(operator, "forget", account, back_to=account.pk).content.decode()
@@ -760,10 +761,10 @@ def test_way_back_to_no_row__leads_to_the_list(operator: Client, component: Comp
 def test_many_rows__become_a_job_with_its_page(
     operator: Client, component: Component, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(base, "DIRECT", 2)
+    monkeypatch.setattr(row_actions, "DIRECT", 2)
     accounts = [make(component, f"wx{number}") for number in range(3)]
     assert "in the background" in act(operator, "reconcile", *accounts).content.decode()
-    monkeypatch.setattr(lists, "MOST", 2)
+    monkeypatch.setattr(changelist, "MOST", 2)
     assert "at least 2 accounts" in act(operator, "reconcile", *accounts).content.decode()
 
     answer = act(operator, "reconcile", *accounts, confirmed="yes")
@@ -773,27 +774,27 @@ def test_many_rows__become_a_job_with_its_page(
     assert job.targets == [account.pk for account in accounts]
 
 
-@pytest.mark.parametrize("action", ["refresh_now", "sync_profile", "reconcile", "ask_again", "forget"])
+@pytest.mark.parametrize("action", ["refresh", "sync", "reconcile", "ask", "forget"])
 def test_each_action__takes_its_own_permission(component: Component, wechat: Simulator, action: str) -> None:
     account = make(component, "wxa", state=State.UNAUTHORIZED)
-    needed = DEEDS[["refresh_now", "sync_profile", "reconcile", "ask_again", "forget"].index(action)]
-    others = person("others", VIEW, *(deed for deed in DEEDS if deed != needed))
+    needed = PERMISSIONS[["refresh", "sync", "reconcile", "ask", "forget"].index(action)]
+    others = person("others", VIEW, *(one for one in PERMISSIONS if one != needed))
     act(others, action, account, confirmed="yes")
     assert Authorizer.objects.exists()
-    assert not JournalEntry.objects.exists()
+    assert not AuditEntry.objects.exists()
 
     answer = act(person("one", VIEW, needed), action, account, confirmed="yes")
-    assert JournalEntry.objects.exclude(actor="").exists(), answer.content.decode()[-500:]
+    assert AuditEntry.objects.exclude(actor="").exists(), answer.content.decode()[-500:]
 
 
-@pytest.mark.parametrize("action", ["refresh_now", "ask_again", "forget"])
+@pytest.mark.parametrize("action", ["refresh", "ask", "forget"])
 def test_nothing__happens_by_get(operator: Client, component: Component, action: str) -> None:
     account = make(component, "wxa", state=State.UNAUTHORIZED)
     query = f"?action={action}&index=0&_selected_action={account.pk}&confirmed=yes"
     operator.get(rows(Authorizer, query))
     operator.get(page(account) + query)
     assert Authorizer.objects.exists()
-    assert not JournalEntry.objects.exists()
+    assert not AuditEntry.objects.exists()
     assert not AuthorizationLink.objects.exists()
 
 
@@ -807,41 +808,41 @@ def test_reconcile__takes_back_what_wechat_has_on_record(
 
 
 def test_ask__shows_the_link_of_one_to_its_maker(operator: Client, account: Authorizer) -> None:
-    answer = act(operator, "ask_again", account)
+    answer = act(operator, "ask", account)
     link = AuthorizationLink.objects.get()
     assert link.biz_appid == OFFICIAL
     assert answer.redirect_chain[-1][0].endswith(f"/authorizationlink/{link.pk}/address/")
     assert link.reveal("key").reveal() in answer.content.decode()
-    assert {Kind.ASKED, Kind.LINK_SHOWN} <= set(
-        JournalEntry.objects.filter(actor="operator").values_list("kind", flat=True)
+    assert {Ask.audit_kind, Kind.LINK_SHOWN} <= set(
+        AuditEntry.objects.filter(actor="operator").values_list("kind", flat=True)
     )
 
 
 def test_ask__keeps_the_address_from_who_may_not_see_it(account: Authorizer) -> None:
-    answer = act(person("asker", VIEW, "ask_account"), "ask_again", account)
+    answer = act(person("asker", VIEW, "ask_account"), "ask", account)
     link = AuthorizationLink.objects.get()
     text = answer.content.decode()
     assert "The link was created." in text
     assert link.reveal("key").reveal() not in text
-    assert not JournalEntry.objects.filter(kind=Kind.LINK_SHOWN).exists()
+    assert not AuditEntry.objects.filter(kind=Kind.LINK_SHOWN).exists()
 
 
 def test_ask__of_several_makes_a_link_for_each(shops: list[Authorizer]) -> None:
     asker = person("asker", VIEW, "ask_account", "view_authorizationlink")
-    text = act(asker, "ask_again", *shops, confirmed="yes").content.decode()
+    text = act(asker, "ask", *shops, confirmed="yes").content.decode()
     assert set(AuthorizationLink.objects.values_list("biz_appid", flat=True)) == {shop.appid for shop in shops}
     assert '<a href="/admin/wechat_open/authorizationlink/">Authorization links</a>' in text
 
 
-def test_ask__leads_nobody_to_a_list_that_they_may_not_see(shops: list[Authorizer]) -> None:
-    text = act(person("asker", VIEW, "ask_account"), "ask_again", *shops, confirmed="yes").content.decode()
+def test_ask__links_no_reader_to_a_list_that_they_may_not_view(shops: list[Authorizer]) -> None:
+    text = act(person("asker", VIEW, "ask_account"), "ask", *shops, confirmed="yes").content.decode()
     assert "It is among the authorization links." in text
     assert "/authorizationlink/" not in text
 
 
-def test_ask__for_a_platform_that_is_not_configured_is_told(operator: Client, component: Component) -> None:
+def test_ask__for_a_platform_that_is_not_configured_is_an_error(operator: Client, component: Component) -> None:
     Component.objects.update(appid="wxelse")
-    assert "is stored, but not in WECHAT_OPEN" in act(operator, "ask_again", make(component, "wxa")).content.decode()
+    assert "is stored, but not in WECHAT_OPEN" in act(operator, "ask", make(component, "wxa")).content.decode()
 
 
 def test_forget__asks_even_before_one_and_leaves_the_history(operator: Client, component: Component) -> None:
@@ -855,7 +856,7 @@ def test_forget__asks_even_before_one_and_leaves_the_history(operator: Client, c
     assert "The account was forgotten." in answer.content.decode()
     assert answer.redirect_chain == [(rows(Authorizer), 302)]
     assert not Authorizer.objects.exists()
-    assert JournalEntry.objects.get().appid == "wxa"
+    assert AuditEntry.objects.get().appid == "wxa"
     assert LogEntry.objects.get().object_id == str(account.pk)
 
 
@@ -867,10 +868,10 @@ def test_forget__leaves_an_authorized_account_alone(operator: Client, component:
 
 
 def test_no_page_or_message__holds_a_token(operator: Client, wechat: Simulator, account: Authorizer) -> None:
-    secrets = [tokens.authorizer_token(platform_of(account.component), OFFICIAL).reveal()]
+    secrets = [tokens.authorizer_token(platforms.for_component(account.component), OFFICIAL).reveal()]
     secrets += [account.reveal("refresh_token").reveal()]
     pages = shown(operator, page(account)) + shown(operator, rows(Authorizer))
-    for action in ("refresh_now", "sync_profile", "reconcile"):
+    for action in ("refresh", "sync", "reconcile"):
         pages += act(operator, action, account).content.decode()
     account.refresh_from_db()
     secrets += [account.reveal("refresh_token").reveal(), account.reveal("access_token").reveal()]
@@ -882,4 +883,4 @@ def test_no_page_or_message__holds_a_token(operator: Client, wechat: Simulator, 
 def test_words__change_with_the_language(component: Component) -> None:
     account = make(component, "wxa", failures=1, last_errcode=61023)
     with override("zh-hans"):
-        assert "authorizer_refresh_token 无效" in needs.of(account).said
+        assert "authorizer_refresh_token 无效" in advice.for_account(account).message

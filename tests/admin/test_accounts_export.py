@@ -1,4 +1,4 @@
-"""Does the list of accounts leave as it is filtered, whole, without a formula, and on record?"""
+"""The list of accounts is exported as it is filtered, whole, without a formula, and recorded."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from django.urls import reverse
 from tests.admin.staff import person
 from wechat_open import authorization
 from wechat_open.admin import accounts_export, export
-from wechat_open.component import Platform
-from wechat_open.models import Authorizer, Component, JournalEntry
+from wechat_open.models import AuditEntry, Authorizer, Component
+from wechat_open.platforms import Platform
 
 pytestmark = pytest.mark.django_db
 
@@ -97,7 +97,7 @@ def test_export__keeps_numbers() -> None:
 
 def test_export__is_on_record_with_its_filters(exporter: Client, tea: Authorizer) -> None:
     take(exporter, "?state__exact=authorized", "xlsx")
-    entry = JournalEntry.objects.get(kind="exported")
+    entry = AuditEntry.objects.get(kind="exported")
     assert (entry.actor, entry.detail) == ("exporter", "XLSX 1 ?state__exact=authorized")
 
 
@@ -108,13 +108,13 @@ def test_export__takes_its_permission_and_a_post(exporter: Client, tea: Authoriz
     assert person("blind", "export_account").post(address).status_code == 403
     assert "XLSX" not in person("other", "view_authorizer").get(reverse("admin:wechat_open_authorizer_changelist")).text
     assert "XLSX" in exporter.get(reverse("admin:wechat_open_authorizer_changelist")).text
-    assert not JournalEntry.objects.exists()
+    assert not AuditEntry.objects.exists()
 
 
 def test_export__by_a_column_that_is_no_filter_is_refused(exporter: Client, tea: Authorizer) -> None:
     answer = exporter.post(reverse("admin:wechat_open_authorizer_export") + "?refresh_token__gt=a")
     assert answer.status_code == 400
-    assert not JournalEntry.objects.exists()
+    assert not AuditEntry.objects.exists()
 
 
 def test_workbook__without_its_library_is_refused_in_words(
@@ -124,7 +124,7 @@ def test_workbook__without_its_library_is_refused_in_words(
     monkeypatch.setattr(export, "find_spec", lambda name: None if name == "xlsxwriter" else find(name))
     answer = exporter.post(reverse("admin:wechat_open_authorizer_export"), {"format": "xlsx"}, follow=True)
     assert "django-wechat-open[xlsx]" in answer.content.decode()
-    assert not JournalEntry.objects.exists()
+    assert not AuditEntry.objects.exists()
 
 
 @pytest.mark.parametrize("format", ["csv", "xlsx"])

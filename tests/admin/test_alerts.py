@@ -1,4 +1,4 @@
-"""Are all alerts listed, and can those that are open be acknowledged and muted by who may?"""
+"""All alerts are listed; the open ones can be acknowledged and muted with the permission."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from django.test import Client
 from django.utils import timezone
 
 from tests.admin.staff import act, found, page, person, rows
-from wechat_open.models import Alert, Component, JournalEntry
+from wechat_open.models import Alert, AuditEntry, Component
 
 pytestmark = pytest.mark.usefixtures("english")
 
-Kind = JournalEntry.Kind
+Kind = AuditEntry.Kind
 
 
 def raised(component: Component | None, code: str, *, hours: float = 2, lasted: float | None = None) -> Alert:
-    """An alert of some hours ago, which is open unless it is said how many hours it lasted."""
+    """An alert of some hours ago, which is open unless it lasted some hours."""
     at = timezone.now() - timedelta(hours=hours)
     return Alert.objects.create(
         component=component,
@@ -30,9 +30,9 @@ def raised(component: Component | None, code: str, *, hours: float = 2, lasted: 
         severity="critical",
         first_seen_at=at,
         last_seen_at=at,
-        told_at=at,
+        sent_at=at,
         count=1234,
-        context={"said": f"About <{code}>.", "remedy": "Do this.", "value": 1, "page": ""},
+        context={"message": f"About <{code}>.", "hint": "Do this.", "value": 1, "page": ""},
         resolved_at=None if lasted is None else at + timedelta(hours=lasted),
         open_key=f"{component}:{code}" if lasted is None else None,
     )
@@ -106,12 +106,12 @@ def test_acknowledging__says_who_and_stands_in_the_trail(operator: Client, ticke
     text = act(operator, "acknowledge", ticket, broker).content.decode()
     assert "2 alerts were acknowledged." in text
     assert set(Alert.objects.values_list("acknowledged_by", flat=True)) == {"operator"}
-    entries = JournalEntry.objects.filter(kind=Kind.ALERT_ACKNOWLEDGED)
+    entries = AuditEntry.objects.filter(kind=Kind.ALERT_ACKNOWLEDGED)
     both = f"ticket_age #{ticket.pk}, broker #{broker.pk}"
     assert [(entry.actor, entry.detail) for entry in entries] == [("operator", both)]
     assert LogEntry.objects.count() == 2
     assert "acknowledged by operator" in shown(operator, page(ticket))
-    trail = person("reader", "view_journalentry", "view_alert").get(rows(JournalEntry)).content.decode()
+    trail = person("reader", "view_auditentry", "view_alert").get(rows(AuditEntry)).content.decode()
     assert "<b>operator</b> acknowledged 2 alerts." in trail
     for alert in (ticket, broker):
         assert f'<a href="{page(alert)}">#{alert.pk}</a>' in trail
@@ -129,7 +129,7 @@ def test_many_alerts__are_handled_by_as_many_queries_as_two(
     with django_assert_max_num_queries(20):
         operator.post(rows(Alert), {"action": "mute_8", "index": 0, "_selected_action": chosen})
     assert Alert.objects.filter(muted_by="operator").count() == 42
-    (entry,) = JournalEntry.objects.filter(kind=Kind.ALERT_MUTED)
+    (entry,) = AuditEntry.objects.filter(kind=Kind.ALERT_MUTED)
     assert entry.detail.count("#") == 42
 
 
@@ -143,11 +143,11 @@ def test_mute__has_an_end_and_says_so(operator: Client, ticket: Alert, action: s
     assert "1 alert is not sent until 2" in text
     until = timezone.localtime(ticket.muted_until)
     assert f"muted until {until:%Y-%m-%d %H:%M}" in shown(operator, page(ticket))
-    assert JournalEntry.objects.get(kind=Kind.ALERT_MUTED).detail == f"ticket_age #{ticket.pk} for {hours} hours"
+    assert AuditEntry.objects.get(kind=Kind.ALERT_MUTED).detail == f"ticket_age #{ticket.pk} for {hours} hours"
 
     act(operator, "unmute", ticket)
     assert "muted until" not in shown(operator, page(ticket))
-    assert JournalEntry.objects.filter(kind=Kind.ALERT_UNMUTED).count() == 1
+    assert AuditEntry.objects.filter(kind=Kind.ALERT_UNMUTED).count() == 1
 
 
 def test_page__offers_what_makes_sense(operator: Client, ticket: Alert, over: Alert) -> None:

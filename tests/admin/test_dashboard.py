@@ -1,4 +1,4 @@
-"""Does the dashboard say whether a platform is healthy, what to do and where, and does looking at it change nothing?"""
+"""The dashboard says whether a platform is healthy, what to do and where; viewing it changes nothing."""
 
 from __future__ import annotations
 
@@ -17,12 +17,14 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import resolve, reverse
 from django.utils.translation import override
 
-from wechat_open import census, component, health, journal, tokens
-from wechat_open.admin.shown import span
-from wechat_open.admin.tiles import TITLES, measured, tiles, where
-from wechat_open.component import Platform
-from wechat_open.health import AMBER, GREEN, RED, Finding
-from wechat_open.models import Alert, Authorizer, Component, HourlyCount, JournalEntry, Push
+from wechat_open import audit, health, platforms, tokens
+from wechat_open.admin.dashboard.tiles import measured, tiles, where
+from wechat_open.admin.display import span
+from wechat_open.health import AMBER, CHECKS, GREEN, RED, Finding, statistics
+from wechat_open.health.findings import COUNT, SECONDS
+from wechat_open.models import Alert, AuditEntry, Authorizer, Component, HourlyCount, Push
+from wechat_open.operations.accounts import Reconcile
+from wechat_open.platforms import Platform
 from wechat_open.simulator import Simulator
 
 INDEX = "/admin/wechat_open/dashboard/"
@@ -43,7 +45,7 @@ def browser(*permissions: str, superuser: bool = False) -> Client:
 
 @pytest.fixture
 def platform(platform: Platform) -> Platform:
-    """It has been here for a while: nobody is new enough to be waited for."""
+    """It has been here for a while: no worker is so new that the check waits for it."""
     Component.objects.update(created_at=datetime.now(timezone.utc) - timedelta(hours=1))
     return platform
 
@@ -55,7 +57,7 @@ def viewer(platform: Platform) -> Client:
 
 @pytest.fixture
 def operator(platform: Platform) -> Client:
-    seen = ("component", "authorizer", "push", "verifyticket", "journalentry")
+    seen = ("component", "authorizer", "push", "verifyticket", "auditentry")
     return browser(*(f"view_{model}" for model in seen), "request_tickets", "reconcile_account")
 
 
@@ -81,10 +83,10 @@ def request_of(*permissions: str) -> HttpRequest:
     return request
 
 
-def make_accounts(owner: Component, number: int, **columns: Any) -> None:
+def make_accounts(component: Component, number: int, **columns: Any) -> None:
     first = Authorizer.objects.count()
     Authorizer.objects.bulk_create(
-        Authorizer(component=owner, appid=f"wx{first + place:016x}", **columns) for place in range(number)
+        Authorizer(component=component, appid=f"wx{first + place:016x}", **columns) for place in range(number)
     )
 
 
@@ -92,17 +94,18 @@ def make_accounts(owner: Component, number: int, **columns: Any) -> None:
 
 
 @pytest.mark.parametrize(("level", "word"), [(GREEN, "in order"), (AMBER, "watch"), (RED, "act now")])
-def test_finding__is_shown_with_its_level_sentence_remedy_and_place(
+def test_finding__is_shown_with_its_level_message_hint_and_place(
     platform: Platform, operator: Client, monkeypatch: pytest.MonkeyPatch, level: health.Level, word: str
 ) -> None:
     findings = [
-        Finding(code, level, 7, f"It means <{code}>.", "Do this & that.", "accounts:overdue") for code in TITLES
+        Finding(code, level, f"It means <{code}>.", hint="Do this & that.", value=7, page="accounts:overdue")
+        for code in CHECKS
     ]
     monkeypatch.setattr(health, "examine", lambda platform: findings)
 
     page = read(operator)
 
-    for code in TITLES:
+    for code in CHECKS:
         shown = tile(page, code)
         assert f'data-level="{level}"' in shown
         if level is GREEN and code == "needs_reauthorization":
@@ -116,12 +119,12 @@ def test_finding__is_shown_with_its_level_sentence_remedy_and_place(
 
 @pytest.mark.parametrize(
     ("code", "value", "word"),
-    [("needs_reauthorization", 3, "known, none new"), ("sweep", None, "not yet"), ("sealed", None, "not yet")],
+    [("needs_reauthorization", 3, "known, none new"), ("sweep", None, "not yet"), ("missing_keys", None, "not yet")],
 )
 def test_green_that_is_not_in_order__has_no_tick(
     operator: Client, monkeypatch: pytest.MonkeyPatch, code: str, value: int | None, word: str
 ) -> None:
-    monkeypatch.setattr(health, "examine", lambda platform: [Finding(code, GREEN, value, "It is so.")])
+    monkeypatch.setattr(health, "examine", lambda platform: [Finding(code, GREEN, "It is so.", value=value)])
     shown = tile(read(operator), code)
     assert "#wod-sign-none" in shown
     assert f'<span class="wod-word">{word}</span>' in shown
@@ -131,19 +134,19 @@ def test_green_that_is_not_in_order__has_no_tick(
 def test_every_finding_of_health__has_a_title_and_stands_on_the_page(platform: Platform, operator: Client) -> None:
     with override("en"):
         findings = health.examine(platform)
-    assert {found.code for found in findings} == set(TITLES)
+    assert {found.code for found in findings} == set(CHECKS)
 
     page = read(operator)
     for found in findings:
         shown = words(tile(page, found.code))
-        assert str(TITLES[found.code][0]) in shown
-        if not any(character.isdigit() for character in found.said):  # "2 seconds ago" has gone on since
-            assert found.said in shown
-        assert found.remedy in shown
+        assert found.title in shown
+        if not any(character.isdigit() for character in found.message):  # "2 seconds ago" has gone on since
+            assert found.message in shown
+        assert found.hint in shown
 
 
 def test_red__comes_first_and_is_counted(operator: Client) -> None:
-    """A platform that nobody works for yet."""
+    """A platform without a worker."""
     page = read(operator)
     assert words(page).index("What needs a person now") < words(page).index("What is in order")
     urgent = page.split('id="wod-urgent"')[1].split("</section>")[0]
@@ -153,7 +156,7 @@ def test_red__comes_first_and_is_counted(operator: Client) -> None:
 
 def test_all_green__reads_calm(platform: Platform, operator: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        health, "examine", lambda platform: [Finding("beat", GREEN, 3, "Beat sent a task 3 seconds ago.")]
+        health, "examine", lambda platform: [Finding("beat", GREEN, "Beat sent a task 3 seconds ago.", value=3)]
     )
     page = read(operator)
     assert "Everything is in order." in page
@@ -161,7 +164,7 @@ def test_all_green__reads_calm(platform: Platform, operator: Client, monkeypatch
     assert "What to keep an eye on" not in page
 
 
-def test_alert__tells_since_when(platform: Platform, operator: Client) -> None:
+def test_alert__shows_since_when(platform: Platform, operator: Client) -> None:
     at = datetime.now(timezone.utc) - timedelta(hours=3, minutes=20)
     alert = Alert(component=platform.row, code="beat", severity="critical", first_seen_at=at, last_seen_at=at)
     alert.open_key = "x"
@@ -196,17 +199,17 @@ def test_accounts_of_unknown_verification__lead_to_just_these(platform: Platform
     assert [account.verify_type for account in listed] == [None, None]
 
 
-def test_census__says_how_old_it_is(platform: Platform, operator: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(census, "FEW", 2)
+def test_statistics__say_how_old_it_is(platform: Platform, operator: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(statistics, "FEW", 2)
     make_accounts(platform.row, 3)
-    census.take(platform.row)
+    statistics.update(platform.row)
     assert "About 3 accounts, as of" in read(operator)
 
 
 def test_plots__have_the_same_numbers_as_a_table(platform: Platform, operator: Client) -> None:
     hour = datetime.now(timezone.utc).replace(minute=0, second=0, microsecond=0)
     for what, count in (("renewed", 1234), ("failed", 5)):
-        HourlyCount.objects.create(component=platform.row, hour=hour - timedelta(hours=2), what=what, count=count)
+        HourlyCount.objects.create(component=platform.row, hour=hour - timedelta(hours=2), counter=what, count=count)
     page, data = read(operator), operator.get(DATA).json()
 
     renewals = next(plot for plot in data["plots"] if plot["name"] == "renewals")
@@ -224,7 +227,7 @@ def test_data__has_this_shape(operator: Client) -> None:
 
     assert set(data) == {"as_of", "level", "levels", "plots", "html"}
     assert data["level"] == "red"
-    assert set(data["levels"]) == set(TITLES)
+    assert set(data["levels"]) == set(CHECKS)
     assert set(data["levels"].values()) <= {"red", "amber", "green"}
     assert [plot["name"] for plot in data["plots"]] == ["time-left", "renewals", "pushes"]
     for plot in data["plots"]:
@@ -243,10 +246,10 @@ def test_values__are_shown_in_two_units_at_most() -> None:
         assert span(0) == [("0", "s")]
         assert span(-75) == [("-1", "min"), ("15", "s")]
         assert span(-0.4) == [("-0.4", "s")]
-        assert measured(None, "span") == [("–", "")]
-        assert measured(123456, "count") == [("123,456", "")]
-        assert measured(False, TITLES["database"][1]) == [("no answer", "")]
-        assert measured(True, TITLES["paused"][1]) == [("paused", "")]
+        assert measured(None, SECONDS) == [("–", "")]
+        assert measured(123456, COUNT) == [("123,456", "")]
+        assert measured(False, CHECKS["database"].unit) == [("no answer", "")]
+        assert measured(True, CHECKS["paused"].unit) == [("paused", "")]
 
 
 @pytest.mark.parametrize(
@@ -270,14 +273,18 @@ def test_place__is_a_page_that_opens(platform: Platform, operator: Client, page:
     assert text
 
 
-def test_place__is_not_told_who_may_not_go_there(platform: Platform) -> None:
+def test_place__is_hidden_from_readers_who_may_not_view_it(platform: Platform) -> None:
     request = request_of("view_component")
     assert [where(page, platform.row, request)[0] for page in ("accounts", "pushes:failed", "tickets", "")] == [""] * 4
     assert where("platform", platform.row, request)[0]
 
 
-def test_unknown_code__is_shown_all_the_same(platform: Platform) -> None:
-    findings = [Finding("moon", RED, 2, "It is full."), Finding("beat", RED, None, "It is silent.")]
+def test_unknown_code__is_shown_all_the_same(platform: Platform, operator: Client) -> None:
+    read(operator)  # a reader who may view platforms
+    findings = [
+        Finding("moon", RED, "It is full.", title="Moon", value=2),
+        Finding("beat", RED, "It is silent.", title="Beat"),
+    ]
     shown = tiles(findings, platform.row, request_of(), {})
     assert [(tile.title, tile.number) for tile in shown] == [("Beat", [("–", "")]), ("Moon", [("2", "")])]
 
@@ -306,15 +313,15 @@ def test_chinese_operator__reads_chinese(operator: Client) -> None:
 # -- who, and which platform -----------------------------------------------------------------------------------------
 
 
-def test_doors__are_for_staff_who_may_see_platforms(platform: Platform, client: Client) -> None:
+def test_routes__are_for_staff_who_may_see_platforms(platform: Platform, client: Client) -> None:
     for path in (INDEX, PAGE, DATA, COMPARE, TICKETS):
         assert client.get(path).status_code == 302  # to sign in
-        assert browser_of_nobody().get(path).status_code == 403
+        assert browser_without_permissions().get(path).status_code == 403
 
 
-def browser_of_nobody() -> Client:
+def browser_without_permissions() -> Client:
     client = Client()
-    client.force_login(User.objects.get_or_create(username="nobody", is_staff=True)[0])
+    client.force_login(User.objects.get_or_create(username="unprivileged", is_staff=True)[0])
     return client
 
 
@@ -342,7 +349,7 @@ def test_several_platforms__can_be_switched_and_show_their_problems(
     other = {**settings.WECHAT_OPEN["COMPONENTS"]["default"], "APPID": "wx2222222222222222"}
     settings.WECHAT_OPEN["COMPONENTS"]["second"] = other
     at = datetime.now(timezone.utc)
-    row = component.platform("second").row
+    row = platforms.get("second").row
     Alert.objects.create(
         component=row, code="beat", severity="critical", first_seen_at=at, last_seen_at=at, open_key="x"
     )
@@ -372,7 +379,7 @@ def test_tab_of_the_shown_platform__counts_what_the_page_lists(
     """Alerts are only as fresh as the worker that raises and ends them; it may be dead."""
     other = {**settings.WECHAT_OPEN["COMPONENTS"]["default"], "APPID": "wx2222222222222222"}
     settings.WECHAT_OPEN["COMPONENTS"]["second"] = other
-    row = component.platform("second").row
+    row = platforms.get("second").row
     at = datetime.now(timezone.utc)
     Alert.objects.create(
         component=row, code="beat", severity="critical", first_seen_at=at, last_seen_at=at, open_key="x"
@@ -394,7 +401,7 @@ def test_platform_that_cannot_be_used__says_what_is_missing(operator: Client, se
     assert operator.get(DATA).status_code == 503
     for path in (TICKETS, COMPARE):
         assert "is missing" in words(unescape(operator.post(path, follow=True).content.decode()))
-    assert JournalEntry.objects.count() == 0
+    assert AuditEntry.objects.count() == 0
 
 
 def test_way_in__is_on_the_apps_index_and_on_the_platforms_pages(platform: Platform, operator: Client) -> None:
@@ -416,10 +423,10 @@ def test_way_in__is_on_the_apps_index_and_on_the_platforms_pages(platform: Platf
 
 
 def test_many_accounts__cost_few_queries(platform: Platform, operator: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As with 100,000: the census was taken in the background."""
-    monkeypatch.setattr(census, "FEW", 2)
+    """As with 100,000: they were counted in the background."""
+    monkeypatch.setattr(statistics, "FEW", 2)
     make_accounts(platform.row, 3)
-    census.take(platform.row)
+    statistics.update(platform.row)
     change = reverse("admin:wechat_open_component_change", args=[platform.row.pk])
     for path in (PAGE, DATA, change, reverse("admin:wechat_open_component_changelist")):
         with CaptureQueriesContext(connection) as queries:
@@ -429,7 +436,7 @@ def test_many_accounts__cost_few_queries(platform: Platform, operator: Client, m
         assert [sql for sql in counting if "wechat_open_authorizer" in sql.split("GROUP BY")[1]] == []
 
 
-def test_accounts_that_nobody_has_counted__cost_few_queries_in_any_trouble(
+def test_accounts_that_are_not_counted_yet__cost_few_queries_in_every_state(
     platform: Platform, operator: Client
 ) -> None:
     """As before the first minute of beat. Whatever is wrong is looked into, which takes its queries."""
@@ -440,8 +447,8 @@ def test_accounts_that_nobody_has_counted__cost_few_queries_in_any_trouble(
     make_accounts(row, 1, state=Authorizer.State.NEEDS_REAUTHORIZATION)
     Push.objects.create(component=row, digest="d", info_type="x", created_at=long_ago, received_at=long_ago)
     hour = now.replace(minute=0, second=0, microsecond=0)
-    HourlyCount.objects.create(component=row, hour=hour, what=HourlyCount.What.FORCED, count=30)
-    assert Component.objects.get(pk=row.pk).census == {}
+    HourlyCount.objects.create(component=row, hour=hour, counter=HourlyCount.Counter.FORCED, count=30)
+    assert Component.objects.get(pk=row.pk).statistics == {}
     with CaptureQueriesContext(connection) as queries:
         text = read(operator)
     assert "3 accounts of 3 wait for their renewal" in text
@@ -455,10 +462,10 @@ def test_looking__changes_nothing(platform: Platform, operator: Client) -> None:
         read(operator, path)
     assert operator.get(TICKETS).status_code == 405
     assert list(Component.objects.values()) == before
-    assert JournalEntry.objects.count() == 0
+    assert AuditEntry.objects.count() == 0
 
 
-# -- deeds -------------------------------------------------------------------------------------------------------------
+# -- changes -----------------------------------------------------------------------------------------------------------
 
 
 def test_tickets__are_asked_for_and_it_is_written_down(wechat: Simulator, operator: Client) -> None:
@@ -466,17 +473,17 @@ def test_tickets__are_asked_for_and_it_is_written_down(wechat: Simulator, operat
 
     assert wechat.engine.calls["/cgi-bin/component/api_start_push_ticket"] == 1
     assert "WeChat was asked" in words(page.content.decode())
-    entry = JournalEntry.objects.get(kind=journal.Kind.TICKETS_REQUESTED)
+    entry = AuditEntry.objects.get(kind=audit.Kind.TICKETS_REQUESTED)
     assert entry.ok and entry.user is not None and entry.actor.startswith("user-")
     assert Component.objects.get().push_started_at is not None
 
 
-def test_tickets_that_wechat_refuses__are_told_and_written_down(wechat: Simulator, operator: Client) -> None:
+def test_tickets_that_wechat_refuses__are_reported_and_recorded(wechat: Simulator, operator: Client) -> None:
     wechat.control("faults", path="/cgi-bin/component/api_start_push_ticket", errcode=61004, times=1)
     page = operator.post(TICKETS, follow=True)
 
     assert "61004" in words(page.content.decode())
-    entry = JournalEntry.objects.get(kind=journal.Kind.TICKETS_REQUESTED)
+    entry = AuditEntry.objects.get(kind=audit.Kind.TICKETS_REQUESTED)
     assert (entry.ok, entry.errcode) == (False, 61004)
 
 
@@ -489,7 +496,7 @@ def test_tickets__are_deleted_after_a_confirmation(platform: Platform, wechat: S
 
     assert "1 ticket was deleted." in words(page.content.decode())
     assert platform.row.tickets.count() == 0
-    entry = JournalEntry.objects.get(kind=journal.Kind.TICKETS_FORGOTTEN)
+    entry = AuditEntry.objects.get(kind=audit.Kind.TICKETS_FORGOTTEN)
     assert entry.ok and entry.user is not None and entry.detail == "1"
 
 
@@ -505,10 +512,10 @@ def test_forged_post__is_refused(platform: Platform) -> None:
     client.force_login(User.objects.get(username="root"))
     assert client.post(TICKETS).status_code == 403
     assert client.post(COMPARE).status_code == 403
-    assert JournalEntry.objects.count() == 0
+    assert AuditEntry.objects.count() == 0
 
 
-def test_deeds__are_not_wrapped_in_a_transaction_of_the_site() -> None:
+def test_changes__are_not_wrapped_in_a_transaction_of_the_site() -> None:
     for path in (TICKETS, COMPARE, FORGET):
         assert "default" in resolve(path).func._non_atomic_requests  # type: ignore[attr-defined]
 
@@ -517,22 +524,22 @@ def test_comparison__is_confirmed_and_left_to_a_worker(
     platform: Platform, grant: Callable[..., Authorizer], operator: Client
 ) -> None:
     grant()
-    tokens.sweep(platform)
+    tokens.reconcile(platform)
     Authorizer.objects.all().delete()
-    JournalEntry.objects.all().delete()
-    assert tokens.sweep_if_due(platform) is None  # not before an hour
+    AuditEntry.objects.all().delete()
+    assert tokens.reconcile_if_due(platform) is None  # not before an hour
 
     Component.objects.update(heartbeat_at=datetime.now(timezone.utc))
     assert "WeChat will be asked for the whole list" in words(read(operator, COMPARE))
     page = operator.post(COMPARE, follow=True)
 
     assert "The comparison begins within a minute." in words(page.content.decode())
-    assert JournalEntry.objects.get(kind=journal.Kind.RECONCILED).user is not None
-    report = tokens.sweep_if_due(platform)
+    assert AuditEntry.objects.get(kind=Reconcile.audit_kind).user is not None
+    report = tokens.reconcile_if_due(platform)
     assert report is not None and len(report.created) == 1
 
 
-def test_comparison_that_nobody_can_make__says_why_and_what_to_do(platform: Platform, operator: Client) -> None:
+def test_comparison_that_cannot_be_made__says_why_and_what_to_do(platform: Platform, operator: Client) -> None:
     tokens.component_token(platform)
     page = words(unescape(operator.post(COMPARE, follow=True).content.decode()))
     assert "begins within a minute" not in page
@@ -541,28 +548,28 @@ def test_comparison_that_nobody_can_make__says_why_and_what_to_do(platform: Plat
 
     platform.row.tickets.all().delete()
     Component.objects.update(
-        heartbeat_at=datetime.now(timezone.utc), access_token="", access_token_expires_at=None, sweep_due_at=None
+        heartbeat_at=datetime.now(timezone.utc), access_token="", access_token_expires_at=None, reconcile_due_at=None
     )
     page = words(unescape(operator.post(COMPARE, follow=True).content.decode()))
     assert "fix this first: There is no valid component access token" in page
-    assert "It takes a verify ticket: see there." in page
+    assert "A verify ticket is missing: see that finding." in page
 
 
 def test_comparison_that_is_under_way__is_not_doubled(platform: Platform, operator: Client) -> None:
     tokens.component_token(platform)
     soon = datetime.now(timezone.utc) + timedelta(minutes=9)
-    Component.objects.update(sweep_due_at=soon, heartbeat_at=datetime.now(timezone.utc))
+    Component.objects.update(reconcile_due_at=soon, heartbeat_at=datetime.now(timezone.utc))
 
     page = operator.post(COMPARE, follow=True)
 
     assert "A comparison is running" in words(page.content.decode())
-    assert Component.objects.get().sweep_due_at == soon
-    assert JournalEntry.objects.count() == 0
+    assert Component.objects.get().reconcile_due_at == soon
+    assert AuditEntry.objects.count() == 0
 
 
-def test_trouble__offers_its_deed(platform: Platform, operator: Client) -> None:
+def test_trouble__offers_its_action(platform: Platform, operator: Client) -> None:
     platform.row.tickets.all().delete()
-    Component.objects.update(swept_at=datetime.now(timezone.utc) - timedelta(hours=3))
+    Component.objects.update(reconciled_at=datetime.now(timezone.utc) - timedelta(hours=3))
     page = read(operator)
     assert 'form="wod-tickets"' in tile(page, "ticket_age")
     assert COMPARE in tile(page, "sweep")

@@ -1,4 +1,4 @@
-"""Can an operator invite an owner, see what became of it and take it back, and who sees the address?"""
+"""An operator invites an owner, follows and revokes the link; only permitted readers see its address."""
 
 from __future__ import annotations
 
@@ -22,12 +22,13 @@ from django.utils import timezone
 
 from tests.admin.staff import TEA, act, found, page, person, rows
 from tests.stage import OFFICIAL, process
-from wechat_open import authorization, qr
-from wechat_open.admin.links import MAKERS_TIME, read_payload
-from wechat_open.admin.links.listing import people_called
-from wechat_open.component import Platform
+from wechat_open import authorization
+from wechat_open.admin.links import CREATOR_TIME, read_payload
+from wechat_open.admin.links.admin import people_called
+from wechat_open.authorization import qr
 from wechat_open.exceptions import AuthorizationRefused, LinkRevoked
-from wechat_open.models import AuthorizationAttempt, AuthorizationLink, Authorizer, Component, JournalEntry
+from wechat_open.models import AuditEntry, AuthorizationAttempt, AuthorizationLink, Authorizer, Component
+from wechat_open.platforms import Platform
 from wechat_open.protocol import permissions
 from wechat_open.secret import Secret
 from wechat_open.simulator import Simulator
@@ -36,7 +37,7 @@ ADD = "/admin/wechat_open/authorizationlink/add/"
 VIEW, MAKE, SHARE, REVOKE = "view_authorizationlink", "authorize_account", "share_link", "revoke_link"
 BROWSER = "a browser's own secret"
 Later = Callable[[timedelta], None]
-Kind = JournalEntry.Kind
+Kind = AuditEntry.Kind
 
 
 @pytest.fixture
@@ -46,7 +47,7 @@ def maker(db: None) -> Client:
 
 @pytest.fixture
 def operator(db: None) -> Client:
-    return person("operator", VIEW, MAKE, SHARE, REVOKE, "view_authorizer", "view_journalentry")
+    return person("operator", VIEW, MAKE, SHARE, REVOKE, "view_authorizer", "view_auditentry")
 
 
 @pytest.fixture
@@ -73,21 +74,21 @@ def make(browser: Client, **fields: Any) -> Any:
     return browser.post(ADD, sent, follow=True)
 
 
-def noted(kind: Kind) -> list[JournalEntry]:
-    return list(JournalEntry.objects.filter(kind=kind).order_by("pk"))
+def noted(kind: Kind) -> list[AuditEntry]:
+    return list(AuditEntry.objects.filter(kind=kind).order_by("pk"))
 
 
 def some(like: AuthorizationLink, number: int) -> None:
-    """More links such as this one, which nobody can open."""
-    told = {name: getattr(like, name) for name in ("component_id", "biz_appid", "created_at", "expires_at")}
+    """More links such as this one, which cannot be opened."""
+    columns = {name: getattr(like, name) for name in ("component_id", "biz_appid", "created_at", "expires_at")}
     first = AuthorizationLink.objects.count()
     AuthorizationLink.objects.bulk_create(
-        AuthorizationLink(**told, key_digest=str(digest)) for digest in range(first, first + number)
+        AuthorizationLink(**columns, key_digest=str(digest)) for digest in range(first, first + number)
     )
 
 
 def view(link: AuthorizationLink, **who: Any) -> str:
-    """Somebody opens the link; the address at WeChat that they are sent to."""
+    """A browser opens the link; the address at WeChat that it is sent to."""
     return authorization.offer(link, browser=BROWSER, base_url="https://site.example", **who).pc_url
 
 
@@ -148,7 +149,7 @@ def test_maker_without_the_permission_to_share__has_a_few_minutes(
     mine = AuthorizationLink.objects.exclude(pk=link.pk).get()
     assert address_of(mine) in maker.post(page(mine, "address")).content.decode()
 
-    AuthorizationLink.objects.update(created_at=timezone.now() - MAKERS_TIME)
+    AuthorizationLink.objects.update(created_at=timezone.now() - CREATOR_TIME)
     assert maker.post(page(mine, "address")).status_code == 403
     assert maker.post(page(link, "address")).status_code == 403
 
@@ -162,19 +163,19 @@ def test_making_and_showing__are_noted(platform: Platform, operator: Client) -> 
     (made,) = noted(Kind.LINK_MADE)
     assert (made.actor, made.appid, made.detail) == ("operator", OFFICIAL, f"#{link.pk}")
     assert [entry.actor for entry in noted(Kind.LINK_SHOWN)] == ["operator"] * 3
-    assert key_of(link) not in str(list(JournalEntry.objects.values())) + str(list(LogEntry.objects.values()))
+    assert key_of(link) not in str(list(AuditEntry.objects.values())) + str(list(LogEntry.objects.values()))
 
 
 @pytest.mark.parametrize(
-    ("fields", "said"),
+    ("fields", "message"),
     [
-        ({"payload": '{"shop": 7'}, "This is no JSON: in line 1, column 11"),
+        ({"payload": '{"shop": 7'}, "This is not valid JSON: there is an error in line 1, column 11"),
         ({"payload": "[7]"}, 'A JSON object is needed, such as {"shop": 7}; this is a list.'),
         ({"payload": "shop: 7"}, "Line 1 is not “name = value”"),
         ({"biz_appid": "wx <script>"}, "An appid is letters and digits"),
         ({"next_url": "https://evil.example/"}, "is not a page of this site"),
         ({"next_url": "nowhere:to_be_found"}, "This site has no page"),
-        ({"expires": "other"}, "Say for how many hours."),
+        ({"expires": "other"}, "Enter the number of hours."),
         ({"expires": "other", "hours": "721"}, "less than or equal to 720"),
         ({"expires": "100000"}, "Select a valid choice"),
         ({"component": "nowhere"}, "Select a valid choice"),
@@ -183,10 +184,10 @@ def test_making_and_showing__are_noted(platform: Platform, operator: Client) -> 
     ],
 )
 def test_nonsense__is_explained_and_makes_nothing(
-    platform: Platform, operator: Client, fields: dict[str, Any], said: str
+    platform: Platform, operator: Client, fields: dict[str, Any], message: str
 ) -> None:
     shown = make(operator, **fields).content.decode()
-    assert said in shown.replace("&quot;", '"')
+    assert message in shown.replace("&quot;", '"')
     assert "<script>" not in shown.replace("&lt;script&gt;", "")
     assert not AuthorizationLink.objects.exists()
 
@@ -221,7 +222,7 @@ def test_value_that_no_database_takes__stays_the_text_that_it_is_in_a_line(
 
 
 @pytest.mark.parametrize(
-    ("payload", "said"),
+    ("payload", "message"),
     [
         ('{"shop": NaN}', "NaN"),
         ('{"shop": [-Infinity]}', "Infinity"),
@@ -234,9 +235,9 @@ def test_value_that_no_database_takes__stays_the_text_that_it_is_in_a_line(
     ],
 )
 def test_tenant_that_no_database_takes__is_refused(
-    platform: Platform, operator: Client, payload: str, said: str
+    platform: Platform, operator: Client, payload: str, message: str
 ) -> None:
-    assert said in make(operator, payload=payload).context["form"].errors["payload"][0]
+    assert message in make(operator, payload=payload).context["form"].errors["payload"][0]
     assert not AuthorizationLink.objects.exists()
 
 
@@ -290,7 +291,7 @@ def test_form__proposes_the_permission_sets_that_are_asked_for(platform: Platfor
         "?category_ids=99999999999999999999",
     ],
 )
-def test_form_for_somebody_unknown__opens_all_the_same(platform: Platform, operator: Client, query: str) -> None:
+def test_form_for_an_unknown_account__opens_all_the_same(platform: Platform, operator: Client, query: str) -> None:
     assert operator.get(ADD + query).status_code == 200
 
 
@@ -300,9 +301,9 @@ def test_form_for_an_account_whose_platform_is_gone__says_so(platform: Platform,
     account = Authorizer.objects.create(component=gone, appid=TEA)
     address = ADD + (f"?appid={TEA}" if asked == "appid" else f"?account={account.pk}")
     for answer in (operator.get(address), operator.post(address, {})):
-        (said,) = (str(message) for message in answer.context["messages"])
-        assert "Platform wxgone is stored" in said
-        assert "to another platform" in said
+        (text,) = (str(message) for message in answer.context["messages"])
+        assert "Platform wxgone is stored" in text
+        assert "to another platform" in text
     assert f'value="{TEA}"' in operator.get(address).content.decode()
 
 
@@ -314,7 +315,7 @@ def test_form__has_no_script_or_style_of_its_own(platform: Platform, operator: C
     assert not re.search(r"<script(?![^>]*\bsrc=)", shown)
 
 
-def test_platform_without_settings__is_said_in_the_form(db: None, operator: Client, settings: Any) -> None:
+def test_platform_without_settings__is_reported_in_the_form(db: None, operator: Client, settings: Any) -> None:
     settings.WECHAT_OPEN = {"COMPONENTS": {"default": {"APPID": "wx1"}}}
     shown = make(operator).content.decode()
     assert "APPSECRET" in shown
@@ -331,8 +332,8 @@ def test_who_may_make_links(platform: Platform, viewer: Client) -> None:
 
 
 def test_address_and_qr_code__are_for_who_may_share(viewer: Client, link: AuthorizationLink) -> None:
-    for door in ("address", "qr"):
-        answer = viewer.post(page(link, door))
+    for view_name in ("address", "qr"):
+        answer = viewer.post(page(link, view_name))
         assert answer.status_code == 403
         assert key_of(link) not in answer.content.decode()
     assert "Show address" not in viewer.get(page(link)).content.decode()
@@ -351,9 +352,9 @@ def test_key__is_nowhere_but_where_it_was_asked_for(operator: Client, link: Auth
         pages += [page(row), page(row, "history"), page(row, "address"), page(row, "qr"), page(row, "delete")]
     for url in pages:
         answer = operator.get(url, follow=True)
-        told = f"{answer.content!r} {answer.headers} {answer.redirect_chain}"
-        assert key_of(link) not in told and key_of(revoked) not in told, url
-        assert "authorize/link" not in told, url
+        text = f"{answer.content!r} {answer.headers} {answer.redirect_chain}"
+        assert key_of(link) not in text and key_of(revoked) not in text, url
+        assert "authorize/link" not in text, url
     assert not noted(Kind.LINK_SHOWN), "a GET showed it"
 
 
@@ -369,7 +370,7 @@ def test_qr_code__is_a_file_for_no_cache(operator: Client, link: AuthorizationLi
 
 
 @pytest.mark.parametrize("end", [{"completed_at": timezone.now()}, {"revoked_at": timezone.now()}, {"expires_at": 0}])
-def test_address_that_nobody_can_open__is_not_shown(
+def test_address_that_cannot_be_opened__is_not_shown(
     operator: Client, link: AuthorizationLink, end: dict[str, Any]
 ) -> None:
     AuthorizationLink.objects.update(**{name: value or timezone.now() for name, value in end.items()})
@@ -379,14 +380,14 @@ def test_address_that_nobody_can_open__is_not_shown(
     assert not noted(Kind.LINK_SHOWN)
 
 
-def test_key_that_cannot_be_opened__is_said(operator: Client, link: AuthorizationLink) -> None:
+def test_key_that_cannot_be_decrypted__is_reported(operator: Client, link: AuthorizationLink) -> None:
     AuthorizationLink.objects.update(key=authorization.begin().key)
     answer = operator.post(page(link, "address"), follow=True)
     assert answer.status_code == 200
     assert "errornote" in answer.content.decode() or 'class="error"' in answer.content.decode()
 
 
-@pytest.mark.urls("tests.test_admin")
+@pytest.mark.urls("tests.admin.test_admin")
 def test_site_without_our_urls__says_so(operator: Client, link: AuthorizationLink) -> None:
     answer = operator.post(page(link, "address"), follow=True)
     assert "does not include the URLs of wechat_open" in answer.content.decode()
@@ -400,8 +401,8 @@ def test_address__begins_with_the_registered_host(operator: Client, link: Author
 
 
 def test_unknown_link__is_not_found(platform: Platform, operator: Client) -> None:
-    for door in ("address", "qr", "change"):
-        assert operator.post(reverse(f"admin:wechat_open_authorizationlink_{door}", args=[404])).status_code == 404
+    for view_name in ("address", "qr", "change"):
+        assert operator.post(reverse(f"admin:wechat_open_authorizationlink_{view_name}", args=[404])).status_code == 404
 
 
 def test_forged_posts__are_refused(operator: Client, link: AuthorizationLink) -> None:
@@ -473,13 +474,13 @@ def stray(wechat: Simulator, platform: Platform, link: AuthorizationLink) -> Aut
 STRAYED = f"Another account completed the authorization: Side Door ({OTHER}). The grant is kept, without a tenant."
 
 
-def test_other_account_than_expected__is_told_on_the_page_and_in_the_list(
+def test_other_account_than_expected__is_shown_on_the_page_and_in_the_list(
     viewer: Client, link: AuthorizationLink, stray: Authorizer
 ) -> None:
     shown = viewer.get(page(link)).content.decode()
     assert STRAYED in shown and STRAYED in viewer.get(rows(AuthorizationLink)).content.decode()
     assert "The expected account has not authorized yet; the link can be opened for" in shown
-    assert "Nobody has authorized" not in shown
+    assert "No account has authorized" not in shown
 
     AuthorizationLink.objects.update(expires_at=timezone.now())
     shown = viewer.get(page(link)).content.decode()
@@ -487,7 +488,7 @@ def test_other_account_than_expected__is_told_on_the_page_and_in_the_list(
     assert "unused" not in shown
 
 
-def test_second_account_through_a_used_link__is_told_as_a_stray(
+def test_second_account_through_a_used_link__is_shown_as_a_stray(
     wechat: Simulator, platform: Platform, viewer: Client
 ) -> None:
     wechat.engine.add_account("Side Door", "official", appid=OTHER)
@@ -507,7 +508,7 @@ def test_second_account_through_a_used_link__is_told_as_a_stray(
         assert "Corner Shop" in shown
 
 
-def test_link_of_a_user_who_has_left__is_told_as_such(wechat: Simulator, platform: Platform, viewer: Client) -> None:
+def test_link_of_a_user_who_has_left__is_shown_as_such(wechat: Simulator, platform: Platform, viewer: Client) -> None:
     maker = User.objects.create_user("maker")
     link = authorization.begin(user=maker)
     url = view(link)
@@ -515,11 +516,11 @@ def test_link_of_a_user_who_has_left__is_told_as_such(wechat: Simulator, platfor
     assert "its user has no access to this site any more" in viewer.get(page(link)).content.decode()
     process(platform, wechat.engine.authorize(OFFICIAL, pre_auth_code=code_in(url)).push)
 
-    told = f"Its user had left when Corner Shop ({OFFICIAL}) came through it. The grant is kept, without a tenant."
-    assert told in viewer.get(page(link)).content.decode()
+    text = f"Its user had left when Corner Shop ({OFFICIAL}) came through it. The grant is kept, without a tenant."
+    assert text in viewer.get(page(link)).content.decode()
 
 
-def test_expected_account_after_another__leaves_the_other_told(
+def test_expected_account_after_another__leaves_the_other_shown(
     wechat: Simulator, platform: Platform, viewer: Client, link: AuthorizationLink, stray: Authorizer
 ) -> None:
     process(platform, wechat.engine.authorize(OFFICIAL, pre_auth_code=code_in(view(link))).push)
@@ -544,6 +545,7 @@ def test_list__costs_as_many_queries_for_many_as_for_one(
     for number in range(30):
         Authorizer.objects.create(component=platform.row, appid=f"wx{number}", nick_name=f"Shop {number}")
         view(authorization.begin(biz_appid=f"wx{number}", user=User.objects.get(username="viewer")))
+    viewer.get(rows(AuthorizationLink))  # once in a process, Django finds out whether SQLite has JSON
     with django_assert_max_num_queries(8):
         shown = viewer.get(rows(AuthorizationLink)).content.decode()
     assert shown.count('class="wechat-open-avatar') == 30
@@ -559,11 +561,11 @@ def test_link_for_an_account__names_it(platform: Platform, viewer: Client, tea: 
 
 def test_link_for_another_platforms_account__does_not_name_it(platform: Platform, viewer: Client) -> None:
     other = Component.objects.create(appid="wxother")
-    Authorizer.objects.create(component=other, appid=OFFICIAL, nick_name="Somebody Else")
+    Authorizer.objects.create(component=other, appid=OFFICIAL, nick_name="Another Shop")
     link = authorization.begin(biz_appid=OFFICIAL)
     for address in (rows(AuthorizationLink), page(link)):
         shown = viewer.get(address).content.decode()
-        assert "Somebody Else" not in shown and OFFICIAL in shown
+        assert "Another Shop" not in shown and OFFICIAL in shown
 
 
 # -- finding -----------------------------------------------------------------------------------------------------------
@@ -667,11 +669,11 @@ def test_all_that_a_filter_leaves__are_revoked_by_the_answer_to_the_question(
     used = authorization.begin()
     AuthorizationLink.objects.filter(pk=used.pk).update(completed_at=timezone.now())
     across = {"action": "revoke", "index": 0, "_selected_action": [0], "select_across": 1}
-    door = rows(AuthorizationLink, "?state=open")
-    shown = operator.post(door, across).content.decode()
+    list_url = rows(AuthorizationLink, "?state=open")
+    shown = operator.post(list_url, across).content.decode()
     answer = re.findall(r'<input type="hidden" name="(?!csrf)(\w+)" value="([^"]*)">', shown)
 
-    assert operator.post(door, dict(answer)).status_code == 302
+    assert operator.post(list_url, dict(answer)).status_code == 302
     assert AuthorizationLink.objects.filter(revoked_at__isnull=False).count() == 60
     assert not AuthorizationLink.objects.filter(pk=used.pk, revoked_at__isnull=False).exists()
 
@@ -686,9 +688,9 @@ def test_revoking__needs_its_permission(maker: Client, link: AuthorizationLink) 
 def test_many__are_revoked_and_used_ones_are_left(operator: Client, platform: Platform, account: Authorizer) -> None:
     links = [authorization.begin() for _ in range(3)]
     AuthorizationLink.objects.filter(pk=links[0].pk).update(completed_at=timezone.now(), authorizer=account)
-    said = act(operator, "revoke", *links, confirmed="yes").content.decode()
+    text = act(operator, "revoke", *links, confirmed="yes").content.decode()
 
-    assert "2 links were revoked." in said and "One link has been used already" in said
+    assert "2 links were revoked." in text and "One link has been used already" in text
     assert AuthorizationLink.objects.filter(revoked_at__isnull=False).count() == 2
     assert len(noted(Kind.LINK_REVOKED)) == 2
 
@@ -727,7 +729,7 @@ def test_grant_through_a_revoked_link__is_kept_for_no_tenant(
             assert process(platform, granted.push)
         else:
             with pytest.raises(LinkRevoked):
-                authorization.complete_return(attempt, Secret(granted.code))
+                authorization.complete_redirect(attempt, Secret(granted.code))
 
     account = Authorizer.objects.get()
     assert account.state == Authorizer.State.AUTHORIZED
@@ -743,7 +745,7 @@ def test_link_revoked_while_the_grant_is_taken__brings_no_tenant(
     wechat: Simulator, platform: Platform, link: AuthorizationLink, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     granted = wechat.engine.authorize(OFFICIAL, pre_auth_code=code_in(view(link)))
-    keep = authorization.grants.keep
+    keep = authorization.grants.custody.keep
 
     def revoked_meanwhile(*args: Any, **how: Any) -> Authorizer:
         account = keep(*args, **how)
@@ -751,7 +753,7 @@ def test_link_revoked_while_the_grant_is_taken__brings_no_tenant(
         authorization.revoke(link)
         return account
 
-    monkeypatch.setattr(authorization.grants, "keep", revoked_meanwhile)
+    monkeypatch.setattr(authorization.grants.custody, "keep", revoked_meanwhile)
     process(platform, granted.push)
 
     account = Authorizer.objects.get()
@@ -766,10 +768,10 @@ def test_return_through_a_revoked_link_that_cannot_be_exchanged__is_refused_all_
     url = view(link)
     authorization.revoke(link)
     with pytest.raises(LinkRevoked):
-        authorization.complete_return(authorization.find_attempt(state_in(url), BROWSER), Secret("made up"))
+        authorization.complete_redirect(authorization.find_attempt(state_in(url), BROWSER), Secret("made up"))
 
 
-def test_owner_who_comes_back_through_a_revoked_link__is_told(
+def test_owner_who_comes_back_through_a_revoked_link__is_shown(
     wechat: Simulator, platform: Platform, link: AuthorizationLink
 ) -> None:
     owner = Client()

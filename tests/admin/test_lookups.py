@@ -1,4 +1,4 @@
-"""Does an address reach only the columns that a list offers as filters, and no others?"""
+"""An address reaches only the columns that a list offers as filters."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from django.urls import reverse
 from tests.admin.staff import found, rows
 from tests.console import pages
 from wechat_open import authorization
-from wechat_open.admin_urls import may_view
-from wechat_open.component import Platform
-from wechat_open.fields import SealedField
-from wechat_open.models import AuthorizationLink, Authorizer, Component, JournalEntry, Push, VerifyTicket
+from wechat_open.admin.reader import may_view
+from wechat_open.db.fields import EncryptedField
+from wechat_open.models import AuditEntry, AuthorizationLink, Authorizer, Component, Push, VerifyTicket
+from wechat_open.platforms import Platform
 
 pytestmark = pytest.mark.django_db
 
-EXPORT = "admin:wechat_open_journalentry_export"
+EXPORT = "admin:wechat_open_auditentry_export"
 LOOKUPS = ["", "__exact", "__startswith", "__regex", "__iregex", "__contains", "__gt", "__isnull", "__in", "__length"]
 SPANS = [
     "component__access_token",
@@ -59,8 +59,8 @@ def test_what_no_filter_offers__is_not_allowed(rf: RequestFactory, admin_user: A
     allowed = {name for name in undeclared(model) if ours.lookup_allowed(name, "a", request)}
     assert all(ours.lookup_allowed(name, "a", request) for name in offered)
     assert allowed <= offered | ours.declared_lookups(request)
-    sealed = {field.name for field in model._meta.fields if isinstance(field, SealedField)}
-    assert not {name for name in allowed if sealed & set(name.split("__"))}
+    encrypted = {field.name for field in model._meta.fields if isinstance(field, EncryptedField)}
+    assert not {name for name in allowed if encrypted & set(name.split("__"))}
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_what_no_filter_offers__is_not_allowed(rf: RequestFactory, admin_user: A
         (Push, "component__tickets__ticket__startswith=v1"),
         (VerifyTicket, "ticket__startswith=v1"),
         (Component, "access_token__startswith=v1"),
-        (JournalEntry, "user__password__regex=a"),
+        (AuditEntry, "user__password__regex=a"),
         (Push, "pk__gt=0"),
         (Push, "component_id=1"),
         (Authorizer, "_to_field=refresh_token&_popup=1"),
@@ -117,7 +117,7 @@ def test_refusal__is_noted_as_suspicious(
 
 
 def test_action_by_another_lookup__is_refused(admin_client: Client, tea: Authorizer) -> None:
-    data = {"action": "refresh_now", "select_across": "1", "index": "0", "_selected_action": [tea.pk]}
+    data = {"action": "refresh", "select_across": "1", "index": "0", "_selected_action": [tea.pk]}
     assert admin_client.post(rows(Authorizer, "?refresh_token__gt="), data).status_code == 400
 
 
@@ -143,20 +143,20 @@ def test_order_by_a_column_that_has_no_index__is_not_taken(admin_client: Client,
             assert asked.order_by == plain.order_by, (model, column)
 
 
-def test_sealed_columns__are_in_no_order_and_no_search(rf: RequestFactory) -> None:
+def test_encrypted_columns__are_in_no_order_and_no_search(rf: RequestFactory) -> None:
     for model, ours in ((model, pages.admins()[model]) for model in pages.lists()):
-        sealed = {field.name for field in model._meta.fields if isinstance(field, SealedField)}
-        assert not sealed & set(ours.search_fields)
-        assert not sealed & set(ours.list_display)
-        assert not sealed & {name for _title, options in ours.fieldsets or [] for name in options["fields"]}
+        encrypted = {field.name for field in model._meta.fields if isinstance(field, EncryptedField)}
+        assert not encrypted & set(ours.search_fields)
+        assert not encrypted & set(ours.list_display)
+        assert not encrypted & {name for _title, options in ours.fieldsets or [] for name in options["fields"]}
 
 
 def test_page_of_a_row__is_found_by_its_key_only(admin_client: Client, tea: Authorizer) -> None:
-    tea.refresh_token = "v1.sealed"
+    tea.refresh_token = "v1.encrypted"
     tea.save()
-    page = reverse("admin:wechat_open_authorizer_change", args=["v1.sealed"])
+    page = reverse("admin:wechat_open_authorizer_change", args=["v1.encrypted"])
     assert admin_client.get(page + "?_to_field=refresh_token").status_code == 400
-    history = reverse("admin:wechat_open_authorizer_history", args=["v1.sealed"])
+    history = reverse("admin:wechat_open_authorizer_history", args=["v1.encrypted"])
     assert admin_client.get(history + "?_to_field=refresh_token").status_code in (302, 400, 404)
 
 
@@ -184,13 +184,13 @@ def test_autocomplete__is_for_who_may_see_the_accounts(client: Client, tea: Auth
 
     asked = reverse("admin:autocomplete") + "?app_label=wechat_open&model_name=authorizationlink&field_name=authorizer"
     assert person("links", "view_authorizationlink").get(asked + "&term=tea").status_code == 403
-    told = person("viewer", "view_authorizer").get(asked + "&term=tea").json()
-    assert told["results"] == [{"id": str(tea.pk), "text": str(tea)}]
-    assert "pbkdf2" not in str(told)
+    answer = person("viewer", "view_authorizer").get(asked + "&term=tea").json()
+    assert answer["results"] == [{"id": str(tea.pk), "text": str(tea)}]
+    assert "pbkdf2" not in str(answer)
 
 
 def test_autocomplete__searches_for_its_own_reader(admin_client: Client, tea: Authorizer) -> None:
-    """It is a page of Django's, which asks ours to search, after a page that this thread has made for somebody else."""
+    """Django's own page calls our search, after a page that this thread has rendered for another reader."""
     from tests.admin.staff import person
 
     link = authorization.begin(payload={"shop": "seven"})
@@ -198,8 +198,8 @@ def test_autocomplete__searches_for_its_own_reader(admin_client: Client, tea: Au
     asked = reverse("admin:autocomplete") + "?app_label=wechat_open&model_name=authorizationlink&field_name=authorizer"
     for allowed in (("view_authorizer",), ("view_authorizer", "view_authorizationlink")):
         admin_client.get(rows(Authorizer))
-        told = person("-".join(allowed), *allowed).get(asked + "&term=seven").json()
-        assert bool(told["results"]) is (len(allowed) == 2)
+        answer = person("-".join(allowed), *allowed).get(asked + "&term=seven").json()
+        assert bool(answer["results"]) is (len(allowed) == 2)
 
 
 def test_no_reader__is_left_to_the_next_request(admin_client: Client, tea: Authorizer) -> None:
@@ -209,7 +209,7 @@ def test_no_reader__is_left_to_the_next_request(admin_client: Client, tea: Autho
 
 
 def test_all_admins__are_ours(db: None) -> None:
-    from wechat_open.admin.base import ReadOnlyAdmin
+    from wechat_open.admin.base import RowAdmin
 
-    assert all(isinstance(pages.admins()[model], ReadOnlyAdmin) for model in pages.lists())
+    assert all(isinstance(pages.admins()[model], RowAdmin) for model in pages.lists())
     assert admin.site.is_registered(Authorizer)

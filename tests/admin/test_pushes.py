@@ -1,4 +1,4 @@
-"""Does the inbox show what is needed and hide what is secret, and is a push processed again?"""
+"""The list of pushes shows what is needed and hides secrets, and a push is processed again."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ from django.urls import reverse
 from django.utils import timezone
 
 from tests.admin.staff import TEA, act, found, page, person, rows
-from wechat_open.admin import lists, payload
+from wechat_open.admin import changelist, redaction
 from wechat_open.admin.pushes import TYPES
-from wechat_open.models import Authorizer, BulkJob, Component, JournalEntry, Push
+from wechat_open.models import AuditEntry, Authorizer, BulkJob, Component, Push
+from wechat_open.operations.pushes import Replay
 from wechat_open.protocol import events, xml
 from wechat_open.protocol.envelope import read_plain
-from wechat_open.sentence import Sentence
+from wechat_open.text import TranslatableText
 
 pytestmark = pytest.mark.usefixtures("english")
 
@@ -39,7 +40,7 @@ def make(component: Component) -> Callable[..., Push]:
         now = timezone.now()
         push = Push(component=component, digest=f"d{number}", info_type=info_type, created_at=now, received_at=now)
         push.authorizer_appid = str(fields.get("AuthorizerAppid", ""))
-        push.payload = push.seal("payload", plain or xml.write(about).decode())
+        push.payload = push.encrypt("payload", plain or xml.write(about).decode())
         push.save()
         return push
 
@@ -117,7 +118,7 @@ def test_long_list__is_counted_up_to_a_bound_and_says_so(
     for _ in range(4):
         make()
     assert "There are more than" not in viewer.get(rows(Push)).content.decode()
-    monkeypatch.setattr(lists, "MOST", 3)
+    monkeypatch.setattr(changelist, "MOST", 3)
     assert "There are more than 3. Filters and the search find the others." in viewer.get(rows(Push)).content.decode()
 
 
@@ -133,7 +134,7 @@ def test_list__costs_as_many_queries_for_many_as_for_one(
 def test_error__is_in_the_readers_language_on_the_pushs_page(viewer: Client, make: Any) -> None:
     push = make("something_new")
     Push.objects.filter(pk=push.pk).update(
-        state=Push.State.FAILED, error=Sentence("%(error)s: see the log", error="OperationalError")
+        state=Push.State.FAILED, error=TranslatableText("%(error)s: see the log", error="OperationalError")
     )
     viewer.cookies.load({"django_language": "zh-hans"})
     shown = viewer.get(page(push)).content.decode()
@@ -146,19 +147,19 @@ def test_error__is_in_the_readers_language_on_the_pushs_page(viewer: Client, mak
 
 def test_one_push__is_processed_at_once_and_noted(operator: Client, make: Any, tea: Authorizer) -> None:
     push = make(AuthorizerAppid=TEA)
-    shown = act(operator, "process_again", push, back_to=push.pk).content.decode()
+    shown = act(operator, "replay", push, back_to=push.pk).content.decode()
     assert "It was processed." in shown
     push.refresh_from_db()
     assert push.state == Push.State.DONE
-    entry = JournalEntry.objects.get(kind=JournalEntry.Kind.REPLAYED)
+    entry = AuditEntry.objects.get(kind=Replay.audit_kind)
     assert (entry.actor, entry.appid, entry.ok) == ("operator", TEA, True)
 
 
 def test_several__are_asked_about_first(operator: Client, make: Any) -> None:
     pushes = [make("something_new", Number=str(number)) for number in range(3)]
-    assert "Process 3 pushes again?" in act(operator, "process_again", *pushes).content.decode()
+    assert "Process 3 pushes again?" in act(operator, "replay", *pushes).content.decode()
     assert not Push.objects.filter(state=Push.State.DONE).exists()
-    act(operator, "process_again", *pushes, confirmed="yes")
+    act(operator, "replay", *pushes, confirmed="yes")
     assert Push.objects.filter(state=Push.State.DONE).count() == 3
 
 
@@ -173,20 +174,20 @@ def test_all_that_failed__are_given_to_workers(operator: Client, make: Any) -> N
     form = re.search(r'action="([^"]+state__in=[^"]+)"', shown)
     assert form and "Process all failed ones again" in shown
     where = form[1].replace("&amp;", "&")
-    chosen = {"action": "process_again", "index": 0, "_selected_action": 0, "select_across": 1}
+    chosen = {"action": "replay", "index": 0, "_selected_action": 0, "select_across": 1}
     asked = operator.post(where, chosen).content.decode()
     assert "Process 25 pushes again?" in asked
     operator.post(where, {**chosen, "confirmed": "yes"})
 
     job = BulkJob.objects.get()
-    assert (job.action, sorted(job.targets)) == (BulkJob.Action.REPLAY, sorted(push.pk for push in failed))
+    assert (job.action, sorted(job.targets)) == (Replay.name, sorted(push.pk for push in failed))
     assert job.user == User.objects.get(username="operator")
 
 
 def test_processing_again__needs_its_permission(looker: Client, make: Any) -> None:
     push = make("something_new")
     Push.objects.update(state=Push.State.FAILED)
-    act(looker, "process_again", push, confirmed="yes")
+    act(looker, "replay", push, confirmed="yes")
     push.refresh_from_db()
     assert push.state == Push.State.FAILED
     shown = looker.get(rows(Push)).content.decode() + looker.get(page(push)).content.decode()
@@ -207,7 +208,7 @@ def test_payload__is_for_who_may_and_by_post_only(viewer: Client, operator: Clie
 
     answer = looker.get(page(push, "payload"), follow=True)
     assert "Nice Name" not in answer.content.decode()
-    assert not JournalEntry.objects.exists()
+    assert not AuditEntry.objects.exists()
 
 
 def test_looking__shows_the_fields_and_is_noted(looker: Client, make: Any, tea: Authorizer) -> None:
@@ -218,8 +219,8 @@ def test_looking__shows_the_fields_and_is_noted(looker: Client, make: Any, tea: 
     assert TEA in shown and "AuthorizerAppid" in shown
     assert "Nothing in it had to be hidden." in shown
     assert "1700000000 (2023-11-1" in shown or "1700000000 (11/1" in shown
-    entry = JournalEntry.objects.get()
-    assert (entry.kind, entry.actor, entry.appid) == (JournalEntry.Kind.PAYLOAD_SEEN, "looker", TEA)
+    entry = AuditEntry.objects.get()
+    assert (entry.kind, entry.actor, entry.appid) == (AuditEntry.Kind.PAYLOAD_SEEN, "looker", TEA)
     assert entry.detail == f"unauthorized #{push.pk}"
 
 
@@ -228,7 +229,7 @@ def test_forged_look__is_refused(looker: Client, make: Any) -> None:
     strict = Client(enforce_csrf_checks=True)
     strict.force_login(User.objects.get(username="looker"))
     assert strict.post(page(push, "payload")).status_code == 403
-    assert not JournalEntry.objects.exists()
+    assert not AuditEntry.objects.exists()
 
 
 def test_unknown_push__is_not_found(looker: Client, component: Component) -> None:
@@ -273,10 +274,10 @@ def test_secret__is_shown_nowhere(looker: Client, make: Any, info_type: str, fie
     ],
 )
 def test_short_secret__gives_nothing_away(info_type: str, name: str, value: str) -> None:
-    shown = payload.show("<xml/>", {"InfoType": info_type, name: value})
+    shown = redaction.show("<xml/>", {"InfoType": info_type, name: value})
     (line,) = [line for line in shown.lines if line.path == name]
     assert line.hidden
-    assert line.shown == f"•••• ({len(value)} characters)"
+    assert line.text == f"•••• ({len(value)} characters)"
     assert f"[{value}]" not in shown.source
 
 
@@ -300,12 +301,12 @@ def test_short_secret__gives_nothing_away(info_type: str, name: str, value: str)
     ],
 )
 def test_harmless_field__is_shown(info_type: str, fields: dict[str, Any], shown: dict[str, str]) -> None:
-    lines = {line.path: line for line in payload.show("<xml/>", {"InfoType": info_type, **fields}).lines}
-    assert {path: lines[path].shown for path in shown} == shown
+    lines = {line.path: line for line in redaction.show("<xml/>", {"InfoType": info_type, **fields}).lines}
+    assert {path: lines[path].text for path in shown} == shown
     assert not any(lines[path].hidden for path in shown)
 
 
-def test_people__are_recognised_and_not_told(looker: Client, make: Any) -> None:
+def test_people__are_recognised_and_not_shown(looker: Client, make: Any) -> None:
     info = {
         "name": "Tea Ltd",
         "code": "91440300MA5FX1234X",
@@ -319,17 +320,17 @@ def test_people__are_recognised_and_not_told(looker: Client, make: Any) -> None:
 
 
 def test_known_field_with_a_strange_value__is_not_trusted() -> None:
-    shown = payload.show("<xml/>", {"InfoType": "wxa_nickname_audit", "ret": TOKEN, "ToUserName": TOKEN})
+    shown = redaction.show("<xml/>", {"InfoType": "wxa_nickname_audit", "ret": TOKEN, "ToUserName": TOKEN})
     assert TOKEN not in str(shown)
 
 
 def test_source__is_the_push_again_without_its_secrets() -> None:
     fields = {"InfoType": "something_new", "Text": "a <b> ]]> c", "Deep": {"List": ["1", "2"]}, "Token": TOKEN}
-    shown = payload.show("<xml>", fields)
+    shown = redaction.show("<xml>", fields)
     again = read_plain(shown.source.encode())
     assert again["Text"] == fields["Text"] and again["Deep"] == fields["Deep"]
     assert again["Token"].startswith("••••")
-    as_json = payload.show("{", fields)
+    as_json = redaction.show("{", fields)
     assert (shown.format, as_json.format) == ("XML", "JSON")
     assert json.loads(as_json.source)["Deep"] == {"List": ["1", "2"]}
 
@@ -341,14 +342,14 @@ def test_markup_in_a_push__is_only_text(looker: Client, make: Any) -> None:
 
 
 @pytest.mark.parametrize("plain", ["neither canary", "<xml><canary", '{"canary": '])
-def test_payload_that_cannot_be_read__is_said_and_not_shown(looker: Client, make: Any, plain: str) -> None:
+def test_payload_that_cannot_be_read__is_reported_and_not_shown(looker: Client, make: Any, plain: str) -> None:
     answer = looker.post(page(make("something_new", plain), "payload"), follow=True)
     assert "neither XML nor JSON" in answer.content.decode()
     assert "canary" not in answer.content.decode()
-    assert not JournalEntry.objects.exists()
+    assert not AuditEntry.objects.exists()
 
 
-def test_payload_that_cannot_be_opened__is_said(looker: Client, make: Any, component: Component) -> None:
+def test_payload_that_cannot_be_decrypted__is_reported(looker: Client, make: Any, component: Component) -> None:
     push, other = make(), make()
     Push.objects.filter(pk=push.pk).update(payload=other.payload)
     answer = looker.post(page(push, "payload"), follow=True)
@@ -364,7 +365,7 @@ def test_pages__open_in_both_languages(looker: Client, make: Any, language: str)
     assert TOKEN not in looked_into(looker, push)
 
 
-def test_old_time__is_told_exactly(looker: Client, make: Any) -> None:
+def test_old_time__is_shown_exactly(looker: Client, make: Any) -> None:
     make()
     Push.objects.update(received_at=timezone.now() - timedelta(days=3))
     assert "3\xa0days ago" in looker.get(rows(Push)).content.decode()

@@ -1,4 +1,4 @@
-"""Does a word find what an operator means, in bounded time, and does the list say where it looked?"""
+"""A search finds what an operator means, in bounded time, and the list says where it searched."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from django.utils.translation import override
 from tests.admin.staff import found, rows
 from wechat_open import authorization
 from wechat_open.admin import search
-from wechat_open.component import Platform
 from wechat_open.models import AuthorizationLink, Authorizer, Component, search_key, tenant_of
+from wechat_open.platforms import Platform
 
 pytestmark = pytest.mark.django_db
 
@@ -146,7 +146,7 @@ def test_tabs__count_what_they_lead_to(admin_client: Client, component: Componen
 def test_each_choice__says_how_many_it_leaves(
     admin_client: Client, component: Component, shops: list[Authorizer]
 ) -> None:
-    Authorizer.objects.filter(pk=shops[0].pk).update(kind="mini", func_info=[25], func_key=",25,", verify_type=0)
+    Authorizer.objects.filter(pk=shops[0].pk).update(kind="mini", func_info=[25], func_key="25", verify_type=0)
     Authorizer.objects.filter(pk=shops[1].pk).update(kind="official", state="unauthorized", last_errcode=61023)
     for query in ("", "?kind__exact=mini", "?state__exact=authorized&verified=yes", "?q=长沙"):
         shown = admin_client.get(rows(Authorizer, query)).context["cl"]
@@ -161,9 +161,9 @@ def test_each_choice__says_how_many_it_leaves(
         assert checked > 10
 
 
-def test_sets_of_two_kinds_with_one_name__are_told_apart(admin_client: Client, component: Component) -> None:
-    make(component, "wxa", "a", kind="official", func_key=",24,")
-    make(component, "wxb", "b", kind="mini", func_key=",25,")
+def test_sets_of_two_kinds_with_one_name__are_distinguished(admin_client: Client, component: Component) -> None:
+    make(component, "wxa", "a", kind="official", func_key="24")
+    make(component, "wxb", "b", kind="mini", func_key="25")
     shown = admin_client.get(rows(Authorizer)).context["cl"]
     held = next(spec for spec in shown.filter_specs if getattr(spec, "parameter_name", "") == "holds")
     assert [str(choice["plain"]) for choice in held.choices(shown)][1:] == [

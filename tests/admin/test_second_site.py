@@ -1,4 +1,4 @@
-"""Do the pages on a second admin site lead to pages of that site, and do pages outside find a site that knows us?"""
+"""Pages of a second admin site link to pages of that site; pages outside find a site with our models."""
 
 from __future__ import annotations
 
@@ -16,10 +16,12 @@ from django.utils import timezone
 
 import wechat_open.admin
 from tests.console import pages
-from wechat_open import authorization, bulk
+from wechat_open import authorization
 from wechat_open.admin_urls import admin_url_outside
-from wechat_open.component import Platform
-from wechat_open.models import Authorizer, Component, JournalEntry, Push, VerifyTicket
+from wechat_open.models import AuditEntry, Authorizer, Component, Push, VerifyTicket
+from wechat_open.operations import jobs
+from wechat_open.operations.accounts import Refresh
+from wechat_open.platforms import Platform
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls(__name__)]
 
@@ -40,8 +42,8 @@ def everything(platform: Platform, tea: Authorizer, admin_user: User) -> dict[An
     push = Push.objects.create(
         component=tea.component, info_type="authorized", authorizer_appid=tea.appid, created_at=now, received_at=now
     )
-    entry = JournalEntry.objects.create(component=tea.component, kind="link_made", appid=tea.appid, at=now, detail="#1")
-    rows = [tea, link, push, entry, platform.row, bulk.start(bulk.Action.REFRESH, [tea.pk], user=admin_user)]
+    entry = AuditEntry.objects.create(component=tea.component, kind="link_made", appid=tea.appid, at=now, detail="#1")
+    rows = [tea, link, push, entry, platform.row, jobs.start(Refresh(), [tea.pk], user=admin_user)]
     rows += list(VerifyTicket.objects.all()[:1])
     return {type(row): row for row in rows}
 
@@ -50,18 +52,18 @@ def lead_to(html: str) -> set[str]:
     return set(re.findall(r'(?:href|action|formaction|data-url)="(/[a-z]+/)', html)) - {"/static/"}
 
 
-def walked(ours: AdminSite) -> Iterator[pages.Door]:
-    yield from (door for door in pages.doors() if not door.name.endswith("_old"))
+def walked(ours: AdminSite) -> Iterator[pages.Route]:
+    yield from (route for route in pages.routes() if not route.name.endswith("_old"))
 
 
 def test_every_page__leads_to_pages_of_its_own_site(admin_client: Client, everything: dict[Any, Any]) -> None:
     seen = 0
-    for door in walked(ops):
-        row = everything.get(door.model)
-        if door.needs_row and row is None:
+    for route in walked(ops):
+        row = everything.get(route.model)
+        if route.needs_row and row is None:
             continue
         admin_client.get("/admin/wechat_open/authorizer/")  # the page before may be one of the other site
-        address = door.address(row).replace("/admin/", "/ops/", 1)
+        address = route.address(row).replace("/admin/", "/ops/", 1)
         answer = admin_client.get(address)
         if answer.status_code == 302:
             assert answer["Location"].startswith(("/ops/", "/wechat/")), address

@@ -1,4 +1,4 @@
-"""How does a browser test get a site, a WeChat and a browser?
+"""Fixtures of browser tests: a site, a WeChat and a browser.
 
 The site answers as ``localhost``, WeChat as ``127.0.0.1``: two hosts, as in life.
 """
@@ -29,10 +29,10 @@ CHROMIUM_SWITCHES = [
     "--disable-sync",
 ]
 
-PATIENCE = 30_000
+TIMEOUT = 30_000
 """Milliseconds until something that was to happen counts as missing. The machine may be busy with other things."""
 
-expect.set_options(timeout=PATIENCE)
+expect.set_options(timeout=TIMEOUT)
 
 
 @dataclass
@@ -95,7 +95,7 @@ def open_page(browser: Browser) -> Callable[..., Page]:
 
     def start(site: Site, *, operator: bool = False, **context: Any) -> Page:
         window: BrowserContext = browser.new_context(locale=context.pop("locale", "en"), **context)
-        window.set_default_timeout(PATIENCE)
+        window.set_default_timeout(TIMEOUT)
         if operator:
             window.add_cookies([{"name": "sessionid", "value": site.session, "url": site.url}])
         return window.new_page()

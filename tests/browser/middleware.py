@@ -1,4 +1,4 @@
-"""What might a site in front of our pages do to their headers?"""
+"""Headers that a site in front of our pages might change."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Does the way to WeChat and back work in a real browser, with its real rules about Referer, cookies and CSP?"""
+"""The way to WeChat and back in a browser, with its rules about Referer, cookies and CSP."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def test_return_in_another_browser__is_refused(open_site: OpenSite, open_page: O
 
     answer = stranger.goto(back.value.url)
     assert answer and answer.status == 403
-    expect(stranger.get_by_text("nothing was exchanged here")).to_be_visible()
+    expect(stranger.get_by_text("did not exchange the code")).to_be_visible()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

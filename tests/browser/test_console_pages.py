@@ -1,4 +1,4 @@
-"""Do our pages need nothing that a strict CSP forbids, do they fit their window, and does axe find nothing in the way?
+"""Our pages obey a strict CSP, fit their window and pass axe.
 
 Every page of ours that can be asked for, found in the admin's registry, those that an owner sees, and a few of Django's
 beside them; in both languages, light and dark, wide and narrow.
@@ -70,7 +70,7 @@ BY_DJANGO = [("label-title-only", "#searchbar")]
 """Its label is a picture with a text for who cannot see it, which axe does not count."""
 
 ERROR = {"failures": 3, "last_errcode": 61023, "last_error": "refresh_token is invalid", "last_rid": "6a5b-1"}
-TROUBLE: list[dict[str, Any]] = [
+UNHEALTHY: list[dict[str, Any]] = [
     {"state": Authorizer.State.UNAUTHORIZED, "access_token_expires_at": None},
     {"state": Authorizer.State.NEEDS_REAUTHORIZATION, "access_token_expires_at": None, **ERROR},
     {"state": Authorizer.State.AUTHORIZED, "access_token_expires_at": timezone.now() - timedelta(hours=9), **ERROR},
@@ -87,7 +87,7 @@ def site(open_site: OpenSite, strictest: str, monkeypatch: pytest.MonkeyPatch) -
     scene.fill(scene.Size(accounts=12, pushes=8, links=8, entries=12))  # short lists: axe takes its time for each row
     VerifyTicket.objects.filter(created_at__lt=timezone.now() - timedelta(hours=3)).delete()
     BulkJob.objects.filter(created_at__lt=timezone.now() - timedelta(days=2)).delete()
-    spread(Authorizer, TROUBLE)
+    spread(Authorizer, UNHEALTHY)
     spread(Push, [{"state": state} for state in Push.State])
     return site
 
@@ -103,21 +103,21 @@ def addresses() -> list[str]:
     administrator = Client()
     administrator.force_login(User.objects.get(username="admin"))
     found = [*DJANGOS, "/admin/wechat_open/"]
-    for door in pages.doors():
+    for route in pages.routes():
         if (
-            door.name == "dashboard" and not door.takes
+            route.name == "dashboard" and not route.takes
         ):  # the same page as the one with the platform's name in its address
             continue
-        row = door.model._default_manager.order_by("pk").first() if door.needs_row else None
-        response = administrator.get(door.address(row))
+        row = route.model._default_manager.order_by("pk").first() if route.needs_row else None
+        response = administrator.get(route.address(row))
         if response.status_code == 200 and response["Content-Type"].startswith("text/html"):
-            found.append(door.address(row))
+            found.append(route.address(row))
     account = Authorizer.objects.exclude(state=Authorizer.State.AUTHORIZED).order_by("pk")[0]
     found += [
         f"/admin/wechat_open/authorizationlink/add/?account={account.pk}",
         f"/admin/wechat_open/authorizer/{account.pk}/change/",
         "/admin/wechat_open/authorizer/?state__exact=authorized&kind__exact=official",
-        "/admin/wechat_open/push/?q=nobody-at-all",
+        "/admin/wechat_open/push/?q=no-such-account",
         "/wechat/authorize/",
         "/wechat/authorized/unknown/",
     ]
@@ -130,7 +130,7 @@ def visits(page: Page, site: Site) -> Iterator[None]:
     for address in addresses():
         page.goto(site.url + address)
         yield
-    for model, action in [("authorizer", "refresh_now"), ("authorizationlink", "revoke"), ("push", "process_again")]:
+    for model, action in [("authorizer", "refresh"), ("authorizationlink", "revoke"), ("push", "replay")]:
         page.goto(f"{site.url}/admin/wechat_open/{model}/")
         page.locator("#action-toggle").check()
         page.locator("select[name=action]").select_option(action)

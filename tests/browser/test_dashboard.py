@@ -1,4 +1,4 @@
-"""Does the dashboard live in a real browser: drawn, kept up to date, and never moved under the reader?"""
+"""The dashboard in a browser: it is drawn and kept up to date, and nothing moves under the reader."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import ConsoleMessage, Page, expect
 
 from tests.browser.conftest import OpenSite, Site
-from wechat_open.admin import dashboard
+from wechat_open.admin.dashboard import views
 from wechat_open.models import Component, HourlyCount, VerifyTicket
 
 pytestmark = pytest.mark.browser
@@ -42,13 +42,13 @@ RENEWALS = "document.querySelector('[data-plot=renewals] canvas')"
 def site(open_site: OpenSite, strictest: str, monkeypatch: pytest.MonkeyPatch) -> Site:
     """With a day's numbers, looked at once a second."""
     monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")  # playwright has an event loop, and the test has the database
-    monkeypatch.setattr(dashboard, "SECONDS", 1)
+    monkeypatch.setattr(views, "SECONDS", 1)
     site = open_site(strictest)
     hour = datetime.now(timezone.utc).replace(minute=0, second=0, microsecond=0)
     for back in range(24):
         for what, count in (("renewed", 900), ("failed", back), ("pushes", 40), ("pushes_failed", back // 9)):
             HourlyCount.objects.create(
-                component=Component.objects.get(), hour=hour - timedelta(hours=back), what=what, count=count
+                component=Component.objects.get(), hour=hour - timedelta(hours=back), counter=what, count=count
             )
     return site
 
@@ -129,18 +129,18 @@ def test_pause__stops_and_goes_on(site: Site, open_page: OpenPage) -> None:
     assert len(asked) == before
     expect(page.locator("#wod-tile-ticket_age")).to_have_attribute("data-level", "green")
 
-    page.get_by_role("button", name="Go on").click()
+    page.get_by_role("button", name="Resume").click()
     expect(page.locator("#wod-tile-ticket_age")).to_have_attribute("data-level", "red")
 
 
 def test_page_that_cannot_be_refreshed__says_so(site: Site, open_page: OpenPage) -> None:
     page = open_page(site, operator=True)
     page.goto(site.url + PATH)
-    expect(page.locator(".wod-trouble")).to_be_hidden()
+    expect(page.locator(".wod-update-failed")).to_be_hidden()
     page.route("**/data/", lambda route: route.abort())
-    expect(page.locator(".wod-trouble")).to_be_visible()
+    expect(page.locator(".wod-update-failed")).to_be_visible()
     page.unroute("**/data/")
-    expect(page.locator(".wod-trouble")).to_be_hidden()
+    expect(page.locator(".wod-update-failed")).to_be_hidden()
 
 
 def test_without_javascript__all_is_there_but_the_plots(site: Site, open_page: OpenPage) -> None:
@@ -169,7 +169,7 @@ def test_page__fits_a_phone(site: Site, open_page: OpenPage, locale: str) -> Non
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
-def test_deed__is_done_by_keyboard(site: Site, open_page: OpenPage, settings: Any) -> None:
+def test_action__is_started_by_keyboard(site: Site, open_page: OpenPage, settings: Any) -> None:
     page = open_page(site, operator=True)
     page.goto(site.url + PATH)
     page.get_by_role("link", name="Compare with WeChat's list now").first.focus()

@@ -1,4 +1,4 @@
-"""Can an operator copy a link's address, with the script and without, and does the owner get through by it?"""
+"""An operator copies a link's address, with the script and without, and the owner gets through by it."""
 
 from __future__ import annotations
 

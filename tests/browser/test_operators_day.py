@@ -1,4 +1,4 @@
-"""Can the people who run a platform do their day's work in the admin, in Chinese and in English?
+"""The daily work of operators in the admin, in Chinese and in English.
 
 They see red, find why and mend it; connect an account by a link; refresh all tokens; process a failed push again; find
 the accounts that lack a permission and ask their owners. WeChat is the simulator, and a worker runs beside the site.
@@ -22,18 +22,22 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import OpenSite, Site
 from tests.console import scene
-from wechat_open import alerts, bulk, census, component, journal, tokens
-from wechat_open.management.loop import Loop, all_jobs
+from wechat_open import audit, platforms, tokens
+from wechat_open.health import alerts, statistics
+from wechat_open.management.runner import Loop, all_jobs
 from wechat_open.models import (
+    AuditEntry,
     AuthorizationLink,
     Authorizer,
     BulkJob,
     Component,
-    JournalEntry,
     Push,
     VerifyTicket,
 )
-from wechat_open.simulator.engine import Engine
+from wechat_open.operations import jobs
+from wechat_open.operations.accounts import Refresh
+from wechat_open.rounds import Deadline
+from wechat_open.simulator.state.engine import Engine
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -60,17 +64,19 @@ def site(open_site: OpenSite, monkeypatch: pytest.MonkeyPatch) -> Site:
 
 @pytest.fixture
 def workers(site: Site, settings: Any) -> Iterator[Callable[[], None]]:
-    """Two, as Celery would have them: one goes the round of beat's jobs, one is rung for bulk actions."""
+    """Two, as Celery would have them: one runs beat's jobs in turn, one is woken for bulk actions."""
     settings.WECHAT_OPEN = settings.WECHAT_OPEN | {"RENEWALS_PER_SECOND": 1000}  # this WeChat is not ours to spare
     stopped = threading.Event()
 
     def go_round() -> None:
-        Loop([component.platform()], all_jobs(), say=lambda said: None, complain=lambda said: None).until(stopped, 0.2)
+        loop = Loop(all_jobs(["default"]), say=lambda said: None, complain=lambda said: None)
+        while not stopped.wait(1):
+            loop.once()
         connection.close()
 
     def do_what_is_asked() -> None:
         while not stopped.wait(0.2):
-            bulk.run_open(seconds=2)
+            jobs.run_open(Deadline.after(2))
         connection.close()
 
     threads = [threading.Thread(target=go_round), threading.Thread(target=do_what_is_asked)]
@@ -89,7 +95,7 @@ def workers(site: Site, settings: Any) -> Iterator[Callable[[], None]]:
 def populate(engine: Engine, accounts: int) -> None:
     """So many accounts that WeChat knows, and a platform whose tickets have stayed away for the night."""
     scene.fill(scene.Size(accounts=accounts, pushes=60, links=30, entries=accounts))
-    platform = component.platform()
+    platform = platforms.get()
     Push.objects.exclude(state=Push.State.DONE).delete()  # of accounts that the scene made up
     BulkJob.objects.filter(finished_at=None).delete()
     rows = []
@@ -98,8 +104,8 @@ def populate(engine: Engine, accounts: int) -> None:
             row.nick_name, row.kind or "official", appid=row.appid, permissions=tuple(row.func_info) or (1,)
         )
         _, grant, token = engine.query_auth(engine.authorize(row.appid).code)
-        row.access_token = row.seal("access_token", token.text)
-        row.refresh_token = row.seal("refresh_token", grant.refresh_token)
+        row.access_token = row.encrypt("access_token", token.text)
+        row.refresh_token = row.encrypt("refresh_token", grant.refresh_token)
         rows.append(row)
     Authorizer.objects.bulk_update(rows, ["access_token", "refresh_token"], batch_size=200)
     Component.objects.update(access_token="", access_token_expires_at=None, next_action_at=None)
@@ -109,8 +115,8 @@ def populate(engine: Engine, accounts: int) -> None:
     engine.settings.pushing = False
     VerifyTicket.objects.filter(created_at__gt=night).update(created_at=night, received_at=night)
     asked = timezone.now() - timedelta(minutes=5)  # by the worker, which does not ask again so soon
-    Component.objects.update(last_push_at=night, push_started_at=asked, push_said="ok", swept_at=timezone.now())
-    census.take(Component.objects.get())
+    Component.objects.update(last_push_at=night, push_started_at=asked, push_answer="ok", reconciled_at=timezone.now())
+    statistics.update(Component.objects.get())
     alerts.watch()
 
 
@@ -171,7 +177,7 @@ def test_day(site: Site, open_page: OpenPage, workers: Callable[[], None], local
 
     # Nine in the morning: something is red. Which is it, what does it mean, and what is to be done?
     page.goto(f"{admin}/")
-    page.locator(".wod-door a").click()
+    page.locator(".wod-entry a").click()
     ticket = page.locator("#wod-tile-ticket_age")
     expect(ticket).to_have_attribute("data-level", "red")
     expect(page.locator("#wod-urgent")).to_contain_text("9")
@@ -181,7 +187,7 @@ def test_day(site: Site, open_page: OpenPage, workers: Callable[[], None], local
     ticket.locator("button").click()
     expect(page.locator(".messagelist .success")).to_be_visible()
     assert engine.settings.pushing
-    assert JournalEntry.objects.filter(kind=journal.Kind.TICKETS_REQUESTED, user__username="admin").exists()
+    assert AuditEntry.objects.filter(kind=audit.Kind.TICKETS_REQUESTED, user__username="admin").exists()
     assert site.wechat.control("push-ticket")["body"] == "success"
     expect(ticket).to_have_attribute("data-level", "green", timeout=60_000)
     album.take("2-mended", full=True)
@@ -221,7 +227,7 @@ def test_day(site: Site, open_page: OpenPage, workers: Callable[[], None], local
 
     # All tokens are renewed, while the operator sees how far it is.
     page.goto(f"{admin}/authorizer/?state__exact=authorized")
-    act(page, "refresh_now")
+    act(page, "refresh")
     expect(page.locator(".wechat-open-question")).to_be_visible()
     album.take("8-question")
     agree(page)
@@ -229,7 +235,7 @@ def test_day(site: Site, open_page: OpenPage, workers: Callable[[], None], local
     expect(progress).to_be_visible()
     until(page, lambda: progress.evaluate("bar => bar.value > bar.max * 0.4"))
     album.take("9-progress")
-    job = BulkJob.objects.filter(action=BulkJob.Action.REFRESH, user__username="admin").order_by("-pk")[0]
+    job = BulkJob.objects.filter(action=Refresh.name, user__username="admin").order_by("-pk")[0]
     assert job.total > accounts * 0.85
     expect(page.locator("[data-while=open]")).to_be_hidden(timeout=600_000)
     assert progress.evaluate("bar => bar.value === bar.max")
@@ -248,7 +254,7 @@ def test_day(site: Site, open_page: OpenPage, workers: Callable[[], None], local
     failed.locator("a").first.click()
     album.take("12-push")
     site.wechat.faults.clear()
-    page.locator("button[value=process_again]").first.click()
+    page.locator("button[value=replay]").first.click()
     expect(page.locator(".messagelist .success")).to_be_visible()
     assert Authorizer.objects.filter(appid=CURSED, state=Authorizer.State.AUTHORIZED).exists()
 
@@ -257,7 +263,7 @@ def test_day(site: Site, open_page: OpenPage, workers: Callable[[], None], local
     lacking = Authorizer.objects.filter(kind="official", state="authorized").exclude(func_key__contains=f",{MENU},")
     assert 0 < lacking.count() < accounts / 2
     album.take("13-lacking")
-    act(page, "ask_again")
+    act(page, "ask")
     expect(page.locator(".wechat-open-question")).to_be_visible()
     album.take("14-ask")
     agree(page)
@@ -267,7 +273,7 @@ def test_day(site: Site, open_page: OpenPage, workers: Callable[[], None], local
     album.take("15-links")
 
     # Who did all that?
-    page.goto(f"{admin}/journalentry/?q=admin")
+    page.goto(f"{admin}/auditentry/?q=admin")
     expect(page.locator("#result_list tbody tr").first).to_contain_text("admin")
     album.take("16-trail")
     assert complaints == []

@@ -1,4 +1,4 @@
-"""Can a person talk to an account in a real browser, by keyboard, on a wide screen and on a phone's?"""
+"""A person talks to an account in a browser, by keyboard, on a wide screen and on that of a phone."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.browser.conftest import Site
 from tests.simulator.answers import passive
 from tests.simulator.callback import Callback, Received, Reply
 from wechat_open.simulator import DEMO_MINI, DEMO_OFFICIAL, Simulator
-from wechat_open.simulator.accounts import demo_openid
+from wechat_open.simulator.state.accounts import demo_openid
 
 pytestmark = pytest.mark.browser
 
@@ -21,7 +21,7 @@ NEWS = {"Title": "新书：《山茶之书》", "Description": "", "Url": "https
 
 @pytest.fixture
 def shop(wechat: Simulator) -> Iterator[Site]:
-    """A platform that answers for the bookshop, and breaks when it is told to."""
+    """A platform that answers for the bookshop, and breaks on demand."""
     callback = Callback()
     callback.answer = answer
     wechat.callback = callback.url
@@ -49,7 +49,7 @@ def answer(received: Received) -> Reply:
 
 
 def tab_to(page: Page, wanted: Locator) -> None:
-    """Walk there as somebody without a mouse does; she must see where she is."""
+    """Walk there with the keyboard; the focus must be visible."""
     expect(wanted).to_be_visible()
     for _ in range(80):
         if wanted.evaluate("element => element === document.activeElement"):
@@ -194,7 +194,7 @@ def test_simulator_that_went_away__leaves_the_text_in_its_field(shop: Site, open
     expect(message).to_have_value("still here")
 
 
-def test_simulator_that_was_started_anew__makes_the_page_anew(shop: Site, open_page: OpenPage) -> None:
+def test_simulator_that_was_restarted__renders_the_page_again(shop: Site, open_page: OpenPage) -> None:
     page = open_page(shop)
     shop.wechat.engine.message(DEMO_OFFICIAL, demo_openid(DEMO_OFFICIAL, 1), {"MsgType": "text", "Content": "before"})
     page.goto(f"{shop.wechat.url}/_page/phone?appid={DEMO_OFFICIAL}")

@@ -1,4 +1,4 @@
-"""Which site is examined?"""
+"""The site that is checked."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def site(settings: Any) -> Any:
         "shared": {"BACKEND": "django.core.cache.backends.filebased.FileBasedCache", "LOCATION": "/nowhere"},
         "local": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
         "dummy": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"},
-        "host": {"BACKEND": "wechat_open.host_cache.HostCache", "LOCATION": "/nowhere"},
+        "host": {"BACKEND": "wechat_open.contrib.host_cache.HostCache", "LOCATION": "/nowhere"},
     }
     settings.CELERY_BEAT_SCHEDULE = BEAT_SCHEDULE
     settings.WECHAT_OPEN = SOUND

@@ -1,4 +1,4 @@
-"""Which mistakes can a project make, and what is found when it makes one?"""
+"""The mistakes that a project can make, and the check that finds each."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from wechat_open.checks.addresses import BASE_URLS
 from wechat_open.conf import COMPONENT_KEYS
 from wechat_open.messaging import on_event, on_message
 from wechat_open.schedule import BEAT_SCHEDULE
-from wechat_open.simulator.settings import DEMO_ENCODING_AES_KEY, DEMO_TOKEN
+from wechat_open.simulator.state.settings import DEMO_ENCODING_AES_KEY, DEMO_TOKEN
 
 AES_KEY = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG"
 STRONG = "k3JH5sdf9QWe2mNb7vCx1zLp"
@@ -31,7 +31,7 @@ SOUND = {
 RENEW = "wechat_open.tasks.renew_due_tokens"
 
 
-def ring(every: Any) -> dict[str, Any]:
+def beat_every(every: Any) -> dict[str, Any]:
     return {**BEAT_SCHEDULE, "ours": {"task": RENEW, "schedule": every}}
 
 
@@ -202,17 +202,27 @@ GREEN: list[dict[str, Any]] = [
 ]
 """What may look odd in ``WECHAT_OPEN`` and is right."""
 
+
+def redis_cache(backend: str = "django_redis.cache.RedisCache", **entry: Any) -> dict[str, Any]:
+    cache = {"BACKEND": backend, "LOCATION": "redis://127.0.0.1:6379/1", **entry}
+    return {"CACHES": {"default": cache}, "WECHAT_OPEN": {**SOUND, "CACHE": "default"}}
+
+
 ELSEWHERE: list[tuple[str, dict[str, Any]]] = [
     ("E001", {"WECHAT_OPEN": None}),
     ("W067", {"DEFAULT_EXCEPTION_REPORTER_FILTER": "django.views.debug.SafeExceptionReporterFilter"}),
     ("W008", {"ROOT_URLCONF": "django.contrib.auth.urls"}),
+    ("W080", redis_cache()),
+    ("W080", redis_cache(OPTIONS={"SOCKET_CONNECT_TIMEOUT": 1, "SOCKET_TIMEOUT": None})),
+    ("W080", redis_cache("django.core.cache.backends.redis.RedisCache")),
     ("W009", {"MIDDLEWARE": []}),
     ("W011", {"CELERY_BEAT_SCHEDULE": {}}),
-    ("W012", {"CELERY_BEAT_SCHEDULE": ring(600)}),
+    ("W012", {"CELERY_BEAT_SCHEDULE": beat_every(600)}),
     ("E056", {"DATABASE_ROUTERS": ["tests.walk_routers.OwnDatabase"]}),
     ("E057", {"DATABASE_ROUTERS": ["tests.walk_routers.OneForEach"]}),
     ("E058", {"DATABASE_ROUTERS": ["tests.walk_routers.Elsewhere"]}),
     ("E059", {"DATABASE_ROUTERS": ["tests.walk_routers.NoTables"]}),
+    ("E076", {"DATABASE_ROUTERS": ["tests.walk_routers.NoRelations"]}),
     ("W056", {"SECURE_SSL_REDIRECT": True}),
     ("W057", {"ROOT_URLCONF": "tests.checks.urls_by_language"}),
     ("W058", {"ALLOWED_HOSTS": ["other.example.com"]}),
@@ -223,6 +233,7 @@ ELSEWHERE: list[tuple[str, dict[str, Any]]] = [
     ("W064", {"TEMPLATES": []}),
     ("W013", {"CELERY_TASK_ALWAYS_EAGER": True}),
     ("W054", {"CELERY_ACCEPT_CONTENT": ["json", "pickle"]}),
+    ("W081", {"CELERY_BROKER_URL": "amqp://rabbitmq.example.com"}),
 ]
 """What is wrong in other settings, or with the whole of ``WECHAT_OPEN``."""
 

@@ -1,4 +1,4 @@
-"""Are addresses found that lead to a stranger or nowhere, and the simulator's left alone?"""
+"""Addresses that lead to a stranger or nowhere are found, and those of the simulator are accepted."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_urls_left_out__is_found(site: Any) -> None:
     assert ids() == ["W008"]
 
 
-def test_urls_in_a_namespace__are_not_said_to_be_missing(site: Any) -> None:
+def test_urls_in_a_namespace__are_not_reported_as_missing(site: Any) -> None:
     site.ROOT_URLCONF = "tests.checks.urls_in_namespace"
     assert ids() == ["W062"]
     assert "'partners'" in the("W062").msg

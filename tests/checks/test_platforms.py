@@ -1,4 +1,4 @@
-"""Are a dict that is none and platforms that lack something found, and told before Django starts?"""
+"""A setting that is no dict and incomplete platforms are found before Django starts."""
 
 from __future__ import annotations
 

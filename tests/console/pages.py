@@ -1,6 +1,6 @@
-"""Which pages does the console have?
+"""The pages of the console.
 
-They are found in the admin's registry, so that a new page is in every test at once: as a *door* for each URL, and as
+They are found in the admin's registry, so that a new page is in every test at once: as a *route* for each URL, and as
 addresses with every filter, order and search for the lists.
 """
 
@@ -23,7 +23,7 @@ APP = "wechat_open"
 
 
 @dataclass(frozen=True)
-class Door:
+class Route:
     """A URL of the admin. Where Django has given it no name (the old address of a row), the name ends in ``_old``."""
 
     name: str
@@ -46,12 +46,12 @@ def admins() -> dict[type[Model], ModelAdmin[Any]]:
     return {model: ours for model, ours in admin.site._registry.items() if model._meta.app_label == APP}
 
 
-def doors() -> list[Door]:
+def routes() -> list[Route]:
     found = []
     for model, ours in admins().items():
         for pattern in ours.get_urls():
             name = (pattern.name or f"{APP}_{model._meta.model_name}_old").removeprefix(f"{APP}_")
-            found.append(Door(name, model, tuple(pattern.pattern.converters)))
+            found.append(Route(name, model, tuple(pattern.pattern.converters)))
     assert len(found) > 40  # else the registry was not filled, and every test below would be content
     return found
 

@@ -1,4 +1,4 @@
-"""What does the console of a large platform have to show?
+"""The console of a large platform, with data.
 
 ``fill`` writes a platform's life into the database: accounts in every state, what was pushed, links, the journal, and
 two days of hourly counts. The same numbers make the same scene, apart from the time of day. Of very many rows most are
@@ -32,11 +32,13 @@ from django.contrib.auth.models import User
 from django.contrib.contenttypes.models import ContentType
 from django.db import connection, models
 
-from wechat_open import census
 from wechat_open.conf import conf
+from wechat_open.db.encryption import digest
 from wechat_open.exceptions import Unreachable
+from wechat_open.health import statistics
 from wechat_open.models import (
     Alert,
+    AuditEntry,
     AuthorizationAttempt,
     AuthorizationLink,
     Authorizer,
@@ -45,15 +47,14 @@ from wechat_open.models import (
     CodeExchange,
     Component,
     HourlyCount,
-    JournalEntry,
     Push,
     VerifyTicket,
     func_key,
     search_key,
 )
+from wechat_open.operations import registry
 from wechat_open.protocol import permissions
 from wechat_open.protocol.errcodes import error_for
-from wechat_open.sealing import digest
 
 CITIES = ["杭州", "成都", "苏州", "广州", "武汉", "西安", "青岛", "厦门", "长沙", "昆明", "南京", "大理"]
 WORDS = ["山茶", "云起", "拾光", "小满", "半亩", "南风", "青禾", "松间", "有间", "鹿鸣", "知味", "望舒", "浮生", "清欢"]
@@ -123,7 +124,7 @@ def write(model: type[models.Model], rows: Iterable[models.Model], times: int = 
 
 @contextmanager
 def without_indexes(cursor: Any, table: str) -> Iterator[None]:
-    """Made anew afterwards, which takes a tenth of the time. Unique ones stay."""
+    """Created again afterwards, which takes a tenth of the time. Unique ones stay."""
     cursor.execute(
         "SELECT indexname, indexdef FROM pg_indexes WHERE tablename = %s AND indexdef NOT LIKE 'CREATE UNIQUE%%'",
         [table],
@@ -136,7 +137,7 @@ def without_indexes(cursor: Any, table: str) -> Iterator[None]:
         cursor.execute(definition)
 
 
-# What makes another row of one, in PostgreSQL's words. An account and what is told of it get the same other appid.
+# How a row is copied, in PostgreSQL. An account and what is recorded about it get the same other appid.
 OTHER_APPID = "CASE WHEN {0} = '' THEN '' ELSE 'wx' || substr(md5({0} || n), 1, 16) END"
 OTHER_ROW = "{0} - {0} + (SELECT min(id) FROM {1}) + (id * 31 + n * 1999) % (SELECT count(*) FROM {1})"
 OTHER_DIGEST = "md5({0} || n) || md5(n || {0})"
@@ -193,13 +194,13 @@ class Scene:
                 "heartbeat_at": now - timedelta(seconds=20),
                 "beat_at": now - timedelta(seconds=10),
                 "push_started_at": now - timedelta(hours=9),
-                "swept_at": now - timedelta(hours=5),
-                "sweep_due_at": now + timedelta(hours=19),
-                "sweep_repairs": 3,
+                "reconciled_at": now - timedelta(hours=5),
+                "reconcile_due_at": now + timedelta(hours=19),
+                "reconcile_repairs": 3,
                 "skew_seconds": 0.4,
             }.items():
                 setattr(row, name, value)
-            row.access_token = row.seal("access_token", f"component-token-{alias}")
+            row.access_token = row.encrypt("access_token", f"component-token-{alias}")
             row.save()
             self.components.append(row)
             for hours in range(24):
@@ -209,7 +210,7 @@ class Scene:
                     created_at=now - timedelta(hours=hours, minutes=4),
                     received_at=now - timedelta(hours=hours, minutes=4),
                 )
-                ticket.ticket = ticket.seal("ticket", f"ticket@@@{hexes('ticket', hours, length=40)}")
+                ticket.ticket = ticket.encrypt("ticket", f"ticket@@@{hexes('ticket', hours, length=40)}")
                 ticket.save()
 
     def owner(self) -> Component:
@@ -262,8 +263,10 @@ class Scene:
                 announced_func_info=sets,
             )
             if state != "unauthorized":
-                row.access_token = row.seal("access_token", f"access-{hexes('access', number, length=100)}")
-                row.refresh_token = row.seal("refresh_token", f"refreshtoken@@@{hexes('refresh', number, length=43)}")
+                row.access_token = row.encrypt("access_token", f"access-{hexes('access', number, length=100)}")
+                row.refresh_token = row.encrypt(
+                    "refresh_token", f"refreshtoken@@@{hexes('refresh', number, length=43)}"
+                )
             if state == "authorized":
                 row.access_token_obtained_at = obtained
                 row.access_token_expires_at = obtained + timedelta(hours=2)
@@ -293,7 +296,7 @@ class Scene:
     def fail(self, row: Authorizer, errcode: int) -> None:
         row.failures = self.chance.randint(1, 9)
         row.last_errcode = errcode
-        row.last_error = error_for(errcode, ERRORS[errcode], path=REFRESH).said
+        row.last_error = error_for(errcode, ERRORS[errcode], path=REFRESH).text
         row.last_rid = f"6a5b{hexes(row.appid, length=4)}-{hexes(row.appid, 'r', length=8)}"
         row.last_failed_at = self.before(hours=5)
 
@@ -314,9 +317,9 @@ class Scene:
                 attempts=self.chance.randint(3, 9) if failed else 1,
                 processed_at=None if state in ("received", "failed") else at + timedelta(seconds=2),
                 next_attempt_at=self.now + timedelta(minutes=9) if state in ("received", "failed") else None,
-                error=Unreachable(EXCHANGE, "HTTP 502").said if failed else "",
+                error=Unreachable(EXCHANGE, "HTTP 502").text if failed else "",
             )
-            row.payload = row.seal("payload", self.plain(row, number))
+            row.payload = row.encrypt("payload", self.plain(row, number))
             yield row
 
     def plain(self, row: Push, number: int) -> str:
@@ -350,7 +353,7 @@ class Scene:
                 revoked_at=None if done or number % 11 else at + timedelta(hours=1),
                 authorizer_id=mine[number % len(mine)] if done and mine else None,
             )
-            row.key = row.seal("key", key)
+            row.key = row.encrypt("key", key)
             yield row
 
     def attempts(self, links: list[tuple[int, datetime, datetime | None]]) -> Iterator[AuthorizationAttempt]:
@@ -386,10 +389,10 @@ class Scene:
                 completed_at=attempt.used_at,
             )
 
-    def entries(self) -> Iterator[JournalEntry]:
+    def entries(self) -> Iterator[AuditEntry]:
         kinds = [
             (kind, 20 if kind in ("authorized", "updated", "recovered") else 5)
-            for kind in JournalEntry.Kind.values
+            for kind in AuditEntry.Kind.values
             if kind != "code_misused"
         ]
         happens = {"authorized", "updated", "unauthorized", "needs_reauthorization", "renewal_failed", "recovered"}
@@ -398,7 +401,7 @@ class Scene:
             about = self.chance.randrange(max(1, self.size.accounts))
             user = None if kind in happens else self.chance.choice(self.users)
             failed = kind == "renewal_failed" or (user is not None and number % 40 == 0)
-            yield JournalEntry(
+            yield AuditEntry(
                 at=self.before(days=120),
                 component=self.owner(),
                 kind=kind,
@@ -409,7 +412,7 @@ class Scene:
                 ok=not failed,
                 errcode=-1 if failed else None,
                 rid=f"6a5b-{hexes(number, length=8)}" if failed else "",
-                detail=error_for(-1, ERRORS[-1], path=REFRESH).said if failed else "",
+                detail=error_for(-1, ERRORS[-1], path=REFRESH).text if failed else "",
             )
 
     def hours(self) -> Iterator[HourlyCount]:
@@ -418,7 +421,7 @@ class Scene:
         hour = self.now.replace(minute=0, second=0)
         for owner in self.components:
             for back in range(48):
-                for what in HourlyCount.What.values:
+                for what in HourlyCount.Counter.values:
                     share = self.chance.random()
                     if "failed" not in what:
                         share = 0.7 + 0.3 * share
@@ -426,13 +429,13 @@ class Scene:
                         share *= 6
                     if count := round(usual.get(what, 1) * share):
                         at = hour - timedelta(hours=back)
-                        yield HourlyCount(component=owner, hour=at, what=what, count=count)
+                        yield HourlyCount(component=owner, hour=at, counter=what, count=count)
 
     def rest(self) -> None:
         """Bulk actions, alerts, and the admin's own history."""
         names = dict(Authorizer.objects.order_by("pk").values_list("pk", "nick_name")[:1000])
         pks = list(names)
-        for number, action in enumerate(BulkJob.Action.values * 5):
+        for number, action in enumerate(registry.names() * 5):
             at = self.now - timedelta(hours=number * 7)
             done = len(pks) if number else len(pks) // 3
             job = BulkJob.objects.create(
@@ -448,7 +451,7 @@ class Scene:
                 finished_at=at + timedelta(minutes=4) if number else None,
             )
             BulkFailure.objects.bulk_create(
-                BulkFailure(job=job, key=pk, name=names[pk], reason="-1", errcode=-1, rid="6a5b-1", said=ERRORS[-1])
+                BulkFailure(job=job, key=pk, name=names[pk], reason="-1", errcode=-1, rid="6a5b-1", message=ERRORS[-1])
                 for pk in pks[: done // 50]
             )
         for number, code in enumerate(["ticket_age", "overdue", "needs_reauthorization", "dispatcher"] * 10):
@@ -461,9 +464,9 @@ class Scene:
                 severity="warning" if number % 2 else "critical",
                 first_seen_at=at,
                 last_seen_at=at + timedelta(minutes=20),
-                told_at=at,
+                sent_at=at,
                 count=number + 1,
-                context={"said": ERRORS[-1], "remedy": "", "value": 42, "page": ""},
+                context={"message": ERRORS[-1], "hint": "", "value": 42, "page": ""},
                 resolved_at=resolved,
                 open_key=None if resolved else f"{self.components[0].pk}:{code}",
             )
@@ -501,14 +504,14 @@ class Scene:
         others["attempt_id"] = OTHER_ROW.format("attempt_id", AuthorizationAttempt._meta.db_table)
         others["link_id"] = OTHER_ROW.format("link_id", AuthorizationLink._meta.db_table)
         write(CodeExchange, self.exchanges(), times, **others)
-        write(JournalEntry, self.entries(), times, appid=appid, at=EARLIER.format("at"))
+        write(AuditEntry, self.entries(), times, appid=appid, at=EARLIER.format("at"))
         write(HourlyCount, self.hours())
         self.rest()
         if connection.vendor == "postgresql":
             with connection.cursor() as cursor:
                 cursor.execute("ANALYZE")
         for owner in self.components:
-            census.take(owner)
+            statistics.update(owner)
 
 
 def fill(size: Size) -> Scene:

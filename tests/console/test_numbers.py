@@ -1,4 +1,4 @@
-"""Can a machine read every number that is meant for one, whatever the site's language does to numbers?
+"""A machine can read every number that is meant for one, in every language of the site.
 
 With ``USE_THOUSAND_SEPARATOR`` Django writes 1,234,567 in English; in German 66.67 is 66,67 on any site. People like
 that, and a form, a progress bar and a drawing cannot read it. So every page is looked through in both languages: no
@@ -24,19 +24,19 @@ from django.utils import timezone
 from tests.admin.staff import act, page
 from tests.console import pages
 from tests.stage import OFFICIAL
-from wechat_open import authorization, component
-from wechat_open.component import Platform
+from wechat_open import authorization, platforms
 from wechat_open.models import (
     Alert,
+    AuditEntry,
     AuthorizationLink,
     Authorizer,
     BulkFailure,
     BulkJob,
     Component,
-    JournalEntry,
     Push,
     VerifyTicket,
 )
+from wechat_open.platforms import Platform
 from wechat_open.simulator import Simulator
 
 BIG = 1_234_567
@@ -47,7 +47,7 @@ READ_OUT = {"title", "aria-label", "alt", "placeholder", "data-news"}
 
 
 class Attributes(HTMLParser):
-    """What a page tells a machine."""
+    """What a page gives a machine."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -75,9 +75,9 @@ def browser(request: pytest.FixtureRequest, settings: Any, db: None) -> Client:
 @pytest.fixture
 def platform(wechat: Simulator, db: None) -> Platform:
     """With a row that has a long key."""
-    owner = component.platform()
-    Component.objects.create(pk=BIG, appid=owner.appid)
-    return owner
+    platform = platforms.get()
+    Component.objects.create(pk=BIG, appid=platform.appid)
+    return platform
 
 
 @pytest.fixture
@@ -94,7 +94,7 @@ def scene(platform: Platform) -> dict[type[Model], Any]:
     made = authorization.begin(biz_appid=OFFICIAL, payload={"shop": BIG})
     AuthorizationLink.objects.filter(pk=made.pk).update(id=BIG)
     link = AuthorizationLink.objects.select_related("component").get()
-    link.key = link.seal("key", made.reveal("key").reveal())
+    link.key = link.encrypt("key", made.reveal("key").reveal())
     link.save()
     counts = {"total": BIG, "position": 12_345, "done": 12_344, "failed": 1}
     common = {"component": row, "created_at": now, "received_at": now}
@@ -105,7 +105,7 @@ def scene(platform: Platform) -> dict[type[Model], Any]:
         BulkJob(pk=BIG, action="refresh", targets=[], created_at=now, **counts),
         Push(pk=BIG, digest="x", info_type="authorized", authorizer_appid=OFFICIAL, state="failed", **common),
         VerifyTicket(pk=BIG, ticket="", **common),
-        JournalEntry(pk=BIG, at=now, component=row, kind="link_made", errcode=61023, ok=False, detail=f"#{BIG}"),
+        AuditEntry(pk=BIG, at=now, component=row, kind="link_made", errcode=61023, ok=False, detail=f"#{BIG}"),
         Alert(pk=BIG, component=row, code="overdue", severity="critical", first_seen_at=now, last_seen_at=now, count=1),
     ]
     for new in rows[3:]:
@@ -115,10 +115,10 @@ def scene(platform: Platform) -> dict[type[Model], Any]:
 
 
 def seen(browser: Client, scene: dict[type[Model], Any]) -> Iterator[tuple[str, HttpResponse]]:
-    """Every page: the doors, the lists with their filters, the questions, and what owners see."""
-    for door in pages.doors():
-        if door.name != "journalentry_export":  # CSV
-            address = door.address(scene[door.model] if door.needs_row else None)
+    """Every page: the routes, the lists with their filters, the questions, and what owners see."""
+    for route in pages.routes():
+        if route.name != "auditentry_export":  # CSV
+            address = route.address(scene[route.model] if route.needs_row else None)
             yield address, browser.get(address)
     for model in pages.lists():
         for address in pages.list_addresses(browser, model, [OFFICIAL], most=2):
@@ -129,11 +129,12 @@ def seen(browser: Client, scene: dict[type[Model], Any]) -> Iterator[tuple[str, 
     yield "connect", browser.get(reverse("wechat_open:authorize"))
 
 
-def test_number_in_an_attribute__is_told_from_a_text() -> None:
+def test_number_in_an_attribute__is_distinguished_from_a_text() -> None:
     html = '<progress value="1,234" title="1,234 rows"></progress><a href="?a=1,b">1,234</a>'
     assert unreadable(html) == [("progress", "value", "1,234")]
 
 
+@pytest.mark.slow
 def test_machines__can_read_every_number(browser: Client, scene: dict[type[Model], Any]) -> None:
     shown, wrong = 0, []
     for address, response in seen(browser, scene):
@@ -158,4 +159,4 @@ def test_buttons__work_on_the_page_of_a_row_with_a_long_key(browser: Client, sce
 
 
 def test_error_number__is_shown_as_wechat_writes_it(browser: Client, scene: dict[type[Model], Any]) -> None:
-    assert re.search("61[.,]023", browser.get(page(scene[JournalEntry])).content.decode()) is None
+    assert re.search("61[.,]023", browser.get(page(scene[AuditEntry])).content.decode()) is None

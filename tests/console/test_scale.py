@@ -1,4 +1,4 @@
-"""Does every page of the console come at once when there are 100,000 accounts?
+"""Every page of the console is quick with 100,000 accounts.
 
 Each page is asked for on PostgreSQL, its queries are counted, and each is done once more to see how PostgreSQL, left to
 itself, goes about it. Of a table that grows with the platform
@@ -20,7 +20,6 @@ import tracemalloc
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
-from itertools import islice
 from typing import Any
 
 import pytest
@@ -33,20 +32,24 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse, reverse_lazy
 
 from tests.console import pages, scene
+from wechat_open.admin.audit import MOST_EXPORTED
+from wechat_open.admin.export import PIECE
 from wechat_open.models import (
+    AuditEntry,
     AuthorizationAttempt,
     AuthorizationLink,
     Authorizer,
     BulkJob,
     CodeExchange,
     Component,
-    JournalEntry,
     Push,
 )
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db]
 
 MOST_QUERIES = 15
+MOST_QUERIES_OF_A_FILE = 2 + MOST_EXPORTED // PIECE + MOST_QUERIES
+"""Its keys are read at once, perhaps without an index; then its rows, a piece at a time."""
 MOST_SECONDS = 1.0
 PATIENCE = 4
 """By this factor a busy machine may be slower."""
@@ -55,12 +58,12 @@ MOST_READ = 0.5
 """Share of a big table's rows that a query may look at by an index. A list counts up to 10,000 and shows the newest 50,
 past those that a filter leaves out; for what is rare it must know a better way than to look at all."""
 
-GROWING = (Authorizer, Push, JournalEntry, AuthorizationLink, AuthorizationAttempt, CodeExchange)
+GROWING = (Authorizer, Push, AuditEntry, AuthorizationLink, AuthorizationAttempt, CodeExchange)
 BIG = {model._meta.db_table for model in GROWING}
 SIZE = scene.Size(accounts=2000, pushes=2000, links=2000, entries=2100, times=50)
 """Of each table 70,000 rows or more: by far more than a list counts."""
 
-EXPORT = reverse_lazy("admin:wechat_open_journalentry_export")
+EXPORT = reverse_lazy("admin:wechat_open_auditentry_export")
 WORDS = [
     "山茶书",
     "corner shop",
@@ -68,7 +71,7 @@ WORDS = [
     "gh_" + scene.hexes("gh", 3, length=12),
     "杭州",
     "lina",
-    "nobody-at-all",
+    "no-such-account",
 ]
 
 
@@ -189,8 +192,11 @@ def judge(seen: list[Seen], capsys: pytest.CaptureFixture[str]) -> None:
             f"({slowest.address}), at most {most.queries} queries ({most.address})",
             end="",
         )
-    wrong = [f"{one.address}: {one.queries} queries" for one in seen if one.queries > MOST_QUERIES]
-    wrong += [f"{one.address}: {one.seconds:.1f} s" for one in seen if one.seconds > MOST_SECONDS * PATIENCE]
+    files = [one for one in seen if one.address.startswith(str(EXPORT))]
+    wrong = [f"{one.address}: {one.queries} queries" for one in files if one.queries > MOST_QUERIES_OF_A_FILE]
+    seen = [one for one in seen if one not in files]
+    wrong += [f"{one.address}: {one.queries} queries" for one in seen if one.queries > MOST_QUERIES]
+    wrong += [f"{one.address}: {one.seconds:.1f} s" for one in files + seen if one.seconds > MOST_SECONDS * PATIENCE]
     wrong += [f"{one.address}: {fault}" for one in seen for fault in one.faults]
     assert wrong == [], "\n".join(wrong)
 
@@ -202,11 +208,11 @@ def test_list__with_each_filter_order_and_word(
     judge([look(operator, address) for address in pages.list_addresses(operator, model, WORDS)], capsys)
 
 
-@pytest.mark.parametrize("door", pages.doors(), ids=lambda door: door.name)
-def test_page(operator: Client, door: pages.Door, capsys: pytest.CaptureFixture[str]) -> None:
-    row = door.model._default_manager.order_by("pk").first() if door.needs_row else None
-    address = door.address(row)
-    if operator.get(address).status_code not in (403, 405):  # nobody may, or not by GET: test_roles says which
+@pytest.mark.parametrize("route", pages.routes(), ids=lambda route: route.name)
+def test_page(operator: Client, route: pages.Route, capsys: pytest.CaptureFixture[str]) -> None:
+    row = route.model._default_manager.order_by("pk").first() if route.needs_row else None
+    address = route.address(row)
+    if operator.get(address).status_code not in (403, 405):  # refused, or not by GET: see test_roles
         judge([look(operator, address)], capsys)
 
 
@@ -250,7 +256,7 @@ def test_bulk_action_on_very_many__is_started(
     operator: Client, query: str, least: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = BulkJob.objects.count()
-    data = {"action": "refresh_now", "select_across": "1", "index": "0", "_selected_action": ["1"], "confirmed": "1"}
+    data = {"action": "refresh", "select_across": "1", "index": "0", "_selected_action": ["1"], "confirmed": "1"}
     judge([look(operator, pages.list_address(Authorizer, query), data)], capsys)
     assert BulkJob.objects.count() > before
     assert BulkJob.objects.latest("created_at").total >= least
@@ -281,12 +287,12 @@ def test_export__holds_less_than_it_sends(operator: Client) -> None:
     tracemalloc.start()
     response = operator.get(EXPORT)
     try:
-        sent = sum(len(piece) for piece in islice(response.streaming_content, 100))
+        sent = sum(map(len, response.streaming_content))
         held = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
         response.close()
-    assert sent > 2_000_000
+    assert sent > 6_000_000
     assert held < sent
 
 

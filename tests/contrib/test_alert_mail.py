@@ -1,4 +1,4 @@
-"""Does the mail say what is wrong, to whom it should?"""
+"""The mail of an alert: its text and its recipients."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from wechat_open.contrib import alert_mail
 from wechat_open.models import Alert
 from wechat_open.signals import alert, announce
 
-TOLD = {
+FACTS = {
     "code": "ticket_age",
     "severity": "critical",
     "platform": "default",
     "first_seen": datetime(2026, 11, 26, 1, 30, tzinfo=timezone.utc),
     "count": 12,
-    "context": {"said": "No ticket for 7 hours.", "remedy": "Look at the console.", "value": 25200, "page": "tickets"},
+    "context": {"message": "No ticket for 7 hours.", "hint": "Look at the console.", "value": 25200, "page": "tickets"},
     "resolved": False,
 }
 
@@ -43,12 +43,12 @@ def _addresses_only() -> bool:
 
 
 def tell(**changes: Any) -> Any:
-    announce(alert, Alert, **{**TOLD, **changes})
+    announce(alert, Alert, **{**FACTS, **changes})
     (sent,) = mail.outbox
     return sent
 
 
-def test_admins__are_told_by_default() -> None:
+def test_admins__get_the_mail_by_default() -> None:
     alert_mail.connect()
     sent = tell()
 
@@ -71,7 +71,7 @@ def test_recipients__may_be_named() -> None:
     assert (sent.to, sent.subject) == (OPS, "[Django] warning: ticket_age")
 
 
-def test_end__is_told() -> None:
+def test_end__is_mailed() -> None:
     alert_mail.connect()
     sent = tell(resolved=True)
 
@@ -95,10 +95,10 @@ def test_connecting_twice__mails_once() -> None:
     assert tell()
 
 
-def test_several_groups__are_all_told_and_each_once() -> None:
+def test_several_groups__get_each_mail_once() -> None:
     for recipients in ((), OPS, NIGHT, NIGHT[::-1]):
         alert_mail.connect(recipients)
-    announce(alert, Alert, **TOLD)
+    announce(alert, Alert, **FACTS)
 
     assert [sent.to for sent in mail.outbox] == [["admin@example.com"], OPS, NIGHT]
 

@@ -1,4 +1,4 @@
-"""Is an alert posted in the form that the other side takes, and its address told to nobody?"""
+"""An alert is posted in the form that the service accepts, and its address stays secret."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import responses
 from django.core.exceptions import ImproperlyConfigured
 from responses import matchers
 
-from tests.contrib.test_alert_mail import TOLD
+from tests.contrib.test_alert_mail import FACTS
 from wechat_open.contrib import alert_webhook
 from wechat_open.models import Alert
 from wechat_open.secret import Secret
@@ -48,8 +48,8 @@ def web() -> Iterator[responses.RequestsMock]:
         yield mock
 
 
-def tell(**changes: Any) -> None:
-    announce(alert, Alert, **{**TOLD, **changes})
+def send_alert(**changes: Any) -> None:
+    announce(alert, Alert, **{**FACTS, **changes})
 
 
 def sent(web: responses.RequestsMock) -> Any:
@@ -60,7 +60,7 @@ def sent(web: responses.RequestsMock) -> Any:
 def test_any_service__gets_a_json_object(web: responses.RequestsMock, connect: Callable[[str], None]) -> None:
     web.post(OURS, status=204)
     connect(OURS)
-    tell()
+    send_alert()
 
     assert sent(web) == {
         "code": "ticket_age",
@@ -69,8 +69,8 @@ def test_any_service__gets_a_json_object(web: responses.RequestsMock, connect: C
         "first_seen": "2026-11-26T09:30:00+08:00",
         "count": 12,
         "resolved": False,
-        "said": "No ticket for 7 hours.",
-        "remedy": "Look at the console.",
+        "message": "No ticket for 7 hours.",
+        "hint": "Look at the console.",
         "value": 25200,
     }
 
@@ -82,7 +82,7 @@ def test_robot_of_a_group__gets_a_text(
     web.post(url, json={"errcode": 0, "errmsg": "ok"}, match=[matchers.query_param_matcher(query)])
     (name, value) = next(iter(query.items()))
     connect(f"{url}?{name}={value}")
-    tell()
+    send_alert()
 
     message = sent(web)
     assert message["msgtype"] == "text"
@@ -101,7 +101,7 @@ def test_feishu__gets_a_text_of_its_own_form(
 ) -> None:
     web.post(url, json=answer)
     connect(url)
-    tell()
+    send_alert()
 
     message = sent(web)
     assert message["msg_type"] == "text"
@@ -112,7 +112,7 @@ def test_feishu__gets_a_text_of_its_own_form(
 def test_feishu__gets_a_signature_when_it_wants_one(web: responses.RequestsMock, connect: Callable[..., None]) -> None:
     web.post(FEISHU, json={"code": 0})
     connect(FEISHU, secret="canary-secret")
-    tell()
+    send_alert()
 
     message = sent(web)
     key = f"{message['timestamp']}\ncanary-secret".encode()
@@ -122,14 +122,14 @@ def test_feishu__gets_a_signature_when_it_wants_one(web: responses.RequestsMock,
 
 def test_feishus_signature__is_the_one_of_its_documentation() -> None:
     """Worked out once with openssl: an empty message under the key "1599360473<line end>demo"."""
-    message = alert_webhook._for_feishu(TOLD, Secret("demo"), 1599360473)
+    message = alert_webhook._for_feishu(FACTS, Secret("demo"), 1599360473)
     assert message["sign"] == "l1N0gAcBjdwBvGm1xMjOF0XSyaLRpR7tuO5dHfhAYc8="
 
 
 def test_long_text__is_cut(web: responses.RequestsMock, connect: Callable[[str], None]) -> None:
     web.post(WECOM, json={"errcode": 0})
     connect(WECOM)
-    tell(context={"said": "长" * 3000})
+    send_alert(context={"message": "长" * 3000})
 
     assert len(sent(web)["text"]["content"].encode()) < 2048
 
@@ -153,7 +153,7 @@ def test_failure__is_logged_without_the_address(
 ) -> None:
     web.post(WECOM, **answer)
     connect(f"{WECOM}?key=canary-key")
-    tell()
+    send_alert()
 
     assert said in caplog.text
     assert "canary-key" not in caplog.text
@@ -187,7 +187,7 @@ def test_wrong_address__is_refused_with_what_to_do_and_without_the_address(url: 
 
 
 @pytest.mark.parametrize("url", ["", None])
-def test_no_address__is_off_and_says_so_once(url: str | None, caplog: pytest.LogCaptureFixture) -> None:
+def test_no_address__is_off_and_logged_once(url: str | None, caplog: pytest.LogCaptureFixture) -> None:
     before = list(alert.receivers)
     with caplog.at_level(logging.INFO):
         alert_webhook.connect(url)
@@ -197,10 +197,10 @@ def test_no_address__is_off_and_says_so_once(url: str | None, caplog: pytest.Log
     assert alert.receivers == before
 
 
-def test_plain_http__is_for_who_asks_for_it(web: responses.RequestsMock, connect: Callable[..., None]) -> None:
+def test_plain_http__is_accepted_on_request(web: responses.RequestsMock, connect: Callable[..., None]) -> None:
     web.post("http://alertmanager.internal:9093/hook", status=200)
     connect("http://alertmanager.internal:9093/hook", plain_http=True)
-    tell()
+    send_alert()
 
     assert sent(web)["code"] == "ticket_age"
 
@@ -216,19 +216,17 @@ def test_http__is_good_enough_while_debugging(
     settings.DEBUG = True
     web.post("http://127.0.0.1:9000/", status=200)
     connect("http://127.0.0.1:9000/")
-    tell()
+    send_alert()
 
     assert sent(web)["code"] == "ticket_age"
 
 
-def test_several_addresses__are_all_told_and_each_once(
-    web: responses.RequestsMock, connect: Callable[[str], None]
-) -> None:
+def test_several_addresses__get_each_alert_once(web: responses.RequestsMock, connect: Callable[[str], None]) -> None:
     for url in (WECOM, DINGTALK):
         web.post(url, json={"errcode": 0})
     for url in (WECOM, DINGTALK, WECOM):
         connect(url)
-    tell()
+    send_alert()
 
     assert [call.request.url for call in web.calls] == [WECOM, DINGTALK]
 
@@ -238,7 +236,7 @@ def test_disconnecting_one__leaves_the_other(web: responses.RequestsMock, connec
     connect(WECOM)
     connect(DINGTALK)
     alert_webhook.disconnect(WECOM)
-    tell()
+    send_alert()
 
     assert [call.request.url for call in web.calls] == [DINGTALK]
 

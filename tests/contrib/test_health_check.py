@@ -1,4 +1,4 @@
-"""Does django-health-check's own view show the health of a platform?"""
+"""django-health-check's view shows the health of a platform."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from django.utils.translation import override
 from health_check.exceptions import ServiceUnavailable, ServiceWarning
 from health_check.views import HealthCheckView
 
-from wechat_open import census, component, tokens
-from wechat_open.component import Platform
+from wechat_open import platforms, tokens
 from wechat_open.contrib.health_check import WeChatOpen
+from wechat_open.health import statistics
 from wechat_open.models import Authorizer, Component
+from wechat_open.platforms import Platform
 
 CHECK = "wechat_open.contrib.health_check.WeChatOpen"
 
@@ -33,9 +34,9 @@ def _english() -> Iterator[None]:
 def well(platform: Platform, account: Authorizer) -> Platform:
     """A platform in good order."""
     tokens.run_due(platform)
-    tokens.sweep(platform)
-    census.rung(platform)
-    Component.objects.update(sweep_repairs=0)
+    tokens.reconcile(platform)
+    statistics.record_beat(platform)
+    Component.objects.update(reconcile_repairs=0)
     return platform
 
 
@@ -97,4 +98,4 @@ def test_view__shows_it_in_its_formats(well: Platform) -> None:
 def test_platform__is_the_default_one_unless_named() -> None:
     assert WeChatOpen().labels == {"check": "WeChatOpen", "component": "default"}
     assert WeChatOpen(component="second").labels["component"] == "second"
-    assert component.platform().alias == "default"
+    assert platforms.get().alias == "default"

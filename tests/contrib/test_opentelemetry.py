@@ -1,10 +1,11 @@
-"""Does OpenTelemetry get what Prometheus gets, without reading it more often?"""
+"""OpenTelemetry gets the measures of Prometheus, and each collection reads once."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -15,12 +16,14 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader, Sum
 from prometheus_client import CollectorRegistry
 from pytest_django import DjangoAssertNumQueries
 
-from wechat_open import __version__, census, journal, tokens
-from wechat_open.component import Platform
+from wechat_open import __version__, audit, health, tokens
 from wechat_open.contrib import measures, opentelemetry
 from wechat_open.contrib.opentelemetry import FRESH
 from wechat_open.contrib.prometheus import Collector
+from wechat_open.health import statistics
+from wechat_open.health.checks import site as site_checks
 from wechat_open.models import Authorizer, Component, HourlyCount
+from wechat_open.platforms import Platform
 
 Values = dict[tuple[str, ...], float]
 
@@ -38,14 +41,14 @@ def reader() -> Iterator[InMemoryMetricReader]:
 @pytest.fixture
 def site(platform: Platform, account: Authorizer) -> Platform:
     tokens.run_due(platform)
-    tokens.sweep(platform)
-    census.rung(platform)
+    tokens.reconcile(platform)
+    statistics.record_beat(platform)
     return platform
 
 
 @pytest.fixture
 def pause(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """The next collection reads anew."""
+    """The next collection reads again."""
     really, ahead = time.monotonic, 0.0
 
     def move() -> None:
@@ -69,15 +72,15 @@ def collected(reader: InMemoryMetricReader) -> Values:
     }
 
 
-def test_state__is_told(reader: InMemoryMetricReader, site: Platform) -> None:
-    told = collected(reader)
-    assert told["wechat_open.accounts", "default", "authorized"] == 1
-    assert told["wechat_open.check", "dispatcher", "green", "default"] == 1
-    assert told["wechat_open.check", "database", "red", ""] == 0
-    assert 0 <= told["wechat_open.ticket_age", "default"] < 60
+def test_state__is_exported(reader: InMemoryMetricReader, site: Platform) -> None:
+    measures = collected(reader)
+    assert measures["wechat_open.accounts", "default", "authorized"] == 1
+    assert measures["wechat_open.check", "dispatcher", "green", "default"] == 1
+    assert measures["wechat_open.check", "database", "red", ""] == 0
+    assert 0 <= measures["wechat_open.ticket_age", "default"] < 60
 
 
-def test_prometheus__is_told_the_same(reader: InMemoryMetricReader, site: Platform) -> None:
+def test_prometheus__gets_the_same(reader: InMemoryMetricReader, site: Platform) -> None:
     """By the name that OpenTelemetry's exporters make of ours. Their counter begins at zero."""
     registry = CollectorRegistry()
     registry.register(Collector())
@@ -109,9 +112,9 @@ def test_what_happens__is_counted_from_the_beginning_of_the_process(
 ) -> None:
     renewed = "wechat_open.events", "default", "renewed"
     assert collected(reader)[renewed] == 0
-    journal.count(journal.What.RENEWED, site.row, 5)
+    audit.increment(audit.Counter.RENEWED, site.row, 5)
     midnight = measures.today()
-    HourlyCount.objects.create(component=site.row, hour=midnight - timedelta(hours=1), what="renewed", count=1000)
+    HourlyCount.objects.create(component=site.row, hour=midnight - timedelta(hours=1), counter="renewed", count=1000)
     pause()
     assert collected(reader)[renewed] == 5
 
@@ -139,7 +142,7 @@ def test_accounts__make_no_series(reader: InMemoryMetricReader, site: Platform, 
     assert after["wechat_open.accounts", "default", "authorized"] == 51
 
 
-def test_no_appid_and_no_secret__is_told(reader: InMemoryMetricReader, site: Platform) -> None:
+def test_no_appid_and_no_secret__is_exported(reader: InMemoryMetricReader, site: Platform) -> None:
     row = Authorizer.objects.select_related("component").get()
     text = str(reader.get_metrics_data())
     for secret in (row.appid, row.component.appid, row.reveal("refresh_token").reveal(), "v1."):
@@ -158,12 +161,11 @@ def test_collection__reads_once(
 def test_database_that_is_down__is_a_measure(
     reader: InMemoryMetricReader, site: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from wechat_open.health import site as looked_at
-
-    monkeypatch.setattr(looked_at, "database", lambda: looked_at.without_database(OperationalError("down")))
-    told = collected(reader)
-    assert told["wechat_open.check", "database", "red", ""] == 1
-    assert ("wechat_open.accounts", "default", "authorized") not in told
+    down = replace(health.CHECKS["database"], judge=lambda: site_checks.without_database(OperationalError("down")))
+    monkeypatch.setitem(health.CHECKS, "database", down)
+    measures = collected(reader)
+    assert measures["wechat_open.check", "database", "red", ""] == 1
+    assert ("wechat_open.accounts", "default", "authorized") not in measures
 
 
 def test_registration__needs_no_database() -> None:
@@ -171,7 +173,7 @@ def test_registration__needs_no_database() -> None:
     opentelemetry.observe(MeterProvider())
 
 
-def test_red__is_told(reader: InMemoryMetricReader, site: Platform) -> None:
+def test_red__is_exported(reader: InMemoryMetricReader, site: Platform) -> None:
     Component.objects.update(heartbeat_at=datetime.now(timezone.utc) - timedelta(hours=1))
     assert collected(reader)["wechat_open.check", "dispatcher", "red", "default"] == 1
 

@@ -1,4 +1,4 @@
-"""Do OpenTelemetry's own instrumentations export no secret through a wrapped exporter?"""
+"""OpenTelemetry's instrumentations export no secret through a wrapped exporter."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def tracing() -> Iterator[Tracing]:
     tracing.provider.shutdown()
 
 
-def told(exporter: InMemorySpanExporter) -> str:
+def exported(exporter: InMemorySpanExporter) -> str:
     return "\n".join(span.to_json() for span in exporter.get_finished_spans())
 
 
@@ -74,9 +74,9 @@ def test_instrumented_calls_and_requests__are_exported_without_secrets(
         span.add_event("asked", {"url": url})
         span.record_exception(ValueError(f"no answer from {url}"))
 
-    assert TOKEN in told(tracing.plain)  # could this test see one at all?
-    assert f"/wechat/authorized/{MARK}/" in told(tracing.plain)
-    assert MARK not in told(tracing.clean)
+    assert TOKEN in exported(tracing.plain)  # could this test see one at all?
+    assert f"/wechat/authorized/{MARK}/" in exported(tracing.plain)
+    assert MARK not in exported(tracing.clean)
     before, after = tracing.plain.get_finished_spans(), tracing.clean.get_finished_spans()
     assert len(before) == len(after) >= 6
     for one, other in zip(before, after, strict=True):
@@ -90,8 +90,8 @@ def test_instrumented_calls_and_requests__are_exported_without_secrets(
         assert set(one.attributes or ()) == set(other.attributes or ())
         assert [event.timestamp for event in one.events] == [event.timestamp for event in other.events]
         assert one.status.status_code == other.status.status_code
-    assert "no answer from" in told(tracing.clean)
-    assert "access_token=[Filtered]" in told(tracing.clean)
+    assert "no answer from" in exported(tracing.clean)
+    assert "access_token=[Filtered]" in exported(tracing.clean)
 
 
 def test_wrapped_exporter__is_flushed_and_shut_down(tracing: Tracing) -> None:

@@ -1,7 +1,8 @@
-"""Does Prometheus get what it needs, and nothing that names an account or a secret?"""
+"""Prometheus gets all measures, and nothing that names an account or a secret."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -14,11 +15,13 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 from pytest_django import DjangoAssertNumQueries
 
-from wechat_open import census, journal, tokens
-from wechat_open.component import Platform
+from wechat_open import audit, health, tokens
 from wechat_open.contrib import measures
 from wechat_open.contrib.prometheus import Collector, metrics
+from wechat_open.health import statistics
+from wechat_open.health.checks import site as site_checks
 from wechat_open.models import Authorizer, Component, HourlyCount
+from wechat_open.platforms import Platform
 
 TOKEN = "monitors-token-0123456789-abcdef"
 
@@ -30,8 +33,8 @@ def site(settings: Any, platform: Platform, account: Authorizer) -> Platform:
     settings.ROOT_URLCONF = __name__
     settings.WECHAT_OPEN = {**settings.WECHAT_OPEN, "HEALTH_TOKEN": TOKEN}
     tokens.run_due(platform)
-    tokens.sweep(platform)
-    census.rung(platform)
+    tokens.reconcile(platform)
+    statistics.record_beat(platform)
     return platform
 
 
@@ -53,21 +56,21 @@ def samples(client: Client) -> dict[tuple[str, ...], float]:
     }
 
 
-# What is told
+# The measures
 
 
-def test_state__is_told(client: Client, site: Platform) -> None:
-    told = samples(client)
-    assert told["wechat_open_accounts", "default", "authorized"] == 1
-    assert told["wechat_open_accounts", "default", "needs_reauthorization"] == 0
-    assert told["wechat_open_check", "default", "dispatcher", "green"] == 1
-    assert told["wechat_open_check", "default", "dispatcher", "red"] == 0
-    assert told["wechat_open_check", "", "database", "green"] == 1
-    assert 0 <= told["wechat_open_ticket_age_seconds", "default"] < 60
-    assert 7000 < told["wechat_open_component_token_left_seconds", "default"] <= 7200
-    assert told["wechat_open_accounts_overdue", "default"] == 0
-    assert told["wechat_open_access_tokens", "default", "9"] == 1
-    assert sum(value for key, value in told.items() if key[0] == "wechat_open_access_tokens") == 1
+def test_state__is_exported(client: Client, site: Platform) -> None:
+    metrics = samples(client)
+    assert metrics["wechat_open_accounts", "default", "authorized"] == 1
+    assert metrics["wechat_open_accounts", "default", "needs_reauthorization"] == 0
+    assert metrics["wechat_open_check", "default", "dispatcher", "green"] == 1
+    assert metrics["wechat_open_check", "default", "dispatcher", "red"] == 0
+    assert metrics["wechat_open_check", "", "database", "green"] == 1
+    assert 0 <= metrics["wechat_open_ticket_age_seconds", "default"] < 60
+    assert 7000 < metrics["wechat_open_component_token_left_seconds", "default"] <= 7200
+    assert metrics["wechat_open_accounts_overdue", "default"] == 0
+    assert metrics["wechat_open_access_tokens", "default", "9"] == 1
+    assert sum(value for key, value in metrics.items() if key[0] == "wechat_open_access_tokens") == 1
 
 
 def test_each_check__has_exactly_one_level(client: Client, site: Platform) -> None:
@@ -79,17 +82,17 @@ def test_each_check__has_exactly_one_level(client: Client, site: Platform) -> No
     assert set(by_check.values()) == {1}
 
 
-def test_red__is_told(client: Client, site: Platform) -> None:
+def test_red__is_exported(client: Client, site: Platform) -> None:
     long_ago = datetime.now(timezone.utc) - timedelta(hours=1)
     Component.objects.update(heartbeat_at=long_ago)
     Authorizer.objects.update(next_action_at=long_ago, access_token_expires_at=long_ago, failures=3, last_errcode=61023)
-    told = samples(client)
-    assert told["wechat_open_check", "default", "dispatcher", "red"] == 1
-    assert told["wechat_open_check", "default", "overdue", "red"] == 1
-    assert told["wechat_open_accounts_overdue", "default"] == 1
-    assert told["wechat_open_accounts_expired", "default"] == 1
-    assert told["wechat_open_accounts_by_errcode", "default", "61023"] == 1
-    assert told["wechat_open_access_tokens", "default", "expired"] == 1
+    metrics = samples(client)
+    assert metrics["wechat_open_check", "default", "dispatcher", "red"] == 1
+    assert metrics["wechat_open_check", "default", "overdue", "red"] == 1
+    assert metrics["wechat_open_accounts_overdue", "default"] == 1
+    assert metrics["wechat_open_accounts_expired", "default"] == 1
+    assert metrics["wechat_open_accounts_by_errcode", "default", "61023"] == 1
+    assert metrics["wechat_open_access_tokens", "default", "expired"] == 1
 
 
 def test_platform_without_a_ticket__has_no_age(client: Client, site: Platform) -> None:
@@ -100,11 +103,11 @@ def test_platform_without_a_ticket__has_no_age(client: Client, site: Platform) -
 def test_what_happened__is_counted_up_within_a_day(client: Client, site: Platform) -> None:
     renewed = "wechat_open_events_total", "default", "renewed"
     before = samples(client)[renewed]
-    journal.count(journal.What.RENEWED, site.row, 5)
+    audit.increment(audit.Counter.RENEWED, site.row, 5)
     assert samples(client)[renewed] == before + 5
 
     midnight = datetime.now(timezone.utc).replace(hour=0, minute=0, second=0, microsecond=0)
-    HourlyCount.objects.create(component=site.row, hour=midnight - timedelta(hours=1), what="renewed", count=1000)
+    HourlyCount.objects.create(component=site.row, hour=midnight - timedelta(hours=1), counter="renewed", count=1000)
     assert samples(client)[renewed] == before + 5
     assert samples(client)["wechat_open_events_total", "default", "pushes_failed"] == 0
 
@@ -115,7 +118,7 @@ def test_accounts__make_no_series(client: Client, site: Platform) -> None:
     assert set(samples(client)) == before
 
 
-def test_no_appid_and_no_secret__is_told(client: Client, site: Platform, account: Authorizer) -> None:
+def test_no_appid_and_no_secret__is_exported(client: Client, site: Platform, account: Authorizer) -> None:
     row = Authorizer.objects.select_related("component").get()
     text = scrape(client).content.decode()
     for secret in (row.appid, row.component.appid, TOKEN, row.reveal("refresh_token").reveal(), "v1."):
@@ -133,13 +136,12 @@ def test_database_that_is_down__is_a_metric(client: Client, site: Platform, monk
     def fail(*args: Any) -> Any:
         raise OperationalError("down")
 
-    from wechat_open.health import site as looked_at
-
-    monkeypatch.setattr(looked_at, "database", lambda: looked_at.without_database(OperationalError("down")))
+    down = replace(health.CHECKS["database"], judge=lambda: site_checks.without_database(OperationalError("down")))
+    monkeypatch.setitem(health.CHECKS, "database", down)
     monkeypatch.setattr(measures, "_counted", fail)
-    told = samples(client)
-    assert told["wechat_open_check", "", "database", "red"] == 1
-    assert ("wechat_open_accounts", "default", "authorized") not in told
+    metrics = samples(client)
+    assert metrics["wechat_open_check", "", "database", "red"] == 1
+    assert ("wechat_open_accounts", "default", "authorized") not in metrics
 
 
 def test_openmetrics__for_who_prefers_it(client: Client, site: Platform) -> None:
@@ -161,7 +163,7 @@ def test_registry_of_the_site__gets_the_metrics(site: Platform) -> None:
     assert registry.get_sample_value("wechat_open_accounts", {"platform": "default", "state": "authorized"}) == 1
 
 
-# Who is told
+# Access
 
 
 def test_without_a_token__nothing(client: Client, site: Platform) -> None:

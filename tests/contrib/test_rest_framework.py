@@ -1,4 +1,4 @@
-"""Do serializers and views of accounts publish what is public, to those who may see it, and nothing else?"""
+"""Serializers and views publish only public columns, to users who may see them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from wechat_open.contrib.rest_framework import (
     ComponentSerializer,
     ComponentViewSet,
 )
-from wechat_open.fields import SealedField
+from wechat_open.db.fields import EncryptedField
 from wechat_open.models import Authorizer, Component
 
 SHOWN_THOUGH_NOT_EDITABLE = {"authorized_at", "unauthorized_at", "last_push_at"}
@@ -29,7 +29,7 @@ def internal(model: type[models.Model]) -> set[str]:
     return {
         field.name
         for field in model._meta.concrete_fields
-        if isinstance(field, SealedField) or (not field.editable and field.name not in SHOWN_THOUGH_NOT_EDITABLE)
+        if isinstance(field, EncryptedField) or (not field.editable and field.name not in SHOWN_THOUGH_NOT_EDITABLE)
     }
 
 
@@ -37,7 +37,7 @@ def internal(model: type[models.Model]) -> set[str]:
 def test_encrypted_and_internal_columns__are_absent(serializer: type[serializers.ModelSerializer[Any]]) -> None:
     model = serializer.Meta.model  # type: ignore[attr-defined]
     shown = set(serializer().fields)
-    assert any(isinstance(field, SealedField) for field in model._meta.concrete_fields)
+    assert any(isinstance(field, EncryptedField) for field in model._meta.concrete_fields)
     assert not shown & internal(model)
     assert shown == set(model.PUBLIC_FIELDS)
     assert all(field.read_only for field in serializer().fields.values())

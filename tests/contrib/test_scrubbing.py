@@ -1,4 +1,4 @@
-"""Are secrets taken out of every text in which they come, and is everything else left alone?"""
+"""Secrets are removed from every kind of text, and other text is unchanged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Does Sentry's own SDK send no secret, with every integration that it turns on by itself?"""
+"""Sentry's SDK sends no secret, with every integration that it enables by itself."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from django.urls import clear_script_prefix, include, path, set_script_prefix
 from sentry_sdk.transport import Transport
 
 from tests.integration.test_canary import MARK, disguises
-from tests.pushes import seal
-from wechat_open import api, component
+from tests.pushes import push_request
+from wechat_open import api, platforms
 from wechat_open.contrib import sentry
 from wechat_open.exceptions import Unreachable
 from wechat_open.models import Authorizer
@@ -102,12 +102,12 @@ def live(wechat: Simulator, client: Client) -> None:
     """Pushes, calls and failures of every kind that Sentry looks at."""
     client.raise_request_exception = False
     push = wechat.engine.new_ticket()
-    sealed = seal({name: str(value) for name, value in push.fields.items()})
-    client.generic("POST", "/wechat/events/", sealed.body, "text/xml", QUERY_STRING=sealed.query)
+    request = push_request({name: str(value) for name, value in push.fields.items()})
+    client.generic("POST", "/wechat/events/", request.body, "text/xml", QUERY_STRING=request.query)
     with sentry_sdk.start_transaction(name="a job"):
         api.component().create_preauthcode()
         appid = wechat.engine.add_account("Corner Shop", "official").appid
-        account = Authorizer(component=component.platform().row, appid=appid)
+        account = Authorizer(component=platforms.get().row, appid=appid)
         account.save()
         url = f"{wechat.url}/cgi-bin/user/get?access_token={TOKEN}"
         requests.get(url, timeout=5)
@@ -140,7 +140,7 @@ def found(envelopes: Envelopes) -> list[str]:
 
 @pytest.mark.django_db
 def test_without_hooks__secrets_are_sent(wechat: Simulator, client: Client, start: Callable[..., Envelopes]) -> None:
-    """Could this test see one at all?"""
+    """Proves that this test would notice one."""
     envelopes = start()
     live(wechat, client)
     assert f"access_token={TOKEN}" in str(envelopes)
@@ -242,7 +242,7 @@ def test_site_with_urls_that_fail__is_reported_without_bodies(settings: Any) -> 
 
 def test_variables_of_our_frames__are_not_sent() -> None:
     frames = [
-        {"module": "wechat_open.tokens.store", "vars": {"text": repr(MARK), "number": "7"}},
+        {"module": "wechat_open.stores.tokens", "vars": {"text": repr(MARK), "number": "7"}},
         {"module": "shop.views", "vars": {"number": "7"}},
         {"module": None, "vars": {"number": "7"}},
     ]

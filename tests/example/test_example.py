@@ -1,4 +1,4 @@
-"""Does the example site hold, and do the two ways of running the demo?
+"""The example site, its own tests, and both ways to run the demo.
 
 Each runs in processes of its own, because the site has settings of its own.
 """
@@ -107,7 +107,7 @@ sys.exit(demo.main(["--check"]))
 
 @pytest.mark.slow
 def test_a_step_that_fails_ends_the_check_with_its_name_the_reason_and_the_log(tmp_path: Path) -> None:
-    """Without the cookie, a return from WeChat cannot be told from a forged one."""
+    """Without the cookie, a return from WeChat cannot be distinguished from a forged one."""
     result = subprocess.run(
         [sys.executable, "-c", SABOTAGED],
         env=environment(DJANGO_SETTINGS_MODULE="example_project.settings", DEBUG="1"),

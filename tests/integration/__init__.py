@@ -1,4 +1,4 @@
-"""Do the parts hold together: several processes at once, processes that are killed, and every secret's whole way?
+"""Tests of several parts at once: concurrent processes, killed processes, and the whole way of every secret.
 
 Concurrency is asked on every database, without a shared cache and with Redis; Redis waits for a run with the real
 services (``-m services`` on SQLite, DATABASE_URL elsewhere). Kills are asked on every database in strict rotation, the

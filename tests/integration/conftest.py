@@ -1,4 +1,4 @@
-"""How does a test get other processes of the site?"""
+"""Other processes of the site, as a fixture."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.integration.worker import Site
-from wechat_open.component import Platform
+from wechat_open.platforms import Platform
 
 
 @pytest.fixture

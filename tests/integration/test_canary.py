@@ -1,4 +1,4 @@
-"""Does any secret show itself where it has no business?
+"""No secret appears where it must not.
 
 Every secret that the site is given, and every one that WeChat makes, carries a canary: ``MARK``. What the site makes
 itself (link keys, states) is noted when it is made. Then the whole life is lived, with everything that can go wrong,
@@ -34,17 +34,17 @@ from django.urls import include, path, reverse
 from django.utils.log import AdminEmailHandler
 from django.views.debug import ExceptionReporter
 
-from tests.pushes import seal
+from tests.pushes import push_request
 from tests.stage import OFFICIAL
-from wechat_open import api, authorization, component, inbox, messaging, signals, tasks, tokens
+from wechat_open import api, authorization, inbox, messaging, platforms, signals, tasks, tokens
 from wechat_open.exceptions import TokenUnavailable, Unreachable, WeChatOpenError
-from wechat_open.messaging import Message, answer_later, deferred, on_message, patience
+from wechat_open.messaging import Message, answer_later, deadlines, deferred, on_message
 from wechat_open.messaging.messages import TextMessage
 from wechat_open.models import AuthorizationLink, Authorizer, CodeExchange, Push, VerifyTicket
 from wechat_open.schedule import BEAT_SCHEDULE
 from wechat_open.secret import Secret
 from wechat_open.simulator import Simulator
-from wechat_open.simulator.engine import Push as Pushed
+from wechat_open.simulator.state.engine import Push as Pushed
 from wechat_open.views import browser
 
 MARK = "c0ffeebadcab1e0d"
@@ -255,7 +255,7 @@ def add_messages(haystack: Haystack) -> int:
 def add_admin(haystack: Haystack, operator: Client) -> int:
     """Every page of every row."""
     pages = ["/admin/", "/admin/wechat_open/"]
-    for model in (Authorizer, component.Component, VerifyTicket, Push, AuthorizationLink):
+    for model in (Authorizer, platforms.Component, VerifyTicket, Push, AuthorizationLink):
         name = f"admin:wechat_open_{model._meta.model_name}"
         pages.append(reverse(f"{name}_changelist"))
         for row in model._default_manager.all():
@@ -277,9 +277,9 @@ def add_objects(haystack: Haystack, *objects: object) -> None:
 def deliver(client: Client, push: Pushed | None) -> HttpResponse:
     """WeChat pushes to the real view."""
     assert push is not None
-    sealed = seal({name: str(value) for name, value in push.fields.items()})
+    request = push_request({name: str(value) for name, value in push.fields.items()})
     path = f"/wechat/messages/{push.appid}/" if push.appid else "/wechat/events/"
-    return client.generic("POST", path, sealed.body, "text/xml", QUERY_STRING=sealed.query)
+    return client.generic("POST", path, request.body, "text/xml", QUERY_STRING=request.query)
 
 
 def until(condition: Callable[[], object]) -> None:
@@ -291,22 +291,22 @@ def until(condition: Callable[[], object]) -> None:
 
 
 def work() -> None:
-    """What beat rings for."""
-    for ring in BEAT_SCHEDULE.values():
-        getattr(tasks, ring["task"].rpartition(".")[2])()
+    """What beat sends tasks for."""
+    for entry in BEAT_SCHEDULE.values():
+        getattr(tasks, entry["task"].rpartition(".")[2])()
 
 
-def fail(haystack: Haystack, deed: Callable[[], object], expected: type[Exception] = WeChatOpenError) -> None:
+def fail(haystack: Haystack, call: Callable[[], object], expected: type[Exception] = WeChatOpenError) -> None:
     """It goes wrong, and what is raised is looked at."""
     try:
-        deed()
+        call()
     except expected as error:
         add_error_page(haystack, f"{type(error).__name__} that was raised", error)
     else:
         pytest.fail("It was expected to fail.")
 
 
-# Could we see a canary at all?
+# Proof that a canary would be noticed
 
 
 @pytest.mark.parametrize(
@@ -317,7 +317,7 @@ def fail(haystack: Haystack, deed: Callable[[], object], expected: type[Exceptio
         lambda token: logging.getLogger("anywhere").debug(base64.b64encode(f"user:{token}".encode())),
         lambda token: logging.getLogger("anywhere").debug(token.encode().hex()),
         lambda token: AuthorizationLink.objects.create(
-            component=component.platform().row,
+            component=platforms.get().row,
             payload={"token": token},
             created_at="2026-01-01T00:00Z",
             expires_at="2026-01-01T00:00Z",
@@ -387,7 +387,7 @@ def test_whole_life__shows_no_secret_anywhere(
             each.disconnect(fails)
 
     haystack.must_be_clean()
-    # Nothing was found because nothing was there, or because nobody looked?
+    # The search works: it finds the canary where it is expected.
     assert error_mails.count > 5
     assert {"django.db.backends", "urllib3.connectionpool", "wechat_open.simulator", "django.request"} <= (
         every_line.loggers
@@ -398,7 +398,7 @@ def test_whole_life__shows_no_secret_anywhere(
 
 def live(wechat: Simulator, client: Client, operator: Client, haystack: Haystack, settings: Any) -> None:
     """Ticket, grant, calls and every kind of failure; each place is looked at while something is there."""
-    platform = component.platform()
+    platform = platforms.get()
     current_app.control.purge()
 
     # Nothing yet: no ticket.
@@ -409,7 +409,7 @@ def live(wechat: Simulator, client: Client, operator: Client, haystack: Haystack
     ticket = wechat.engine.new_ticket()
     assert deliver(client, ticket).content == b"success"
     assert deliver(client, ticket).content == b"success"
-    forged = seal({name: str(value) for name, value in ticket.fields.items()}, nonce="another").query
+    forged = push_request({name: str(value) for name, value in ticket.fields.items()}, nonce="another").query
     assert client.post(f"/wechat/events/?{forged}", b"<xml/>", "text/xml").status_code == 403
 
     # The owner authorizes: redirect, then push, then once more with other permissions.
@@ -469,8 +469,8 @@ def live(wechat: Simulator, client: Client, operator: Client, haystack: Haystack
     fail(haystack, lambda: tokens.refresh_now(account), WeChatOpenError)
     assert client.get(connect_page(haystack)).status_code == 503
     settings.WECHAT_OPEN = settings.WECHAT_OPEN | {"API_BASE_URL": wechat.url}
-    Authorizer.objects.update(failures=0, claimed_until=None)
-    component.Component.objects.update(failures=0, claimed_until=None, paused_until=None)
+    Authorizer.objects.update(failures=0, leased_until=None)
+    platforms.Component.objects.update(failures=0, leased_until=None, paused_since=None, paused_until=None)
     look_around(haystack, operator)
 
     # WeChat kills tokens; a code comes twice; the owner cancels.
@@ -493,7 +493,7 @@ def talk(wechat: Simulator, client: Client, haystack: Haystack) -> None:
     @on_message
     def answer(message: Message) -> Any:
         assert isinstance(message, TextMessage)
-        token = tokens.authorizer_token(component.platform(), OFFICIAL)
+        token = tokens.authorizer_token(platforms.get(), OFFICIAL)
         match message.content:
             case "users":
                 api.authorizer(message.authorizer).get(USERS)
@@ -598,13 +598,12 @@ def look_around(haystack: Haystack, operator: Client) -> None:
     add_cache(haystack)
     assert add_messages(haystack) > 0 or current_app.control.purge() == 0
     add_admin(haystack, operator)
-    platform = component.platform()
+    platform = platforms.get()
     add_objects(
         haystack,
         platform,
         platform.row,
-        platform.endpoints,
-        platform.endpoints.client,
+        platform.client,
         api.component(),
         api.authorizer(OFFICIAL),
         *Authorizer.objects.all(),
@@ -620,7 +619,7 @@ def look_around(haystack: Haystack, operator: Client) -> None:
 
 
 class Surprise(Exception):
-    """Nothing that anybody expects."""
+    """An answer of an unexpected form."""
 
 
 @contextlib.contextmanager
@@ -639,6 +638,7 @@ def failing_at(number: int, error: type[Exception]) -> Iterator[Callable[[], boo
         yield lambda: count >= number
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("error", [Surprise, OperationalError])
 @pytest.mark.parametrize(
     "what", ["ticket", "push", "begin", "offer", "return", "worker", "renewal", "call", "message", "release check"]
@@ -655,15 +655,15 @@ def test_error_at_any_statement__shows_no_secret_on_an_error_page(
     # What the site makes itself carries the canary, too.
     random_text = secrets.token_urlsafe
     monkeypatch.setattr(secrets, "token_urlsafe", lambda size=32: MARK + random_text(size))
-    platform = component.platform()
+    platform = platforms.get()
     deliver(client, wechat.engine.new_ticket())
     if what in ("renewal", "call", "message"):
         inbox_of(wechat, client)
     # Statements fail in this thread; so everything is done in it.
-    monkeypatch.setattr(patience, "in_transaction", lambda: True)
+    monkeypatch.setattr(deadlines, "in_transaction", lambda: True)
 
     def ready() -> Callable[[], object]:
-        component.Component.objects.update(claimed_until=None, failures=0)
+        platforms.Component.objects.update(leased_until=None, failures=0)
         match what:
             case "ticket":
                 push = wechat.engine.new_ticket()
@@ -684,13 +684,13 @@ def test_error_at_any_statement__shows_no_secret_on_an_error_page(
                 state = query["redirect_uri"][0].rstrip("/").rpartition("/")[2]
                 code = Secret(granted.code)
                 attempt = authorization.find_attempt(state, "browser")
-                return lambda: authorization.complete_return(attempt, code)
+                return lambda: authorization.complete_redirect(attempt, code)
             case "worker":
                 deliver(client, wechat.engine.authorize(new_account(wechat)).push)
                 return lambda: inbox.process_due()
             case "renewal":
-                Authorizer.objects.update(next_action_at="2026-01-01T00:00Z", claimed_until=None)
-                component.Component.objects.update(dispatching_until=None)
+                Authorizer.objects.update(next_action_at="2026-01-01T00:00Z", leased_until=None)
+                platforms.Component.objects.update(renewals_leased_until=None)
                 return lambda: tokens.run_due(platform)
             case "message":
                 messaging.forget()
@@ -704,14 +704,14 @@ def test_error_at_any_statement__shows_no_secret_on_an_error_page(
                 return lambda: deliver(client, check)
             case _:
                 caches["default"].clear()
-                Authorizer.objects.update(access_token_expires_at="2026-01-01T00:00Z", failures=0, claimed_until=None)
+                Authorizer.objects.update(access_token_expires_at="2026-01-01T00:00Z", failures=0, leased_until=None)
                 return lambda: api.authorizer(OFFICIAL).get(USERS)
 
     for number in range(1, 100):
-        deed = ready()
+        call = ready()
         with failing_at(number, error) as failed:
             try:
-                deed()
+                call()
             except (error, WeChatOpenError) as raised:
                 add_error_page(haystack, f"{what}, statement {number}", raised)
         if not failed():
@@ -758,7 +758,7 @@ def test_time_limit_during_a_call__shows_no_secret_on_the_error_page(
     if waits_for != USERS:
         Authorizer.objects.update(access_token_expires_at="2026-01-01T00:00Z")
     if waits_for == COMPONENT_TOKEN:
-        component.Component.objects.update(access_token_expires_at="2026-01-01T00:00Z")
+        platforms.Component.objects.update(access_token_expires_at="2026-01-01T00:00Z")
     settings.ROOT_URLCONF = __name__
     settings.DEBUG = debug
     settings.WECHAT_OPEN = settings.WECHAT_OPEN | {"TIMEOUT": (5, 5)}

@@ -1,4 +1,4 @@
-"""Does a mistake in the settings show a secret?
+"""A mistake in the settings shows no secret.
 
 A site starts with a wrong ``WECHAT_OPEN``: a web server runs no system checks. Every mistake that a check knows, and
 more of each kind, is made with secrets that carry the canary. Then the site is used, and everything that an operator, a
@@ -23,11 +23,11 @@ from django.views.debug import ExceptionReporter
 
 from tests.checks.mistakes import RED, SOUND
 from tests.integration.test_canary import MARK, Haystack
-from wechat_open import api, authorization, component, health, tasks
+from wechat_open import api, authorization, health, platforms, tasks
 from wechat_open.conf import DEFAULTS, conf
+from wechat_open.db.encryption import decrypt as decrypt
+from wechat_open.db.encryption import encrypt as encrypt
 from wechat_open.models import Authorizer, Component
-from wechat_open.sealing import seal as encrypt
-from wechat_open.sealing import unseal as decrypt
 
 APPID = "wx1111111111111111"
 APPSECRET = MARK + "0123456789abcdef"
@@ -215,7 +215,7 @@ def attempt(haystack: Haystack, where: str, act: Callable[[], object]) -> None:
 
 
 CONF = [name.lower() for name in DEFAULTS if name != "COMPONENTS"]
-TASKS = ["renew_due_tokens", "process_inbox", "sweep", "watch_health"]
+TASKS = ["renew_due_tokens", "process_inbox", "reconcile", "watch_health"]
 COMMANDS = [
     ["check"],
     ["wechat_open", "doctor", "--offline"],
@@ -229,13 +229,13 @@ def call_everything(haystack: Haystack) -> None:
     row = Component.objects.get()
     account = Authorizer.objects.get()
     calls: dict[str, Callable[[], object]] = {
-        "platform": component.platform,
-        "platforms": component.platforms,
-        "platform of a row": partial(component.platform_of, row),
-        "endpoints": lambda: component.platform().endpoints,
+        "platform": platforms.get,
+        "platforms": platforms.all,
+        "platform of a row": partial(platforms.for_component, row),
+        "client": lambda: platforms.get().client,
         "encrypt": partial(encrypt, f"{MARK}token", "place"),
         "decrypt": partial(decrypt, ENCRYPTED, "place"),
-        "a row is written": lambda: account.seal("refresh_token", f"{MARK}refresh")[:3],
+        "a row is written": lambda: account.encrypt("refresh_token", f"{MARK}refresh")[:3],
         "a row is read": lambda: account.reveal("refresh_token"),
         "an API is called": lambda: api.authorizer(account).get("/cgi-bin/user/get"),
         "the platform calls": lambda: api.component().create_preauthcode(),
@@ -274,8 +274,8 @@ def run_commands(haystack: Haystack) -> None:
 def rows(db: None, settings: Any) -> None:
     """What was stored while the settings were right."""
     settings.WECHAT_OPEN = WITH_CANARIES
-    owner = component.platform()
-    account = Authorizer(component=owner.row, appid="wx0a1b2c3d4e5f6071")
+    platform = platforms.get()
+    account = Authorizer(component=platform.row, appid="wx0a1b2c3d4e5f6071")
     account.save()
 
 

@@ -1,4 +1,4 @@
-"""Does WeChat hear of something once, however many of us want it at the same moment?
+"""WeChat is called once, however many threads and processes need the same thing at the same time.
 
 Eight processes of eight threads each, without a cache in common and with Redis, on whatever database the run uses.
 """
@@ -14,8 +14,8 @@ from tests.integration import CACHES, DATABASE_URL
 from tests.integration.worker import Site, results
 from tests.stage import OFFICIAL, deliver
 from wechat_open import authorization, tokens
-from wechat_open.component import Platform
 from wechat_open.models import Authorizer, Component
+from wechat_open.platforms import Platform
 from wechat_open.simulator import Simulator
 
 COMPONENT_TOKEN = "/cgi-bin/component/api_component_token"
@@ -100,6 +100,20 @@ def test_dead_account_token__is_replaced_once_for_everybody(wechat: Simulator, a
     assert overlaps(wechat) == 0
 
 
+def test_account_that_needs_reauthorization__is_restored_by_one_of_many_operators(
+    wechat: Simulator, account: Authorizer, site: Site
+) -> None:
+    Authorizer.objects.update(state=Authorizer.State.NEEDS_REAUTHORIZATION)
+    wechat.faults.add(REFRESH, "delay", A_WHILE)
+
+    found = results(site.do("reconcile_account", appid=OFFICIAL, processes=4, threads=2))
+
+    assert found.count(True) == 1
+    assert overlaps(wechat) == 0
+    account.refresh_from_db()
+    assert account.reveal("refresh_token").reveal() == wechat.engine.accounts[OFFICIAL].grant.refresh_token
+
+
 def test_redirect_and_push_at_one_moment__exchange_the_code_once(
     wechat: Simulator, platform: Platform, site: Site
 ) -> None:
@@ -112,7 +126,7 @@ def test_redirect_and_push_at_one_moment__exchange_the_code_once(
     wechat.faults.add(QUERY_AUTH, "delay", A_WHILE)
 
     redirected, pushed = results(
-        site.do_together(["complete_return", "process_inbox"], state=state, browser="browser", code=granted.code)
+        site.do_together(["complete_redirect", "process_inbox"], state=state, browser="browser", code=granted.code)
     )
 
     assert (redirected, pushed) == (OFFICIAL, 1)
@@ -124,6 +138,7 @@ def test_redirect_and_push_at_one_moment__exchange_the_code_once(
     assert site.diary("authorizer_authorized") == [{"appid": OFFICIAL, "payload": {"shop": 7}}]
 
 
+@pytest.mark.fault("F13")
 def test_two_beats__renew_each_account_once(wechat: Simulator, platform: Platform, site: Site) -> None:
     authorize_many(wechat, platform, 20)
 
@@ -147,11 +162,11 @@ def test_four_processes_over_what_is_due__renew_each_account_once(
 
 
 def authorize_many(wechat: Simulator, platform: Platform, number: int) -> None:
-    """Accounts whose tokens are due; that is what the sweep makes of those that are new to it."""
+    """Accounts whose tokens are due; that is what the reconciliation makes of those that are new to it."""
     for each in range(number):
         wechat.engine.add_account(f"Shop {each}", "official", appid=f"wx{each:016d}")
         wechat.engine.authorize(f"wx{each:016d}")
-    tokens.sweep(platform)
+    tokens.reconcile(platform)
     assert Authorizer.objects.count() == number
 
 

@@ -1,4 +1,4 @@
-"""Does a link connect one account, and a code reach one tenant, when many browsers and workers act at one moment?
+"""With many browsers and workers at once, a link connects one account and a code reaches one tenant.
 
 Real threads with connections of their own, on whatever database the run uses.
 """
@@ -17,10 +17,10 @@ from django.db import connections
 
 from tests.stage import OFFICIAL, deliver
 from wechat_open import authorization, inbox, signals
-from wechat_open.component import Platform
+from wechat_open.audit import Kind
 from wechat_open.exceptions import WeChatOpenError
-from wechat_open.journal import Kind
-from wechat_open.models import AuthorizationAttempt, AuthorizationLink, Authorizer, JournalEntry
+from wechat_open.models import AuditEntry, AuthorizationAttempt, AuthorizationLink, Authorizer
+from wechat_open.platforms import Platform
 from wechat_open.secret import Secret
 from wechat_open.simulator import Simulator
 
@@ -34,13 +34,13 @@ SITE = "https://site.example"
 
 @pytest.fixture
 def announced() -> Iterator[list[tuple[str, Any]]]:
-    told: list[tuple[str, Any]] = []
+    received: list[tuple[str, Any]] = []
 
     def heard(sender: Any, authorizer: Authorizer, payload: dict[str, Any], **facts: Any) -> None:
-        told.append((authorizer.appid, payload.get("tenant")))
+        received.append((authorizer.appid, payload.get("tenant")))
 
     signals.authorizer_authorized.connect(heard)
-    yield told
+    yield received
     signals.authorizer_authorized.disconnect(heard)
 
 
@@ -70,7 +70,7 @@ def opened(link: AuthorizationLink, browser: str) -> tuple[str, str]:
 
 def coming_back(state: str, browser: str, code: str) -> Callable[[], str]:
     def come_back() -> str:
-        return authorization.complete_return(authorization.find_attempt(state, browser), Secret(code)).appid
+        return authorization.complete_redirect(authorization.find_attempt(state, browser), Secret(code)).appid
 
     return come_back
 
@@ -123,7 +123,7 @@ def test_one_code_at_six_links__reaches_one_tenant(
     tenant = came_to.index(OFFICIAL)
     assert announced == [(OFFICIAL, tenant)]
     assert AuthorizationLink.objects.filter(completed_at__isnull=False).count() == 1
-    assert JournalEntry.objects.filter(kind=Kind.CODE_MISUSED).count() == 5
+    assert AuditEntry.objects.filter(kind=Kind.CODE_MISUSED).count() == 5
 
 
 @pytest.mark.parametrize("slow", [QUERY_AUTH, INFO])
@@ -149,7 +149,7 @@ def test_stolen_code_and_push_at_one_moment__leave_the_account_with_its_tenant(
     assert (theirs.completed_at, theirs.authorizer) == (None, None)
     mine.refresh_from_db()
     assert mine.authorizer == account
-    assert JournalEntry.objects.filter(kind=Kind.CODE_MISUSED).count() == 1
+    assert AuditEntry.objects.filter(kind=Kind.CODE_MISUSED).count() == 1
 
 
 def test_ten_views_of_a_link_at_one_moment__cost_one_code(wechat: Simulator, platform: Platform) -> None:

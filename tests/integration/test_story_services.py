@@ -1,4 +1,4 @@
-"""Does the story of the demo come true with real services, and with web, worker and beat as processes of their own?
+"""The demo's story with real services, and with web, worker and beat as separate processes.
 
 Each run makes a database of its own, starts the example project as a deployment would, with nothing but environment
 variables, tells ``example_project.story`` and puts everything away again.
@@ -72,10 +72,10 @@ def test_the_story_comes_true_with_separate_processes(
         start("beat", *celery, "beat", "--loglevel", "INFO", "--pidfile", "")
         until(lambda: answers(f"{site}/") and answers(f"{simulator}/"), tmp_path)
 
-        told = run_in(
+        process = run_in(
             environment, place, "-m", "example_project.story", "--site", site, "--simulator", simulator, timeout=420
         )
-        done(told, tmp_path)
+        done(process, tmp_path)
 
 
 def done(result: subprocess.CompletedProcess[str], logs: Path) -> None:

@@ -1,4 +1,4 @@
-"""Can a site that never heard of us follow the README?
+"""The built wheel, installed in a new site that follows the README.
 
 The wheel is built from a copy of the checkout and installed where nothing else is. Then the README's steps are done as
 they are written, code blocks and commands alike, with only ports, a wheel for the package's name and a password filled
@@ -36,9 +36,9 @@ from wechat_open.simulator import DEMO_OFFICIAL
 pytestmark = pytest.mark.wheel
 
 PASSWORD = "only-for-this-test"
-PATIENCE = 60
+TIMEOUT = 60
 KEPT = r"HOME|LANG|LC_.*|PIP_.*|SSL_CERT_.*|REQUESTS_CA_BUNDLE|(?i:https?_proxy)"
-NO_BROKER = "amqp://127.0.0.1:1//"  # a newcomer runs none; nobody listens on that port
+NO_BROKER = "amqp://127.0.0.1:1//"  # a newcomer runs none; no server listens on that port
 
 
 # What is built
@@ -76,7 +76,7 @@ def test_wheel__holds_the_package_and_nothing_else(wheel: Path) -> None:
         r"templates/wechat_open/connect\.html",
         r"static/wechat_open/pages\.css",
         r"locale/zh_Hans/LC_MESSAGES/django\.mo",
-        r"simulator/assets/simulator\.css",
+        r"simulator/assets/(simulator\.css|texts\.json)",
     ],
 )
 def test_wheel__brings_what_is_no_python_too(wheel: Path, pattern: str) -> None:
@@ -89,7 +89,7 @@ def test_wheel__brings_what_is_no_python_too(wheel: Path, pattern: str) -> None:
 
 @dataclass
 class Site:
-    """A folder in which somebody follows the README."""
+    """A folder in which the README is followed."""
 
     folder: Path
     wheel: Path
@@ -212,7 +212,7 @@ def test_newcomer__authorizes_an_account(site: Site) -> None:
     assert browser.url.startswith(f"{site.url}/wechat/authorized/")
     assert DEMO_OFFICIAL in browser.page
 
-    # The site has it, WeChat has it, and the push that told the same does no harm.
+    # The site has it, WeChat has it, and the push with the same grant does no harm.
     wait_for(lambda: site.pushes() == {"authorized": "done"}, site, "the push to be processed")
     assert site.status()["accounts"] == {"authorized": 1, "unauthorized": 0, "needs_reauthorization": 0}
     (account,) = (account for account in site.simulated()["accounts"] if account["appid"] == DEMO_OFFICIAL)
@@ -339,8 +339,8 @@ def free_port() -> int:
 
 
 def wait_for(condition: Callable[[], bool], site: Site, what: str) -> None:
-    ends_at = time.monotonic() + PATIENCE
+    ends_at = time.monotonic() + TIMEOUT
     while not condition():
         if time.monotonic() > ends_at:
-            pytest.fail(f"Waited {PATIENCE} seconds for {what}.\n{site.logs()}")
+            pytest.fail(f"Waited {TIMEOUT} seconds for {what}.\n{site.logs()}")
         time.sleep(0.5)

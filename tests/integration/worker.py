@@ -1,8 +1,9 @@
-"""What do the other processes of the site do while a test looks on?
+"""The other processes of the site, controlled by a test.
 
 ``Site`` starts this file as a program, which sets Django up once and then reads orders, one JSON object a line. For
 each it forks as many processes as were asked for, as a web server or Celery does, and lets their threads begin at one
-moment. A process can be told to kill itself right before its n-th step into the outside world.
+moment. An order can make a process kill itself right before its n-th step into the outside world, stand still
+there, or have all of them killed at one moment: as soon as the file ``killed_when`` exists.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ Order = dict[str, Any]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one thread's deed. ``killed`` stands for all threads of its process."""
+    """The outcome of one thread's task. ``killed`` stands for all threads of its process."""
 
     result: Any = None
     error: str = ""
@@ -54,15 +55,15 @@ class Site:
             text=True,
         )
 
-    def do(self, deed: str, /, *, processes: int = 1, threads: int = 1, **order: Any) -> list[Outcome]:
+    def do(self, task: str, /, *, processes: int = 1, threads: int = 1, **order: Any) -> list[Outcome]:
         """Have it done, in all threads of all processes at one moment; one outcome for each thread."""
-        return self.do_together([deed] * processes, threads=threads, **order)
+        return self.do_together([task] * processes, threads=threads, **order)
 
-    def do_together(self, deeds: list[str], /, *, threads: int = 1, **order: Any) -> list[Outcome]:
-        """One process for each deed."""
+    def do_together(self, tasks: list[str], /, *, threads: int = 1, **order: Any) -> list[Outcome]:
+        """One process for each task; ``each`` are orders of their own."""
         assert self._program.stdin is not None
         assert self._program.stdout is not None
-        whole = {**order, "deeds": deeds, "threads": threads, "diary": str(self._diary)}
+        whole = {**order, "tasks": tasks, "threads": threads, "diary": str(self._diary)}
         self._program.stdin.write(json.dumps(whole) + "\n")
         self._program.stdin.flush()
         answer = self._program.stdout.readline()
@@ -104,14 +105,18 @@ def main() -> None:
 def _obey(order: Order) -> list[dict[str, Any]]:
     """Fork, let go at one moment, and collect. No connection is open here, so none is shared by the children."""
     forking = multiprocessing.get_context("fork")
-    start = forking.Barrier(len(order["deeds"]) * order["threads"])
+    start = forking.Barrier(len(order["tasks"]) * order["threads"])
     children = []
-    for deed in order["deeds"]:
+    for task, own in zip(order["tasks"], order.get("each") or [{}] * len(order["tasks"]), strict=True):
         reader, writer = forking.Pipe(duplex=False)
-        process = forking.Process(target=_live, args=({**order, "deed": deed}, start, writer))
+        process = forking.Process(target=_live, args=({**order, **own, "task": task}, start, writer))
         process.start()
         writer.close()
         children.append((process, reader))
+    if order.get("killed_when"):
+        _wait_for(Path(order["killed_when"]))
+        for process, _ in children:
+            process.kill()
     outcomes: list[dict[str, Any]] = []
     for process, reader in children:
         try:
@@ -122,13 +127,21 @@ def _obey(order: Order) -> list[dict[str, Any]]:
     return outcomes
 
 
+def _wait_for(file: Path) -> None:
+    ends_at = time.monotonic() + 60
+    while not file.exists() and time.monotonic() < ends_at:
+        time.sleep(0.01)
+
+
 def _live(order: Order, start: Any, writer: Any) -> None:
-    """One process: all its threads do the deed."""
+    """One process: all its threads do the task."""
     _the_order.update(order)
     if order.get("ahead"):
         _move_the_databases_clock(timedelta(seconds=order["ahead"]))
     if order.get("kill_at"):
-        _die_before_step(order["kill_at"])
+        _before_step(order["kill_at"], lambda: os.kill(os.getpid(), signal.SIGKILL))
+    if order.get("stop_at"):
+        _before_step(order["stop_at"], _stand_still)
     outcomes: list[dict[str, Any]] = []
     threads = [threading.Thread(target=_act, args=(order, start, outcomes)) for _ in range(order["threads"])]
     for thread in threads:
@@ -143,7 +156,7 @@ def _act(order: Order, start: Any, outcomes: list[dict[str, Any]]) -> None:
 
     start.wait(60)
     try:
-        outcomes.append({"result": DEEDS[order["deed"]](order)})
+        outcomes.append({"result": TASKS[order["task"]](order)})
     except Exception as error:  # noqa: BLE001 - whatever it is, the test wants to see it
         outcomes.append({"error": f"{type(error).__name__}: {error}"})
     finally:
@@ -154,15 +167,15 @@ def _act(order: Order, start: Any, outcomes: list[dict[str, Any]]) -> None:
 
 
 def authorizer_token(order: Order) -> str:
-    from wechat_open import component, tokens
+    from wechat_open import platforms, tokens
 
-    return tokens.authorizer_token(component.platform(), order["appid"]).reveal()
+    return tokens.authorizer_token(platforms.get(), order["appid"]).reveal()
 
 
 def component_token(order: Order) -> str:
-    from wechat_open import component, tokens
+    from wechat_open import platforms, tokens
 
-    return tokens.component_token(component.platform()).reveal()
+    return tokens.component_token(platforms.get()).reveal()
 
 
 def pre_auth_code(order: Order) -> bool:
@@ -178,33 +191,47 @@ def call(order: Order) -> int:
 
 
 def run_due(order: Order) -> int:
-    """What beat has a worker do every two seconds."""
-    from wechat_open import component, tokens
+    """The task of every two seconds."""
+    from wechat_open import platforms, tokens
 
-    return tokens.run_due(component.platform()).renewed
+    return tokens.run_due(platforms.get()).renewed
 
 
 def renew_claimed(order: Order) -> int:
     """The same without the dispatch slot, which would keep all processes but one away."""
-    from wechat_open import component
+    from wechat_open import platforms
+    from wechat_open.stores.authorizers import AuthorizerStore
     from wechat_open.tokens import AuthorizerKeeper
-    from wechat_open.tokens.store import AuthorizerStore
 
-    platform, renewed = component.platform(), 0
-    while claims := AuthorizerStore(platform.row).claim_due(7):
-        for claim in claims:
-            AuthorizerKeeper(platform, claim.appid).renew(claim)
+    platform, renewed = platforms.get(), 0
+    while leases := AuthorizerStore(platform.row).take_due(7):
+        for lease in leases:
+            AuthorizerKeeper(platform, lease.appid).renew(lease)
             renewed += 1
     return renewed
 
 
-def complete_return(order: Order) -> str:
+def renew_until_killed(order: Order) -> None:
+    while True:
+        renew_claimed(order)
+        time.sleep(0.01)
+
+
+def reconcile_account(order: Order) -> bool:
+    """An operator asks WeChat what it has on record."""
+    from wechat_open import tokens
+    from wechat_open.models import Authorizer
+
+    return tokens.reconcile_account(Authorizer.objects.select_related("component").get(appid=order["appid"]))
+
+
+def complete_redirect(order: Order) -> str:
     """The owner's browser comes back."""
     from wechat_open import authorization
     from wechat_open.secret import Secret
 
     attempt = authorization.find_attempt(order["state"], order["browser"])
-    return authorization.complete_return(attempt, Secret(order["code"])).appid
+    return authorization.complete_redirect(attempt, Secret(order["code"])).appid
 
 
 def receive(order: Order) -> str:
@@ -229,12 +256,12 @@ def receive_and_process(order: Order) -> str:
 
 def receive_messages(order: Order) -> list[Any]:
     """WeChat pushes followers' messages, in an order of this thread's own: status and body for each, as they stand."""
-    told: dict[int, Any] = {}
+    answers: dict[int, Any] = {}
     messages = list(enumerate(order["messages"]))
     random.shuffle(messages)
     for number, message in messages:
-        told[number] = _push(message)
-    return [told[number] for number in range(len(messages))]
+        answers[number] = _push(message)
+    return [answers[number] for number in range(len(messages))]
 
 
 def receive_messages_while_the_cache_dies(order: Order) -> list[Any]:
@@ -253,25 +280,37 @@ def _push(message: dict[str, str]) -> list[Any]:
     return [response.status_code, response.content.decode()]
 
 
+def announce(order: Order) -> int:
+    from wechat_open import authorization, platforms
+
+    return authorization.announce_all(platforms.get())
+
+
+def watch_health(order: Order) -> int:
+    from wechat_open.health import alerts
+
+    return alerts.watch()
+
+
 def process_inbox(order: Order) -> int:
     from wechat_open import inbox
 
     return inbox.process_due()
 
 
-def sweep(order: Order) -> int:
-    from wechat_open import component, tokens
+def reconcile(order: Order) -> int:
+    from wechat_open import platforms, tokens
 
-    return tokens.sweep(component.platform()).differences
+    return tokens.reconcile(platforms.get()).differences
 
 
 def beat(order: Order) -> None:
-    """Everything that beat rings for, twice: one task may leave something to another."""
+    """Every periodic task, twice: one task may leave work to another."""
     from wechat_open import tasks
     from wechat_open.schedule import BEAT_SCHEDULE
 
-    for ring in [*BEAT_SCHEDULE.values()] * 2:
-        getattr(tasks, ring["task"].rpartition(".")[2])()
+    for entry in [*BEAT_SCHEDULE.values()] * 2:
+        getattr(tasks, entry["task"].rpartition(".")[2])()
 
 
 def empty_cache(order: Order) -> None:
@@ -280,22 +319,26 @@ def empty_cache(order: Order) -> None:
     cache.clear()
 
 
-DEEDS: dict[str, Callable[[Order], Any]] = {
-    deed.__name__: deed
-    for deed in (
+TASKS: dict[str, Callable[[Order], Any]] = {
+    task.__name__: task
+    for task in (
         authorizer_token,
         component_token,
         pre_auth_code,
         call,
         run_due,
         renew_claimed,
-        complete_return,
+        renew_until_killed,
+        reconcile_account,
+        complete_redirect,
         receive,
+        announce,
+        watch_health,
         process_inbox,
         receive_and_process,
         receive_messages,
         receive_messages_while_the_cache_dies,
-        sweep,
+        reconcile,
         beat,
         empty_cache,
     )
@@ -340,12 +383,25 @@ def _keep_diary_of_signals() -> None:
 
         getattr(signals, name).connect(hear, weak=False)
 
+    def hear_attention(sender: Any, authorizer: Any, reason: str, link: Any, **facts: Any) -> None:
+        note("authorizer_needs_attention", {"appid": authorizer.appid, "reason": reason, "link": bool(link)})
+
+    def hear_push(sender: Any, event: Any, **facts: Any) -> None:
+        note("push_received", [event.info_type, int(event.created_at.timestamp())])
+
+    def hear_alert(sender: Any, code: str, severity: str, resolved: bool, **facts: Any) -> None:
+        note("alert", [code, severity, resolved])
+
+    signals.authorizer_needs_attention.connect(hear_attention, weak=False)
+    signals.push_received.connect(hear_push, weak=False)
+    signals.alert.connect(hear_alert, weak=False)
+
 
 def _move_the_databases_clock(ahead: timedelta) -> None:
     from django.db.models import Expression, ExpressionWrapper
 
-    from wechat_open import clock
-    from wechat_open.times import UTCDateTimeField
+    from wechat_open.db import clock
+    from wechat_open.db.times import UTCDateTimeField
 
     def now() -> Expression:
         return ExpressionWrapper(clock.DatabaseTime() + ahead, output_field=UTCDateTimeField())
@@ -353,15 +409,21 @@ def _move_the_databases_clock(ahead: timedelta) -> None:
     clock.now = now
 
 
-def _die_before_step(number: int) -> None:
-    """SIGKILL before the n-th statement to the database, call to WeChat, or use of the cache.
+def _stand_still() -> None:
+    """Until the test sends SIGCONT."""
+    note("stopped", os.getpid())
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+
+def _before_step(number: int, happens: Callable[[], None]) -> None:
+    """It happens before the n-th statement to the database, call to WeChat, or use of the cache.
 
     Right before a step is also right after the one before it, so all moments between two steps are tried.
     """
     from django.core.cache import caches
     from django.db.backends.signals import connection_created
 
-    from wechat_open.client import Client
+    from wechat_open.client.transport import Client
 
     steps = 0
 
@@ -369,7 +431,7 @@ def _die_before_step(number: int) -> None:
         nonlocal steps
         steps += 1
         if steps == number:
-            os.kill(os.getpid(), signal.SIGKILL)
+            happens()
 
     def statement(execute: Callable[..., Any], *args: Any) -> Any:
         step()
@@ -380,14 +442,14 @@ def _die_before_step(number: int) -> None:
 
     connection_created.connect(connected, weak=False)
 
-    def before(deed: Callable[..., Any]) -> Callable[..., Any]:
+    def before(task: Callable[..., Any]) -> Callable[..., Any]:
         def stepped(*args: Any, **kwargs: Any) -> Any:
             step()
-            return deed(*args, **kwargs)
+            return task(*args, **kwargs)
 
         return stepped
 
-    Client.call = before(Client.call)  # type: ignore[method-assign]
+    Client.run = before(Client.run)  # type: ignore[method-assign]
     backend: Any = type(caches["default"])
     for name in ("get", "set", "delete_many"):
         setattr(backend, name, before(getattr(backend, name)))

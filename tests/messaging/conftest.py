@@ -1,4 +1,4 @@
-"""What do tests of messages find prepared?"""
+"""Fixtures for tests of messages."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from celery import current_app
 
 from tests.messaging.followers import ANNA, SHOP
 from tests.stage import OFFICIAL
-from wechat_open import doorbell, signals
-from wechat_open.component import Platform
+from wechat_open import broker, signals
 from wechat_open.models import Authorizer
+from wechat_open.platforms import Platform
 from wechat_open.simulator import Simulator
 
 
 @pytest.fixture(autouse=True)
-def _working(monkeypatch: pytest.MonkeyPatch) -> None:
+def _working() -> None:
     """No failure of another test's broker is remembered."""
-    monkeypatch.setattr(doorbell, "_failed_at", float("-inf"))
+    broker.forget()
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def shop(platform: Platform) -> Authorizer:
 
 @pytest.fixture
 def anna(wechat: Simulator, account: Authorizer) -> Callable[[], list[dict[str, Any]]]:
-    """A follower of an account with tokens, who has just written: the customer-service messages that she got."""
+    """The customer-service messages to a follower who has just written to an account with tokens."""
     Authorizer.objects.filter(pk=account.pk).update(user_name=SHOP)
     wechat.engine.message(OFFICIAL, ANNA, {"MsgType": "text", "Content": "hi"})
     return lambda: wechat.engine.sent_to(OFFICIAL, ANNA)
@@ -39,7 +39,7 @@ def anna(wechat: Simulator, account: Authorizer) -> Callable[[], list[dict[str, 
 
 @pytest.fixture
 def failures() -> Iterator[list[tuple[str, BaseException]]]:
-    """What ``handler_failed`` tells: the handler, and the error."""
+    """What ``handler_failed`` reports: the handler, and the error."""
     heard: list[tuple[str, BaseException]] = []
 
     def hear(handler: str, error: BaseException, **_: Any) -> None:

@@ -1,4 +1,4 @@
-"""What does a follower of these tests send, and what does WeChat show her?"""
+"""What a follower of these tests sends, and what WeChat shows."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Any
 
 from tests.stage import OFFICIAL, opened
 from wechat_open import messaging
-from wechat_open.component import Platform
-from wechat_open.messaging import Answer, Message
+from wechat_open.messaging import Message, Outcome
 from wechat_open.messaging.messages import parse
+from wechat_open.platforms import Platform
 from wechat_open.protocol import xml
 from wechat_open.protocol.crypto import KeyPair, decrypt, sign
-from wechat_open.protocol.envelope import Unsealed, read_plain
+from wechat_open.protocol.envelope import DecryptedPush, read_plain
 from wechat_open.protocol.xml import Fields
-from wechat_open.simulator.engine import Push
+from wechat_open.simulator.state.engine import Push
 
 SHOP = "gh_corner"
 ANNA = "o-anna"
@@ -38,7 +38,7 @@ def event(name: str, **changes: Any) -> dict[str, Any]:
     return {"MsgType": "event", "Event": name, "Content": None, "MsgId": None, **changes}
 
 
-def pushed(**changes: Any) -> Unsealed:
+def pushed(**changes: Any) -> DecryptedPush:
     """The push as the callback has it after opening the envelope."""
     return opened(Push(fields(**changes)))
 
@@ -49,11 +49,11 @@ def message(appid: str = OFFICIAL, component: str = "default", **changes: Any) -
 
 
 def receive(platform: Platform, appid: str = OFFICIAL, **changes: Any) -> bytes:
-    """What WeChat is told at once."""
+    """The body of the response."""
     return answer(platform, appid, **changes).body
 
 
-def answer(platform: Platform, appid: str = OFFICIAL, **changes: Any) -> Answer:
+def answer(platform: Platform, appid: str = OFFICIAL, **changes: Any) -> Outcome:
     return messaging.receive(platform, appid, pushed(**changes))
 
 

@@ -1,1 +1,1 @@
-"""Nobody imports this module: a task that names it must not either."""
+"""No code imports this module: a task that names it must not either."""

@@ -1,4 +1,4 @@
-"""Is it known for whom a message is, and is little asked for it?"""
+"""The account of a message is found with few queries."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from django.test.utils import CaptureQueriesContext, register_lookup
 
 from tests.messaging.followers import SHOP, message
 from tests.stage import OFFICIAL
-from wechat_open.component import Platform
 from wechat_open.exceptions import InvalidPush
 from wechat_open.messaging import accounts
 from wechat_open.models import Authorizer
+from wechat_open.platforms import Platform
 from wechat_open.simulator import Simulator
 
 INFO = "/cgi-bin/component/api_get_authorizer_info"
@@ -80,7 +80,7 @@ def test_account_that_is_unknown__may_come_later(platform: Platform) -> None:
 # What is remembered
 
 
-def test_messages_in_crowds__cost_one_query(platform: Platform, shop: Authorizer) -> None:
+def test_burst_of_messages__costs_one_query(platform: Platform, shop: Authorizer) -> None:
     platform.row  # noqa: B018 - it is remembered, too
 
     assert queries(platform) == 1
@@ -174,7 +174,7 @@ def test_profile_that_cannot_be_read__is_not_asked_for_by_every_message(
     assert wechat.engine.calls[INFO] == before + 3
 
 
-def test_wechat_out_of_reach__is_said(
+def test_wechat_out_of_reach__is_logged(
     wechat: Simulator, platform: Platform, new: Authorizer, caplog: pytest.LogCaptureFixture
 ) -> None:
     wechat.faults.add(INFO, "status", 502)
@@ -198,7 +198,7 @@ def test_wechat_that_is_slow__is_not_waited_for(
 
 def test_row__is_read_when_it_is_looked_at(platform: Platform, shop: Authorizer) -> None:
     with CaptureQueriesContext(connection) as made:
-        lazy = accounts.row(platform, OFFICIAL)
+        lazy = accounts.lazy_row(platform, OFFICIAL)
         assert len(made) == 0
         assert lazy.component.appid == platform.appid
         assert len(made) == 1
@@ -207,4 +207,4 @@ def test_row__is_read_when_it_is_looked_at(platform: Platform, shop: Authorizer)
 
 def test_row_that_is_not_there__raises(platform: Platform) -> None:
     with pytest.raises(Authorizer.DoesNotExist):
-        accounts.row(platform, "wxnobody").appid  # noqa: B018
+        accounts.lazy_row(platform, "wxnobody").appid  # noqa: B018

@@ -1,4 +1,4 @@
-"""Does the operator hear of an account whose handlers leave no thread free, and of no message twice?"""
+"""An account whose handlers leave no thread free is reported, and each message counted once."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import pytest
 
 from tests.messaging.followers import message, receive
 from wechat_open import health
-from wechat_open.component import Platform
-from wechat_open.messaging import TooMany, busy, on_message, patience
+from wechat_open.messaging import TooMany, busy, deadlines, on_message
 from wechat_open.models import Authorizer, HourlyCount
+from wechat_open.platforms import Platform
 
 Wait = Callable[[float], None]
 Failures = list[tuple[str, BaseException]]
@@ -23,7 +23,7 @@ def _nothing_reported() -> None:
 
 
 def counted() -> int:
-    return sum(HourlyCount.objects.filter(what=HourlyCount.What.HANDLERS_BUSY).values_list("count", flat=True))
+    return sum(HourlyCount.objects.filter(counter=HourlyCount.Counter.HANDLERS_BUSY).values_list("count", flat=True))
 
 
 def test_message_without_a_thread__is_counted_and_its_account_named(
@@ -33,9 +33,9 @@ def test_message_without_a_thread__is_counted_and_its_account_named(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(patience, "MAX_THREADS", 0)
-    monkeypatch.setattr(patience, "_idle", [])
-    monkeypatch.setattr(patience, "in_transaction", lambda: False)
+    monkeypatch.setattr(deadlines, "MAX_THREADS", 0)
+    monkeypatch.setattr(deadlines, "_idle", [])
+    monkeypatch.setattr(deadlines, "in_transaction", lambda: False)
     on_message(lambda message: "hello")
 
     with pytest.raises(TooMany):
@@ -75,7 +75,7 @@ def test_accounts_that_were_reported__are_not_remembered_for_ever(
 @pytest.mark.parametrize(("number", "level"), [(0, "green"), (1, "amber"), (99, "amber"), (100, "red")])
 def test_health__is_judged_by_the_number(platform: Platform, number: int, level: str) -> None:
     if number:
-        busy.journal.count(HourlyCount.What.HANDLERS_BUSY, platform.row, number)
+        busy.audit.increment(HourlyCount.Counter.HANDLERS_BUSY, platform.row, number)
 
     [finding] = [found for found in health.examine(platform) if found.code == "handlers"]
     assert (str(finding.level), finding.value) == (level, number)
@@ -84,7 +84,7 @@ def test_health__is_judged_by_the_number(platform: Platform, number: int, level:
 @pytest.mark.parametrize(("number", "level"), [(0, "green"), (1, "amber"), (500, "amber")])
 def test_health__tells_of_refused_deferred_answers(platform: Platform, number: int, level: str) -> None:
     if number:
-        busy.journal.count(HourlyCount.What.DEFERRED_REFUSED, platform.row, number)
+        busy.audit.increment(HourlyCount.Counter.DEFERRED_REFUSED, platform.row, number)
 
     findings: Any = {found.code: found for found in health.examine(platform)}
     assert str(findings["deferred"].level) == level

@@ -1,4 +1,4 @@
-"""Which function is asked, and in which order?"""
+"""Which handlers are called, and in which order."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ def test_kinds__are_wanted_and_no_others() -> None:
     assert asked(MsgType="voice") == asked(**event("subscribe")) == []
 
 
-def test_no_kind__wants_every_message_and_no_event() -> None:
+def test_no_kind__means_every_message_and_no_event() -> None:
     on_message()(answer)
 
     assert asked() == asked(MsgType="something_new") == [answer]
     assert asked(**event("subscribe")) == []
 
 
-def test_decorator_without_parentheses__wants_the_same() -> None:
+def test_decorator_without_parentheses__means_the_same() -> None:
     assert on_message(answer) is answer
     assert on_event(another) is another
 
@@ -63,7 +63,7 @@ def test_event__is_wanted_in_any_letter_case(wanted: str) -> None:
     assert asked(**event("VIEW")) == asked() == []
 
 
-def test_kind_that_nobody_listed__can_be_wanted() -> None:
+def test_kind_without_a_class__can_be_registered() -> None:
     on_message("sticker")(answer)
     on_event("something_new")(another)
 
@@ -116,21 +116,21 @@ def test_order__is_that_of_registration() -> None:
     ]
 
 
-def test_function_with_two_wishes__is_asked_for_both() -> None:
+def test_function_with_two_decorators__is_called_for_both() -> None:
     on_message("text")(on_event("CLICK")(answer))
 
     assert asked() == asked(**event("CLICK")) == [answer]
 
 
-def test_module_that_is_imported_anew__replaces_what_it_said_and_keeps_its_place() -> None:
+def test_module_that_is_imported_again__replaces_its_handlers_and_keeps_their_place() -> None:
     source = "from wechat_open.messaging import on_message\n@on_message('text')\ndef greet(message): ..."
     first: dict[str, Any] = {"__name__": "shop.wechat_handlers"}
-    anew = dict(first)
+    again = dict(first)
     exec(source, first)  # noqa: S102
     on_message("text")(another)
-    exec(source, anew)  # noqa: S102
+    exec(source, again)  # noqa: S102
 
-    assert asked() == [anew["greet"], another]
+    assert asked() == [again["greet"], another]
 
 
 def test_what_has_no_place_of_its_own__is_not_replaced() -> None:
@@ -233,7 +233,7 @@ def test_each_apps_module__is_found_when_django_starts(install: Callable[..., No
 
 
 def test_module_with_a_fault__stops_the_start(install: Callable[..., None]) -> None:
-    """A site that runs without its handlers would answer nobody, and nobody would know."""
+    """A site that runs without its handlers would answer no follower, unnoticed."""
     with pytest.raises(ImportError, match="no_such_thing"):
         install(broken_shop="import no_such_thing")
 

@@ -1,4 +1,4 @@
-"""Does each message become its class with every field typed, and is each reply written as WeChat reads it?"""
+"""Each message becomes its class with every field typed; each reply is written as WeChat reads it."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ from wechat_open.messaging.messages import (
     parse,
 )
 from wechat_open.protocol import xml
-from wechat_open.protocol.envelope import read_plain, unseal
+from wechat_open.protocol.envelope import decrypt_push, read_plain
 
 SHOP, ANNA = "gh_7f083739789a", "oia2TjuEGTNoeX76QEjQNrcURxG8"
 AT = datetime(2016, 7, 20, 7, 21, 38, tzinfo=timezone.utc)
@@ -348,7 +348,7 @@ def test_examples__are_complete() -> None:
 
 
 def test_published_push__opens_and_is_its_event() -> None:
-    opened = unseal(vectors.V1.query, vectors.V1.body, [vectors.V1.pair], vectors.V1.receiver_id)
+    opened = decrypt_push(vectors.V1.query, vectors.V1.body, [vectors.V1.pair], vectors.V1.receiver_id)
 
     message = parse(opened.fields)
 
@@ -363,7 +363,7 @@ def test_published_push__opens_and_is_its_event() -> None:
 
 @pytest.mark.parametrize(("vector", "content"), [(vectors.V2, "abcdteT"), (vectors.V3, "hello")])
 def test_published_texts__are_texts(vector: vectors.Vector, content: str) -> None:
-    message = parse(unseal(vector.query, vector.body, [vector.pair], vector.receiver_id).fields)
+    message = parse(decrypt_push(vector.query, vector.body, [vector.pair], vector.receiver_id).fields)
 
     assert isinstance(message, TextMessage)
     assert message.content == content
@@ -413,7 +413,7 @@ def test_scene__is_that_of_the_qr_code(event_key: str, scene: str) -> None:
 
 
 def test_json__is_the_same_message() -> None:
-    """A mini program may be set to it (1.3); numbers are numbers there."""
+    """A mini program may be set to JSON; numbers are numbers there."""
     pushed = {
         "ToUserName": SHOP,
         "FromUserName": ANNA,
@@ -437,13 +437,13 @@ def test_list_of_one_in_json__may_be_a_list_or_not(listed: Any) -> None:
     assert message.subscriptions == (Subscription(template_id="t1"),)
 
 
-def test_whose_message_it_is__is_said_by_who_received_it() -> None:
+def test_account_of_a_message__is_set_by_its_receiver() -> None:
     row = object()
     message = read("text", appid="wx1", component="second", authorizer=row)
 
     assert (message.appid, message.component, message.authorizer) == ("wx1", "second", row)
-    nobody = read("text")
-    assert (nobody.appid, nobody.component, nobody.authorizer) == ("", "", None)
+    received = read("text")
+    assert (received.appid, received.component, received.authorizer) == ("", "", None)
 
 
 def test_fields_of_the_wire__do_not_say_whose_it_is() -> None:

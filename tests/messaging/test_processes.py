@@ -1,4 +1,4 @@
-"""Is each message handled once and answered alike, whichever process it comes to and whatever dies meanwhile?
+"""Each message is handled once and answered alike, in whichever process, and whichever process dies meanwhile.
 
 Asked of processes that share one host's ``HostCache`` and no server, and of those that share Redis.
 """
@@ -18,11 +18,11 @@ import redis
 
 from tests.integration.worker import Site, results
 from tests.messaging.followers import SHOP, TEXT, shown
-from tests.pushes import seal
+from tests.pushes import push_request
 from tests.stage import OFFICIAL
-from wechat_open.component import Platform
-from wechat_open.messaging import duplicates
+from wechat_open.messaging import deduplication
 from wechat_open.models import Authorizer
+from wechat_open.platforms import Platform
 from wechat_open.simulator import Simulator
 
 pytestmark = pytest.mark.slow
@@ -47,7 +47,7 @@ def cache(request: pytest.FixtureRequest, service_urls: dict[str, str], tmp_path
 def quick(wechat: Simulator, settings: Any) -> float:
     """Seconds after which a message is free again whose first taker has died, on a site that cuts off soon."""
     settings.WECHAT_OPEN = settings.WECHAT_OPEN | {"REPLY_WITHIN": 0.5}
-    return 0.5 + duplicates.MARGIN
+    return 0.5 + deduplication.MARGIN
 
 
 @pytest.fixture
@@ -65,13 +65,13 @@ def site(
 def pushed(number: int) -> dict[str, str]:
     """A follower's message, as a callback gets it. Its repeats are the same request."""
     fields = {**TEXT, "Content": f"message {number}", "MsgId": str(6054768590064713728 + number)}
-    sealed = seal({name: str(value) for name, value in fields.items()})
-    return {"path": f"/wechat/messages/{OFFICIAL}/", "query": sealed.query, "body": sealed.body.decode()}
+    request = push_request({name: str(value) for name, value in fields.items()})
+    return {"path": f"/wechat/messages/{OFFICIAL}/", "query": request.query, "body": request.body.decode()}
 
 
-def said(platform: Platform, told: list[Any]) -> str:
-    """What the follower is shown."""
-    status, body = told
+def content_of(platform: Platform, response: list[Any]) -> str:
+    """What the follower reads."""
+    status, body = response
     assert status == 200
     return str(shown(body.encode(), platform.pairs[0], platform.appid)["Content"])
 
@@ -81,11 +81,13 @@ def test_messages_and_repeats_at_one_moment__are_handled_once_and_answered_alike
 ) -> None:
     messages = [pushed(number) for number in range(MANY)]
 
-    told = results(site.do("receive_messages", processes=4, threads=4, messages=messages, takes=0.02))
+    responses = results(site.do("receive_messages", processes=4, threads=4, messages=messages, takes=0.02))
 
-    assert len(told) == 16
-    assert all(answers == told[0] for answers in told)
-    assert [said(platform, answer) for answer in told[0]] == [f"you said message {number}" for number in range(MANY)]
+    assert len(responses) == 16
+    assert all(answers == responses[0] for answers in responses)
+    assert [content_of(platform, answer) for answer in responses[0]] == [
+        f"you said message {number}" for number in range(MANY)
+    ]
     assert Counter(site.diary("handled")) == {f"message {number}": 1 for number in range(MANY)}
 
 
@@ -104,7 +106,7 @@ def test_process_that_is_killed_in_a_handler__leaves_the_message_to_wechats_next
     time.sleep(max(0.0, died_at + quick - time.monotonic()))
     [[second], [third]] = results(site.do("receive_messages", processes=2, messages=messages))
     assert second == third
-    assert said(platform, second) == "you said message 1"
+    assert content_of(platform, second) == "you said message 1"
     assert site.diary("handled") == ["message 1"] * 2
 
 
@@ -133,7 +135,8 @@ def _answers(client: redis.Redis) -> bool:
 
 
 @pytest.mark.services
-def test_redis_that_dies__costs_no_answer_and_this_process_still_knows_its_repeats(
+@pytest.mark.fault("F14")
+def test_redis_that_dies__costs_no_answer_and_this_process_still_recognises_repeats(
     own_redis: tuple[str, int], process_environment: dict[str, str], platform: Platform, settings: Any, tmp_path: Path
 ) -> None:
     url, pid = own_redis
@@ -149,8 +152,12 @@ def test_redis_that_dies__costs_no_answer_and_this_process_still_knows_its_repea
 
     assert before == after
     assert new == repeated
-    told = [*before, *new]
-    assert [said(platform, answer) for answer in told] == [f"you said message {number}" for number in (1, 2, 3, 4)]
+    responses = [*before, *new]
+    assert [content_of(platform, answer) for answer in responses] == [
+        f"you said message {number}" for number in (1, 2, 3, 4)
+    ]
     assert handled == [f"message {number}" for number in (1, 2, 3, 4)]
-    # What another process saw is known to nobody else without the cache; but everybody gets an answer.
-    assert [said(platform, answer) for answer in elsewhere] == [said(platform, answer) for answer in told]
+    # Without the cache each process recognises only its own repeats; but every message is answered.
+    assert [content_of(platform, answer) for answer in elsewhere] == [
+        content_of(platform, answer) for answer in responses
+    ]

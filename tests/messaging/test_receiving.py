@@ -1,4 +1,4 @@
-"""What does a follower get for her message, and whose message is it?"""
+"""What a follower gets for a message, and which account it is for."""
 
 from __future__ import annotations
 
@@ -16,8 +16,7 @@ from django.utils.translation import gettext_lazy, override
 
 from tests.messaging.followers import ANNA, SHOP, TEXT, answer, event, pushed, receive, shown
 from tests.stage import OFFICIAL
-from wechat_open import component, messaging
-from wechat_open.component import Platform
+from wechat_open import messaging, platforms
 from wechat_open.exceptions import InvalidPush, WeChatOpenError
 from wechat_open.messaging import (
     PASS,
@@ -30,13 +29,14 @@ from wechat_open.messaging import (
     TooSlow,
     TransferToCustomerService,
     answer_later,
+    deadlines,
     deferred,
     on_event,
     on_message,
-    patience,
 )
 from wechat_open.messaging.messages import Subscribed, TextMessage
 from wechat_open.models import Authorizer, Component, HourlyCount
+from wechat_open.platforms import Platform
 from wechat_open.protocol import xml
 from wechat_open.protocol.crypto import KeyPair, decrypt
 from wechat_open.simulator import Simulator
@@ -47,8 +47,8 @@ CUSTOM_SEND = "/cgi-bin/message/custom/send"
 SECOND = "wx2222222222222222"
 
 
-def told(text: str) -> dict[str, Any]:
-    """The customer-service message that says so."""
+def custom_message(text: str) -> dict[str, Any]:
+    """The customer-service message with this text."""
     return {"touser": ANNA, "msgtype": "text", "text": {"content": text}}
 
 
@@ -69,11 +69,11 @@ def later(message: Message, question: str = "") -> str:
 # What is said
 
 
-def test_nobody_to_answer__is_success(platform: Platform, shop: Authorizer) -> None:
+def test_message_without_a_handler__is_success(platform: Platform, shop: Authorizer) -> None:
     assert receive(platform) == receive(platform, **event("subscribe")) == b"success"
 
 
-def test_text__is_a_sealed_reply_to_her(platform: Platform, shop: Authorizer) -> None:
+def test_text__is_an_encrypted_reply_to_the_follower(platform: Platform, shop: Authorizer) -> None:
     @on_message("text")
     def repeat(message: TextMessage) -> str:
         return f"you said {message.content}"
@@ -90,13 +90,13 @@ def test_text__is_a_sealed_reply_to_her(platform: Platform, shop: Authorizer) ->
     }
 
 
-def test_reply__is_sealed_as_it_is(platform: Platform, shop: Authorizer) -> None:
+def test_reply__is_encrypted_as_it_is(platform: Platform, shop: Authorizer) -> None:
     on_message(lambda message: Image("m1"))
 
     assert shown(receive(platform), platform.pairs[0], platform.appid)["Image"] == {"MediaId": "m1"}
 
 
-def test_reply_to_an_event__is_sealed_too(platform: Platform, shop: Authorizer) -> None:
+def test_reply_to_an_event__is_encrypted_too(platform: Platform, shop: Authorizer) -> None:
     @on_event("subscribe")
     def welcome(message: Subscribed) -> str:
         return f"welcome from {message.scene}"
@@ -114,7 +114,7 @@ def test_nothing_to_say__is_success(platform: Platform, shop: Authorizer, failur
     assert failures == []
 
 
-def test_text_to_be_translated__is_said_in_the_language_of_the_handler(platform: Platform, shop: Authorizer) -> None:
+def test_text_to_be_translated__is_in_the_language_of_the_handler(platform: Platform, shop: Authorizer) -> None:
     @on_message
     def yes(message: Message) -> Any:
         return gettext_lazy("Yes")
@@ -133,7 +133,7 @@ def test_coroutine__is_awaited(platform: Platform, shop: Authorizer) -> None:
     assert shown(receive(platform), platform.pairs[0], platform.appid)["Content"] == "awaited canary"
 
 
-def test_coroutine__knows_the_account(platform: Platform, shop: Authorizer) -> None:
+def test_coroutine__has_the_account(platform: Platform, shop: Authorizer) -> None:
     """The row is read when it is first looked at, which a coroutine may not do."""
 
     @on_message
@@ -146,7 +146,7 @@ def test_coroutine__knows_the_account(platform: Platform, shop: Authorizer) -> N
 
 
 def test_previous_pair__is_answered_with_itself(platform: Platform, shop: Authorizer) -> None:
-    """WeChat goes on with the old key for a while after a change (1.6)."""
+    """WeChat goes on with the old key for a while after a change."""
     on_message(lambda message: "hello")
     old = KeyPair.from_console("old-token", "0" * 43)
     body = messaging.receive(platform, OFFICIAL, pushed()._replace(pair=old)).body
@@ -182,7 +182,7 @@ class Unfinished(Reply):
     kind = "unfinished"
 
 
-def test_kind_of_reply_that_the_site_has_made__is_sealed(platform: Platform, shop: Authorizer) -> None:
+def test_reply_class_of_the_site__is_encrypted(platform: Platform, shop: Authorizer) -> None:
     on_message(lambda message: Sticker())
     reply = shown(receive(platform), platform.pairs[0], platform.appid)
 
@@ -201,7 +201,7 @@ def test_kind_of_reply_that_cannot_be_written__is_a_mistake_of_the_site(
 
 
 @pytest.mark.parametrize("format", ["xml", "json"])
-def test_text_that_cannot_be_written__is_said_without_what_cannot(
+def test_text_with_characters_that_cannot_be_written__is_sent_without_them(
     platform: Platform, shop: Authorizer, format: Any
 ) -> None:
     on_message(lambda message: "half a pair \ud83d, and on")
@@ -231,7 +231,7 @@ def test_pass__lets_the_next_one_answer(platform: Platform, shop: Authorizer) ->
     assert shown(receive(platform), platform.pairs[0], platform.appid)["Content"] == "the second"
 
 
-def test_handler__gets_the_message_and_whose_it_is(platform: Platform, shop: Authorizer) -> None:
+def test_handler__gets_the_message_and_its_account(platform: Platform, shop: Authorizer) -> None:
     got: list[Message] = []
     on_message(got.append)
     receive(platform)
@@ -261,7 +261,7 @@ def test_same_account_of_two_platforms__is_two_accounts(
     settings.WECHAT_OPEN = settings.WECHAT_OPEN | {
         "COMPONENTS": {**settings.WECHAT_OPEN["COMPONENTS"], "second": second}
     }
-    theirs = component.platform("second")
+    theirs = platforms.get("second")
     row = Authorizer.objects.create(component=theirs.row, appid=OFFICIAL, user_name=SHOP)
     on_message(component="default")(lambda message: f"for {message.component}, {message.authorizer.pk}")
     on_message(component="second")(lambda message: f"for {message.component}, {message.authorizer.pk}")
@@ -276,7 +276,7 @@ def test_same_account_of_two_platforms__is_two_accounts(
 # When a handler fails
 
 
-def test_handler_that_raises__is_success_and_the_operator_hears_of_it(
+def test_handler_that_raises__is_success_and_reported(
     platform: Platform, shop: Authorizer, failures: Failures, caplog: pytest.LogCaptureFixture
 ) -> None:
     error = ValueError("a bug")
@@ -297,7 +297,7 @@ def test_handler_that_raises__is_success_and_the_operator_hears_of_it(
     assert "canary" not in caplog.text
 
 
-def test_handler_that_raises__is_asked_once(platform: Platform, shop: Authorizer, failures: Failures) -> None:
+def test_handler_that_raises__is_called_once(platform: Platform, shop: Authorizer, failures: Failures) -> None:
     """A repeat would fail as well, and the follower would see WeChat's regret."""
     on_message(lambda message: 1 / 0)
     receive(platform)
@@ -322,7 +322,7 @@ def test_handler_that_passed__is_not_blamed_for_the_next(
     assert failures[0][0].endswith("bad")
 
 
-def test_what_wechat_refused__is_told_in_its_words(
+def test_error_of_wechat__is_reported_in_its_words(
     platform: Platform, shop: Authorizer, failures: Failures, caplog: pytest.LogCaptureFixture
 ) -> None:
     @on_message
@@ -345,16 +345,16 @@ def test_result_that_is_no_reply__is_a_mistake_of_the_handler(
     assert isinstance(failures[0][1], TypeError)
 
 
-def test_listener_that_raises__harms_nobody(platform: Platform, shop: Authorizer, failures: Failures) -> None:
+def test_receiver_that_raises__changes_no_answer(platform: Platform, shop: Authorizer, failures: Failures) -> None:
     def listen(**_: Any) -> None:
         raise ValueError
 
-    messaging.receiving.later.signals.handler_failed.connect(listen)
+    messaging.receiving.background.signals.handler_failed.connect(listen)
     on_message(lambda message: 1 / 0)
     try:
         assert receive(platform) == b"success"
     finally:
-        messaging.receiving.later.signals.handler_failed.disconnect(listen)
+        messaging.receiving.background.signals.handler_failed.disconnect(listen)
 
 
 # When a handler takes long
@@ -376,7 +376,7 @@ def go_on() -> Any:
 
 @pytest.mark.usefixtures("transactional_db", "quick")
 class TestSlowHandler:
-    def test_success_is_said_in_time__and_the_reply_is_sent_later(
+    def test_success_is_answered_at_the_deadline__and_the_reply_is_sent_later(
         self,
         platform: Platform,
         account: Authorizer,
@@ -402,9 +402,9 @@ class TestSlowHandler:
 
         go_on.set()
         until(anna)
-        assert anna() == [told(f"at last, {SHOP}")]
+        assert anna() == [custom_message(f"at last, {SHOP}")]
 
-    def test_repeat__is_told_the_same_and_asks_nobody(
+    def test_repeat__gets_the_same_answer_and_calls_no_handler(
         self, platform: Platform, shop: Authorizer, go_on: threading.Event
     ) -> None:
         asked = []
@@ -417,7 +417,7 @@ class TestSlowHandler:
         assert receive(platform) == receive(platform) == b"success"
         assert len(asked) == 1
 
-    def test_error_after_its_time__is_told_too(
+    def test_error_after_the_deadline__is_reported_too(
         self, platform: Platform, shop: Authorizer, failures: Failures, go_on: threading.Event
     ) -> None:
         @on_message
@@ -449,7 +449,7 @@ class TestSlowHandler:
         assert len(failures) == 1
         assert CUSTOM_SEND not in wechat.engine.calls
 
-    def test_reply_that_cannot_be_sent_later__is_told(
+    def test_reply_that_cannot_be_sent_later__is_reported(
         self, platform: Platform, shop: Authorizer, failures: Failures, go_on: threading.Event
     ) -> None:
         @on_message
@@ -493,13 +493,13 @@ class TestSlowHandler:
         go_on.set()
 
         until(anna)
-        assert anna() == [told("when? later")]
+        assert anna() == [custom_message("when? later")]
 
-    def test_too_many_that_hang__is_said_and_the_message_is_free_again(
+    def test_too_many_that_hang__is_raised_and_the_message_is_free_again(
         self, platform: Platform, shop: Authorizer, go_on: threading.Event, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(patience, "MAX_THREADS", 0)
-        monkeypatch.setattr(patience, "_idle", [])
+        monkeypatch.setattr(deadlines, "MAX_THREADS", 0)
+        monkeypatch.setattr(deadlines, "_idle", [])
         on_message(lambda message: "hello")
         with pytest.raises(TooMany):
             receive(platform)
@@ -544,7 +544,7 @@ def test_answer_later__is_success_and_a_task(
     on_message(lambda message: answer_later(later, question="when?"))
     said = answer(platform)
 
-    assert (said.body, said.afterwards) == (b"success", None)
+    assert (said.body, said.after) == (b"success", None)
     [(task, arguments, _)] = sent_tasks()
     assert task == "wechat_open.tasks.answer_later"
     assert arguments[:3] == [f"{__name__}.later", "default", OFFICIAL]
@@ -560,9 +560,9 @@ def test_answer_later_without_a_broker__is_done_after_the_answer(
 
     assert said.body == b"success"
     assert anna() == []
-    assert said.afterwards is not None
-    said.afterwards()
-    assert anna() == [told("when? later")]
+    assert said.after is not None
+    said.after()
+    assert anna() == [custom_message("when? later")]
 
 
 class TestMiniProgram:
@@ -571,21 +571,21 @@ class TestMiniProgram:
         Authorizer.objects.update(kind=Authorizer.Kind.MINI)
 
     def test_reply__is_sent_after_the_answer(self, platform: Platform, anna: Sent) -> None:
-        """It shows no passive reply (6.2)."""
+        """A mini program shows no passive reply."""
         on_message(lambda message: "hello")
         said = answer(platform)
 
         assert said.body == b"success"
         assert anna() == []
-        assert said.afterwards is not None
-        said.afterwards()
-        assert anna() == [told("hello")]
+        assert said.after is not None
+        said.after()
+        assert anna() == [custom_message("hello")]
 
     def test_handing_over_to_people__is_the_answer(self, platform: Platform, anna: Sent) -> None:
         on_message(lambda message: TransferToCustomerService())
         said = answer(platform)
 
-        assert said.afterwards is None
+        assert said.after is None
         reply = shown(said.body, platform.pairs[0], platform.appid)
         assert reply["MsgType"] == "transfer_customer_service"
 
@@ -593,16 +593,16 @@ class TestMiniProgram:
         on_message(lambda message: None)
         said = answer(platform)
 
-        assert (said.body, said.afterwards) == (b"success", None)
+        assert (said.body, said.after) == (b"success", None)
 
-    def test_reply_that_is_refused__is_told(
+    def test_reply_that_is_refused__is_reported(
         self, wechat: Simulator, platform: Platform, anna: Sent, failures: Failures
     ) -> None:
         wechat.faults.add(CUSTOM_SEND, "errcode", 45015)
         on_message(lambda message: "hello")
         said = answer(platform)
-        assert said.afterwards is not None
-        said.afterwards()
+        assert said.after is not None
+        said.after()
 
         [(handler, error)] = failures
         assert handler == "message/custom/send"
@@ -612,7 +612,7 @@ class TestMiniProgram:
         on_message(lambda message: "hello")
         answer(platform)
 
-        assert answer(platform).afterwards is None
+        assert answer(platform).after is None
 
 
 # Once
@@ -660,7 +660,7 @@ def test_message_replayed_to_another_path__is_refused(platform: Platform, shop: 
 
     with pytest.raises(InvalidPush):
         receive(platform, "wxother")
-    with pytest.raises(InvalidPush):  # also to one that nobody knows
+    with pytest.raises(InvalidPush):  # also to an unknown one
         receive(platform, "wxnobody")
 
 
@@ -669,7 +669,7 @@ def test_unknown_account__is_answered_and_noted(platform: Platform, caplog: pyte
     on_message(asked.append)
 
     assert receive(platform, "wxnobody", ToUserName="gh_nobody") == b"success"
-    assert "does not know" in caplog.text
+    assert "is unknown to platform" in caplog.text
     assert "canary" not in caplog.text
     assert asked == []
 
@@ -711,7 +711,7 @@ def test_message_without_what_it_needs__is_answered_logged_and_counted(
 
     assert "could not be read" in caplog.text
     assert "canary" not in caplog.text
-    assert HourlyCount.objects.get(what=HourlyCount.What.UNREADABLE).count == 1
+    assert HourlyCount.objects.get(counter=HourlyCount.Counter.UNREADABLE).count == 1
 
 
 @pytest.mark.parametrize("time", [None, "", "0", "yesterday", "1715943329000", "9" * 400, "-5"])
@@ -719,9 +719,10 @@ def test_time_that_is_none__is_that_of_the_push(platform: Platform, shop: Author
     seen: list[Message] = []
     on_message(seen.append)
 
-    assert receive(platform, CreateTime=time) == b"success"
-    assert receive(platform, CreateTime=time) == b"success"
-    assert [message.created for message in seen] == [1413192605]
+    push = pushed(CreateTime=time)
+    assert messaging.receive(platform, OFFICIAL, push).body == b"success"
+    assert messaging.receive(platform, OFFICIAL, push).body == b"success"
+    assert [message.created for message in seen] == [int(push.stamp.timestamp)]
 
 
 def test_event_of_the_platform__is_refused(platform: Platform, shop: Authorizer) -> None:
@@ -779,7 +780,7 @@ def test_answer_of_the_events_own__is_written_as_it_is(
     answered = messaging.receive(platform, OFFICIAL, push)
 
     assert shown(answered.body, platform.pairs[0], platform.appid) == {"ErrCode": "0", "ErrMsg": "success"}
-    assert answered.afterwards is None
+    assert answered.after is None
     assert failures == []
     if format == "xml":
         encrypted = xml.read(answered.body)["Encrypt"]
@@ -851,8 +852,8 @@ def test_long_text__comes_in_parts_that_wechat_shows(
     on_message(lambda message: "长" * letters)
     answered = answer(platform)
     passive = "" if answered.body == b"success" else shown(answered.body, platform.pairs[0], platform.appid)["Content"]
-    if answered.afterwards is not None:
-        answered.afterwards()
+    if answered.after is not None:
+        answered.after()
     until(lambda: len(passive) + sum(len(sent["text"]["content"]) for sent in anna()) == letters)
 
     assert all(len(text.encode()) <= 2048 for text in (passive, *(sent["text"]["content"] for sent in anna())))
@@ -864,9 +865,9 @@ def test_long_text_whose_rest_is_refused__is_reported(
 ) -> None:
     wechat.faults.add(CUSTOM_SEND, "errcode", 48001)
     on_message(lambda message: "长" * 2000)
-    afterwards = answer(platform).afterwards
-    assert afterwards is not None
-    afterwards()
+    after = answer(platform).after
+    assert after is not None
+    after()
     until(lambda: failures)
 
     assert anna() == []

@@ -1,9 +1,10 @@
-"""Does WeChat's release check get its exact answers, and nobody else?"""
+"""WeChat's release check gets its exact answers, and no other follower does."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,12 +13,13 @@ from django.test.utils import CaptureQueriesContext
 
 from tests.messaging.followers import ANNA, answer, event, message, pushed, receive, shown
 from tests.stage import OFFICIAL
-from wechat_open import messaging
-from wechat_open.component import Platform
+from wechat_open import messaging, platforms
 from wechat_open.exceptions import InvalidPush
 from wechat_open.messaging import Message, on_event, on_message, release_check
-from wechat_open.messaging.release_check import ACCOUNTS, AnswerByAPI
+from wechat_open.messaging.outcome import Answer
+from wechat_open.messaging.release_check import ACCOUNTS
 from wechat_open.models import Authorizer
+from wechat_open.platforms import Platform
 from wechat_open.protocol.crypto import KeyPair
 from wechat_open.protocol.replies import Text
 from wechat_open.secret import Secret
@@ -28,7 +30,7 @@ CODE = "queryauthcode@@@canary:with:colons"
 QUERY_AUTH = "/cgi-bin/component/api_query_auth"
 CUSTOM_SEND = "/cgi-bin/message/custom/send"
 
-# As WeChat's documentation lists them (6.3).
+# As WeChat lists them: docs/protocol.rst, "Release check".
 OFFICIALS = {
     "wx570bc396a51b8ff8": "gh_3c884a361561",
     "wx9252c5e0bb1836fc": "gh_c0f28a78b318",
@@ -62,7 +64,7 @@ def others() -> list[Message]:
 
 @pytest.fixture
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Nobody sleeps; for how long somebody wanted to."""
+    """The pauses that were asked for; none is waited."""
     wanted: list[float] = []
     monkeypatch.setattr(time, "sleep", wanted.append)
     return wanted
@@ -96,6 +98,7 @@ def test_accounts__are_the_ten_of_the_documentation() -> None:
 def test_text__has_its_reply_at_once_and_needs_no_row(
     platform: Platform, others: list[Message], appid: str, original_id: str
 ) -> None:
+    platform.environment.database_clock.now()  # read once in ten minutes, whatever is pushed
     with CaptureQueriesContext(connection) as made:
         body = receive(platform, appid, ToUserName=original_id, Content=TEXT)
     reply = shown(body, platform.pairs[0], platform.appid)
@@ -129,8 +132,8 @@ def test_code__is_sent_back_after_an_empty_answer(
 
     assert said.body == b""
     assert QUERY_AUTH not in wechat.engine.calls
-    assert said.afterwards is not None
-    said.afterwards()
+    assert said.after is not None
+    said.after()
     assert wechat.engine.sent_to(appid, ANNA) == [
         {"touser": ANNA, "msgtype": "text", "text": {"content": f"{code}_from_api"}}
     ]
@@ -139,9 +142,12 @@ def test_code__is_sent_back_after_an_empty_answer(
 
 
 def test_code__is_whatever_stands_after_the_first_colon() -> None:
-    wanted = release_check.answer_to(message(ONE, ToUserName=ITS_ID, Content=f"QUERY_AUTH_CODE:{CODE}"))
+    received = message(ONE, ToUserName=ITS_ID, Content=f"QUERY_AUTH_CODE:{CODE}")
+    wanted = release_check.answer_to(platforms.get(), received)
 
-    assert wanted == AnswerByAPI(Secret(CODE))
+    assert wanted is not None
+    assert isinstance(wanted.after, partial)
+    assert wanted.after.args[-1] == Secret(CODE)
     assert "canary" not in repr(wanted)
 
 
@@ -150,14 +156,14 @@ def test_repeat__exchanges_no_code_again(platform: Platform, testing: Callable[[
     answer(platform, ONE, ToUserName=ITS_ID, Content=content)
     repeat = answer(platform, ONE, ToUserName=ITS_ID, Content=content)
 
-    assert (repeat.body, repeat.afterwards) == (b"", None)
+    assert (repeat.body, repeat.after) == (b"", None)
 
 
 @pytest.mark.parametrize("errcode", [-1, -1000])
 def test_busy__is_tried_again(
     wechat: Simulator, platform: Platform, testing: Callable[[str], str], pauses: list[float], errcode: int
 ) -> None:
-    """As it was seen to be in this very check (6.3)."""
+    """As it was seen to be in this very check."""
     code = testing(ONE)
     wechat.faults.add(CUSTOM_SEND, "errcode", errcode, times=2)
     release_check.answer_by_api(platform, ONE, ANNA, Secret(code))
@@ -227,18 +233,20 @@ def test_event__has_its_name_as_reply(
 
 @each_mini
 def test_mini_program__is_asked_for_no_passive_reply(appid: str, original_id: str) -> None:
-    """It shows none (6.2)."""
-    assert release_check.answer_to(message(appid, ToUserName=original_id, Content=TEXT)) is None
-    assert release_check.answer_to(message(appid, ToUserName=original_id, **event("LOCATION"))) is None
+    """A mini program shows none."""
+    assert release_check.answer_to(platforms.get(), message(appid, ToUserName=original_id, Content=TEXT)) is None
+    assert release_check.answer_to(platforms.get(), message(appid, ToUserName=original_id, **event("LOCATION"))) is None
 
 
 @pytest.mark.parametrize("content", ["hello", f"{TEXT}_", TEXT.lower(), "QUERY_AUTH_CODE", "x QUERY_AUTH_CODE:c", ""])
 def test_any_other_text__is_none(content: str) -> None:
-    assert release_check.answer_to(message(ONE, ToUserName=ITS_ID, Content=content)) is None
+    assert release_check.answer_to(platforms.get(), message(ONE, ToUserName=ITS_ID, Content=content)) is None
 
 
 def test_any_other_kind__is_none() -> None:
-    assert release_check.answer_to(message(ONE, ToUserName=ITS_ID, MsgType="image", Content=TEXT)) is None
+    assert (
+        release_check.answer_to(platforms.get(), message(ONE, ToUserName=ITS_ID, MsgType="image", Content=TEXT)) is None
+    )
 
 
 def test_other_text_of_a_test_account__is_for_the_sites_handlers(platform: Platform, others: list[Message]) -> None:
@@ -249,7 +257,7 @@ def test_other_text_of_a_test_account__is_for_the_sites_handlers(platform: Platf
 
 
 @pytest.mark.parametrize("content", [TEXT, f"QUERY_AUTH_CODE:{CODE}"])
-def test_anybody_elses_follower__reaches_the_sites_handlers_alone(
+def test_follower_of_any_other_account__reaches_only_the_sites_handlers(
     wechat: Simulator, platform: Platform, account: Authorizer, others: list[Message], content: str
 ) -> None:
     """Or any follower could have the server exchange codes and send messages."""
@@ -257,7 +265,7 @@ def test_anybody_elses_follower__reaches_the_sites_handlers_alone(
     calls = dict(wechat.engine.calls)
     said = answer(platform, ToUserName=original_id, Content=content)
 
-    assert (said.body, said.afterwards) == (b"success", None)
+    assert (said.body, said.after) == (b"success", None)
     assert [message.content for message in others] == [content]  # type: ignore[attr-defined]
     assert dict(wechat.engine.calls) == calls
 
@@ -276,7 +284,10 @@ def test_message_for_another_account__is_refused_on_the_path_of_a_test_account(
 def test_message_for_one_test_account__is_no_message_for_another(platform: Platform) -> None:
     with pytest.raises(InvalidPush, match="account"):
         receive(platform, ONE, ToUserName=MINIS_ID, Content=f"QUERY_AUTH_CODE:{CODE}")
-    assert release_check.answer_to(message(MINI, ToUserName=ITS_ID, Content=f"QUERY_AUTH_CODE:{CODE}")) is None
+    assert (
+        release_check.answer_to(platforms.get(), message(MINI, ToUserName=ITS_ID, Content=f"QUERY_AUTH_CODE:{CODE}"))
+        is None
+    )
 
 
 def test_original_id_of_a_test_account__means_nothing_on_another_path(platform: Platform, account: Authorizer) -> None:
@@ -293,4 +304,6 @@ def test_check__is_answered_with_the_pair_that_opened_it(platform: Platform) -> 
 
 
 def test_wanted_text__is_a_reply_like_any_other() -> None:
-    assert release_check.answer_to(message(ONE, ToUserName=ITS_ID, Content=TEXT)) == Text(f"{TEXT}_callback")
+    assert release_check.answer_to(platforms.get(), message(ONE, ToUserName=ITS_ID, Content=TEXT)) == Answer(
+        Text(f"{TEXT}_callback")
+    )

@@ -1,4 +1,4 @@
-"""Does our encryption agree with WeChat's, and does it refuse what is not framed as WeChat frames it?"""
+"""Our encryption agrees with WeChat's, and refuses other frames."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ each_vector = pytest.mark.parametrize("vector", vectors.ALL, ids=lambda vector: 
 
 
 def raw_encrypt(plain: bytes) -> str:
-    """Encrypt without framing or padding, as somebody who has the key but not the manners would."""
+    """Encrypt without framing or padding, as an attacker with the key might."""
     return base64.b64encode(AES.new(KEY, AES.MODE_CBC, KEY[:16]).encrypt(plain)).decode()
 
 
@@ -83,7 +83,7 @@ def test_two_encryptions_of_one_text__differ() -> None:
 
 
 def test_encryptions_in_a_row__open_each_for_itself() -> None:
-    """The cipher goes on where it stopped; whoever opens one message has not seen the one before."""
+    """The cipher is used again and again; decrypting one message needs no other one."""
     encrypted = [encrypt(KEY, f"message {number}".encode(), RECEIVER) for number in range(5)]
 
     for number in (3, 0, 4, 1, 2):

@@ -1,4 +1,4 @@
-"""Does a push open only when WeChat made it, for this receiver, as it came?"""
+"""A push is decrypted only when WeChat made it, for this receiver, unchanged."""
 
 from __future__ import annotations
 
@@ -19,7 +19,15 @@ from tests.protocol.vectors import Vector
 from wechat_open.exceptions import InvalidPush
 from wechat_open.protocol import envelope, xml
 from wechat_open.protocol.crypto import KeyPair, decrypt, encrypt, sign
-from wechat_open.protocol.envelope import MAX_BODY, Stamp, find_encrypt, read_plain, seal_push, seal_reply, unseal
+from wechat_open.protocol.envelope import (
+    MAX_BODY,
+    Stamp,
+    decrypt_push,
+    encrypt_push,
+    encrypt_reply,
+    find_encrypt,
+    read_plain,
+)
 
 PLATFORM = "wx134c8103faa5a59e"
 PAIR = vectors.S1.pair
@@ -32,7 +40,7 @@ PLAIN = xml.write({"AppId": PLATFORM, "CreateTime": NOW, "InfoType": "unauthoriz
 def push(
     plain: bytes = PLAIN, pair: KeyPair = PAIR, receiver: str = PLATFORM, random16: bytes | None = None
 ) -> tuple[str, bytes]:
-    return seal_push(
+    return encrypt_push(
         plain,
         pair,
         receiver,
@@ -45,17 +53,17 @@ def push(
 
 def query(**changes: str | None) -> str:
     """The query of S1, with parameters changed or (None) left out."""
-    told: dict[str, str | None] = {
+    parameters: dict[str, str | None] = {
         "timestamp": vectors.S1.timestamp,
         "nonce": vectors.S1.nonce,
         "msg_signature": vectors.S1.msg_signature,
     }
-    return urlencode({name: value for name, value in {**told, **changes}.items() if value is not None})
+    return urlencode({name: value for name, value in {**parameters, **changes}.items() if value is not None})
 
 
 def refused(query_string: str, body: bytes, *pairs: KeyPair, receiver: str = PLATFORM) -> str:
     with pytest.raises(InvalidPush) as caught:
-        unseal(query_string, body, pairs or (PAIR,), receiver)
+        decrypt_push(query_string, body, pairs or (PAIR,), receiver)
     return caught.value.reason
 
 
@@ -64,13 +72,13 @@ def refused(query_string: str, body: bytes, *pairs: KeyPair, receiver: str = PLA
 
 @pytest.mark.parametrize("vector", vectors.PUSHES, ids=lambda vector: vector.name)
 def test_published_push__opens(vector: Vector) -> None:
-    unsealed = unseal(vector.query, vector.body, [vector.pair], vector.receiver_id)
+    decrypted = decrypt_push(vector.query, vector.body, [vector.pair], vector.receiver_id)
 
-    assert unsealed.plain == vector.plain
-    assert unsealed.fields == xml.read(vector.plain)
-    assert unsealed.pair == vector.pair
-    assert unsealed.format == "xml"
-    assert unsealed.stamp == Stamp(vector.timestamp, vector.nonce, vector.msg_signature)
+    assert decrypted.plain == vector.plain
+    assert decrypted.fields == xml.read(vector.plain)
+    assert decrypted.pair == vector.pair
+    assert decrypted.format == "xml"
+    assert decrypted.stamp == Stamp(vector.timestamp, vector.nonce, vector.msg_signature)
 
 
 def test_message_of_an_account__ends_in_the_platforms_appid() -> None:
@@ -81,9 +89,9 @@ def test_message_of_an_account__ends_in_the_platforms_appid() -> None:
 def test_clear_fields_of_a_compatible_envelope__are_not_read() -> None:
     body = vectors.V2.body.replace(b"abcdteT", b"planted").replace(b"oyORnuP8q7ou2gfYjqLzSIWZf0rs", b"someone-else")
 
-    unsealed = unseal(vectors.V2.query, body, [vectors.V2.pair], vectors.V2.receiver_id)
+    decrypted = decrypt_push(vectors.V2.query, body, [vectors.V2.pair], vectors.V2.receiver_id)
 
-    assert unsealed.fields["Content"] == "abcdteT"
+    assert decrypted.fields["Content"] == "abcdteT"
 
 
 @pytest.mark.parametrize(
@@ -97,31 +105,31 @@ def test_clear_fields_of_a_compatible_envelope__are_not_read() -> None:
     ],
 )
 def test_envelopes_of_other_shapes__open(body: str) -> None:
-    unsealed = unseal(vectors.S1.query, (body % vectors.S1.encrypted).encode(), [PAIR], PLATFORM)
+    decrypted = decrypt_push(vectors.S1.query, (body % vectors.S1.encrypted).encode(), [PAIR], PLATFORM)
 
-    assert unsealed.plain == vectors.S1.plain
-    assert unsealed.format == ("json" if body.lstrip().startswith("{") else "xml")
+    assert decrypted.plain == vectors.S1.plain
+    assert decrypted.format == ("json" if body.lstrip().startswith("{") else "xml")
 
 
 def test_json_with_escaped_slashes__opens() -> None:
     body = b'{"Encrypt":"' + vectors.S1.encrypted.replace("/", "\\/").encode() + b'"}'
 
-    assert unseal(vectors.S1.query, body, [PAIR], PLATFORM).plain == vectors.S1.plain
+    assert decrypt_push(vectors.S1.query, body, [PAIR], PLATFORM).plain == vectors.S1.plain
 
 
 def test_other_parameters__are_ignored() -> None:
     query_string = f"openid=o1&openid=o2&signature=wrong&{vectors.S1.query}&encrypt_type=raw"
 
-    assert unseal(query_string, vectors.S1.body, [PAIR], PLATFORM).plain == vectors.S1.plain
+    assert decrypt_push(query_string, vectors.S1.body, [PAIR], PLATFORM).plain == vectors.S1.plain
 
 
 def test_contents_of_a_push__are_not_shown() -> None:
-    unsealed = unseal(vectors.S1.query, vectors.S1.body, [PAIR], PLATFORM)
+    decrypted = decrypt_push(vectors.S1.query, vectors.S1.body, [PAIR], PLATFORM)
 
-    assert repr(unsealed) == "<Unsealed xml>"
+    assert repr(decrypted) == "<DecryptedPush xml>"
 
 
-# What somebody else sends
+# Pushes of other senders
 
 
 @pytest.mark.parametrize(
@@ -220,7 +228,7 @@ def test_clear_xml__is_no_event() -> None:
 
 def test_body_over_the_limit__is_refused_first() -> None:
     assert refused("", vectors.S1.body.ljust(MAX_BODY + 1)) == "size"
-    assert unseal(vectors.S1.query, vectors.S1.body.ljust(MAX_BODY), [PAIR], PLATFORM)
+    assert decrypt_push(vectors.S1.query, vectors.S1.body.ljust(MAX_BODY), [PAIR], PLATFORM)
 
 
 @pytest.mark.parametrize("cut", [1, 4, 64])
@@ -253,13 +261,13 @@ def test_signed_garbage__is_refused() -> None:
     "plain",
     [b"", b"text", b"<xml>", b"<!DOCTYPE xml><xml><A>1</A></xml>", b'<!DOCTYPE x [<!ENTITY a "b">]><xml>&a;</xml>'],
 )
-def test_sealed_document_that_is_no_plain_xml__is_wechats_and_unreadable(plain: bytes) -> None:
-    unsealed = unseal(*push(plain), [PAIR], PLATFORM)
+def test_encrypted_document_that_is_no_plain_xml__is_wechats_and_unreadable(plain: bytes) -> None:
+    decrypted = decrypt_push(*push(plain), [PAIR], PLATFORM)
 
-    assert (unsealed.fields, unsealed.unreadable, unsealed.plain) == ({}, "xml", plain)
+    assert (decrypted.fields, decrypted.unreadable, decrypted.plain) == ({}, "xml", plain)
 
 
-# The signature has no delimiters (protocol 1.1): its parts can be cut elsewhere
+# The signature has no delimiters, so its parts can be cut elsewhere: docs/protocol.rst, "Signature"
 
 
 def resplit(joined: str, token: str) -> list[tuple[str, str, str]]:
@@ -279,47 +287,49 @@ def resplit(joined: str, token: str) -> list[tuple[str, str, str]]:
 def test_parameters_cut_elsewhere__open_to_the_same_contents_or_not_at_all() -> None:
     """Whole blocks are 64 characters of base64: more than a nonce may take from the ciphertext, or give to it."""
     query_string, body = push(b"<xml><A>1</A></xml>", random16=vectors.S1.random16)
-    told = {name: values[0] for name, values in parse_qs(query_string).items()}
+    parameters = {name: values[0] for name, values in parse_qs(query_string).items()}
     encrypted, _ = find_encrypt(body)
-    joined = "".join(sorted((PAIR.token, told["timestamp"], told["nonce"], encrypted)))
+    joined = "".join(sorted((PAIR.token, parameters["timestamp"], parameters["nonce"], encrypted)))
     attempts = resplit(joined, PAIR.token)
     opened = []
 
     for timestamp, nonce, part in attempts:
-        changed = query(timestamp=timestamp, nonce=nonce, msg_signature=told["msg_signature"])
+        changed = query(timestamp=timestamp, nonce=nonce, msg_signature=parameters["msg_signature"])
         try:
-            unsealed = unseal(changed, f"<xml><Encrypt>{part}</Encrypt></xml>".encode(), [PAIR], PLATFORM)
+            decrypted = decrypt_push(changed, f"<xml><Encrypt>{part}</Encrypt></xml>".encode(), [PAIR], PLATFORM)
         except InvalidPush:
             continue
-        opened.append((timestamp, unsealed.plain))
+        opened.append((timestamp, decrypted.plain))
 
     assert len(attempts) > 100
-    assert (told["timestamp"], b"<xml><A>1</A></xml>") in opened
+    assert (parameters["timestamp"], b"<xml><A>1</A></xml>") in opened
     assert {plain for _, plain in opened} == {b"<xml><A>1</A></xml>"}
 
 
 def test_timestamp_and_nonce_swapped__hash_alike__so_only_the_contents_tell_the_time() -> None:
     """Real nonces have ten digits too. This is why replay protection rests on CreateTime and not on the query."""
     swapped = vectors.V1.query.replace(vectors.V1.timestamp, "T").replace(vectors.V1.nonce, vectors.V1.timestamp)
-    unsealed = unseal(swapped.replace("T&", f"{vectors.V1.nonce}&"), vectors.V1.body, [vectors.V1.pair], PLATFORM)
+    decrypted = decrypt_push(
+        swapped.replace("T&", f"{vectors.V1.nonce}&"), vectors.V1.body, [vectors.V1.pair], PLATFORM
+    )
 
-    assert unsealed.stamp.timestamp == vectors.V1.nonce
-    assert unsealed.fields["CreateTime"] == vectors.V1.timestamp
+    assert decrypted.stamp.timestamp == vectors.V1.nonce
+    assert decrypted.fields["CreateTime"] == vectors.V1.timestamp
 
 
-# Key rotation (1.6)
+# Key rotation
 
 
 def test_push_under_a_previous_key__opens__and_tells_which() -> None:
     query_string, body = push(pair=OTHER_PAIR)
 
-    assert unseal(query_string, body, [PAIR, OTHER_PAIR], PLATFORM).pair == OTHER_PAIR
+    assert decrypt_push(query_string, body, [PAIR, OTHER_PAIR], PLATFORM).pair == OTHER_PAIR
 
 
 @pytest.mark.parametrize("pairs", [[PAIR, OTHER_AES_KEY], [OTHER_AES_KEY, PAIR]])
-def test_pairs_that_share_a_token__are_told_apart_by_the_frame(pairs: list[KeyPair]) -> None:
-    assert unseal(*push(), pairs, PLATFORM).pair == PAIR
-    assert unseal(*push(pair=OTHER_AES_KEY), pairs, PLATFORM).pair == OTHER_AES_KEY
+def test_pairs_that_share_a_token__are_distinguished_by_the_frame(pairs: list[KeyPair]) -> None:
+    assert decrypt_push(*push(), pairs, PLATFORM).pair == PAIR
+    assert decrypt_push(*push(pair=OTHER_AES_KEY), pairs, PLATFORM).pair == OTHER_AES_KEY
 
 
 def test_right_token_with_none_of_our_keys__is_refused() -> None:
@@ -328,10 +338,10 @@ def test_right_token_with_none_of_our_keys__is_refused() -> None:
 
 def test_without_keys__everything_is_refused() -> None:
     with pytest.raises(InvalidPush, match="signature"):
-        unseal(*push(), [], PLATFORM)
+        decrypt_push(*push(), [], PLATFORM)
 
 
-# JSON inside (1.3)
+# JSON inside
 
 
 def test_json_contents__are_read_as_texts() -> None:
@@ -382,8 +392,8 @@ def test_empty_json__has_no_fields() -> None:
 # The way back
 
 
-def test_sealed_push__carries_both_signatures_and_the_clear_fields() -> None:
-    query_string, body = seal_push(
+def test_encrypted_push__carries_both_signatures_and_the_clear_fields() -> None:
+    query_string, body = encrypt_push(
         vectors.V1.plain,
         vectors.V1.pair,
         vectors.V1.receiver_id,
@@ -406,9 +416,9 @@ def test_sealed_push__carries_both_signatures_and_the_clear_fields() -> None:
 
 
 def test_published_reply__is_ours_byte_for_byte() -> None:
-    """In the envelope of Tencent's documentation (1.5)."""
+    """In the envelope of Tencent's documentation."""
     vector = vectors.V1_REPLY
-    reply = seal_reply(
+    reply = encrypt_reply(
         vector.plain,
         vector.pair,
         vector.receiver_id,
@@ -427,7 +437,7 @@ def test_published_reply__is_ours_byte_for_byte() -> None:
 
 def test_json_reply__has_a_number_for_its_time() -> None:
     vector = vectors.V1_REPLY
-    reply = seal_reply(
+    reply = encrypt_reply(
         vector.plain,
         vector.pair,
         vector.receiver_id,
@@ -445,7 +455,7 @@ def test_json_reply__has_a_number_for_its_time() -> None:
     }
 
 
-# Bad input that nobody thought of
+# Generated bad input
 
 
 @given(
@@ -509,14 +519,14 @@ def only_texts(value: object) -> bool:
 
 
 @given(plains)
-def test_any_sealed_contents__open_to_texts_or_are_refused(plain: bytes) -> None:
+def test_any_encrypted_contents__decrypt_to_texts_or_are_refused(plain: bytes) -> None:
     encrypted = encrypt(PAIR.aes_key, plain, PLATFORM)
     query_string = query(msg_signature=sign(PAIR.token, vectors.S1.timestamp, vectors.S1.nonce, encrypted))
     try:
-        unsealed = unseal(query_string, f"<xml><Encrypt>{encrypted}</Encrypt></xml>".encode(), [PAIR], PLATFORM)
+        decrypted = decrypt_push(query_string, f"<xml><Encrypt>{encrypted}</Encrypt></xml>".encode(), [PAIR], PLATFORM)
     except InvalidPush:
         return
-    assert only_texts(unsealed.fields)
+    assert only_texts(decrypted.fields)
 
 
 @given(st.binary(min_size=1, max_size=16).map(lambda blocks: blocks * 16))
@@ -566,7 +576,7 @@ def test_flood__is_refused_at_the_cost_of_a_few_hashes(flood: str) -> None:
 
     def refuse() -> None:
         with contextlib.suppress(InvalidPush):
-            unseal(vectors.S1.query, FLOODS[flood], [PAIR], PLATFORM)
+            decrypt_push(vectors.S1.query, FLOODS[flood], [PAIR], PLATFORM)
 
     assert refused(vectors.S1.query, FLOODS[flood]) in {"envelope", "signature"}
     assert cost(refuse) < 15 * cost(lambda: hashlib.sha256(FLOODS[flood]).digest())
@@ -581,9 +591,9 @@ def test_ciphertext_as_long_as_a_push_can_be__opens() -> None:
     plain = xml.write({"A": "x" * 40_000})
     query_string, body = push(plain)
 
-    assert unseal(query_string, body, [PAIR], PLATFORM).plain == plain
+    assert decrypt_push(query_string, body, [PAIR], PLATFORM).plain == plain
     as_json = json.dumps({"Encrypt": find_encrypt(body)[0]}).replace("/", "\\/").encode()
-    assert unseal(query_string, as_json, [PAIR], PLATFORM).plain == plain
+    assert decrypt_push(query_string, as_json, [PAIR], PLATFORM).plain == plain
 
 
 @pytest.mark.parametrize("spoilt", [b" ", b"\xff", b"\x00", b"=", b"&", b"\n"])

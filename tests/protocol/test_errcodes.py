@@ -1,4 +1,4 @@
-"""Does every errcode lead to the right exception, and does no exception give a secret away?"""
+"""Every errcode leads to the right exception, and no exception contains a secret."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ DOCUMENTED: dict[type[APIError], list[int]] = {
         *(61039, 61040, *range(61051, 61071), *range(61450, 61458), 61500, 61501, 61503),
         *(85001, 85999, 86000, 86004, 87000, 87999, *range(89000, 89005), *range(89019, 89022), 89029, 89231),
         *(*range(89247, 89257), 89300, *range(89401, 89406), *range(89501, 89508), 91030, 76001, 76003, 76022),
-        *(40008, 41006, 44003, 44004, 45008, 45072),  # of messages (7.9)
+        *(40008, 41006, 44003, 44004, 45008, 45072),  # of messages
     ],
 }
 

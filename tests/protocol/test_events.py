@@ -1,4 +1,4 @@
-"""Does each InfoType become its event, with every field typed and every secret covered?"""
+"""Each InfoType becomes its event, with every field typed and every secret hidden."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.protocol import vectors
 from wechat_open.exceptions import InvalidPush
 from wechat_open.protocol import xml
-from wechat_open.protocol.envelope import unseal
+from wechat_open.protocol.envelope import decrypt_push
 from wechat_open.protocol.events import (
     EVENTS,
     Applicant,
@@ -206,9 +206,9 @@ def test_each_info_type__becomes_its_event(info_type: str) -> None:
 
 
 def test_published_ticket_push__becomes_a_ticket() -> None:
-    unsealed = unseal(vectors.S1.query, vectors.S1.body, [vectors.S1.pair], vectors.S1.receiver_id)
+    decrypted = decrypt_push(vectors.S1.query, vectors.S1.body, [vectors.S1.pair], vectors.S1.receiver_id)
 
-    event = parse(unsealed.fields)
+    event = parse(decrypted.fields)
 
     assert isinstance(event, TicketPushed)
     assert event.ticket.reveal() == "ticket@@@demo-ticket-1"

@@ -1,4 +1,4 @@
-"""Does the heart of the package run where Django and Celery are not installed?"""
+"""The core of the package runs where Django and Celery are not installed."""
 
 from __future__ import annotations
 
@@ -26,8 +26,11 @@ HEART = [
     "wechat_open.protocol.replies",
     "wechat_open.protocol.errcodes",
     "wechat_open.protocol.permissions",
-    "wechat_open.client",
-    "wechat_open.endpoints",
+    "wechat_open.client.answers",
+    "wechat_open.client.calls",
+    "wechat_open.client.verdict",
+    "wechat_open.client.transport",
+    "wechat_open.client.component",
     "wechat_open.simulator",
 ]
 

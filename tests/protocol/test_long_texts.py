@@ -1,4 +1,4 @@
-"""Is a long text cut into parts that WeChat takes, and where people would cut it?"""
+"""A long text is split into parts that WeChat accepts, at natural places."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Are permission sets named in both languages, and is func_info read whatever WeChat puts into it?"""
+"""Permission sets have names in both languages, and any func_info can be read."""
 
 from __future__ import annotations
 

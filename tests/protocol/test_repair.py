@@ -1,4 +1,4 @@
-"""Is what WeChat passes on handed over, whatever people typed, and never taken for anybody else's words?"""
+"""Pushes are delivered whatever people typed, and no text is taken for another sender's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Is each reply written as WeChat reads it, as an answer and as a customer-service message?"""
+"""Each reply is written as WeChat reads it, as a passive reply and as a customer-service message."""
 
 from __future__ import annotations
 

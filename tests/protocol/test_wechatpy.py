@@ -1,4 +1,4 @@
-"""Does an independent implementation of WeChat's encryption and its messages agree with ours?"""
+"""Our encryption and messages agree with wechatpy, an independent implementation."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from wechat_open.exceptions import InvalidPush
 from wechat_open.messaging.messages import parse
 from wechat_open.protocol import xml
 from wechat_open.protocol.crypto import sign
-from wechat_open.protocol.envelope import seal_push, seal_reply, unseal
+from wechat_open.protocol.envelope import decrypt_push, encrypt_push, encrypt_reply
 from wechat_open.protocol.replies import (
     Article,
     Image,
@@ -45,46 +45,48 @@ def test_what_they_encrypt__opens_with_ours(theirs: WeChatCrypto, text: str) -> 
     body = theirs.encrypt_message(xml.write({"Content": text}).decode(), NONCE, NOW)
     signature = xml.read(body.encode())["MsgSignature"]
 
-    unsealed = unseal(f"timestamp={NOW}&nonce={NONCE}&msg_signature={signature}", body.encode(), [PAIR], PLATFORM)
+    decrypted = decrypt_push(
+        f"timestamp={NOW}&nonce={NONCE}&msg_signature={signature}", body.encode(), [PAIR], PLATFORM
+    )
 
-    assert unsealed.fields == {"Content": text}
+    assert decrypted.fields == {"Content": text}
 
 
 @pytest.mark.parametrize("text", TEXTS, ids=len)
 def test_what_we_push__opens_with_theirs(theirs: WeChatCrypto, text: str) -> None:
     plain = xml.write({"Content": text})
-    _, body = seal_push(plain, PAIR, PLATFORM, timestamp=NOW, nonce=NONCE, envelope={"AppId": PLATFORM})
+    _, body = encrypt_push(plain, PAIR, PLATFORM, timestamp=NOW, nonce=NONCE, envelope={"AppId": PLATFORM})
     signature = sign(PAIR.token, NOW, NONCE, xml.read(body)["Encrypt"])
 
     assert theirs.decrypt_message(body.decode(), signature, NOW, NONCE).encode() == plain
 
 
 def test_what_we_reply__opens_with_theirs(theirs: WeChatCrypto) -> None:
-    reply = seal_reply(b"<xml><A>1</A></xml>", PAIR, PLATFORM, timestamp=NOW, nonce=NONCE)
-    told = xml.read(reply)
+    reply = encrypt_reply(b"<xml><A>1</A></xml>", PAIR, PLATFORM, timestamp=NOW, nonce=NONCE)
+    fields = xml.read(reply)
 
-    opened = theirs.decrypt_message(reply.decode(), told["MsgSignature"], told["TimeStamp"], told["Nonce"])
+    opened = theirs.decrypt_message(reply.decode(), *(fields[name] for name in ("MsgSignature", "TimeStamp", "Nonce")))
 
     assert opened == "<xml><A>1</A></xml>"
 
 
 def test_both__refuse_another_platforms_push(theirs: WeChatCrypto) -> None:
-    query, body = seal_push(b"<xml><A>1</A></xml>", PAIR, "wxother", timestamp=NOW, nonce=NONCE, envelope={})
+    query, body = encrypt_push(b"<xml><A>1</A></xml>", PAIR, "wxother", timestamp=NOW, nonce=NONCE, envelope={})
     signature = sign(PAIR.token, NOW, NONCE, xml.read(body)["Encrypt"])
 
     with pytest.raises(InvalidAppIdException):
         theirs.decrypt_message(body.decode(), signature, NOW, NONCE)
     with pytest.raises(InvalidPush, match="receiver"):
-        unseal(query, body, [PAIR], PLATFORM)
+        decrypt_push(query, body, [PAIR], PLATFORM)
 
 
 def test_both__refuse_a_wrong_signature(theirs: WeChatCrypto) -> None:
-    query, body = seal_push(b"<xml><A>1</A></xml>", PAIR, PLATFORM, timestamp=NOW, nonce=NONCE, envelope={})
+    query, body = encrypt_push(b"<xml><A>1</A></xml>", PAIR, PLATFORM, timestamp=NOW, nonce=NONCE, envelope={})
 
     with pytest.raises(InvalidSignatureException):
         theirs.decrypt_message(body.decode(), "0" * 40, NOW, NONCE)
     with pytest.raises(InvalidPush, match="signature"):
-        unseal(query.partition("msg_signature=")[0] + "msg_signature=" + "0" * 40, body, [PAIR], PLATFORM)
+        decrypt_push(query.partition("msg_signature=")[0] + "msg_signature=" + "0" * 40, body, [PAIR], PLATFORM)
 
 
 # Replies
@@ -94,8 +96,10 @@ def read_by_them(theirs: WeChatCrypto, reply: Reply) -> Any:
     """What an account would show, which has wechatpy on WeChat's side of the wire."""
     message = parse({"ToUserName": "gh_1", "FromUserName": "o1", "CreateTime": NOW, "MsgType": "text"})
     plain = write_reply(reply, message, int(NOW))
-    told = xml.read(sealed := seal_reply(plain, PAIR, PLATFORM, timestamp=NOW, nonce=NONCE))
-    opened = theirs.decrypt_message(sealed.decode(), told["MsgSignature"], told["TimeStamp"], told["Nonce"])
+    fields = xml.read(encrypted := encrypt_reply(plain, PAIR, PLATFORM, timestamp=NOW, nonce=NONCE))
+    opened = theirs.decrypt_message(
+        encrypted.decode(), *(fields[name] for name in ("MsgSignature", "TimeStamp", "Nonce"))
+    )
     assert opened.encode() == plain
     read = deserialize_reply(opened)
     assert (read.source, read.target, read.time, read.type) == ("gh_1", "o1", int(NOW), reply.kind)

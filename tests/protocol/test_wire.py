@@ -1,4 +1,4 @@
-"""Is each field of a push read strictly, and nothing that is malformed believed?"""
+"""Each field of a push is read strictly; malformed values are empty."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Is WeChat's XML read to the character, and everything else refused?"""
+"""WeChat's XML is read without changes, and any other XML is refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What did WeChat really send? The published vectors of its encryption, copied to the character.
+"""The published test vectors of WeChat's encryption, copied exactly.
 
 V1, its reply, V2 and V4 are Tencent's own examples; V3 and E1 come from the tests of other libraries; S1 to S3 were
 computed for this project from the same rules, for the cases that no published vector has.

@@ -1,4 +1,4 @@
-"""With what does a platform answer a follower?"""
+"""Passive replies of a platform."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from tests.simulator.callback import Received, Reply
 from wechat_open.protocol import xml
-from wechat_open.protocol.envelope import seal_reply
+from wechat_open.protocol.envelope import encrypt_reply
 from wechat_open.simulator import Settings
 
 
@@ -21,4 +21,4 @@ def passive(received: Received, **fields: Any) -> Reply:
         **fields,
     }
     stamp = {"timestamp": str(int(time.time())), "nonce": received.query["nonce"]}
-    return 200, seal_reply(xml.write(reply), settings.pair(), settings.appid, **stamp)
+    return 200, encrypt_reply(xml.write(reply), settings.pair(), settings.appid, **stamp)

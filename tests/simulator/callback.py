@@ -1,4 +1,4 @@
-"""What does a platform's callback see? A server that opens every push and answers as it is told."""
+"""A platform's callback: a server that decrypts every push and returns the answer that a test sets."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qsl
 
-from wechat_open.protocol.envelope import Unsealed, unseal
+from wechat_open.protocol.envelope import DecryptedPush, decrypt_push
 from wechat_open.simulator import Settings
 
 Reply = tuple[int, bytes]
@@ -19,7 +19,7 @@ Reply = tuple[int, bytes]
 class Received:
     path: str
     query: dict[str, str]
-    push: Unsealed
+    push: DecryptedPush
 
 
 class Callback:
@@ -34,7 +34,7 @@ class Callback:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 path, _, query = self.path.partition("?")
                 settings = Settings()
-                push = unseal(query, body, [settings.pair()], settings.appid)
+                push = decrypt_push(query, body, [settings.pair()], settings.appid)
                 received = Received(path, dict(parse_qsl(query)), push)
                 with outer._arrived:
                     outer.received.append(received)

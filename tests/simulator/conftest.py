@@ -1,3 +1,5 @@
+"""Fixtures: an engine with its settings and clock, a callback, a running simulator and its API."""
+
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
@@ -36,7 +38,7 @@ def callback() -> Iterator[Callback]:
 
 @pytest.fixture
 def wechat(callback: Callback) -> Iterator[Simulator]:
-    """Running, without tickets of its own accord."""
+    """A running simulator without automatic tickets."""
     with Simulator(callback.url, ticket_pusher=False) as simulator:
         simulator.pusher.pause = 0.01
         yield simulator
@@ -44,7 +46,7 @@ def wechat(callback: Callback) -> Iterator[Simulator]:
 
 @pytest.fixture
 def api(wechat: Simulator) -> Api:
-    """Calls over HTTP; the component's token and appid are added where nothing else is said."""
+    """Calls over HTTP; the component's token and appid are the defaults."""
 
     def post(path: str, body: dict[str, Any] | None = None, *, token: str | None = None) -> dict[str, Any]:
         wechat.engine.new_ticket()

@@ -1,4 +1,4 @@
-"""Does a push arrive as WeChat's does, and again when it was not answered?"""
+"""The delivery of pushes, and their repetition."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import pytest
 
 from tests.simulator.callback import Callback
 from wechat_open.simulator import DEMO_OFFICIAL, Engine, Settings, Simulator
-from wechat_open.simulator.application import Application
+from wechat_open.simulator.workbench import Workbench
 
 
-def test_ticket__is_sealed_for_the_component(wechat: Simulator, callback: Callback) -> None:
+def test_ticket__is_encrypted_for_the_component(wechat: Simulator, callback: Callback) -> None:
     wechat.clock.advance(86400)
     ticket = wechat.control("push-ticket")["ticket"]
     received = callback.received[0]
@@ -29,7 +29,7 @@ def test_ticket__is_sealed_for_the_component(wechat: Simulator, callback: Callba
 
 
 @pytest.mark.parametrize("answer", [(200, b"ok"), (500, b"success"), (302, b"")])
-def test_event_without_success__comes_three_times_sealed_anew(
+def test_event_without_success__is_sent_three_times_with_new_encryption(
     wechat: Simulator, callback: Callback, answer: tuple[int, bytes]
 ) -> None:
     callback.answer = lambda received: answer
@@ -39,13 +39,13 @@ def test_event_without_success__comes_three_times_sealed_anew(
     assert len({str(received.push.fields) for received in callback.received}) == 1
 
 
-def test_ticket_without_success__comes_once(wechat: Simulator, callback: Callback) -> None:
+def test_ticket_without_success__is_sent_once(wechat: Simulator, callback: Callback) -> None:
     callback.answer = lambda received: (500, b"")
     assert wechat.control("push-ticket")["tries"] == 1
 
 
 @pytest.mark.parametrize(("status", "tries"), [(403, 1), (500, 3)])
-def test_message__comes_again_when_the_site_is_broken(
+def test_message__is_sent_again_when_the_site_fails(
     wechat: Simulator, callback: Callback, status: int, tries: int
 ) -> None:
     wechat.engine.authorize(DEMO_OFFICIAL)
@@ -61,7 +61,7 @@ def test_silent_callback__is_an_error_not_an_exception(wechat: Simulator, callba
     assert (answer["status"], answer["tries"], answer["error"]) == (None, 3, "no answer: ReadTimeout")
 
 
-def test_no_callback__is_said() -> None:
+def test_missing_callback__is_reported() -> None:
     with Simulator() as wechat:
         assert wechat.control("push-ticket")["error"] == "no callback is configured"
 
@@ -77,13 +77,13 @@ def test_urls__can_be_set_one_by_one(callback: Callback) -> None:
 
 
 def test_without_workers__a_push_is_delivered_at_once(callback: Callback) -> None:
-    application = Application(Engine(Settings(callback=callback.url)))
-    application.pusher.later(application.engine.new_ticket())
-    application.pusher.later(None)
+    workbench = Workbench.around(Engine(Settings(callback=callback.url)))
+    workbench.pusher.enqueue(workbench.engine.new_ticket())
+    workbench.pusher.enqueue(None)
     assert callback.names == ["component_verify_ticket"]
 
 
-def test_tickets__come_at_the_start_and_every_ten_minutes(callback: Callback) -> None:
+def test_tickets__are_pushed_at_the_start_and_every_ten_minutes(callback: Callback) -> None:
     with Simulator(callback.url) as wechat:
         callback.wait_for("component_verify_ticket")
         wechat.clock.advance(600)

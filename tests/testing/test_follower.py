@@ -1,4 +1,4 @@
-"""Does a follower in a test get what a follower in WeChat would get?"""
+"""A follower in a test gets what a follower in WeChat would get."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from asgiref.sync import sync_to_async
 from django.core.cache import cache
 from django.db import connection
 
-from wechat_open import api, doorbell, messaging
+from wechat_open import api, broker, messaging
 from wechat_open.exceptions import AuthorizerUnauthorized, FollowerOutOfReach, InvalidPush
 from wechat_open.messaging import (
     Article,
@@ -129,8 +129,8 @@ def test_repeat__is_answered_alike_and_handled_once(wechat_follower: Follower) -
     assert len(heard) == 1
 
 
-def test_nothing_to_repeat__is_said(wechat_follower: Follower) -> None:
-    with pytest.raises(ValueError, match="nothing to repeat"):
+def test_repeat_without_a_push__is_an_error(wechat_follower: Follower) -> None:
+    with pytest.raises(ValueError, match="Nothing was sent yet"):
         wechat_follower.repeats()
 
 
@@ -208,8 +208,8 @@ def test_long_text__is_seen_in_its_parts(wechat_follower: Follower) -> None:
 def test_what_a_handler_sends__is_seen(wechat_follower: Follower) -> None:
     def send(message: Message) -> str:
         account = api.authorizer(message.authorizer)
-        account.custom_send(message.openid, {"msgtype": "image", "image": {"media_id": "map"}})
-        account.custom_send(message.openid, "second")
+        account.messages.custom_send(message.openid, {"msgtype": "image", "image": {"media_id": "map"}})
+        account.messages.custom_send(message.openid, "second")
         return "first"
 
     on_message()(send)
@@ -224,7 +224,7 @@ def test_what_a_handler_sends__is_seen(wechat_follower: Follower) -> None:
 def test_message_that_wechat_refused__is_not_seen(wechat_follower: Follower) -> None:
     def send_too_much(message: Message) -> None:
         for number in range(21):
-            api.authorizer(message.authorizer).custom_send(message.openid, str(number))
+            api.authorizer(message.authorizer).messages.custom_send(message.openid, str(number))
 
     on_message()(send_too_much)
     wechat_follower.raise_errors = False
@@ -236,10 +236,10 @@ def test_later_answer__comes_from_a_worker_after_the_answer(
     wechat_follower: Follower, wechat_account: Authorizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rung: list[str] = []
-    monkeypatch.setattr(doorbell, "ring", lambda task, *args, **options: rung.append(task))
+    monkeypatch.setattr(broker, "send_task", lambda task, *args, **options: rung.append(task))
 
     def handler(message: Message) -> Any:
-        doorbell.ring("shop.tasks.count")
+        broker.send_task("shop.tasks.count")
         return answer_later(later_name, ids=[1, 2])
 
     on_message()(handler)
@@ -303,7 +303,9 @@ def test_errors_kept_back__leave_what_a_follower_gets(wechat_follower: Follower)
 
 
 def test_person_who_has_left__cannot_be_reached(wechat_follower: Follower) -> None:
-    on_event("unsubscribe")(lambda message: api.authorizer(message.authorizer).custom_send(message.openid, "wait!"))
+    on_event("unsubscribe")(
+        lambda message: api.authorizer(message.authorizer).messages.custom_send(message.openid, "wait!")
+    )
 
     with pytest.raises(FollowerOutOfReach):
         wechat_follower.does("unsubscribe")

@@ -1,4 +1,4 @@
-"""Does the whole way work over HTTP, and does it say what is missing?"""
+"""The fixtures over HTTP, and their messages when something is missing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Does pytest find the fixtures in a site that has nothing else, and leave every other project alone?"""
+"""pytest finds the fixtures in any site, and other projects are not affected."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_over_http(wechat_live):
 
 @pytest.fixture
 def plain(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
-    """A folder whose pytest is told nothing."""
+    """A folder without a configuration of pytest."""
     monkeypatch.delenv("DJANGO_SETTINGS_MODULE", raising=False)
     pytester.makeini("[pytest]\nfilterwarnings = error\n")
     return pytester

@@ -1,4 +1,4 @@
-"""Can the console be used with the themes that Chinese sites give their admin?"""
+"""The console works with the admin themes that Chinese sites use."""
 
 from __future__ import annotations
 

@@ -51,17 +51,19 @@ def faults(theme: str) -> Iterator[str]:
     from django.utils import timezone
 
     from tests.console import pages
-    from wechat_open import authorization, bulk, needs
-    from wechat_open.component import platform
-    from wechat_open.models import Authorizer, JournalEntry, Push, VerifyTicket
+    from wechat_open import authorization, platforms
+    from wechat_open.health import advice
+    from wechat_open.models import AuditEntry, Authorizer, Push, VerifyTicket
+    from wechat_open.operations import jobs
+    from wechat_open.operations.accounts import Refresh
 
     setup_test_environment()
     call_command("migrate", verbosity=0)
     now = timezone.now()
     failed = {"info_type": "authorized", "authorizer_appid": "wxa", "state": "failed"}
     admin_user = User.objects.create_superuser("admin", "admin@example.com", "secret")
-    component = platform("default").row
-    component.access_token = component.seal("access_token", "good")
+    component = platforms.get("default").row
+    component.access_token = component.encrypt("access_token", "good")
     component.access_token_expires_at = now + timedelta(hours=1)
     component.save()
     account = Authorizer.objects.create(component=component, appid="wxa", nick_name="山茶书店", needs_reconcile=True)
@@ -71,8 +73,8 @@ def faults(theme: str) -> Iterator[str]:
         account,
         authorization.begin(payload={"shop": 7}, user=admin_user),
         Push.objects.create(component=component, **failed, **kept),
-        JournalEntry.objects.create(component=component, kind="refreshed", appid="wxa", at=now),
-        bulk.start(bulk.Action.REFRESH, [account.pk], user=admin_user),
+        AuditEntry.objects.create(component=component, kind="refreshed", appid="wxa", at=now),
+        jobs.start(Refresh(), [account.pk], user=admin_user),
         VerifyTicket.objects.create(component=component, digest="a", **kept),
     ]
     known = {type(row): row for row in rows}
@@ -80,23 +82,24 @@ def faults(theme: str) -> Iterator[str]:
     browser.force_login(admin_user)
     html: dict[str, str] = {}
     for language in ("en", "zh-hans"):
-        for door in pages.doors():
-            row = known.get(door.model)
-            if door.needs_row and row is None:
+        for route in pages.routes():
+            row = known.get(route.model)
+            if route.needs_row and row is None:
                 continue
-            answer = browser.get(door.address(row), headers={"accept-language": language})
+            answer = browser.get(route.address(row), headers={"accept-language": language})
             if answer.status_code >= 500:
-                yield f"{language} {door.name}: {answer.status_code}"
+                yield f"{language} {route.name}: {answer.status_code}"
             if language == "en" and answer.status_code == 200 and not answer.streaming:
-                html[door.name] = answer.content.decode()
+                html[route.name] = answer.content.decode()
         for address in ("/admin/", "/admin/wechat_open/"):
             if browser.get(address, headers={"accept-language": language}).status_code != 200:
                 yield f"{language} {address}"
 
     of_account = Forms(html["authorizer_change"])
-    if needs.of(account).actions != ("reconcile",) or "wechat-open-need-busy" not in html["authorizer_change"]:
+    actions = advice.for_account(account).actions
+    if actions != ("reconcile",) or "wechat-open-need-busy" not in html["authorizer_change"]:
         yield "the page of an account does not say what it needs"
-    for page, action in (("authorizer_change", "reconcile"), ("push_change", "process_again")):
+    for page, action in (("authorizer_change", "reconcile"), ("push_change", "replay")):
         form = Forms(html[page]).buttons.get(action)
         if form is None:
             yield f"{page}: {action} stands in no form"

@@ -1,4 +1,4 @@
-"""What does an operator see, and what may they do?
+"""The admin pages of our models.
 
 One file for each kind of page. What is listed here is registered with Django's own admin site, and by ``register`` with
 another one.
@@ -10,7 +10,8 @@ from django.contrib.admin import AdminSite
 from django.contrib.admin import site as default_site
 from django.db.models import Model
 
-from . import accounts, alerts, bulk, dashboard, journal, links, platforms, pushes
+from . import accounts, alerts, audit, bulk_jobs, links, platforms, pushes
+from .dashboard import views as dashboard
 
 OURS: dict[type[Model], type[Any]] = {
     model: type(ours) for model, ours in default_site._registry.items() if type(ours).__module__.startswith(__name__)
@@ -25,4 +26,4 @@ def register(site: AdminSite) -> None:
             site.register(model, ours)
 
 
-__all__ = ["OURS", "accounts", "alerts", "bulk", "dashboard", "journal", "links", "platforms", "pushes", "register"]
+__all__ = ["OURS", "accounts", "alerts", "audit", "bulk_jobs", "dashboard", "links", "platforms", "pushes", "register"]

@@ -1,9 +1,10 @@
-"""What does an operator see of an account, and what may they do to it?"""
+"""The list of accounts, and the page of one."""
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from typing import Any
 
 from django.contrib import admin, messages
@@ -21,23 +22,26 @@ from django.utils.text import Truncator
 from django.utils.translation import get_language, gettext, npgettext, pgettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
-from .. import bulk, needs
-from ..admin_urls import admin_url, may_view
-from ..component import platform_of
+from .. import platforms
+from ..admin_urls import admin_url
 from ..conf import DEFAULT_ALIAS, conf
-from ..exceptions import ConfigurationError, WeChatOpenError
-from ..models import AuthorizationLink, Authorizer, JournalEntry, Push, tenant_of
+from ..db.fields import is_damaged
+from ..health import advice
+from ..models import AuditEntry, AuthorizationLink, Authorizer, Push, tenant_of
+from ..operations import registry
+from ..operations.accounts import Sync
 from ..protocol import permissions
-from ..telling import briefly
 from . import accounts_export, search, timeline
-from .base import HolderAdmin, action
-from .lists import PlatformFilter
-from .shown import (
+from .base import TokenHolderAdmin, column
+from .changelist import PlatformFilter
+from .display import (
+    DAMAGED,
     NOTHING,
     SERVICE_TYPES,
     STANDINGS,
     address,
     avatar,
+    damaged,
     date,
     lines,
     masked,
@@ -45,7 +49,7 @@ from .shown import (
     tag,
     word,
 )
-from .sorts import (
+from .filters import (
     AccountList,
     AccountPaginator,
     AttentionFilter,
@@ -58,6 +62,8 @@ from .sorts import (
     VerifiedFilter,
     known,
 )
+from .pushes import tagged_state
+from .reader import may_view
 
 NOT_IN_LISTS = [
     "access_token",
@@ -78,12 +84,19 @@ PUSHES_SHOWN = 8
 
 _SECRET_LIKE = re.compile(r"token|secret|ticket|password|session_key|auth.?code", re.IGNORECASE)
 
-NEEDS_GRANT = {"refresh_now", "sync_profile"}
-"""Actions whose buttons stand only on the page of an authorized account; ``forget`` only where the owner has left."""
+
+def _part(name: str, title: Any) -> Callable[[Any, Authorizer], SafeString]:
+    """A part of the page, rendered for its reader, who may do and see more or less than others."""
+
+    def part(model_admin: Any, account: Authorizer) -> SafeString:
+        drawn: SafeString = getattr(account, f"{name}_drawn", SafeString())
+        return drawn
+
+    return admin.display(description=title)(part)
 
 
 @admin.register(Authorizer)
-class AuthorizerAdmin(HolderAdmin):
+class AuthorizerAdmin(TokenHolderAdmin):
     list_display = ["named", "standing_now", "time_left", "principal", "since"]  # see also get_list_display
     list_filter = [
         StateFilter,
@@ -100,7 +113,6 @@ class AuthorizerAdmin(HolderAdmin):
     list_select_related = ["component", "granted_through"]
     sortable_by = ["named", "standing_now", "time_left", "principal", "since"]  # what has an index
     list_max_show_all = 0
-    show_facets = admin.ShowFacets.NEVER  # each would count a part of the table
     paginator = AccountPaginator
     # For the box, and for themes that name them in it; `get_search_results` looks for the word.
     search_fields = ["nick_name", "principal_name", "appid", "user_name"]
@@ -108,13 +120,12 @@ class AuthorizerAdmin(HolderAdmin):
         "Part of a name or principal, the beginning of an appid or tenant, or a whole original id (gh_…)"
     )
     ordering = ["-pk"]
-    actions = ["refresh_now", "sync_profile", "reconcile", "ask_again", "forget"]
     buttons_in_fields = False  # they are in the head
     fieldsets = [
         (None, {"classes": ["wechat-open-first"], "fields": ["head", ("happened", "recent_pushes")]}),
         (
             pgettext_lazy("wechat_open", "Tokens"),
-            {"fields": ["access_token_shown", "time_left", "refresh_token_shown", "next_renewal", "doubts"]},
+            {"fields": ["access_token_masked", "time_left", "refresh_token_masked", "next_renewal", "doubts"]},
         ),
         (
             pgettext_lazy("wechat_open", "Authorization"),
@@ -147,7 +158,7 @@ class AuthorizerAdmin(HolderAdmin):
 
     last_failure = (
         pgettext_lazy("wechat_open", "Last failure"),
-        {"fields": ["problem", "failures", "last_failed_at_exact", "error_told", "last_rid"]},
+        {"fields": ["problem", "failures", "last_failed_at_exact", "error_text", "last_rid"]},
     )
 
     # -- columns -----------------------------------------------------------------------------------------------------
@@ -163,20 +174,16 @@ class AuthorizerAdmin(HolderAdmin):
 
     @admin.display(description=pgettext_lazy("wechat_open", "state"), ordering="state")
     def standing_now(self, account: Authorizer) -> SafeString:
-        """The state, and what is wrong in the same column: most rows have nothing to say there."""
+        """The state, and the problem in the same column: most rows have none."""
         state = tag(account.get_state_display(), _tone(account))
         problem = self.problem(account)
         if problem == NOTHING:
             return state
         return format_html('{}<span class="wechat-open-problem">{}</span>', state, problem)
 
-    @admin.display(description=_("token time left"), ordering="access_token_expires_at")
-    def time_left(self, holder: Any) -> str | SafeString:
-        return super().time_left(holder)
-
     @admin.display(description=pgettext_lazy("wechat_open", "principal"), ordering="principal_key")
     def principal(self, account: Authorizer) -> SafeString:
-        """Whose it is, and what."""
+        """Its principal, kind and verification."""
         what = [str(account.get_kind_display()), self._verification(account)]
         return format_html(
             '{}<span class="wechat-open-aside">{}</span>',
@@ -186,7 +193,9 @@ class AuthorizerAdmin(HolderAdmin):
 
     @admin.display(description=pgettext_lazy("wechat_open", "authorized at"), ordering="authorized_at")
     def since(self, account: Authorizer) -> str | SafeString:
-        """Since when, and how much."""
+        """Since when, and how many permission sets."""
+        if is_damaged(account.func_info):
+            return format_html('{}<span class="wechat-open-aside">{}</span>', moment(account.authorized_at), damaged())
         sets = len(account.func_info)
         words = npgettext("wechat_open", "%(count)s permission set", "%(count)s permission sets", sets) % {
             "count": sets
@@ -195,28 +204,22 @@ class AuthorizerAdmin(HolderAdmin):
 
     @admin.display(description=pgettext_lazy("wechat_open", "tenant"))
     def tenant(self, account: Authorizer) -> str | SafeString:
-        """Leads to the tenant's other accounts."""
+        """Linked to the tenant's other accounts."""
         link = account.granted_through
+        if link and is_damaged(link.payload):
+            return damaged()
         name = tenant_of(link.payload) if link else ""
         if not name:
             return NOTHING
         query = urlencode({TenantFilter.parameter_name: name})
         return format_html('<a href="?{}">{}</a>', query, Truncator(name).chars(40))
 
-    @admin.display(description=_("What it needs"))
-    def head(self, account: Authorizer) -> SafeString:
-        return _drawn(account, "head")
-
-    @admin.display(description=pgettext_lazy("wechat_open", "What happened"))
-    def happened(self, account: Authorizer) -> SafeString:
-        return _drawn(account, "happened")
-
-    @admin.display(description=pgettext_lazy("wechat_open", "Recent pushes"))
-    def recent_pushes(self, account: Authorizer) -> SafeString:
-        return _drawn(account, "recent_pushes")
+    head = _part("head", _("What it needs"))
+    happened = _part("happened", pgettext_lazy("wechat_open", "What happened"))
+    recent_pushes = _part("recent_pushes", pgettext_lazy("wechat_open", "Recent pushes"))
 
     @admin.display(description=pgettext_lazy("wechat_open", "refresh token"))
-    def refresh_token_shown(self, account: Authorizer) -> str | SafeString:
+    def refresh_token_masked(self, account: Authorizer) -> str | SafeString:
         current = masked(account, "refresh_token")
         if not account.previous_refresh_token:
             return current
@@ -255,10 +258,12 @@ class AuthorizerAdmin(HolderAdmin):
             )
             for number in account.func_info
         ]
+        broken = damaged() if is_damaged(account.func_info) else ""
         if not rows:
-            return NOTHING
+            return broken or NOTHING
         return format_html(
-            '<ul class="wechat-open-sets">{}</ul>',
+            '{}<ul class="wechat-open-sets">{}</ul>',
+            broken,
             format_html_join("", "<li><strong>{} {}</strong> {}<span>{}</span></li>", rows),
         )
 
@@ -267,7 +272,7 @@ class AuthorizerAdmin(HolderAdmin):
         kind = account.get_kind_display()
         number = -1 if account.service_type is None else account.service_type
         special = SERVICE_TYPES.get(account.kind, {}).get(number)
-        if not special:  # nor would the number of a type without a name tell anything
+        if not special:  # the number of a type without a name means nothing to a reader
             return kind
         return pgettext("wechat_open", "%(kind)s (%(special)s)") % {"kind": kind, "special": special}
 
@@ -283,13 +288,8 @@ class AuthorizerAdmin(HolderAdmin):
     def standing(self, account: Authorizer) -> object:
         return word(STANDINGS, account.account_status)
 
-    @admin.display(description=pgettext_lazy("wechat_open", "avatar"))
-    def picture(self, account: Authorizer) -> str | SafeString:
-        return address(account.head_img)
-
-    @admin.display(description=pgettext_lazy("wechat_open", "QR code"))
-    def qr_code(self, account: Authorizer) -> str | SafeString:
-        return address(account.qrcode_url)
+    picture = column(address, "head_img", pgettext_lazy("wechat_open", "avatar"))
+    qr_code = column(address, "qrcode_url", pgettext_lazy("wechat_open", "QR code"))
 
     # -- the list ----------------------------------------------------------------------------------------------------
 
@@ -299,7 +299,7 @@ class AuthorizerAdmin(HolderAdmin):
         return [*self.list_display, *tenant, *several]
 
     def get_list_filter(self, request: HttpRequest) -> list[Any]:
-        """By tenant for who may see links: which rows remain would tell whose an account is."""
+        """By tenant only for readers who may view links: the rows that remain would reveal the tenant of an account."""
         return [one for one in self.list_filter if one is not TenantFilter or may_view("authorizationlink")]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Authorizer]:
@@ -313,7 +313,7 @@ class AuthorizerAdmin(HolderAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
-        """See ``search``; what was looked for is said above the list."""
+        """See ``search``; the page says above the list what was searched for."""
         found, searched = search.accounts(queryset, search_term, tenants=_may_see_links(request))
         request.wechat_open_searched = searched  # type: ignore[attr-defined]  # read by the list's page
         return found, False
@@ -338,14 +338,11 @@ class AuthorizerAdmin(HolderAdmin):
     def list_context(self, request: HttpRequest) -> dict[str, Any]:
         return {
             "connect": self._connect_pages(request),
-            "export": self.list_address("export") if self.has_export_permission(request) else "",
+            "export": self._address("export") if request.user.has_perm("wechat_open.export_account") else "",
             "query": request.GET.urlencode(),
         }
 
-    def list_address(self, door: str = "changelist") -> str:
-        return self._door(door)
-
-    # -- taking along ------------------------------------------------------------------------------------------------
+    # -- exporting ---------------------------------------------------------------------------------------------------
 
     def get_urls(self) -> list[URLPattern]:
         wrap = self.admin_site.admin_view  # for staff, by CSRF token, and in no cache
@@ -354,11 +351,8 @@ class AuthorizerAdmin(HolderAdmin):
     def export_view(self, request: HttpRequest) -> HttpResponseBase:
         return accounts_export.view(self, request)
 
-    def has_export_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("wechat_open.export_account")
-
     def _connect_pages(self, request: HttpRequest) -> list[tuple[str, str]]:
-        """Alias and address of each platform's connect page, for who may connect accounts."""
+        """Alias and address of each platform's connect page, for operators who may connect accounts."""
         if not request.user.has_perm("wechat_open.authorize_account"):
             return []
         try:
@@ -373,7 +367,7 @@ class AuthorizerAdmin(HolderAdmin):
     # -- the page of one ---------------------------------------------------------------------------------------------
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        """The last failure first, when there is one; and no line for what there is not."""
+        """The last failure first, when there is one; and no line for an empty value."""
         fieldsets = super().get_fieldsets(request, obj)
         if obj is None:
             return fieldsets
@@ -382,7 +376,7 @@ class AuthorizerAdmin(HolderAdmin):
             head = {**head, "fields": ["head", "happened"]}
         failure = [part for part in fieldsets if part is self.last_failure]
         rest = [
-            (title, {**options, "fields": [name for name in options["fields"] if _has(obj, name)]})
+            (title, {**options, "fields": [name for name in options["fields"] if _has_value(obj, name)]})
             for title, options in [*failure, *others]
         ]
         return [(None, head), *rest]
@@ -392,8 +386,9 @@ class AuthorizerAdmin(HolderAdmin):
     ) -> HttpResponse:
         account: Authorizer | None = kwargs.get("obj")
         if account is not None:
-            labels = dict(context.get("buttons", []))
-            need = needs.of(account)
+            eligible = {one.name for one in registry.for_model(Authorizer) if one.eligible(account)}
+            labels = {name: label for name, label in context.get("buttons", []) if name in eligible}
+            need = advice.for_account(account)
             offered = [name for name in need.actions if name in labels]
             events, more = timeline.of(account)
             parts = {
@@ -405,9 +400,9 @@ class AuthorizerAdmin(HolderAdmin):
                 "need": need,
                 "dashboard": _dashboard(account) if need.of_platform and may_view("component") else "",
                 "need_buttons": [(name, labels[name]) for name in offered],
-                "buttons": [(name, label) for name, label in labels.items() if _fits(name, account, offered)],
+                "buttons": [(name, label) for name, label in labels.items() if name not in offered],
                 "events": events,
-                "journal": self._journal(request, account) if more or events else "",
+                "audit_trail": self._audit_trail(request, account) if more or events else "",
                 "pushes": self._pushes(request, account),
                 "all_pushes": admin_url("wechat_open_push_changelist") + f"?q={account.appid}",
             }
@@ -415,7 +410,7 @@ class AuthorizerAdmin(HolderAdmin):
                 drawn = render_to_string(f"admin/wechat_open/authorizer/{name}.html", parts, request)
                 setattr(account, f"{name}_drawn", drawn)
             context |= {
-                "raw": _without_secrets(account.profile) if self.has_sync_permission(request) else "",
+                "raw": _profile(account) if Sync().allowed(request.user) else "",
                 "title": pgettext("wechat_open", "Account"),
                 "subtitle": None,
             }
@@ -431,75 +426,28 @@ class AuthorizerAdmin(HolderAdmin):
             self.verified(account)
         ]
 
-    def _journal(self, request: HttpRequest, account: Authorizer) -> str:
-        """Where all entries are, for who may see them."""
-        if not self.admin_site.is_registered(JournalEntry) or not request.user.has_perm(
-            "wechat_open.view_journalentry"
-        ):
+    def _audit_trail(self, request: HttpRequest, account: Authorizer) -> str:
+        """The list of all entries, for readers who may view them."""
+        if not self.admin_site.is_registered(AuditEntry) or not request.user.has_perm("wechat_open.view_auditentry"):
             return ""
-        return admin_url("wechat_open_journalentry_changelist") + f"?appid={account.appid}"
+        return admin_url("wechat_open_auditentry_changelist") + f"?appid={account.appid}"
 
     def _pushes(self, request: HttpRequest, account: Authorizer) -> list[tuple[Push, str, SafeString]] | None:
-        """The newest pushes about it with their pages and states; None for who may not see pushes."""
+        """The newest pushes about it with their pages and states; None for readers who may not view pushes."""
         if not request.user.has_perm("wechat_open.view_push"):
             return None
         pushes = Push.objects.filter(authorizer_appid=account.appid, component_id=account.component_id).defer("payload")
-        tones = {Push.State.DONE: "good", Push.State.RECEIVED: "busy"}
         return [
-            (
-                push,
-                admin_url("wechat_open_push_change", push.pk),
-                tag(push.get_state_display(), tones.get(Push.State(push.state), "bad")),
-            )
+            (push, admin_url("wechat_open_push_change", push.pk), tagged_state(push))
             for push in pushes.order_by("-created_at")[:PUSHES_SHOWN]
         ]
 
-    # -- doors -------------------------------------------------------------------------------------------------------
+    # -- operations --------------------------------------------------------------------------------------------------
 
-    def has_refresh_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("wechat_open.refresh_account")
-
-    def has_sync_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("wechat_open.sync_account")
-
-    def has_reconcile_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("wechat_open.reconcile_account")
-
-    def has_ask_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("wechat_open.ask_account")
-
-    def has_forget_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("wechat_open.forget_account")
-
-    @action(permissions=["refresh"], description=_("Refresh tokens now"))
-    def refresh_now(self, request: HttpRequest, queryset: QuerySet[Authorizer]) -> HttpResponse | None:
-        return self.carry_out(request, queryset, bulk.Action.REFRESH)
-
-    @action(permissions=["sync"], description=_("Read profile from WeChat"))
-    def sync_profile(self, request: HttpRequest, queryset: QuerySet[Authorizer]) -> HttpResponse | None:
-        return self.carry_out(request, queryset, bulk.Action.SYNC)
-
-    @action(permissions=["reconcile"], description=_("Compare with WeChat's records"))
-    def reconcile(self, request: HttpRequest, queryset: QuerySet[Authorizer]) -> HttpResponse | None:
-        return self.carry_out(request, queryset, bulk.Action.RECONCILE)
-
-    @action(permissions=["ask"], description=_("Ask to authorize again"))
-    def ask_again(self, request: HttpRequest, queryset: QuerySet[Authorizer]) -> HttpResponse | None:
-        """For one account its link is shown, ready to be sent; those of many are in the list of links."""
-        accounts = list(queryset.order_by("pk").values_list("pk", flat=True)[:2])
-        if len(accounts) != 1:
-            return self.carry_out(request, queryset, bulk.Action.ASK)
-        return self._ask_one(request, Authorizer.objects.select_related("component").get(pk=accounts[0]))
-
-    def _ask_one(self, request: HttpRequest, account: Authorizer) -> HttpResponse:
-        try:
-            link: AuthorizationLink = bulk.act(bulk.Action.ASK, account, user=request.user)
-        except WeChatOpenError as error:
-            self.message_user(request, briefly(error), messages.ERROR)
-            return self.to_page(request, account.pk)
-        self.log_change(request, account, gettext("A link was created for its owner to authorize again."))
+    def show_result(self, request: HttpRequest, row: Authorizer, result: AuthorizationLink) -> HttpResponse:
+        """The link that was created for one account, ready to be sent; those of many are in the list of links."""
         links: Any = self.admin_site.get_model_admin(AuthorizationLink)
-        if not links.may_see_address(request, link):
+        if not links.may_see_address(request, result):
             self.message_user(
                 request,
                 gettext(
@@ -508,36 +456,27 @@ class AuthorizerAdmin(HolderAdmin):
                 ),
                 messages.SUCCESS,
             )
-            return self.to_page(request, account.pk)
+            return self.to_page(request, row.pk)
         self.message_user(request, gettext("The link is ready. Send it to the owner."), messages.SUCCESS)
-        # 307: the browser sends its POST on, to the link's own door, which shows the address by POST only.
-        return HttpResponseRedirect(admin_url("wechat_open_authorizationlink_address", link.pk), status=307)
-
-    @action(permissions=["forget"], description=pgettext_lazy("wechat_open", "Forget"))
-    def forget(self, request: HttpRequest, queryset: QuerySet[Authorizer]) -> HttpResponse | None:
-        return self.carry_out(request, queryset, bulk.Action.FORGET)
+        # 307: the browser repeats its POST at the link's own view, which shows the address by POST only.
+        return HttpResponseRedirect(admin_url("wechat_open_authorizationlink_address", result.pk), status=307)
 
 
 def _may_see_links(request: HttpRequest) -> bool:
-    """For Django's autocomplete too, which is no page of ours."""
+    """Also for Django's autocomplete, which is no page of ours."""
     return request.user.has_perm("wechat_open.view_authorizationlink")
-
-
-def _drawn(account: Authorizer, name: str) -> SafeString:
-    """A part of the page that was drawn for its reader, who may do and see more or less than others."""
-    drawn: SafeString = getattr(account, f"{name}_drawn", SafeString())
-    return drawn
 
 
 def _dashboard(account: Authorizer) -> str:
     """The page of its platform, if it is configured."""
+    alias = platforms.alias_of(account.component)
     try:
-        return admin_url("wechat_open_dashboard", platform_of(account.component).alias)
-    except (ConfigurationError, NoReverseMatch):
+        return admin_url("wechat_open_dashboard", alias) if alias else ""
+    except NoReverseMatch:
         return ""
 
 
-WORTH_A_LINE = {
+SHOWN_IF_SET = {
     "unauthorized_at_exact": "unauthorized_at",
     "brought_by": "granted_through_id",
     "alias": "alias",
@@ -547,21 +486,21 @@ WORTH_A_LINE = {
     "qr_code": "qrcode_url",
     "last_rid": "last_rid",
 }
-"""Lines that stand on a page only when their column holds something."""
+"""Lines that are on a page only when their column has a value."""
 
 
-def _has(account: Authorizer, line: str) -> bool:
+def _has_value(account: Authorizer, line: str) -> bool:
     if line == "doubts":
         return bool(account.needs_reconcile or account.refused_since or account.missing_since)
     if line == "brought_by" and not may_view("authorizationlink"):
         return False
-    column = WORTH_A_LINE.get(line)
+    column = SHOWN_IF_SET.get(line)
     return column is None or getattr(account, column) not in (None, "")
 
 
 def _tone(account: Authorizer) -> str:
-    tone = {Authorizer.State.AUTHORIZED: "good", Authorizer.State.NEEDS_REAUTHORIZATION: "bad"}
-    return tone.get(Authorizer.State(account.state), "off")
+    tones: dict[str, str] = {Authorizer.State.AUTHORIZED: "good", Authorizer.State.NEEDS_REAUTHORIZATION: "bad"}
+    return tones.get(account.state, "off")
 
 
 def _exclusive(number: int) -> SafeString | str:
@@ -569,17 +508,12 @@ def _exclusive(number: int) -> SafeString | str:
     return tag(_("one platform at a time"), "busy") if known_set and known_set.exclusive else ""
 
 
-def _fits(name: str, account: Authorizer, offered: list[str]) -> bool:
-    """Whether a button makes sense on this account's page, and does not stand there already."""
-    if name in offered:
-        return False
-    if name in NEEDS_GRANT:
-        return account.state == Authorizer.State.AUTHORIZED
-    return name != "forget" or account.state == Authorizer.State.UNAUTHORIZED
+def _profile(account: Authorizer) -> str:
+    return str(DAMAGED) if is_damaged(account.profile) else _without_secrets(account.profile)
 
 
 def _without_secrets(profile: Any) -> str:
-    """As WeChat sent it. It should hold no secret; what is named like one is not shown all the same."""
+    """As WeChat sent it. It should hold no secret; a value that is named like one is masked all the same."""
 
     def masked_in(value: Any) -> Any:
         if isinstance(value, dict):

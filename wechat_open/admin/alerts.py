@@ -1,4 +1,4 @@
-"""All alerts: what was wrong, from when to when, and who looks after it.
+"""All alerts: what was wrong, from when to when, and who handles it.
 
 What is open can be acknowledged, and muted for a while. Both are in the audit trail and change nothing of what the
 dashboard and ``health/`` say.
@@ -14,77 +14,79 @@ from django.contrib import admin, messages
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.utils.functional import Promise
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.text import capfirst
-from django.utils.translation import gettext, ngettext, pgettext, pgettext_lazy
+from django.utils.translation import gettext, ngettext_lazy, pgettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
-from .. import alerts
-from ..admin_urls import admin_url, may_view
+from .. import health
+from ..admin_urls import admin_url
 from ..conf import conf
-from ..health.finding import duration, grouped
+from ..db.fields import is_damaged
+from ..db.times import utc_now
+from ..formats import duration, grouped
+from ..health import alerts
 from ..models import Alert
-from ..times import utc_now
-from .base import ReadOnlyAdmin, action, as_number
-from .lists import BoundedPaginator, PlatformFilter, several_platforms
-from .shown import NOTHING, beside, date, exactly, tag
-from .tiles import TITLES, handled, is_muted
+from .base import RecordAdmin, column
+from .changelist import ConditionFilter, Number, PlatformFilter, as_number
+from .dashboard.tiles import handled, is_muted
+from .display import DAMAGED, NOTHING, beside, date, exactly, tag
+from .reader import may_view
+from .row_actions import action
 
-OPEN, ACKNOWLEDGED, MUTED, RESOLVED = "open", "acknowledged", "muted", "resolved"
 
-
-class StandingFilter(admin.SimpleListFilter):
+class StandingFilter(ConditionFilter):
     title = pgettext_lazy("alert", "state")
     parameter_name = "standing"
 
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        return [
-            (OPEN, pgettext_lazy("alert", "open")),
-            (ACKNOWLEDGED, pgettext_lazy("alert", "acknowledged")),
-            (MUTED, pgettext_lazy("alert", "muted")),
-            (RESOLVED, pgettext_lazy("alert", "resolved")),
-        ]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Alert]) -> QuerySet[Alert] | None:
+    def conditions(self, request: HttpRequest) -> dict[str, tuple[Any, Q]]:
         is_open = Q(resolved_at__isnull=True)
-        wanted = {
-            OPEN: is_open,
-            ACKNOWLEDGED: is_open & Q(acknowledged_at__isnull=False),
-            MUTED: is_open & Q(muted_until__gt=utc_now()),
-            RESOLVED: ~is_open,
+        return {
+            "open": (pgettext_lazy("alert", "open"), is_open),
+            "acknowledged": (pgettext_lazy("alert", "acknowledged"), is_open & Q(acknowledged_at__isnull=False)),
+            "muted": (pgettext_lazy("alert", "muted"), is_open & Q(muted_until__gt=utc_now())),
+            "resolved": (pgettext_lazy("alert", "resolved"), ~is_open),
         }
-        chosen = wanted.get(self.value() or "")
-        return queryset.filter(chosen) if chosen else None
 
 
-class CodeFilter(admin.SimpleListFilter):
-    """What it is about, by the words of the dashboard."""
+class CodeFilter(ConditionFilter):
+    """By the titles of the dashboard."""
 
     title = pgettext_lazy("alert", "about")
     parameter_name = "code"
 
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        return [(code, capfirst(str(words))) for code, (words, _sort) in TITLES.items()]
+    def conditions(self, request: HttpRequest) -> dict[str, tuple[Any, Q]]:
+        return {code: (health.title(code), Q(code=code)) for code in health.CHECKS}
 
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Alert]) -> QuerySet[Alert] | None:
-        return queryset.filter(code=self.value()) if self.value() in TITLES else None
+
+MUTE_LABELS = (_("Mute for 1 hour"), _("Mute for 8 hours"), _("Mute for 24 hours"), _("Mute for 7 days"))
+
+
+def _said(alert: Alert, part: str) -> str:
+    return str(DAMAGED) if is_damaged(alert.context) else str(alert.context.get(part, ""))
+
+
+def _mute_for(span: timedelta, label: Any) -> Callable[..., HttpResponse | None]:
+    """The action ``mute_8`` for eight hours."""
+
+    @action(description=label, permissions=["handle_alert"])
+    def mute(model_admin: AlertAdmin, request: HttpRequest, rows: QuerySet[Alert]) -> HttpResponse | None:
+        return model_admin.mute(request, rows, span)
+
+    mute.__name__ = f"mute_{span // timedelta(hours=1)}"
+    return mute
 
 
 @admin.register(Alert)
-class AlertAdmin(ReadOnlyAdmin):
+class AlertAdmin(RecordAdmin):
     list_display = ["what", "level", "standing", "opened", "resolved", "lasted", "times"]
     list_filter = [StandingFilter, "severity", CodeFilter, "first_seen_at", PlatformFilter]
-    list_select_related = ["component"]
     ordering = ["-first_seen_at", "-pk"]
     sortable_by = ["opened"]
-    paginator = BoundedPaginator
-    show_facets = admin.ShowFacets.NEVER
-    actions = ["acknowledge", "mute_1", "mute_8", "mute_24", "mute_168", "unmute"]
+    actions = ["acknowledge", *map(_mute_for, alerts.MUTES, MUTE_LABELS), "unmute"]
     fieldsets = [
         (None, {"fields": ["what", "level", "standing", "where"]}),
-        (_("What it said last"), {"fields": ["said", "remedy"]}),
+        (_("What it said last"), {"fields": ["message", "hint"]}),
         (_("From when to when"), {"fields": ["opened", "last_seen", "resolved", "lasted", "times", "last_sent"]}),
     ]
 
@@ -92,7 +94,7 @@ class AlertAdmin(ReadOnlyAdmin):
 
     @admin.display(description=pgettext_lazy("alert", "what"))
     def what(self, alert: Alert) -> SafeString:
-        return beside(titled(alert), str(alert.context.get("said", "")))
+        return beside(health.title(alert.code), _said(alert, "message"))
 
     @admin.display(description=pgettext_lazy("alert", "severity"))
     def level(self, alert: Alert) -> SafeString:
@@ -102,37 +104,23 @@ class AlertAdmin(ReadOnlyAdmin):
     def standing(self, alert: Alert) -> SafeString:
         return standing(alert)
 
-    @admin.display(description=pgettext_lazy("alert", "opened"), ordering="first_seen_at")
-    def opened(self, alert: Alert) -> str | SafeString:
-        return exactly(alert.first_seen_at)
-
-    @admin.display(description=pgettext_lazy("alert", "resolved"))
-    def resolved(self, alert: Alert) -> str | SafeString:
-        return exactly(alert.resolved_at)
+    opened = column(exactly, "first_seen_at", pgettext_lazy("alert", "opened"), ordering="first_seen_at")
+    resolved = column(exactly, "resolved_at", pgettext_lazy("alert", "resolved"))
+    times = column(grouped, "count", pgettext_lazy("alert", "times seen"))
+    last_seen = column(exactly, "last_seen_at", pgettext_lazy("alert", "last seen"))
+    last_sent = column(exactly, "sent_at", pgettext_lazy("alert", "last sent"))
 
     @admin.display(description=pgettext_lazy("alert", "duration"))
     def lasted(self, alert: Alert) -> str:
         return duration((alert.resolved_at or utc_now()) - alert.first_seen_at)
 
-    @admin.display(description=pgettext_lazy("alert", "times seen"))
-    def times(self, alert: Alert) -> str:
-        return grouped(alert.count)
-
-    @admin.display(description=pgettext_lazy("alert", "last seen"))
-    def last_seen(self, alert: Alert) -> str | SafeString:
-        return exactly(alert.last_seen_at)
-
-    @admin.display(description=pgettext_lazy("alert", "last sent"))
-    def last_sent(self, alert: Alert) -> str | SafeString:
-        return exactly(alert.told_at)
-
     @admin.display(description=pgettext_lazy("alert", "what it means"))
-    def said(self, alert: Alert) -> str:
-        return str(alert.context.get("said", "")) or NOTHING
+    def message(self, alert: Alert) -> str:
+        return _said(alert, "message") or NOTHING
 
     @admin.display(description=pgettext_lazy("alert", "what to do"))
-    def remedy(self, alert: Alert) -> str:
-        return str(alert.context.get("remedy", "")) or NOTHING
+    def hint(self, alert: Alert) -> str:
+        return _said(alert, "hint") or NOTHING
 
     @admin.display(description=pgettext_lazy("wechat_open", "platform"))
     def platform(self, alert: Alert) -> str:
@@ -145,9 +133,6 @@ class AlertAdmin(ReadOnlyAdmin):
         page = admin_url("wechat_open_dashboard", alert.alias)
         return format_html('{} <a href="{}">{}</a>', alert.alias, page, pgettext("wechat_open", "Dashboard"))
 
-    def get_list_display(self, request: HttpRequest) -> list[Any]:
-        return [*self.list_display, *several_platforms()]
-
     def list_context(self, request: HttpRequest) -> dict[str, Any]:
         return {"title": pgettext("wechat_open", "Alerts")}
 
@@ -156,75 +141,49 @@ class AlertAdmin(ReadOnlyAdmin):
     ) -> HttpResponse:
         alert: Alert | None = kwargs.get("obj")
         if alert is not None:
-            context |= {"title": titled(alert), "subtitle": None}
+            context |= {"title": health.title(alert.code), "subtitle": None}
         return super().render_change_form(request, context, *args, **kwargs)
 
-    # -- what can be done ----------------------------------------------------------------------------------------------
+    # -- actions -----------------------------------------------------------------------------------------------------
 
     def has_handle_alert_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("wechat_open.handle_alert")
 
     def buttons(self, request: HttpRequest, object_id: str | None) -> list[tuple[str, str]]:
-        """What makes sense for this alert."""
+        """The actions that make sense for this alert."""
         key = as_number(object_id)
         alert = Alert.objects.filter(pk=key).first() if key is not None and abs(key) < 2**63 else None
-        return [one for one in super().buttons(request, object_id) if alert is None or _makes_sense(one[0], alert)]
+        return [one for one in super().buttons(request, object_id) if alert is None or _is_useful(one[0], alert)]
 
     @action(description=_("Acknowledge: do not repeat it unless it gets worse"), permissions=["handle_alert"])
     def acknowledge(self, request: HttpRequest, rows: QuerySet[Alert]) -> HttpResponse | None:
-        def done(count: int) -> str:
-            return ngettext("%(count)s alert was acknowledged.", "%(count)s alerts were acknowledged.", count)
-
-        return self._say(request, alerts.acknowledge(rows, request.user), done)
-
-    @action(description=_("Mute for 1 hour"), permissions=["handle_alert"])
-    def mute_1(self, request: HttpRequest, rows: QuerySet[Alert]) -> HttpResponse | None:
-        return self._mute(request, rows, alerts.MUTES[0])
-
-    @action(description=_("Mute for 8 hours"), permissions=["handle_alert"])
-    def mute_8(self, request: HttpRequest, rows: QuerySet[Alert]) -> HttpResponse | None:
-        return self._mute(request, rows, alerts.MUTES[1])
-
-    @action(description=_("Mute for 24 hours"), permissions=["handle_alert"])
-    def mute_24(self, request: HttpRequest, rows: QuerySet[Alert]) -> HttpResponse | None:
-        return self._mute(request, rows, alerts.MUTES[2])
-
-    @action(description=_("Mute for 7 days"), permissions=["handle_alert"])
-    def mute_168(self, request: HttpRequest, rows: QuerySet[Alert]) -> HttpResponse | None:
-        return self._mute(request, rows, alerts.MUTES[3])
+        done = ngettext_lazy("%(count)s alert was acknowledged.", "%(count)s alerts were acknowledged.", "count")
+        return self._report(request, alerts.acknowledge(rows, request.user), done)
 
     @action(description=pgettext_lazy("alert", "End the mute"), permissions=["handle_alert"])
     def unmute(self, request: HttpRequest, rows: QuerySet[Alert]) -> HttpResponse | None:
-        def done(count: int) -> str:
-            return ngettext("%(count)s alert is sent again.", "%(count)s alerts are sent again.", count)
+        done = ngettext_lazy("%(count)s alert is sent again.", "%(count)s alerts are sent again.", "count")
+        return self._report(request, alerts.unmute(rows, request.user), done)
 
-        return self._say(request, alerts.unmute(rows, request.user), done)
-
-    def _mute(self, request: HttpRequest, rows: QuerySet[Alert], span: timedelta) -> HttpResponse | None:
+    def mute(self, request: HttpRequest, rows: QuerySet[Alert], span: timedelta) -> HttpResponse | None:
         until = date(utc_now() + span)
+        done = ngettext_lazy(
+            "%(count)s alert is not sent until %(until)s.", "%(count)s alerts are not sent until %(until)s.", "count"
+        )
+        return self._report(request, alerts.mute(rows, request.user, span), done, until=until)
 
-        def done(count: int) -> str:
-            words = ngettext(
-                "%(count)s alert is not sent until %(until)s.", "%(count)s alerts are not sent until %(until)s.", count
-            )
-            return words.replace("%(until)s", until)
-
-        return self._say(request, alerts.mute(rows, request.user, span), done)
-
-    def _say(self, request: HttpRequest, changed: list[Alert], done: Callable[[int], str]) -> HttpResponse | None:
-        """For how many it made a difference, here and in the history of each."""
+    def _report(self, request: HttpRequest, changed: list[Alert], done: Any, **words: str) -> HttpResponse | None:
+        """A message about how many have changed, and an entry in the history of each; ``done`` takes %(count)s."""
         if changed:
-            who: Any = request.user.pk
-            LogEntry.objects.log_actions(who, changed, CHANGE, done(1) % {"count": 1})
-            message = done(len(changed)) % {"count": grouped(len(changed))}
-            self.message_user(request, message, messages.SUCCESS)
+            user: Any = request.user.pk
+            LogEntry.objects.log_actions(user, changed, CHANGE, done % {"count": 1, **words})
+            self.message_user(request, done % {"count": Number(len(changed)), **words}, messages.SUCCESS)
         else:
             self.message_user(request, gettext("Nothing to do: they are over, or it is so already."), messages.WARNING)
-        back = as_number(request.POST.get("back_to"))
-        return None if back is None else self.to_page(request, back)
+        return self.back_to_row(request)
 
 
-def _makes_sense(action: str, alert: Alert) -> bool:
+def _is_useful(action: str, alert: Alert) -> bool:
     if alert.resolved_at is not None:
         return action == "unmute" and is_muted(alert)
     if action == "acknowledge":
@@ -232,17 +191,11 @@ def _makes_sense(action: str, alert: Alert) -> bool:
     return is_muted(alert) if action == "unmute" else True
 
 
-def titled(alert: Alert) -> str:
-    """What it is about, as the dashboard calls it."""
-    words: str | Promise = TITLES[alert.code][0] if alert.code in TITLES else alert.code.replace("_", " ")
-    return capfirst(str(words))
-
-
 def standing(alert: Alert) -> SafeString:
-    """Whether it is over; and who looks after it, or has muted it until when."""
+    """Whether it is resolved, and who has acknowledged it, or muted it until when."""
     if alert.resolved_at is not None:
-        shown = tag(pgettext("alert", "resolved"), "good")
+        state = tag(pgettext("alert", "resolved"), "good")
     else:
-        shown = tag(pgettext("alert", "open"), "bad")
-    said = handled(alert)
-    return beside(shown, said) if said else shown
+        state = tag(pgettext("alert", "open"), "bad")
+    handling = handled(alert)
+    return beside(state, handling) if handling else state

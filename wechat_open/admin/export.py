@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from importlib.util import find_spec
 from io import StringIO
 from itertools import islice
@@ -16,9 +17,12 @@ from tempfile import TemporaryFile
 from typing import Any
 
 from django.http import FileResponse, StreamingHttpResponse
-from django.utils.translation import get_language, override
+from django.utils.translation import get_language, override, pgettext_lazy
+from django.utils.translation import gettext_lazy as _
 
-from ..times import site_now
+from ..db.times import site_now
+from ..protocol import errcodes
+from .changelist import Number
 
 PIECE = 200
 """So many rows are read and sent at once."""
@@ -49,24 +53,53 @@ def lines(rows: Iterable[Iterable[str]]) -> str:
     return text.getvalue()
 
 
-def as_file(
-    name: str,
-    columns: Iterable[object],
-    rows: Iterable[Any],
-    cells: Callable[[Any, str], Iterable[str]],
-    *,
-    most: int,
-    cut: Callable[[], str],
-) -> StreamingHttpResponse:
-    """The rows as a file ``name-2026-11-29.csv``.
+Column = tuple[object, Callable[[Any], str]]
+"""The title, and what makes the cell of a row, in the language that is active."""
 
-    ``cells`` makes the cells of a row, in the given language. After ``most`` rows the file ends with the sentence that
-    ``cut`` makes. ``rows`` should be one more at most, and a cursor of the database's.
-    """
-    language = get_language() or "en"
-    pieces = _pieces(list(columns), iter(rows), cells, language, most, cut)
+
+def _meaning(row: Any) -> str:
+    return "" if row.errcode is None else errcodes.meaning(row.errcode, get_language() or "en")
+
+
+ERROR_COLUMNS: tuple[Column, ...] = (
+    (pgettext_lazy("wechat_open", "errcode"), lambda row: "" if row.errcode is None else str(row.errcode)),
+    (pgettext_lazy("wechat_open", "meaning"), _meaning),
+    (_("request id (rid)"), lambda row: row.rid),
+)
+"""Of rows that store an error of WeChat's."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """What is exported. After ``most`` rows the file ends with ``cut``, which takes the number as ``count``."""
+
+    name: str
+    columns: Sequence[Column]
+    most: int
+    cut: object
+
+    @property
+    def titles(self) -> list[str]:
+        return [str(title) for title, _cell in self.columns]
+
+    def cells(self, row: Any) -> list[str]:
+        return [cell(row) for _title, cell in self.columns]
+
+    @property
+    def end(self) -> str:
+        """The last line of a file that is cut off."""
+        return str(self.cut) % {"count": Number(self.most)}
+
+    def filename(self, ending: str) -> str:
+        """``name-2026-11-29.csv``"""
+        return f"{self.name}-{site_now():%Y-%m-%d}.{ending}"
+
+
+def as_file(table: Table, rows: Iterable[Any]) -> StreamingHttpResponse:
+    """The rows as CSV. ``rows`` should be one more than ``table.most`` at most, and a cursor of the database."""
+    pieces = _pieces(table, iter(rows), get_language() or "en")
     response = StreamingHttpResponse(pieces, content_type="text/csv; charset=utf-8")
-    response["Content-Disposition"] = f'attachment; filename="{name}-{site_now():%Y-%m-%d}.csv"'
+    response["Content-Disposition"] = f'attachment; filename="{table.filename("csv")}"'
     return response
 
 
@@ -75,55 +108,39 @@ def has_workbooks() -> bool:
     return find_spec("xlsxwriter") is not None
 
 
-def as_workbook(
-    name: str,
-    columns: Iterable[object],
-    rows: Iterable[Any],
-    cells: Callable[[Any, str], Iterable[str]],
-    *,
-    most: int,
-    cut: Callable[[], str],
-) -> FileResponse:
+def as_workbook(table: Table, rows: Iterable[Any]) -> FileResponse:
     """The same as XLSX. Such a file can be sent only when it is whole: it is written to disk row by row."""
     import xlsxwriter
 
-    language = get_language() or "en"
     file = TemporaryFile()  # noqa: SIM115  # closed by the response
     book = xlsxwriter.Workbook(file, {"constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False})
     sheet = book.add_worksheet()
     sheet.freeze_panes(1, 0)
     bold = book.add_format({"bold": True})
-    for place, column in enumerate(columns):
-        sheet.write_string(0, place, harmless(str(column)), bold)
+    for place, title in enumerate(table.titles):
+        sheet.write_string(0, place, harmless(title), bold)
     for line, row in enumerate(rows, start=1):
-        if line > most:
-            sheet.write_string(line, 0, cut())
+        if line > table.most:
+            sheet.write_string(line, 0, table.end)
             break
-        for place, cell in enumerate(cells(row, language)):
+        for place, cell in enumerate(table.cells(row)):
             sheet.write_string(line, place, harmless(cell)[:MOST_CHARACTERS])
     book.close()
     file.seek(0)
-    return FileResponse(file, as_attachment=True, filename=f"{name}-{site_now():%Y-%m-%d}.xlsx")
+    return FileResponse(file, as_attachment=True, filename=table.filename("xlsx"))
 
 
-def _pieces(
-    columns: list[object],
-    rows: Iterator[Any],
-    cells: Callable[[Any, str], Iterable[str]],
-    language: str,
-    most: int,
-    cut: Callable[[], str],
-) -> Iterator[str]:
+def _pieces(table: Table, rows: Iterator[Any], language: str) -> Iterator[str]:
     with override(language):
-        heads = lines([[str(column) for column in columns]])
+        heads = lines([table.titles])
     yield MARK + heads
-    left = most
+    left = table.most
     while piece := list(islice(rows, min(PIECE, left))):
         left -= len(piece)
         with override(language):
-            made = lines(cells(row, language) for row in piece)
+            made = lines(map(table.cells, piece))
         yield made
     if next(rows, None) is not None:
         with override(language):
-            last = lines([[cut()]])
+            last = lines([[table.end]])
         yield last

@@ -1,8 +1,8 @@
 """The filters that the address of a list may use: those that the list offers, and no others.
 
-Django's admin takes any lookup on any column of the list's own table from the address, without that a filter for it is
-offered. By ``?refresh_token__startswith=`` a reader would learn about a sealed column from whether rows remain, and
-``?nick_name__regex=`` keeps a database busy that has no time limit for one query.
+Django's admin takes any lookup on any column of the list's own table from the address, whether or not a filter for it
+is offered. By ``?refresh_token__startswith=`` a reader would learn about an encrypted column from whether rows remain,
+and ``?nick_name__regex=`` keeps a database busy that has no time limit for one query.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ NO_FILTERS = {*IGNORED_PARAMS, PAGE_VAR, ERROR_FLAG}
 
 
 class RefusedFilter(DisallowedModelAdminLookup):
-    """``name`` stands in the address and is no filter of this list, or holds what no filter can look for."""
+    """``name`` is in the address and is no filter of this list, or its value cannot be one."""
 
     def __init__(self, name: str, why: str) -> None:
         super().__init__(f"{why}: {name}")

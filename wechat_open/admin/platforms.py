@@ -1,4 +1,4 @@
-"""What does an operator see of a platform and its verify tickets?"""
+"""The pages of platforms and their verify tickets."""
 
 from __future__ import annotations
 
@@ -13,34 +13,34 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
-from .. import census, health
-from ..admin_urls import admin_url, may_view
-from ..component import platform_of
-from ..conf import conf
+from .. import health, platforms
+from ..admin_urls import admin_url
 from ..exceptions import WeChatOpenError
-from ..health.finding import grouped
+from ..formats import grouped
+from ..health import statistics
 from ..models import Authorizer, Component, TokenHolder, VerifyTicket
-from ..telling import told
-from .base import HolderAdmin, ReadOnlyAdmin
-from .lists import PlatformFilter
-from .shown import NOTHING, lines, masked, moment, tag
-from .tiles import may_see
+from ..translation import translate_error
+from .base import RowAdmin, TokenHolderAdmin, column
+from .changelist import PlatformFilter
+from .dashboard.tiles import may_see
+from .display import NOTHING, lines, masked, moment, tag
+from .reader import may_view
 
 
 @admin.register(Component)
-class ComponentAdmin(HolderAdmin):
-    list_display = ["appid", "alias", "dashboard", "ticket", "time_left", "dispatched", "swept", "problem"]
+class ComponentAdmin(TokenHolderAdmin):
+    list_display = ["appid", "alias", "dashboard", "ticket", "time_left", "dispatched", "last_comparison", "problem"]
     ordering = ["pk"]
     fieldsets = [
         (None, {"fields": ["appid", "alias", "dashboard", "problems"]}),
         (pgettext_lazy("wechat_open", "Verify ticket"), {"fields": ["ticket", "last_push", "push_requested"]}),
         (
             _("Component access token"),
-            {"fields": ["access_token_shown", "time_left", "next_renewal", "forced", "paused"]},
+            {"fields": ["access_token_masked", "time_left", "next_renewal", "forced", "paused"]},
         ),
         (
             pgettext_lazy("wechat_open", "Accounts"),
-            {"fields": ["accounts", "dispatched", "swept", "sweep_repairs", "next_sweep"]},
+            {"fields": ["accounts", "dispatched", "last_comparison", "reconcile_repairs", "next_comparison"]},
         ),
     ]
 
@@ -53,11 +53,11 @@ class ComponentAdmin(HolderAdmin):
 
     @admin.display(description=_("alias in the settings"))
     def alias(self, component: Component) -> str | SafeString:
-        return _alias(component) or tag(pgettext_lazy("wechat_open", "not configured"), "off")
+        return platforms.alias_of(component) or tag(pgettext_lazy("wechat_open", "not configured"), "off")
 
     @admin.display(description=pgettext_lazy("wechat_open", "dashboard"))
     def dashboard(self, component: Component) -> str | SafeString:
-        alias = _alias(component)
+        alias = platforms.alias_of(component)
         if not alias:
             return NOTHING
         return format_html(
@@ -66,23 +66,13 @@ class ComponentAdmin(HolderAdmin):
             pgettext_lazy("wechat_open", "Open"),
         )
 
-    last_push = admin.display(description=pgettext_lazy("wechat_open", "last push"))(
-        lambda self, row: moment(row.last_push_at)
-    )
-    push_requested = admin.display(description=_("ticket pushing last requested"))(
-        lambda self, row: moment(row.push_started_at)
-    )
-    forced = admin.display(description=_("last forced renewal"))(lambda self, row: moment(row.forced_at))
-    paused = admin.display(description=_("renewals paused until"))(lambda self, row: moment(row.paused_until))
-    dispatched = admin.display(description=pgettext_lazy("wechat_open", "last dispatch"))(
-        lambda self, row: moment(row.heartbeat_at)
-    )
-    swept = admin.display(description=pgettext_lazy("wechat_open", "last comparison"))(
-        lambda self, row: moment(row.swept_at)
-    )
-    next_sweep = admin.display(description=pgettext_lazy("wechat_open", "next comparison"))(
-        lambda self, row: moment(row.sweep_due_at)
-    )
+    last_push = column(moment, "last_push_at", pgettext_lazy("wechat_open", "last push"))
+    push_requested = column(moment, "push_started_at", _("ticket pushing last requested"))
+    forced = column(moment, "forced_at", _("last forced renewal"))
+    paused = column(moment, "paused_since", _("renewals paused since"))
+    dispatched = column(moment, "heartbeat_at", pgettext_lazy("wechat_open", "last dispatch"))
+    last_comparison = column(moment, "reconciled_at", pgettext_lazy("wechat_open", "last comparison"))
+    next_comparison = column(moment, "reconcile_due_at", pgettext_lazy("wechat_open", "next comparison"))
 
     @admin.display(description=pgettext_lazy("wechat_open", "newest ticket"))
     def ticket(self, component: Component) -> str | SafeString:
@@ -91,48 +81,42 @@ class ComponentAdmin(HolderAdmin):
 
     @admin.display(description=pgettext_lazy("wechat_open", "last error"))
     def problem(self, holder: TokenHolder) -> str:
-        """Only what renewing the token has met; all that is wrong takes too many questions for a list."""
+        """Only errors of renewals: the whole examination takes too many queries for a list."""
         return super().problem(holder)
 
     @admin.display(description=_("what is wrong right now"))
     def problems(self, component: Component) -> str | SafeString:
-        if not _alias(component):
+        if not platforms.alias_of(component):
             return NOTHING
         try:
-            findings = health.examine(platform_of(component))
+            findings = health.examine(platforms.for_component(component))
         except WeChatOpenError as error:
-            return told(error)
+            return translate_error(error)
         wrong = [found for found in findings if found.level is not health.GREEN]
-        words = [found.said if may_see(found) else health.title(found.code) for found in wrong]
+        words = [found.message if may_see(found) else health.title(found.code) for found in wrong]
         return lines(words) if words else tag(pgettext_lazy("wechat_open", "nothing"), "good")
 
     @admin.display(description=pgettext_lazy("wechat_open", "accounts"))
     def accounts(self, component: Component) -> str | SafeString:
-        counts = census.states(component)
+        counts = statistics.states(component)
         return lines([f"{capfirst(state.label)}: {grouped(counts[state])}" for state in Authorizer.State])
 
 
-OF_OTHERS = {"ticket": "verifyticket", "accounts": "authorizer"}
-"""What a platform's page tells of other rows, and of which."""
+OTHER_ROWS = {"ticket": "verifyticket", "accounts": "authorizer"}
+"""The columns about other rows, and the model of those."""
 
 
 def _for_reader(names: Iterable[Any]) -> list[Any]:
-    return [name for name in names if name not in OF_OTHERS or may_view(OF_OTHERS[name])]
-
-
-def _alias(component: Component) -> str:
-    """Its name in the settings; empty when it is there no longer."""
-    aliases = [alias for alias, appid in conf.appids.items() if appid == component.appid]
-    return aliases[0] if aliases else ""
+    return [name for name in names if name not in OTHER_ROWS or may_view(OTHER_ROWS[name])]
 
 
 @admin.register(VerifyTicket)
-class VerifyTicketAdmin(ReadOnlyAdmin):
-    list_display = ["created_at_exact", "platform", "received_at_exact", "shown"]
+class VerifyTicketAdmin(RowAdmin):
+    list_display = ["created_at_exact", "platform", "received_at_exact", "masked_ticket"]
     list_filter = ["created_at", PlatformFilter]
     list_select_related = ["component"]
-    fieldsets = [(None, {"fields": ["platform", "created_at_exact", "received_at_exact", "shown"]})]
+    fieldsets = [(None, {"fields": ["platform", "created_at_exact", "received_at_exact", "masked_ticket"]})]
 
     @admin.display(description=pgettext_lazy("wechat_open", "ticket"))
-    def shown(self, ticket: VerifyTicket) -> str | SafeString:
+    def masked_ticket(self, ticket: VerifyTicket) -> str | SafeString:
         return masked(ticket, "ticket")

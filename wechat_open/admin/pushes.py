@@ -1,7 +1,7 @@
-"""What does an operator see of the inbox, and how is a push processed again?
+"""The list of pushes, and the page of one.
 
-The list shows envelopes. What was pushed stays sealed until somebody who may see it asks by POST; then it is shown
-without its secrets, and the journal notes who looked.
+The list shows envelopes. The payload stays encrypted until an operator with the permission asks for it by POST; then it
+is shown without its secrets, and the audit trail records who viewed it.
 """
 
 from __future__ import annotations
@@ -22,17 +22,18 @@ from django.utils.translation import gettext, npgettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_variables
 
-from .. import bulk, journal
+from .. import audit
 from ..admin_urls import admin_url
-from ..exceptions import SealError, WeChatOpenError
+from ..db.transactions import non_atomic_requests
+from ..exceptions import EncryptionError, WeChatOpenError
 from ..models import Push
+from ..operations.pushes import Replay
 from ..protocol.envelope import read_plain
-from ..telling import translated
-from . import payload
-from .base import ReadOnlyAdmin, action, own_transactions
-from .lists import BoundedPaginator, PlatformFilter, appids_called, several_platforms
-from .named import account_cell, account_of, with_account
-from .shown import NOTHING, beside, moment, tag
+from ..translation import translate
+from . import redaction
+from .base import RecordAdmin, column
+from .changelist import PlatformFilter, appids_called
+from .display import NOTHING, account_cell, account_of, beside, moment, tag, with_account
 
 TYPES = {
     "authorized": _("an owner authorized the platform"),
@@ -50,13 +51,13 @@ TYPES = {
     "order_path_audit_result_notify": _("order-centre paths: reviewed"),
     "wxa_nickname_audit": _("a mini program's name was reviewed"),
 }
-"""What each InfoType tells, as a person would say it. Tickets are not kept here."""
+"""What each InfoType means. Tickets are not kept here."""
 
 UNSOLVED = (Push.State.FAILED, Push.State.ABANDONED)
 
 
 class TypeFilter(admin.SimpleListFilter):
-    """The known types; which ones the table holds is not asked. Any other is found by a search for it."""
+    """The known types, without a query for those in the table. Any other is found by a search for it."""
 
     title = pgettext_lazy("wechat_open", "type")
     parameter_name = "info_type"
@@ -68,52 +69,44 @@ class TypeFilter(admin.SimpleListFilter):
         return queryset.filter(info_type=self.value()) if self.value() else None
 
 
+def tagged_state(push: Push) -> SafeString:
+    tones: dict[str, str] = {Push.State.DONE: "good", Push.State.RECEIVED: "busy"}
+    return tag(push.get_state_display(), tones.get(push.state, "bad"))
+
+
 @admin.register(Push)
-class PushAdmin(ReadOnlyAdmin):
+class PushAdmin(RecordAdmin):
     list_display = ["received", "progress", "what", "account"]
     list_display_links = ["received"]
     list_filter = ["state", TypeFilter, "received_at", PlatformFilter]
     linked_lookups = frozenset({"state__in"})  # all that failed, to be processed again
-    list_select_related = ["component"]
-    search_fields = ["authorizer_appid"]  # for the box; get_search_results says what is looked for
+    search_fields = ["authorizer_appid"]  # for the box; ``found`` says what is looked for
     search_help_text = _("Exactly: an appid or a type; or the beginning of an account's name")
-    paginator = BoundedPaginator
-    show_facets = admin.ShowFacets.NEVER
     sortable_by = ["received"]
-    actions = ["process_again"]
     fieldsets = [
         (pgettext_lazy("wechat_open", "The push"), {"fields": ["event", "account", "platform", "tagged_state"]}),
         (
             pgettext_lazy("wechat_open", "When"),
             {"fields": ["created_at_exact", "received_at_exact", "processed_at_exact", "next_attempt_at_exact"]},
         ),
-        (pgettext_lazy("wechat_open", "Attempts"), {"fields": ["attempts", "error_told"]}),
+        (pgettext_lazy("wechat_open", "Attempts"), {"fields": ["attempts", "error_text"]}),
     ]
 
     class Media:
-        css = {"all": ["wechat_open/accounts.css", "wechat_open/pushes.css"]}
+        css = {"all": ["wechat_open/accounts.css"]}
 
     # -- columns -----------------------------------------------------------------------------------------------------
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Push]:
         return with_account(super().get_queryset(request), "authorizer_appid")
 
-    def get_list_display(self, request: HttpRequest) -> list[Any]:
-        return [*self.list_display, *several_platforms()]
-
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Push], search_term: str
-    ) -> tuple[QuerySet[Push], bool]:
-        word = search_term.strip()
-        if not word:
-            return queryset, False
+    def found(self, rows: QuerySet[Push], word: str) -> QuerySet[Push]:
         if word.lower() in TYPES:
-            return queryset.filter(info_type=word.lower()), False
-        return queryset.filter(Q(authorizer_appid__in=appids_called(word)) | Q(info_type=word)), False
+            return rows.filter(info_type=word.lower())
+        return rows.filter(Q(authorizer_appid__in=appids_called(word)) | Q(info_type=word))
 
-    @admin.display(description=pgettext_lazy("wechat_open", "received"), ordering="received_at")
-    def received(self, push: Push) -> str | SafeString:
-        return moment(push.received_at)
+    received = column(moment, "received_at", pgettext_lazy("wechat_open", "received"), ordering="received_at")
+    error_text = column(translate, "error", pgettext_lazy("wechat_open", "error"))
 
     @admin.display(description=pgettext_lazy("wechat_open", "type"))
     def event(self, push: Push) -> SafeString:
@@ -127,8 +120,7 @@ class PushAdmin(ReadOnlyAdmin):
 
     @admin.display(description=pgettext_lazy("wechat_open", "state"))
     def tagged_state(self, push: Push) -> SafeString:
-        tone = {Push.State.DONE: "good", Push.State.RECEIVED: "busy"}
-        return tag(push.get_state_display(), tone.get(Push.State(push.state), "bad"))
+        return tagged_state(push)
 
     @admin.display(description=pgettext_lazy("wechat_open", "state"))
     def progress(self, push: Push) -> SafeString:
@@ -140,31 +132,18 @@ class PushAdmin(ReadOnlyAdmin):
 
     @admin.display(description=pgettext_lazy("wechat_open", "type"))
     def what(self, push: Push) -> SafeString:
-        """The type, and what stands in the way."""
+        """The type, and the error."""
         if not push.error or push.state == Push.State.DONE:
             return self.event(push)
-        error = Truncator(translated(push.error)).chars(120)
+        error = Truncator(translate(push.error)).chars(120)
         return format_html('{} <span class="wechat-open-error">{}</span>', self.event(push), error)
 
-    @admin.display(description=pgettext_lazy("wechat_open", "error"))
-    def error_told(self, push: Push) -> str:
-        return translated(push.error)
-
-    # -- again -------------------------------------------------------------------------------------------------------
-
-    def has_replay_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("wechat_open.replay_push")
-
-    @action(permissions=["replay"], description=pgettext_lazy("wechat_open", "Process again"))
-    def process_again(self, request: HttpRequest, queryset: QuerySet[Push]) -> HttpResponse | None:
-        return self.carry_out(request, queryset, bulk.Action.REPLAY)
-
     def list_context(self, request: HttpRequest) -> dict[str, Any]:
-        """Whether to offer to process again all that failed."""
-        offer = self.has_replay_permission(request) and Push.objects.filter(state__in=UNSOLVED).exists()
+        """Whether to offer to process all failed pushes again."""
+        offer = Replay().allowed(request.user) and Push.objects.filter(state__in=UNSOLVED).exists()
         return {"unsolved": ",".join(UNSOLVED) if offer else ""}
 
-    # -- looking into one --------------------------------------------------------------------------------------------
+    # -- the payload of one ------------------------------------------------------------------------------------------
 
     def get_urls(self) -> list[URLPattern]:
         wrap = self.admin_site.admin_view  # for staff, by CSRF token, and in no cache
@@ -182,7 +161,7 @@ class PushAdmin(ReadOnlyAdmin):
         return request.user.has_perm("wechat_open.view_push_payload") and self.has_view_permission(request, push)
 
     @method_decorator(sensitive_variables())
-    @own_transactions
+    @non_atomic_requests
     def payload_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         """What was pushed, without its secrets."""
         push = self.get_queryset(request).select_related("component").filter(pk=pk).first()
@@ -191,21 +170,21 @@ class PushAdmin(ReadOnlyAdmin):
         if not self.may_see_payload(request, push):
             raise PermissionDenied
         page = admin_url("wechat_open_push_change", pk)
-        if request.method != "POST":  # a reload after a new login, or an address that was kept
+        if request.method != "POST":  # a reload after a new login, or a bookmark
             return HttpResponseRedirect(page)
         try:
             plain = push.reveal("payload").reveal()
-            shown = payload.show(plain, read_plain(plain.encode()))
-        except SealError:
+            redacted = redaction.show(plain, read_plain(plain.encode()))
+        except EncryptionError:
             self.message_user(
-                request, gettext("It cannot be decrypted: the key that encrypted it is missing."), messages.ERROR
+                request, gettext("It cannot be decrypted: its key is missing, or it was damaged."), messages.ERROR
             )
             return HttpResponseRedirect(page)
         except WeChatOpenError:
             self.message_user(request, gettext("It is neither XML nor JSON that can be read."), messages.ERROR)
             return HttpResponseRedirect(page)
-        journal.note(
-            journal.Kind.PAYLOAD_SEEN,
+        audit.record(
+            audit.Kind.PAYLOAD_SEEN,
             push.component,
             appid=push.authorizer_appid,
             user=request.user,
@@ -221,10 +200,10 @@ class PushAdmin(ReadOnlyAdmin):
             "event": self.event(push),
             "account": self.account(push),
             "received": self.received(push),
-            "lines": shown.lines,
-            "source": shown.source,
-            "format": shown.format,
-            "hidden": sum(bool(line.hidden) for line in shown.lines),
+            "lines": redacted.lines,
+            "source": redacted.source,
+            "format": redacted.format,
+            "hidden": sum(bool(line.hidden) for line in redacted.lines),
             "has_view_permission": True,
         }
         return TemplateResponse(request, "admin/wechat_open/push/payload.html", context)

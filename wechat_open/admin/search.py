@@ -1,7 +1,7 @@
 """Finds accounts by a word, within a bounded number of rows, and says where it looked.
 
 The beginning of a name, a principal, an appid or a tenant has an index. The middle of a name has one only on PostgreSQL
-with pg_trgm, and there only for three characters or more; otherwise the newest accounts are looked through.
+with pg_trgm, and there only for three characters or more; otherwise only the newest accounts are searched.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from django.db import connections
 from django.db.models import Q, QuerySet
 from django.utils.translation import gettext
 
-from ..health.finding import grouped, sentences
+from ..formats import grouped, sentences
 from ..models import AuthorizationLink, Authorizer, search_key
-from .lists import MOST
+from .changelist import MOST
 
 TRIGRAM = 3
 """The shortest word for which an index of trigrams helps."""
@@ -24,7 +24,7 @@ TRIGRAM = 3
 LINKS = 1_000
 """So many links of tenants whose name begins with the word are followed."""
 
-LOOK_AGAIN = 60.0
+RECHECK_AFTER = 60.0
 """Seconds after which a database is asked again whether it has the indexes."""
 
 _INDEXES = {"wechat_open_trgm_name_key", "wechat_open_trgm_principal_key"}
@@ -33,7 +33,7 @@ _seen: dict[str, tuple[float, bool]] = {}
 
 @dataclass(frozen=True)
 class Searched:
-    """What was looked for, and where. ``newest`` is how many accounts were looked through; None for all of them."""
+    """A search, and where it was made. ``newest`` is how many accounts were searched; None for all of them."""
 
     word: str
     newest: int | None = None
@@ -51,13 +51,13 @@ class Searched:
                 "original id (gh_…)."
             )
         )
-        said = words % {"word": self.word}
+        text = words % {"word": self.word}
         if self.newest is None:
-            return said
+            return text
         bound = gettext("The middle of a name was looked for among the newest %(count)s accounts.") % {
             "count": grouped(self.newest)
         }
-        return sentences(said, bound)
+        return sentences(text, bound)
 
 
 def accounts(
@@ -93,8 +93,8 @@ def has_trigrams(alias: str) -> bool:
     connection: Any = connections[alias]
     if connection.vendor != "postgresql":
         return False
-    at, known = _seen.get(alias, (-LOOK_AGAIN, False))
-    if time.monotonic() - at < LOOK_AGAIN:
+    at, known = _seen.get(alias, (-RECHECK_AFTER, False))
+    if time.monotonic() - at < RECHECK_AFTER:
         return known
     with connection.cursor() as cursor:
         cursor.execute("SELECT indexname FROM pg_indexes WHERE tablename = %s", [Authorizer._meta.db_table])

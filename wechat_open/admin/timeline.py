@@ -1,7 +1,7 @@
-"""What has happened to an account lately?
+"""The latest events of an account, newest first.
 
-From its journal, newest first, for who may see that; renewals that went well come from the account's row, where the
-last dozen is kept, and are told as one entry for each unbroken run of them.
+They come from the audit trail, for readers who may view it; successful renewals come from the account's row, where the
+last dozen is kept, and each unbroken run of them is one event.
 """
 
 from __future__ import annotations
@@ -11,25 +11,23 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
 
-from django.utils.translation import get_language, ngettext
+from django.utils.translation import ngettext
 
-from ..admin_urls import may_view
-from ..models import Authorizer, JournalEntry
-from ..protocol import permissions
-from ..telling import explained, translated
-from .journal import attempted
-from .shown import date
+from ..models import AuditEntry, Authorizer
+from .audit import attempted, explanation
+from .display import date
+from .reader import may_view
 
 SHOWN = 25
 
-_TONES = {
-    JournalEntry.Kind.AUTHORIZED: "good",
-    JournalEntry.Kind.RECOVERED: "good",
-    JournalEntry.Kind.UPDATED: "busy",
-    JournalEntry.Kind.UNAUTHORIZED: "off",
-    JournalEntry.Kind.NEEDS_REAUTHORIZATION: "bad",
-    JournalEntry.Kind.CODE_MISUSED: "bad",
-    JournalEntry.Kind.RENEWAL_FAILED: "bad",
+_TONES: dict[str, str] = {
+    AuditEntry.Kind.AUTHORIZED: "good",
+    AuditEntry.Kind.RECOVERED: "good",
+    AuditEntry.Kind.UPDATED: "busy",
+    AuditEntry.Kind.UNAUTHORIZED: "off",
+    AuditEntry.Kind.NEEDS_REAUTHORIZATION: "bad",
+    AuditEntry.Kind.CODE_MISUSED: "bad",
+    AuditEntry.Kind.RENEWAL_FAILED: "bad",
 }
 
 
@@ -45,22 +43,22 @@ class Event:
 
 
 def of(account: Authorizer) -> tuple[list[Event], bool]:
-    """The newest events, and whether the journal has more. One query."""
-    entries = JournalEntry.objects.filter(component_id=account.component_id, appid=account.appid)
-    rows = list(entries.order_by("-at", "-pk")[: SHOWN + 1]) if may_view("journalentry") else []
-    told = [(row.at, row) for row in rows[:SHOWN]]
-    events: list[tuple[datetime, JournalEntry | None]] = [*told, *((at, None) for at in _renewals(account))]
+    """The newest events, and whether the audit trail has more. One query."""
+    entries = AuditEntry.objects.filter(component_id=account.component_id, appid=account.appid)
+    rows = list(entries.order_by("-at", "-pk")[: SHOWN + 1]) if may_view("auditentry") else []
+    recorded = [(row.at, row) for row in rows[:SHOWN]]
+    events: list[tuple[datetime, AuditEntry | None]] = [*recorded, *((at, None) for at in _renewals(account))]
     if len(rows) > SHOWN:  # older renewals would stand beside a gap
         events = [event for event in events if event[0] >= rows[SHOWN - 1].at]
     events.sort(key=lambda event: event[0], reverse=True)
-    return list(_told(events)), len(rows) > SHOWN
+    return list(_grouped(events)), len(rows) > SHOWN
 
 
 def _renewals(account: Authorizer) -> list[datetime]:
     return [datetime.fromisoformat(at) for at in account.renewals]
 
 
-def _told(events: Iterable[tuple[datetime, JournalEntry | None]]) -> Iterable[Event]:
+def _grouped(events: Iterable[tuple[datetime, AuditEntry | None]]) -> Iterable[Event]:
     for is_renewal, run in groupby(events, key=lambda event: event[1] is None):
         if not is_renewal:
             yield from (_entry(entry) for at, entry in run if entry is not None)
@@ -70,22 +68,11 @@ def _told(events: Iterable[tuple[datetime, JournalEntry | None]]) -> Iterable[Ev
         yield Event(times[0], what, "good", detail=f"{date(times[-1])} – {date(times[0])}" if len(times) > 1 else "")
 
 
-def _entry(entry: JournalEntry) -> Event:
+def _entry(entry: AuditEntry) -> Event:
     return Event(
         entry.at,
         attempted(entry, entry.get_kind_display()),
-        _TONES.get(JournalEntry.Kind(entry.kind), "busy") if entry.ok or entry.kind in _TONES else "bad",
+        _TONES.get(entry.kind, "busy") if entry.ok or entry.kind in _TONES else "bad",
         entry.actor,
-        explained(entry.errcode, entry.rid)
-        or (_sets(entry.detail) if entry.kind == JournalEntry.Kind.UPDATED else translated(entry.detail)),
+        explanation(entry),
     )
-
-
-def _sets(changes: str) -> str:
-    """``+7 -3`` by name."""
-    language = get_language() or "en"
-    told = []
-    for change in changes.split():
-        number = change[1:]
-        told.append(f"{change[0]} {permissions.name(int(number), language)}" if number.isdecimal() else change)
-    return ", ".join(told)

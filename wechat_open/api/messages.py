@@ -1,16 +1,14 @@
-"""How does an account write to its followers? (protocol 7.9)"""
+"""Messages of an account to its followers (docs/protocol.rst, "Customer-service messages")."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
-from ..exceptions import Unreachable
+from ..client.answers import Answer, nothing
+from ..client.calls import Call, TokenKind
 from ..protocol.replies import Reply, Text
-from ..sentence import Sentence as _
-
-JSON = dict[str, Any]
+from .runner import JSON, Group
 
 CUSTOM_SEND = "/cgi-bin/message/custom/send"
 CUSTOM_TYPING = "/cgi-bin/message/custom/typing"
@@ -19,20 +17,16 @@ SUBSCRIBE_SEND = "/cgi-bin/message/subscribe/send"
 SUBSCRIBE_BIZSEND = "/cgi-bin/message/subscribe/bizsend"
 
 
-class MessagesAPI(ABC):
-    """WeChat's calls that write to one person, each under WeChat's name.
+class Messages(Group):
+    """WeChat's calls that write to one follower, each under WeChat's name.
 
-    What they raise is what ``post`` raises. Two refusals are about the person and no fault: FollowerOutOfReach (nothing
-    can be sent until she acts again) and FollowerRefused (she does not want such messages).
+    They raise what ``post`` raises. Two refusals are the follower's and no fault: FollowerOutOfReach (nothing can be
+    sent before the next action of the follower) and FollowerRefused (the follower refuses such messages).
 
     ``data`` fills a template: ``{"thing1": "..."}``, or in WeChat's own shape ``{"thing1": {"value": "..."}}``.
     Templates themselves are managed by path: GET ``/wxaapi/newtmpl/gettemplate``, ``getcategory``,
     ``getpubtemplatetitles`` and ``getpubtemplatekeywords``, POST ``addtemplate`` and ``deltemplate`` there.
     """
-
-    @abstractmethod
-    def post(self, path: str, /, *, json: Any = None) -> JSON:
-        """POST in the account's name."""
 
     def custom_send(self, openid: str, message: str | Reply | Mapping[str, Any], *, kf_account: str = "") -> None:
         """message/custom/send: a customer-service message, within 48 hours of the person's last action.
@@ -44,11 +38,12 @@ class MessagesAPI(ABC):
         """
         staff = {"kf_account": kf_account} if kf_account else None
         for part in _parts(message):
-            self.post(CUSTOM_SEND, json={**part, "touser": openid, **_given(customservice=staff)})
+            self._run(_post(CUSTOM_SEND, {**part, "touser": openid} | _given(customservice=staff)))
 
     def custom_typing(self, openid: str, typing: bool = True) -> None:
         """message/custom/typing: show that an answer is being written, or no longer."""
-        self.post(CUSTOM_TYPING, json={"touser": openid, "command": "Typing" if typing else "CancelTyping"})
+        command = "Typing" if typing else "CancelTyping"
+        self._run(_post(CUSTOM_TYPING, {"touser": openid, "command": command}, repeatable=True))
 
     def template_send(
         self,
@@ -65,11 +60,8 @@ class MessagesAPI(ABC):
         A tap on the message opens ``miniprogram`` (``{"appid", "pagepath"}``), else ``url``.
         """
         given = _given(url=url, miniprogram=miniprogram, client_msg_id=client_msg_id)
-        answer = self.post(TEMPLATE_SEND, json=_from_template(openid, template_id, data) | given)
-        try:
-            return int(answer["msgid"])
-        except (KeyError, TypeError, ValueError):
-            raise Unreachable(TEMPLATE_SEND, _("an answer without a usable msgid")) from None
+        body = _from_template(openid, template_id, data) | given
+        return self._run(Call("POST", TEMPLATE_SEND, TokenKind.AUTHORIZER, _msgid, json=body))
 
     def subscribe_send(
         self,
@@ -86,7 +78,7 @@ class MessagesAPI(ABC):
         ``miniprogram_state`` is ``developer``, ``trial`` or ``formal``.
         """
         given = _given(page=page, miniprogram_state=miniprogram_state, lang=lang)
-        self.post(SUBSCRIBE_SEND, json=_from_template(openid, template_id, data) | given)
+        self._run(_post(SUBSCRIBE_SEND, _from_template(openid, template_id, data) | given))
 
     def subscribe_bizsend(
         self,
@@ -99,7 +91,15 @@ class MessagesAPI(ABC):
     ) -> None:
         """message/subscribe/bizsend of an official account: one message for one subscription."""
         given = _given(page=page, miniprogram=miniprogram)
-        self.post(SUBSCRIBE_BIZSEND, json=_from_template(openid, template_id, data) | given)
+        self._run(_post(SUBSCRIBE_BIZSEND, _from_template(openid, template_id, data) | given))
+
+
+def _post(path: str, body: JSON, *, repeatable: bool = False) -> Call[None]:
+    return Call("POST", path, TokenKind.AUTHORIZER, nothing, json=body, repeatable=repeatable)
+
+
+def _msgid(answer: Answer) -> int:
+    return answer.fields.number("msgid")
 
 
 def _parts(message: str | Reply | Mapping[str, Any]) -> list[JSON]:
@@ -118,5 +118,5 @@ def _from_template(openid: str, template_id: str, data: Mapping[str, Any]) -> JS
 
 
 def _given(**fields: Any) -> JSON:
-    """What was said; an empty field is left out."""
+    """The given fields; an empty one is left out."""
     return {name: dict(value) if isinstance(value, Mapping) else value for name, value in fields.items() if value}

@@ -1,4 +1,4 @@
-"""Are the addresses those of WeChat and of this site, and does each lead somewhere?"""
+"""Checks of the addresses: those of WeChat and those of this site."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from django.urls import NoReverseMatch, reverse
 from django.utils.translation import gettext as _
 
 from ..conf import DEFAULTS, LOOPBACK, is_wechats, split_address
-from .given import value
-from .reach import included
-from .wellformed import is_list, is_subclass
-from .wording import TAG, of
+from .messages import TAG, setting_name
+from .raw_settings import value
+from .reachability import included
+from .validators import is_list, is_subclass
 
 BASE_URLS = ("API_BASE_URL", "AUTHORIZE_BASE_URL", "OPEN_BASE_URL")
 HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+")
@@ -33,8 +33,8 @@ def base_urls_are_urls(**kwargs: object) -> Iterator[CheckMessage]:
         if not split_address(value(name)):
             yield Error(
                 _("%(setting)s must be an address such as %(example)s, without user, query or fragment.")
-                % {"setting": of(name), "example": DEFAULTS[name]},
-                hint=_("Remove the setting to speak to WeChat itself."),
+                % {"setting": setting_name(name), "example": DEFAULTS[name]},
+                hint=_("Remove the setting to call WeChat itself."),
                 id="wechat_open.E015",
             )
 
@@ -43,15 +43,15 @@ def base_urls_are_urls(**kwargs: object) -> Iterator[CheckMessage]:
 def base_urls_are_https(**kwargs: object) -> Iterator[CheckMessage]:
     for name in BASE_URLS:
         url = split_address(value(name))
-        # On the loopback nothing travels. A site's tests, for which Django turns DEBUG off, meet the simulator there.
+        # The loopback is no network. A site's tests, for which Django turns DEBUG off, call the simulator there.
         if url and url.scheme != "https" and not settings.DEBUG and url.hostname not in LOOPBACK:
             yield Error(
                 _(
                     "%(setting)s is not https while DEBUG is off: tokens and the platform's secret would travel in "
                     "clear."
                 )
-                % {"setting": of(name)},
-                hint=_("Remove the setting to speak to WeChat itself, or put https before the proxy that it names."),
+                % {"setting": setting_name(name)},
+                hint=_("Remove the setting to call WeChat itself, or use https for the proxy that it names."),
                 id="wechat_open.E016",
             )
 
@@ -67,9 +67,9 @@ def base_urls_are_wechats(**kwargs: object) -> Iterator[CheckMessage]:
                     "%(setting)s names %(host)s, which is not WeChat's. Nothing is sent there while DEBUG is off, "
                     "because that host would receive every secret of the platform."
                 )
-                % {"setting": of(name), "host": host},
+                % {"setting": setting_name(name), "host": host},
                 hint=_("Remove the setting. If the host is a proxy of your own, add it to %(hosts)s.")
-                % {"hosts": of("API_HOSTS")},
+                % {"hosts": setting_name("API_HOSTS")},
                 id="wechat_open.E069",
             )
 
@@ -80,8 +80,8 @@ def api_hosts_are_hosts(**kwargs: object) -> Iterator[CheckMessage]:
     if not is_list(hosts) or not all(isinstance(host, str) and HOST.fullmatch(host) for host in hosts):
         yield Error(
             _("%(setting)s must be a list of host names, such as %(example)s.")
-            % {"setting": of("API_HOSTS"), "example": '["wechat-proxy.example.com"]'},
-            hint=_("Name each host without scheme, port and path; leave the list empty to speak to WeChat alone."),
+            % {"setting": setting_name("API_HOSTS"), "example": '["wechat-proxy.example.com"]'},
+            hint=_("Name each host without scheme, port and path; leave the list empty to call WeChat alone."),
             id="wechat_open.E070",
         )
 
@@ -96,7 +96,7 @@ def site_url_is_an_origin(**kwargs: object) -> Iterator[CheckMessage]:
     if written and (not url or url.path not in ("", "/")):
         yield Error(
             _("%(setting)s must be scheme and host, such as https://platform.example.com.")
-            % {"setting": of("SITE_URL")},
+            % {"setting": setting_name("SITE_URL")},
             hint=_("Leave out the path; the host is the one registered as 授权发起页域名 in the console."),
             id="wechat_open.E017",
         )
@@ -107,7 +107,7 @@ def site_url_is_given(**kwargs: object) -> Iterator[CheckMessage]:
     if not value("SITE_URL") and not settings.DEBUG:
         yield Warning(
             _("%(setting)s is empty: return addresses are built from the Host header of each request.")
-            % {"setting": of("SITE_URL")},
+            % {"setting": setting_name("SITE_URL")},
             hint=_("Set it to the scheme and host that are registered as 授权发起页域名 in the console."),
             id="wechat_open.W006",
         )
@@ -119,7 +119,7 @@ def site_url_is_https(**kwargs: object) -> Iterator[CheckMessage]:
     if url and url.scheme != "https" and not settings.DEBUG:
         yield Warning(
             _("%(setting)s is not https while DEBUG is off: authorization codes would come back in clear.")
-            % {"setting": of("SITE_URL")},
+            % {"setting": setting_name("SITE_URL")},
             hint=_("Serve the site over https and write https here."),
             id="wechat_open.W007",
         )
@@ -130,7 +130,7 @@ def after_authorize_leads_somewhere(**kwargs: object) -> Iterator[CheckMessage]:
     if not _is_destination(value("AFTER_AUTHORIZE")):
         yield Error(
             _("%(setting)s is neither a path nor the name of a URL without arguments.")
-            % {"setting": of("AFTER_AUTHORIZE")},
+            % {"setting": setting_name("AFTER_AUTHORIZE")},
             hint=_('Write a name such as "shop:accounts", or a path of this site that begins with one slash.'),
             id="wechat_open.E018",
         )

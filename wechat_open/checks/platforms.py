@@ -1,4 +1,4 @@
-"""Is ``WECHAT_OPEN`` a dict of what we know, and are its platforms complete?"""
+"""Checks of the ``WECHAT_OPEN`` dict itself and of the credentials of its platforms."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from django.core.checks import CheckMessage, Error, Warning, register
 from django.utils.translation import gettext as _
 from django.utils.translation import pgettext
 
-from ..component import end_of, still_opens
 from ..conf import COMPONENT_KEYS, DEFAULT_ALIAS, DEFAULTS, NAME, conf
 from ..exceptions import ConfigurationError
+from ..platforms import end_of, still_decrypts
 from ..protocol.crypto import decode_aes_key
 from ..published import is_published
 from ..secret import is_plain_name, shown_name
-from ..telling import told
-from .given import components, given, trouble, value
-from .wellformed import STRONG_BITS, STRONG_LENGTH, is_list, is_plain_text, is_weak
-from .wording import TAG, command_for, either, of
+from ..translation import translate_error
+from .messages import TAG, command_for, either, setting_name
+from .raw_settings import components, given, read_error, value
+from .validators import STRONG_BITS, STRONG_LENGTH, is_list, is_plain_text, is_weak
 
 PREVIOUS_KEYS = "PREVIOUS_KEYS"
 UNTIL = "UNTIL"
 RESERVED_ALIASES = {"link"}
-"""Words that stand in our URLs where an alias could stand."""
+"""Words that are used in our URLs where an alias could be."""
 
 
 # The dict itself
@@ -35,9 +35,9 @@ RESERVED_ALIASES = {"link"}
 
 @register(TAG)
 def is_a_dict(**kwargs: object) -> Iterator[CheckMessage]:
-    if said := trouble():
+    if message := read_error():
         yield Error(
-            said,
+            message,
             hint=pgettext("wechat_open", "Write %(example)s.")
             % {"example": f'{NAME} = {{"COMPONENTS": {{"default": {{...}}}}}}'},
             id="wechat_open.E001",
@@ -49,7 +49,7 @@ def settings_are_known(**kwargs: object) -> Iterator[CheckMessage]:
     for name in given():
         if name not in DEFAULTS:
             yield Error(
-                _("%(setting)s is not a setting.") % {"setting": of(name)},
+                _("%(setting)s is not a setting.") % {"setting": setting_name(name)},
                 hint=_instead(name, DEFAULTS),
                 id="wechat_open.E002",
             )
@@ -60,9 +60,9 @@ def settings_are_known(**kwargs: object) -> Iterator[CheckMessage]:
 
 @register(TAG)
 def there_is_a_platform(**kwargs: object) -> Iterator[CheckMessage]:
-    if not trouble() and value("COMPONENTS") == {}:
+    if not read_error() and value("COMPONENTS") == {}:
         yield Error(
-            _("%(setting)s names no third-party platform.") % {"setting": of("COMPONENTS")},
+            _("%(setting)s names no third-party platform.") % {"setting": setting_name("COMPONENTS")},
             hint=_(
                 "Add one: %(example)s, with the values of the platform's console (管理中心 > 第三方平台 > 开发配置)."
             )
@@ -75,9 +75,9 @@ def there_is_a_platform(**kwargs: object) -> Iterator[CheckMessage]:
 def platforms_are_dicts(**kwargs: object) -> Iterator[CheckMessage]:
     written = value("COMPONENTS")
     if isinstance(written, Mapping):
-        wrong = [of("COMPONENTS", alias) for alias in written if not isinstance(written[alias], Mapping)]
+        wrong = [setting_name("COMPONENTS", alias) for alias in written if not isinstance(written[alias], Mapping)]
     else:
-        wrong = [of("COMPONENTS")]
+        wrong = [setting_name("COMPONENTS")]
     for setting in wrong:
         yield Error(
             _("%(setting)s must be a dict.") % {"setting": setting},
@@ -92,7 +92,7 @@ def aliases_fit_into_urls(**kwargs: object) -> Iterator[CheckMessage]:
         if not isinstance(alias, str) or not re.fullmatch(r"[A-Za-z0-9_-]+", alias) or alias in RESERVED_ALIASES:
             yield Error(
                 _("%(setting)s has a platform called %(alias)r, which cannot stand in a URL.")
-                % {"setting": of("COMPONENTS"), "alias": shown_name(alias)},
+                % {"setting": setting_name("COMPONENTS"), "alias": shown_name(alias)},
                 hint=_("Use letters, digits, hyphens and underscores, and another word than %(reserved)s.")
                 % {"reserved": either(sorted(RESERVED_ALIASES))},
                 id="wechat_open.E005",
@@ -108,8 +108,8 @@ def aliases_are_names(**kwargs: object) -> Iterator[CheckMessage]:
                     "%(setting)s has a platform whose alias (%(alias)s) could be a secret. An alias is shown in "
                     "addresses and in logs, so this platform is left out."
                 )
-                % {"setting": of("COMPONENTS"), "alias": shown_name(alias)},
-                hint=_("Call it by a word, such as %(example)s.") % {"example": f'"{DEFAULT_ALIAS}"'},
+                % {"setting": setting_name("COMPONENTS"), "alias": shown_name(alias)},
+                hint=_("Use a plain word, such as %(example)s.") % {"example": f'"{DEFAULT_ALIAS}"'},
                 id="wechat_open.E067",
             )
 
@@ -120,8 +120,8 @@ def appids_are_no_secrets(**kwargs: object) -> Iterator[CheckMessage]:
         appid = credentials.get("APPID")
         if appid and is_plain_text(appid) and not is_plain_name(str(appid)):
             yield Error(
-                _("%(setting)s is no appid. It is not shown because it could be a secret.")
-                % {"setting": of("COMPONENTS", alias, "APPID")},
+                _("%(setting)s is not an appid. It is not shown because it could be a secret.")
+                % {"setting": setting_name("COMPONENTS", alias, "APPID")},
                 hint=_("Copy the appid again. If a secret stood here, replace it in the console."),
                 id="wechat_open.E068",
             )
@@ -134,7 +134,7 @@ def credentials_are_known(**kwargs: object) -> Iterator[CheckMessage]:
         for key in credentials:
             if key not in known:
                 yield Error(
-                    _("%(setting)s is not a setting.") % {"setting": of("COMPONENTS", alias, key)},
+                    _("%(setting)s is not a setting.") % {"setting": setting_name("COMPONENTS", alias, key)},
                     hint=_instead(key, known),
                     id="wechat_open.E006",
                 )
@@ -146,7 +146,8 @@ def credentials_are_complete(**kwargs: object) -> Iterator[CheckMessage]:
         for key in COMPONENT_KEYS:
             if not credentials.get(key):
                 yield Error(
-                    pgettext("wechat_open", "%(setting)s is missing.") % {"setting": of("COMPONENTS", alias, key)},
+                    pgettext("wechat_open", "%(setting)s is missing.")
+                    % {"setting": setting_name("COMPONENTS", alias, key)},
                     hint=_(
                         "Copy it from the platform's console (管理中心 > 第三方平台 > 开发配置). If it comes from the "
                         "environment, this process did not get it."
@@ -162,7 +163,7 @@ def credentials_are_clean_text(**kwargs: object) -> Iterator[CheckMessage]:
             if credentials.get(key) and not is_plain_text(credentials[key]):
                 yield Error(
                     _("%(setting)s must be text of plain characters, without spaces or line ends.")
-                    % {"setting": of("COMPONENTS", alias, key)},
+                    % {"setting": setting_name("COMPONENTS", alias, key)},
                     hint=_("Copy it again; a line end or a quotation mark often comes along."),
                     id="wechat_open.E008",
                 )
@@ -175,7 +176,7 @@ def encoding_aes_key_decodes(**kwargs: object) -> Iterator[CheckMessage]:
         if isinstance(key, str) and key and (problem := _aes_key_problem(key)):
             yield Error(
                 pgettext("wechat_open", "%(setting)s: %(problem)s")
-                % {"setting": of("COMPONENTS", alias, "ENCODING_AES_KEY"), "problem": problem},
+                % {"setting": setting_name("COMPONENTS", alias, "ENCODING_AES_KEY"), "problem": problem},
                 hint=_("Copy 消息加解密Key from the console, all of it and nothing more."),
                 id="wechat_open.E009",
             )
@@ -188,7 +189,7 @@ def previous_keys_are_pairs(**kwargs: object) -> Iterator[CheckMessage]:
         if not is_list(pairs) or not all(map(_is_pair, pairs)):
             yield Error(
                 _("%(setting)s must be a list of older pairs of TOKEN and ENCODING_AES_KEY (43 characters).")
-                % {"setting": of("COMPONENTS", alias, PREVIOUS_KEYS)},
+                % {"setting": setting_name("COMPONENTS", alias, PREVIOUS_KEYS)},
                 hint=_("Write %(example)s, the newest first.")
                 % {"example": f'"{PREVIOUS_KEYS}": [{{"TOKEN": "...", "ENCODING_AES_KEY": "..."}}]'},
                 id="wechat_open.E010",
@@ -201,7 +202,7 @@ def previous_keys_end_at_a_time(**kwargs: object) -> Iterator[CheckMessage]:
         for pair in _previous_pairs(credentials):
             if problem := _end_problem(pair):
                 yield Error(
-                    f"{of('COMPONENTS', alias, PREVIOUS_KEYS)}: {problem}",
+                    f"{setting_name('COMPONENTS', alias, PREVIOUS_KEYS)}: {problem}",
                     hint=_("Write %(example)s, or leave it out.") % {"example": f'"{UNTIL}": "2026-12-31"'},
                     id="wechat_open.E052",
                 )
@@ -209,20 +210,20 @@ def previous_keys_end_at_a_time(**kwargs: object) -> Iterator[CheckMessage]:
 
 @register(TAG)
 def previous_keys_are_temporary(**kwargs: object) -> Iterator[CheckMessage]:
-    """A pair that stays in the settings opens pushes for everybody who has ever learned it."""
+    """A pair that stays in the settings lets everyone who ever learned it forge pushes."""
     for alias, credentials in components():
         pairs = [pair for pair in _previous_pairs(credentials) if not _end_problem(pair)]
         if not pairs:
             continue
-        live = [pair for pair in pairs if still_opens(pair)]
+        live = [pair for pair in pairs if still_decrypts(pair)]
         if not live:
-            said = _("%(setting)s holds only pairs whose time is over.")
+            message = _("%(setting)s has only pairs whose time is over.")
         elif any(pair.get(UNTIL) is None for pair in live):
-            said = _("%(setting)s still opens pushes under an older pair of keys, without an end.")
+            message = _("%(setting)s still accepts pushes under an older pair of keys, without an end.")
         else:
-            said = _("%(setting)s still opens pushes under an older pair of keys.")
+            message = _("%(setting)s still accepts pushes under an older pair of keys.")
         yield Warning(
-            said % {"setting": of("COMPONENTS", alias, PREVIOUS_KEYS)},
+            message % {"setting": setting_name("COMPONENTS", alias, PREVIOUS_KEYS)},
             hint=_(
                 "Remove it when WeChat pushes under the new pair, mostly within an hour; %(until)s sets an end. A pair "
                 "that leaked is removed at once."
@@ -241,7 +242,7 @@ def appids_differ(**kwargs: object) -> Iterator[CheckMessage]:
             yield Error(
                 _("%(setting)s: %(aliases)s have the same APPID %(appid)s.")
                 % {
-                    "setting": of("COMPONENTS"),
+                    "setting": setting_name("COMPONENTS"),
                     "aliases": ", ".join(map(repr, map(shown_name, aliases))),
                     "appid": shown_name(appid),
                 },
@@ -255,7 +256,8 @@ def there_is_a_default_platform(**kwargs: object) -> Iterator[CheckMessage]:
     aliases = [alias for alias, _credentials in components()]
     if aliases and DEFAULT_ALIAS not in aliases:
         yield Warning(
-            _("%(setting)s has no platform called %(alias)r.") % {"setting": of("COMPONENTS"), "alias": DEFAULT_ALIAS},
+            _("%(setting)s has no platform called %(alias)r.")
+            % {"setting": setting_name("COMPONENTS"), "alias": DEFAULT_ALIAS},
             hint=_("Code and URLs that name no platform mean that one. Rename the platform that is used most."),
             id="wechat_open.W001",
         )
@@ -270,7 +272,7 @@ def tokens_are_strong(**kwargs: object) -> Iterator[CheckMessage]:
                     "%(setting)s can be guessed: it has less than %(length)d characters or less than %(bits)d "
                     "bits. An attacker who guesses it can forge pushes."
                 )
-                % {"setting": of("COMPONENTS", alias, "TOKEN"), "length": STRONG_LENGTH, "bits": STRONG_BITS},
+                % {"setting": setting_name("COMPONENTS", alias, "TOKEN"), "length": STRONG_LENGTH, "bits": STRONG_BITS},
                 hint=_(
                     "%(command)s makes one for the console (消息校验Token). Keep the old pair in PREVIOUS_KEYS until "
                     "pushes come with the new one."
@@ -282,14 +284,14 @@ def tokens_are_strong(**kwargs: object) -> Iterator[CheckMessage]:
 
 @register(TAG)
 def credentials_are_the_platforms_own(**kwargs: object) -> Iterator[CheckMessage]:
-    if settings.DEBUG or (not trouble() and conf.meets_simulator):
+    if settings.DEBUG or (not read_error() and conf.meets_simulator):
         return
     for alias, credentials in components():
         for key in (*COMPONENT_KEYS, PREVIOUS_KEYS):
             if any(map(is_published, _texts(credentials.get(key)))):
                 yield Error(
-                    _("%(setting)s is published in the documentation: with it, anybody can speak as WeChat here.")
-                    % {"setting": of("COMPONENTS", alias, key)},
+                    _("%(setting)s is published in the documentation: anyone can use it to forge pushes of WeChat.")
+                    % {"setting": setting_name("COMPONENTS", alias, key)},
                     hint=_("Set the platform's own value, from its console (管理中心 > 第三方平台 > 开发配置)."),
                     id="wechat_open.E071",
                 )
@@ -305,7 +307,7 @@ def _texts(written: object) -> list[str]:
 
 
 def _tokens(credentials: Mapping[str, Any]) -> list[str]:
-    """The token and the older ones that still count."""
+    """The token and the older ones that are still accepted."""
     older = credentials.get(PREVIOUS_KEYS, [])
     pairs = [credentials, *(older if is_list(older) else [])]
     return [str(pair["TOKEN"]) for pair in pairs if isinstance(pair, Mapping) and pair.get("TOKEN")]
@@ -321,7 +323,7 @@ def _end_problem(pair: Mapping[str, Any]) -> str:
         if pair.get(UNTIL) is not None:
             end_of(pair[UNTIL])
     except ConfigurationError as error:
-        return told(error)
+        return translate_error(error)
     return ""
 
 
@@ -336,7 +338,7 @@ def _aes_key_problem(key: str) -> str:
     try:
         decode_aes_key(key)
     except ConfigurationError as error:
-        return told(error)
+        return translate_error(error)
     return ""
 
 

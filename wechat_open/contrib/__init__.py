@@ -1,1 +1,1 @@
-"""What connects us with other packages, one file for each? Nothing here is imported unless a site names it."""
+"""Integrations with other packages, one file for each. None is imported unless a site names it."""

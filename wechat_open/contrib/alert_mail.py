@@ -1,14 +1,14 @@
-"""Who gets a mail when something goes wrong?
+"""Alerts by mail.
 
-Whom the site names, in one line of its AppConfig::
+The site names the recipients, in one line of its AppConfig::
 
     def ready(self):
         from wechat_open.contrib import alert_mail
 
         alert_mail.connect()                        # ADMINS; or connect(["ops@example.com"])
 
-Sent by the worker that noticed, in the site's language, through Django's e-mail settings. An example: copy it, and
-change what it says.
+The worker that found the problem sends the mail, in the site's language, through Django's e-mail settings. This is an
+example: copy it, and change the texts.
 """
 
 from __future__ import annotations
@@ -22,33 +22,35 @@ from django.core.mail import mail_admins, send_mail
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext, override, pgettext
 
+from ..db.times import exact
 from ..models import Alert
 from ..signals import alert
-from ..times import exact
+
+__all__ = ["connect", "disconnect"]
 
 
 def connect(recipients: Sequence[str] = ()) -> None:
-    """Mail every alert to these addresses, or to ADMINS; to others as well when called with others."""
+    """Mail every alert to these addresses, or to ADMINS. Each call with other addresses adds them."""
 
-    def mail_it(sender: Any, **told: Any) -> None:
-        mail(recipients, told)
+    def mail_it(sender: Any, **facts: Any) -> None:
+        mail(recipients, facts)
 
     alert.connect(mail_it, weak=False, dispatch_uid=_uid(recipients))
 
 
 def disconnect(recipients: Sequence[str] = ()) -> None:
-    """Mail no more to whom ``connect`` was told to."""
+    """Undo ``connect`` with the same addresses."""
     alert.disconnect(dispatch_uid=_uid(recipients))
 
 
 def _uid(recipients: Sequence[str]) -> Hashable:
-    """By which the same addresses, in any order, are told once."""
+    """Equal for the same addresses in any order, which therefore get one mail."""
     return __name__, frozenset(recipients)
 
 
-def mail(recipients: Sequence[str], told: Mapping[str, Any]) -> None:
+def mail(recipients: Sequence[str], facts: Mapping[str, Any]) -> None:
     with override(settings.LANGUAGE_CODE):
-        title, text = subject(**told), body(**told)
+        title, text = subject(**facts), body(**facts)
     if recipients:
         send_mail(f"{settings.EMAIL_SUBJECT_PREFIX}{title}", text, None, list(recipients))
     else:
@@ -56,7 +58,7 @@ def mail(recipients: Sequence[str], told: Mapping[str, Any]) -> None:
 
 
 def subject(*, code: str, severity: str, platform: str, resolved: bool, **_others: Any) -> str:
-    """One line: how bad, what, whose."""
+    """One line: severity, code, platform."""
     word = pgettext("wechat_open", "resolved") if resolved else Alert.Severity(severity).label
     return f"{word}: {code} ({platform})" if platform else f"{word}: {code}"
 
@@ -67,6 +69,7 @@ def body(*, first_seen: datetime, count: int, context: Mapping[str, Any], resolv
         "Seen first on %(since)s, and %(count)d times so far.",
         count,
     ) % {"since": exact(first_seen), "count": count}
+    message = str(context.get("message", ""))
     if resolved:
-        return "\n\n".join([_("This is resolved. The last state that was seen:"), str(context.get("said", "")), seen])
-    return "\n\n".join(filter(None, [str(context.get("said", "")), str(context.get("remedy", "")), seen]))
+        return "\n\n".join([_("This is resolved. The last state that was seen:"), message, seen])
+    return "\n\n".join(filter(None, [message, str(context.get("hint", "")), seen]))

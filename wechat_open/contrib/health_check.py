@@ -1,6 +1,6 @@
-"""How does django-health-check 4 show the health of our platforms?
+"""A check of django-health-check 4 for each platform.
 
-A check for each platform, in the site's own view of checks::
+In the site's own view of checks::
 
     from health_check.views import HealthCheckView
 
@@ -20,21 +20,22 @@ from django.utils.translation import gettext as _
 from health_check.base import HealthCheck
 from health_check.exceptions import ServiceUnavailable, ServiceWarning
 
-from .. import health
-from ..component import platform
+from .. import health, platforms
 from ..conf import DEFAULT_ALIAS
 from ..exceptions import ConfigurationError
 from ..health import AMBER, RED, Finding, Level
 from .measures import close_old_connections
+
+__all__ = ["WeChatOpen"]
 
 
 @dataclasses.dataclass
 class WeChatOpen(HealthCheck):  # type: ignore[misc]  # django-health-check ships no types
     """Everything that ``health`` finds about one platform.
 
-    Red makes the check fail. ``strict`` lets amber do so as well; django-health-check answers 500 to both, so that is
-    for a view that wakes nobody. The codes of what is wrong are told; with ``detailed`` the sentences too, which name
-    numbers and WeChat's last error: for a view that only operators can open.
+    Red makes the check fail. With ``strict`` amber does so as well; django-health-check answers 500 to both, so use it
+    in a view that pages no one. The failure names the codes of the findings; with ``detailed`` it has their messages
+    too, which name numbers and WeChat's last error: use it in a view that only operators can open.
     """
 
     component: str = DEFAULT_ALIAS
@@ -42,21 +43,21 @@ class WeChatOpen(HealthCheck):  # type: ignore[misc]  # django-health-check ship
     detailed: bool = dataclasses.field(default=False, repr=False)
 
     def run(self) -> None:
-        """In a thread of its own."""
+        """Called in a thread of its own."""
         close_old_connections()
         try:
-            found = health.examine(platform(self.component))
+            found = health.examine(platforms.get(self.component))
         except ConfigurationError as error:
             raise ServiceUnavailable(_("The settings of this platform cannot be used.")) from error
         finally:
             close_old_connections()
-        if wrong := self._told(found, RED):
+        if wrong := self._failure(found, RED):
             raise ServiceUnavailable(wrong)
-        if self.strict and (wrong := self._told(found, AMBER)):
+        if self.strict and (wrong := self._failure(found, AMBER)):
             raise ServiceWarning(wrong)
 
-    def _told(self, findings: list[Finding], level: Level) -> str:
+    def _failure(self, findings: list[Finding], level: Level) -> str:
         wrong = [finding for finding in findings if finding.level is level]
         if self.detailed:
-            return " ".join(f"{finding.said} {finding.remedy}".rstrip() for finding in wrong)
+            return " ".join(f"{finding.message} {finding.hint}".rstrip() for finding in wrong)
         return ", ".join(finding.code for finding in wrong)

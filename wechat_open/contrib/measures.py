@@ -1,8 +1,7 @@
-"""Which numbers does a monitor draw?
+"""The measures for monitors: the findings of ``health`` and the numbers behind them, for each platform.
 
-The findings of ``health`` and the numbers behind them, for each platform; no label names an account, so a hundred
-thousand of them make as many series as one. ``read`` reads them all in a few queries, for who serves them in one
-format or another: ``prometheus`` and ``opentelemetry``.
+No label names an account, so a hundred thousand accounts make as many series as one. ``read`` reads all measures in a
+few queries; ``prometheus`` and ``opentelemetry`` export them.
 """
 
 from __future__ import annotations
@@ -13,12 +12,12 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
-from django.db import Error as DatabaseTrouble
+from django.db import Error as DatabaseError
 from django.db import connections
 from django.db.models import Sum
 
-from .. import census, health
-from ..health import Level
+from .. import health
+from ..health import AMBER, GREEN, RED, statistics
 from ..models import Component, HourlyCount
 
 logger = logging.getLogger(__name__)
@@ -29,7 +28,7 @@ Sample = tuple[tuple[str, ...], float]
 
 @dataclass(frozen=True)
 class Measure:
-    """What is measured. One that ``grows`` is a counter; it starts anew at midnight (UTC)."""
+    """A measure. One that ``grows`` is a counter; it is reset at midnight (UTC)."""
 
     name: str
     words: str
@@ -69,13 +68,13 @@ NUMBERS = {
     "refused": Measure("accounts_refused", "Accounts whose refresh token WeChat refuses at present"),
     "pushes_waiting": Measure("pushes_waiting", "Pushes that wait to be processed"),
 }
-"""By the facts of the report."""
+"""By their names in the health report."""
 
 MEASURES = (CHECK, ACCOUNTS, *NUMBERS.values(), BY_ERRCODE, LEFT, EVENTS)
 
 
 def read(since: datetime) -> dict[Measure, list[Sample]]:
-    """Everything anew; what grows, ``since`` then. What cannot be read, or is not known yet, is missing."""
+    """Read all measures; counters count from ``since``. Measures that cannot be read or are unknown yet are missing."""
     report = health.report()
     platforms = [found for found in report["components"] if "accounts" in found]
     samples = {CHECK: list(_checks(report)), ACCOUNTS: list(_accounts(platforms))}
@@ -83,20 +82,20 @@ def read(since: datetime) -> dict[Measure, list[Sample]]:
         samples[measure] = [((one["alias"],), float(one[fact])) for one in platforms if one.get(fact) is not None]
     try:
         samples |= _counted(_rows(platforms), since)
-    except DatabaseTrouble:  # the check of the database says so as well
+    except DatabaseError:  # the check of the database reports it too
         logger.exception("The counts for monitors could not be read.")
     return samples
 
 
 def today() -> datetime:
-    """Midnight (UTC), for ``read``. The sum of all hours that are kept would shrink whenever an old one is pruned, and
-    that would look like a restart at a large number.
+    """Midnight (UTC), for ``read``. The sum of all stored hours would shrink whenever an old one is pruned, which looks
+    like a restart at a large number.
     """
     return datetime.now(timezone.utc).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def close_old_connections() -> None:
-    """For who reads in a thread of its own, after which no request tidies up."""
+    """Close connections that are too old, in threads that serve no request."""
     for connection in connections.all(initialized_only=True):
         if not connection.in_atomic_block:
             connection.close_if_unusable_or_obsolete()
@@ -113,7 +112,7 @@ def _checks(report: Mapping[str, Any]) -> Iterator[Sample]:
         if check["code"] not in common or "accounts" not in found
     ]
     for platform, check in [*site, *own]:
-        for level in Level:
+        for level in (GREEN, AMBER, RED):
             yield (platform, check["code"], level.value), int(check["level"] == level.value)
 
 
@@ -130,11 +129,11 @@ def _rows(platforms: Sequence[Mapping[str, Any]]) -> dict[str, Component]:
 
 
 def _counted(rows: Mapping[str, Component], since: datetime) -> dict[Measure, list[Sample]]:
-    counts = {alias: census.read(row) for alias, row in rows.items()}
+    counts = {alias: statistics.read(row) for alias, row in rows.items()}
     hours = HourlyCount.objects.filter(component__in=list(rows.values()), hour__gte=since).order_by()
     events = {
         (component, what): count
-        for component, what, count in hours.values_list("component", "what").annotate(Sum("count"))
+        for component, what, count in hours.values_list("component", "counter").annotate(Sum("count"))
     }
     return {
         BY_ERRCODE: [
@@ -144,6 +143,6 @@ def _counted(rows: Mapping[str, Component], since: datetime) -> dict[Measure, li
         EVENTS: [
             ((alias, what.value), events.get((row.pk, what.value), 0))
             for alias, row in rows.items()
-            for what in HourlyCount.What
+            for what in HourlyCount.Counter
         ],
     }

@@ -1,12 +1,12 @@
-"""What does OpenTelemetry collect?
+"""The measures for OpenTelemetry, and spans without secrets.
 
-What ``prometheus`` serves, as observable gauges and a counter, on the site's own MeterProvider::
+The measures are observable gauges and a counter on the site's own MeterProvider::
 
     from wechat_open.contrib import opentelemetry
 
     opentelemetry.observe()          # on the global provider; or observe(provider)
 
-In one process of the site: each that does so reports the same numbers. Celery's beat is one, and there is one of it::
+Call it in one process of the site, because each process would report the same numbers. Celery's beat is a good one::
 
     from celery.signals import beat_init
 
@@ -14,14 +14,13 @@ In one process of the site: each that does so reports the same numbers. Celery's
     def measure(**_):
         opentelemetry.observe()
 
-Tracing sends the addresses of all calls, in which WeChat wants the access token. An exporter of spans that is wrapped
-gets none::
+Tracing exports the URLs of all calls, and WeChat's API has the access token in the URL. A wrapped exporter gets none::
 
     provider.add_span_processor(BatchSpanProcessor(opentelemetry.without_secrets(OTLPSpanExporter())))
 
-Spans can be set up before Django is, as in ``manage.py`` or ``wsgi.py``; what is measured needs Django's models.
+Spans can be set up before Django, as in ``manage.py`` or ``wsgi.py``; measures need Django's models.
 It needs the extra, ``pip install django-wechat-open[opentelemetry]``, and an SDK with an exporter of the site's choice.
-Everything is read once for each collection, in a few queries, in the thread that collects.
+All measures are read once for each collection, in a few queries, in the thread that collects.
 """
 
 from __future__ import annotations
@@ -44,12 +43,14 @@ if TYPE_CHECKING:
 
     from .measures import Measure, Sample
 
+__all__ = ["observe", "without_secrets"]
+
 FRESH = 5.0
-"""Seconds for which what was read serves: a collection asks for each measure by itself."""
+"""Seconds for which one reading is used: a collection calls back for each measure separately."""
 
 
 def observe(meter_provider: MeterProvider | None = None) -> None:
-    """Have everything observed, from now on and in this process."""
+    """Observe all measures in this process from now on."""
     from .measures import MEASURES
 
     meter = get_meter("wechat_open", __version__, meter_provider)
@@ -61,7 +62,7 @@ def observe(meter_provider: MeterProvider | None = None) -> None:
 
 
 class _Reading:
-    """What was read last. Collections may overlap."""
+    """The last reading. Collections may overlap."""
 
     def __init__(self, measures: Sequence[Measure]) -> None:
         self._lock = threading.Lock()
@@ -75,7 +76,7 @@ class _Reading:
                 self._samples = {}
                 try:
                     self._samples = self._read()
-                finally:  # what fails would fail for the next measure too
+                finally:  # after a failure, not again for the next measure
                     self._stale_at = time.monotonic() + FRESH
             samples = self._samples.get(measure, [])
         for labels, number in samples:
@@ -96,7 +97,7 @@ class _Reading:
 
 
 class _Growth:
-    """Counts that start anew each day, as one that never shrinks: what was added since this process began to look."""
+    """A count that never shrinks, from counts that are reset each day: what was added since this process started."""
 
     def __init__(self) -> None:
         self._last: dict[tuple[str, ...], tuple[datetime, float]] = {}
@@ -110,12 +111,12 @@ class _Growth:
 
 
 def without_secrets(exporter: SpanExporter) -> SpanExporter:
-    """The same exporter, which is given spans without secrets: names, attributes, events, links and status."""
-    return _Scrubbing(exporter)  # type: ignore[return-value]  # the SDK is imported by who has spans
+    """An exporter that removes secrets from names, attributes, events, links and status, and calls the given one."""
+    return _Scrubbing(exporter)  # type: ignore[return-value]  # only sites with spans import the SDK
 
 
 class _Scrubbing:
-    """An exporter before another one. Spans are made again, because an ended one cannot be changed."""
+    """An exporter that wraps another one. It makes new spans, because an ended one cannot be changed."""
 
     def __init__(self, exporter: SpanExporter) -> None:
         self._exporter = exporter

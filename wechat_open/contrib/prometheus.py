@@ -1,8 +1,7 @@
-"""What does Prometheus scrape?
+"""The measures for Prometheus: the findings of ``health`` and the numbers behind them, for each platform.
 
-The findings of ``health`` and the numbers behind them, for each platform. No label names an account, so a hundred
-thousand of them make as many series as one. Include the view, which wants the bearer token of ``HEALTH_TOKEN`` as
-``health/`` does::
+No label names an account, so a hundred thousand accounts make as many series as one. Include the view, which needs the
+bearer token of ``HEALTH_TOKEN`` as ``health/`` does::
 
     from wechat_open.contrib.prometheus import metrics
 
@@ -15,7 +14,7 @@ or, in a site that exports metrics already, register the collector in the proces
 
     REGISTRY.register(Collector())
 
-It needs the extra: ``pip install django-wechat-open[prometheus]``. Each scrape reads everything anew, in a few queries.
+It needs the extra: ``pip install django-wechat-open[prometheus]``. Each scrape reads all measures, in a few queries.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ import logging
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 
-from django.db import Error as DatabaseTrouble
+from django.db import Error as DatabaseError
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
@@ -35,10 +34,12 @@ from prometheus_client.registry import Collector as BaseCollector
 
 from .. import __version__
 from ..exceptions import ConfigurationError
-from ..views.doors import without_login
+from ..views.exemptions import without_login
 from ..views.health import may_see_all, refusal_of
 from . import measures
 from .measures import Measure, Sample
+
+__all__ = ["Collector", "metrics"]
 
 logger = logging.getLogger(__name__)
 
@@ -47,13 +48,13 @@ logger = logging.getLogger(__name__)
 @require_safe
 @never_cache
 def metrics(request: HttpRequest) -> HttpResponse:
-    """For who shows the bearer token of the settings, or has the session of staff who may see all of the report."""
+    """All metrics, for requests with the bearer token of the settings, or of staff who may see the full report."""
     try:
         refusal = refusal_of(request)
         if not refusal and not may_see_all(request):
             refusal = 403
-    except (DatabaseTrouble, ConfigurationError):
-        logger.exception("Who asks for metrics could not be found out.")
+    except (DatabaseError, ConfigurationError):
+        logger.exception("The permission to read metrics could not be checked.")
         return HttpResponse("unavailable", status=503, content_type="text/plain")
     if refusal:
         headers = {"WWW-Authenticate": 'Bearer realm="wechat_open"'} if refusal == 401 else {}
@@ -65,10 +66,10 @@ def metrics(request: HttpRequest) -> HttpResponse:
 
 
 class Collector(BaseCollector):
-    """All metrics, read anew for each scrape."""
+    """All metrics, read for each scrape."""
 
     def describe(self) -> Iterable[Metric]:
-        """Nothing: a registry that asks at start-up shall not need a database."""
+        """Nothing, so that registering needs no database."""
         return []
 
     def collect(self) -> Iterator[Metric]:
@@ -81,7 +82,7 @@ class Collector(BaseCollector):
 
 
 def _family(measure: Measure, samples: Iterable[Sample], since: datetime) -> Metric:
-    """Counters start anew at midnight, which Prometheus takes for a restart and counts on."""
+    """A metric. Counters are reset at midnight, which Prometheus takes for a restart."""
     name = f"wechat_open_{measure.name}" + ("_seconds" if measure.unit == "s" else "")
     if not measure.grows:
         gauge = GaugeMetricFamily(name, measure.words, labels=measure.labels)

@@ -1,7 +1,7 @@
 """Serializers and read-only views of accounts and platforms for Django REST framework.
 
-Every field is named: ``fields = "__all__"`` would publish encrypted columns and our own bookkeeping. For serializers of
-your own there are ``PUBLIC_FIELDS`` of the models::
+Every field is named: ``fields = "__all__"`` would publish encrypted columns and internal ones. Serializers of your own
+can use the ``PUBLIC_FIELDS`` of the models::
 
     class ShopAccountSerializer(AuthorizerSerializer):
         class Meta(AuthorizerSerializer.Meta):
@@ -23,11 +23,13 @@ from rest_framework import permissions, serializers, viewsets
 
 from ..models import Authorizer, Component
 
+__all__ = ["AuthorizerSerializer", "AuthorizerViewSet", "ComponentSerializer", "ComponentViewSet", "MayView"]
+
 FILTERS = ("appid", "state")
 
 
 class MayView(permissions.DjangoModelPermissions):
-    """Reading takes the permission to view. Django REST framework asks for none by itself."""
+    """Reading needs the permission to view. Django REST framework requires none by itself."""
 
     perms_map = {
         **permissions.DjangoModelPermissions.perms_map,
@@ -65,7 +67,7 @@ class ComponentViewSet(viewsets.ReadOnlyModelViewSet[Component]):
 
 
 class AuthorizerViewSet(viewsets.ReadOnlyModelViewSet[Authorizer]):
-    """By the number of its row: two platforms may have one account. ``?appid=`` and ``?state=`` filter the list."""
+    """Accounts by primary key: two platforms may have the same account. ``?appid=`` and ``?state=`` filter the list."""
 
     queryset = Authorizer.objects.select_related("component").order_by("pk")
     serializer_class = AuthorizerSerializer
@@ -74,6 +76,6 @@ class AuthorizerViewSet(viewsets.ReadOnlyModelViewSet[Authorizer]):
     def get_queryset(self) -> Any:
         asked = {name: value for name, value in self.request.query_params.items() if name in FILTERS}
         rows = super().get_queryset()
-        if any("\0" in value for value in asked.values()):  # PostgreSQL takes no NUL, not even to find nothing
+        if any("\0" in value for value in asked.values()):  # PostgreSQL refuses NUL in a query
             return rows.none()
         return rows.filter(**asked)

@@ -1,8 +1,8 @@
-"""Secrets of this package are taken out of what error trackers and tracers collect.
+"""Removes secrets from what error trackers and tracers collect.
 
-They are known in four ways: by their value, when they stand in the settings; by the name beside them, in a query, in
-JSON, in XML and in a Python ``repr``; by the form that WeChat gives its tokens, tickets and codes, and we our keys; and
-by where they stand, in addresses. ``sentry`` and ``opentelemetry`` use this; ``LogFilter`` is for any handler of
+Secrets are recognized in four ways: by their value, if it is in the settings; by the name beside them, in a query, in
+JSON, in XML and in a Python ``repr``; by the form of WeChat's tokens, tickets and codes, and of our keys; and by their
+place in URLs. ``sentry`` and ``opentelemetry`` use this; ``LogFilter`` is for any handler of
 ``logging``.
 """
 
@@ -19,12 +19,14 @@ from django.conf import settings
 from ..conf import NAME
 from ..views.browser import COOKIE
 
+__all__ = ["LogFilter", "scrubbed", "scrubbed_text"]
+
 FILTERED = "[Filtered]"
 DEEPEST = 50
-"""Levels of nested values. What is deeper is left out."""
+"""Levels of nested values. Deeper ones are left out."""
 
 LEAST = 6
-"""Characters of a setting that is looked for; a shorter one would be found in ordinary words."""
+"""Least length of a setting that is searched for; a shorter one would be found in ordinary words."""
 
 _NAMES = (
     r"[a-z_-]{0,40}(?:access_?token|refresh_?token|ticket|secret)|(?:pre_?)?auth(?:orization)?_?code|"
@@ -36,7 +38,7 @@ _ONLY_IN_ADDRESSES = "state|nonce|key"
 _SLASH = r"(?:\\{0,8}/|%(?:25){0,2}2F)"
 
 _FORMS: tuple[tuple[re.Pattern[str], str], ...] = (
-    # access_token=…&, as in addresses and forms, escaped or not
+    # access_token=…&, as in URLs and forms, escaped or not
     (
         re.compile(
             rf"(?i)(?:(?<![a-z0-9_-])|(?<=%3F)|(?<=%26))({_NAMES}|{_ONLY_IN_ADDRESSES})(=|%3D)(?!\s|['\"\[{{(])(?:(?!%26)[^&\s\"'<>\\#,;)])+"
@@ -65,14 +67,14 @@ _FORMS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"(?<![A-Za-z0-9_-])[0-9]{1,4}_[A-Za-z0-9_-]{40,}"), FILTERED),
     # Authorization: Bearer …
     (re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}"), rf"\1 {FILTERED}"),
-    # the addresses of our pages, and of a robot of Feishu; also within another address, or in JSON
+    # the URLs of our pages, and of a robot of Feishu; also within another URL, or in JSON
     (
         re.compile(
             rf"(?i)({_SLASH}(?:authorized|authorize{_SLASH}link|open-apis{_SLASH}bot{_SLASH}v2{_SLASH}hook){_SLASH})[a-z0-9_-]+"
         ),
         rf"\1{FILTERED}",
     ),
-    # the key of a link, a state, the secret of a browser: 32 bytes in base64, of which other names are rarely long
+    # the key of a link, a state, the secret of a browser: 32 bytes in base64, a length that names rarely have
     (
         re.compile(r"(?<![\w-])(?=[\w-]{0,42}[0-9])(?=[\w-]{0,42}[A-Z])(?=[\w-]{0,42}[a-z])[A-Za-z0-9_-]{43}(?![\w-])"),
         FILTERED,
@@ -81,7 +83,7 @@ _FORMS: tuple[tuple[re.Pattern[str], str], ...] = (
 
 
 def scrubbed(value: Any, name: object = "", *, depth: int = 0) -> Any:
-    """The same without secrets: a text, or dicts and lists of texts. ``name`` is the key under which it stands."""
+    """The value without secrets: a text, or dicts and lists of texts. ``name`` is its key."""
     if isinstance(name, str) and _NAME.fullmatch(name) and isinstance(value, (str, bytes, list, tuple, Mapping)):
         return FILTERED if value else value
     if isinstance(value, str):
@@ -105,12 +107,12 @@ def scrubbed(value: Any, name: object = "", *, depth: int = 0) -> Any:
 
 
 def _scrubbed_object(value: object) -> object:
-    """An object whose ``repr`` shows a secret, such as a request with its address, is replaced by a clean one."""
+    """An object whose ``repr`` shows a secret, such as a request, is replaced by a clean one."""
     if value is None or isinstance(value, (bool, int, float)):
         return value
     try:
         text = repr(value)
-    except Exception:  # noqa: BLE001 - a half-made object may fail in any way, and is sent as a text anyway
+    except Exception:  # noqa: BLE001 - a half-initialized object may fail in any way
         return FILTERED
     clean = scrubbed_text(text)
     return value if clean == text else clean
@@ -125,18 +127,18 @@ def scrubbed_text(text: str) -> str:
 
 
 class LogFilter(logging.Filter):
-    """For the handlers of a site that logs what others write: ``"filters": {"no_secrets": {"()": LogFilter}}``."""
+    """A filter for handlers that log other packages: ``"filters": {"no_secrets": {"()": LogFilter}}``."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         try:
             message = record.getMessage()
-        except Exception:  # noqa: BLE001  # the handler reports arguments that do not fit; the caller is spared
+        except Exception:  # noqa: BLE001  # the handler reports arguments that do not fit
             return True
         clean = scrubbed_text(message)
         if clean != message:
             record.msg, record.args = clean, None
         if record.exc_info and not record.exc_text:
-            # Where a formatter keeps it. The text of an exception may hold the address that was called.
+            # Formatters use this text if it is set. The text of an exception may contain the called URL.
             record.exc_text = logging.Formatter().formatException(record.exc_info)
         record.exc_text = record.exc_text and scrubbed_text(record.exc_text)
         record.stack_info = record.stack_info and scrubbed_text(record.stack_info)
@@ -144,10 +146,10 @@ class LogFilter(logging.Filter):
 
 
 def _configured() -> list[str]:
-    """Every secret in the settings, the longest first, as it is and as it stands in an address."""
+    """Every secret in the settings, the longest first, plain and quoted for URLs."""
     try:
         written = getattr(settings, NAME, None)
-    except Exception:  # noqa: BLE001  # settings.py fails, or nobody has named it: that very error is to be reported
+    except Exception:  # noqa: BLE001  # settings.py fails or is not configured: report that error
         return []
     found: set[str] = set()
     for secret in _secrets(written, inside=False):

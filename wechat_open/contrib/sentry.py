@@ -1,7 +1,7 @@
-"""Sentry gets no token, ticket, code or key: neither in breadcrumbs and spans nor in variables and requests.
+"""Hooks for Sentry that remove tokens, tickets, codes and keys from events, breadcrumbs, logs and spans.
 
-Sentry's own defaults send the addresses of all calls, in which WeChat wants the access token, the bodies and queries of
-our callbacks, and the variables of each frame::
+By default Sentry sends the URLs of all calls, in which WeChat's API has the access token, the bodies and queries of our
+callbacks, and the variables of each frame::
 
     import sentry_sdk
     from wechat_open.contrib import sentry
@@ -22,12 +22,21 @@ from django.urls import Resolver404, get_script_prefix, resolve
 
 from .scrubbing import FILTERED, scrubbed
 
+__all__ = [
+    "before_breadcrumb",
+    "before_send",
+    "before_send_log",
+    "before_send_span",
+    "before_send_transaction",
+    "hooks",
+]
+
 PACKAGE = "wechat_open"
 HOOKS = ("before_send", "before_send_transaction", "before_breadcrumb", "before_send_log")
 
 
 def hooks() -> dict[str, Any]:
-    """What ``sentry_sdk.init`` is given."""
+    """The arguments for ``sentry_sdk.init``."""
     return {name: globals()[name] for name in HOOKS}
 
 
@@ -47,15 +56,11 @@ def before_send_transaction(event: Any, hint: Any) -> Any:
 
 
 def before_breadcrumb(crumb: Any, hint: Any) -> Any:
+    """A breadcrumb, without secrets; the hooks for logs and for spans do the same."""
     return scrubbed(crumb)
 
 
-def before_send_log(log: Any, hint: Any) -> Any:
-    return scrubbed(log)
-
-
-def before_send_span(span: Any, hint: Any) -> Any:
-    return scrubbed(span)
+before_send_log = before_send_span = before_breadcrumb
 
 
 def _frames(event: dict[str, Any]) -> list[dict[str, Any]]:
@@ -68,7 +73,7 @@ def _frames(event: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _forget_request(event: dict[str, Any]) -> None:
-    """Of a request to one of our own views neither the body nor the query, nor a cookie, is kept."""
+    """Remove body, query and cookies of a request to one of our own views."""
     request = event.get("request") or {}
     if _is_ours(str(request.get("url") or "")):
         for name in ("data", "query_string", "cookies"):
@@ -78,7 +83,7 @@ def _forget_request(event: dict[str, Any]) -> None:
 
 
 def _is_ours(url: str) -> bool:
-    """Where URLs cannot be read, each may be: a hook that raises would have Sentry drop the event."""
+    """Whether the URL is of our views, or cannot be resolved. A hook must not raise: Sentry would drop the event."""
     try:
         path = urlsplit(url.replace(FILTERED, "filtered")).path
         return PACKAGE in resolve("/" + path.removeprefix(get_script_prefix())).app_names

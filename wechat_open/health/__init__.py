@@ -1,35 +1,37 @@
-"""What is wrong right now?
+"""What is wrong right now, as data for the ``health/`` URL, the admin, ``manage.py wechat_open status`` and the alerts.
 
-As data, for the ``health/`` URL, the admin, ``manage.py wechat_open status`` and the alerts. A handful of indexed
-queries; no secret, no call to WeChat.
+A handful of indexed queries; no secret, no call to WeChat.
 
-    thresholds  from when on something is amber or red
-    finding     what a check says
-    facts       what the database knows about a platform
-    checks      what is asked of a platform: from the facts to findings    (pure)
-    site        what is asked of the site: database, cache, broker, settings
-    reach       how a server is asked that may hang
-    reporting   all of it at once
-    titles      what each finding is about, for people
+    findings    one statement that something is wrong, or in order
+    registry    how a function becomes a check
+    facts       what the database holds about a platform
+    checks      from the facts to findings: one file for each family
+    timeouts    a server that may hang is called, and not waited for
+    reports     all findings at once
+    statistics  how many accounts there are of each kind
+    alerts      findings that last, as rows and as a signal
+    advice      what one account needs next
 """
 
-from .finding import AMBER, GREEN, RED, Finding, Level, worst
-from .reporting import examine, report
-from .site import examine as examine_site
-from .titles import ROWS, SHOWN, TITLES, title
+from .checks import examine_site
+from .findings import AMBER, GREEN, RED, UNKNOWN, Finding, Level, in_order, worst
+from .registry import CHECKS, ROWS, rows, title
+from .reports import examine, report
 
 __all__ = [
     "AMBER",
+    "CHECKS",
     "GREEN",
     "RED",
     "ROWS",
-    "SHOWN",
-    "TITLES",
+    "UNKNOWN",
     "Finding",
     "Level",
     "examine",
     "examine_site",
+    "in_order",
     "report",
+    "rows",
     "title",
     "worst",
 ]

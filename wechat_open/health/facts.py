@@ -1,6 +1,6 @@
-"""What does the database know about a platform right now?
+"""What the database holds about a platform right now.
 
-One query, answered by indexes alone; then what is wrong is counted. A few thousand accounts are walked through; more
+One query, answered by indexes alone; then what is wrong is counted. A few thousand accounts are read row by row; more
 are not.
 """
 
@@ -12,40 +12,48 @@ from datetime import datetime, timedelta, timezone
 from functools import lru_cache
 from typing import Any
 
-from django.db.models import (
-    Count,
-    Expression,
-    ExpressionWrapper,
-    Min,
-    OuterRef,
-    Q,
-    QuerySet,
-    Subquery,
-    Sum,
-)
+from django.db.models import Count, Expression, ExpressionWrapper, Min, OuterRef, Q, QuerySet, Subquery, Sum
 
-from .. import census, clock
-from ..component import Platform
-from ..models import Authorizer, Component, HourlyCount, JournalEntry, Push, VerifyTicket
-from ..times import UTCDateTimeField
-from .thresholds import (
-    ABANDONED_FOR,
-    COUNTED,
-    FAILED_AGAIN,
-    FAILING_READ,
-    FAILING_RED_SHARE,
-    INBOX_WAITING,
-    LATE,
-    LATELY,
-    MISUSED_FOR,
-    NAMED,
-    OVERDUE,
-)
+from ..db import clock
+from ..db.times import UTCDateTimeField
+from ..models import AuditEntry, Authorizer, Component, HourlyCount, Push, VerifyTicket
+from ..platforms import Platform
+from . import statistics
+from .statistics import LATE, OVERDUE
+
+FAILED_AGAIN = 2
+"""A renewal that failed once is repeated within seconds. So many in a row count as failing."""
+
+FAILING_RED_SHARE = 0.2
+"""So many failing accounts are red; where there are more, they are not counted to the end."""
+
+FAILING_READ = 2000
+"""So many failing accounts are read to learn by which errcodes they fail."""
+
+NAMED = 3
+"""So many accounts, or errcodes, are named in a message."""
+
+ABANDONED_FOR = timedelta(days=30)
+"""For so long a push that was given up is reported, unless it is processed again."""
+
+INBOX_WAITING = timedelta(minutes=1)
+
+LATELY = timedelta(hours=1)
+"""For accounts that newly need their owner or were newly restricted, and for a brake that was on."""
+
+MISUSED_FOR = timedelta(days=1)
+"""For how long a misused authorization code is reported."""
+
+COUNTED = 10_000
+"""Overdue and expired accounts are counted up to here: one percent of a million is red already."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Facts:
-    """All that the checks judge. ``now`` is the database's time, by which everything else was written."""
+    """All that the checks judge. ``now`` is the database's time, by which everything else was written.
+
+    A default stands for what was not counted, because there is none.
+    """
 
     platform: Platform
     row: Component
@@ -60,26 +68,26 @@ class Facts:
     """Tasks that named a function which the site did not register."""
     newly_lost: int
     misused_codes: int
-    refused: int
-    overdue: int
-    overdue_since: datetime | None
+    refused: int = 0
+    overdue: int = 0
+    overdue_since: datetime | None = None
     """Since when the first of them has been due, whether or not it was tried."""
-    untried_since: datetime | None
+    untried_since: datetime | None = None
     """Since when the first of them that no worker has tried has been due."""
-    expired: int
-    failing: int
+    expired: int = 0
+    failing: int = 0
     """Accounts whose last renewals failed; where they are many, counted to a little above the share that is red."""
-    failing_codes: tuple[tuple[int | None, int], ...]
+    failing_codes: tuple[tuple[int | None, int], ...] = ()
     """By which errcodes they fail, the most frequent first. None: WeChat gave no usable answer."""
-    restricted: int
-    newly_restricted: int
-    restricted_accounts: tuple[tuple[str, int | None], ...]
+    restricted: int = 0
+    newly_restricted: int = 0
+    restricted_accounts: tuple[tuple[str, int | None], ...] = ()
     """The last of them, with the errcode of each."""
-    waiting: int
-    waiting_since: datetime | None
-    waiting_failed: int
+    waiting: int = 0
+    waiting_since: datetime | None = None
+    waiting_failed: int = 0
     """How many of those that wait have failed before."""
-    abandoned: int
+    abandoned: int = 0
     """Pushes that were given up."""
     states: dict[str, int]
 
@@ -89,20 +97,20 @@ class Facts:
 
     @property
     def lost(self) -> int:
-        """Accounts that need their owner."""
+        """Accounts that need their owner to authorize again."""
         return self.states[Authorizer.State.NEEDS_REAUTHORIZATION]
 
     def age(self, at: datetime | None) -> float | None:
-        """Seconds since then; never less than none, whatever happened to the clock."""
+        """Seconds since then; never negative, even when a clock was set back."""
         return None if at is None else max(0.0, (self.now - at).total_seconds())
 
     def age_here(self, at: datetime | None) -> float:
-        """The same; what has never happened is as old as the platform is here."""
+        """The same; for what has never happened, the age of the platform's row."""
         return self.age(at or self.row.created_at) or 0.0
 
     @property
     def token_left(self) -> float:
-        """Seconds that the component token has."""
+        """Seconds until the component token expires."""
         expires_at = self.row.access_token_expires_at
         if not self.row.access_token or expires_at is None:
             return 0.0
@@ -110,21 +118,25 @@ class Facts:
 
     @property
     def token_life(self) -> timedelta:
-        """How long WeChat said that the component token lives."""
+        """The life of the component token, as WeChat gave it."""
         obtained_at, expires_at = self.row.access_token_obtained_at, self.row.access_token_expires_at
         return expires_at - obtained_at if obtained_at and expires_at else timedelta()
 
     @property
     def paused(self) -> bool:
-        return self.row.paused_until is not None and self.row.paused_until > self.now
+        return self.row.paused_since is not None
 
 
 def read(platform: Platform) -> Facts:
-    """Ask the database. Its errors are raised."""
+    """Read the database. Its errors are raised."""
     row = _row(platform)
     host_ahead = (datetime.now(timezone.utc) - row.read_at).total_seconds()
-    counted = census.kept(row)
+    counted = statistics.stored(row)
     accounts = _few(row) if counted is None else _many(row, counted)
+    if failing := accounts.get("failing", 0):
+        accounts["failing_codes"] = _failing_codes(row, failing)
+    if accounts.get("restricted", 0):
+        accounts["restricted_accounts"] = _restricted_accounts(row)
     return Facts(
         platform=platform,
         row=row,
@@ -142,7 +154,7 @@ def read(platform: Platform) -> Facts:
 
 
 def _row(platform: Platform) -> Any:
-    """The platform's row, made when it is not there, with what indexes know beside it."""
+    """The platform's row, created when it is missing, with what indexes answer in the same query."""
     rows = _rows(clock.now())
     return rows.filter(appid=platform.appid).first() or rows.get(pk=platform.row.pk)
 
@@ -155,11 +167,11 @@ def _rows(now: Expression) -> QuerySet[Any]:
     """
     authorized = Authorizer.objects.filter(component=OuterRef("pk"), state=Authorizer.State.AUTHORIZED)
     pushes = Push.objects.filter(component=OuterRef("pk"))
-    lost = JournalEntry.objects.filter(
-        component=OuterRef("pk"), kind=JournalEntry.Kind.NEEDS_REAUTHORIZATION, at__gt=now - LATELY
+    lost = AuditEntry.objects.filter(
+        component=OuterRef("pk"), kind=AuditEntry.Kind.NEEDS_REAUTHORIZATION, at__gt=now - LATELY
     )
-    misused = JournalEntry.objects.filter(
-        component=OuterRef("pk"), kind=JournalEntry.Kind.CODE_MISUSED, at__gt=now - MISUSED_FOR
+    misused = AuditEntry.objects.filter(
+        component=OuterRef("pk"), kind=AuditEntry.Kind.CODE_MISUSED, at__gt=now - MISUSED_FOR
     )
     counted = HourlyCount.objects.filter(  # in this hour and the one before
         component=OuterRef("pk"), hour__gt=clock.DatabaseTime() - timedelta(hours=2)
@@ -181,14 +193,14 @@ def _rows(now: Expression) -> QuerySet[Any]:
         failed_at=_first(pushes.filter(state=Push.State.FAILED), "received_at"),
         newly_lost=_number(lost, Count("pk")),
         misused_codes=_number(misused, Count("pk")),
-        forced=_number(counted.filter(what=HourlyCount.What.FORCED), Sum("count")),
-        handlers_busy=_number(counted.filter(what=HourlyCount.What.HANDLERS_BUSY), Sum("count")),
-        deferred_refused=_number(counted.filter(what=HourlyCount.What.DEFERRED_REFUSED), Sum("count")),
+        forced=_number(counted.filter(counter=HourlyCount.Counter.FORCED), Sum("count")),
+        handlers_busy=_number(counted.filter(counter=HourlyCount.Counter.HANDLERS_BUSY), Sum("count")),
+        deferred_refused=_number(counted.filter(counter=HourlyCount.Counter.DEFERRED_REFUSED), Sum("count")),
     )
 
 
-class _Kept(Subquery):
-    """Its SQL is made once, too. It never changes: whose rows it is about is said by the query around it."""
+class _Prepared(Subquery):
+    """A subquery whose SQL is made once: it does not change, because the outer query selects the platform."""
 
     def __init__(self, queryset: QuerySet[Any]) -> None:
         super().__init__(queryset)
@@ -202,19 +214,17 @@ class _Kept(Subquery):
 
 def _first(rows: QuerySet[Any], *order: str, of: str = "") -> Subquery:
     """A column of the first row in this order."""
-    return _Kept(rows.order_by(*order).values(of or order[0])[:1])
+    return _Prepared(rows.order_by(*order).values(of or order[0])[:1])
 
 
 def _number(rows: QuerySet[Any], number: Any) -> Subquery:
     """A number about the rows of this component."""
-    return _Kept(rows.order_by().values("component").annotate(number=number).values("number"))
+    return _Prepared(rows.order_by().values("component").annotate(number=number).values("number"))
 
 
 def _few(row: Component) -> dict[str, Any]:
-    """All about the accounts at once, where they are few enough to be walked through."""
+    """All numbers of the accounts in one query, where they are few enough to be read."""
     facts: dict[str, Any] = {"states": dict.fromkeys(Authorizer.State.values, 0)}
-    facts |= {"refused": 0, "overdue": 0, "overdue_since": None, "untried_since": None, "expired": 0}
-    facts |= {"failing": 0, "restricted": 0, "newly_restricted": 0}
     late = clock.now() - OVERDUE
     groups = (
         Authorizer.objects.filter(component=row)
@@ -240,23 +250,21 @@ def _few(row: Component) -> dict[str, Any]:
             facts |= {name: known[name] for name in names}
             dues = [at for at in (group["untried_since"], group["first_due"]) if at]
             facts["overdue_since"] = min(dues, default=None)
-    return facts | _failing_codes(row, facts["failing"]) | _restricted_accounts(row, facts["restricted"])
+    return facts
 
 
-def _many(row: Any, counted: census.Census) -> dict[str, Any]:
-    """As they were counted; what is wrong with them is counted from the beginning of an index, if there is any."""
+def _many(row: Any, counted: statistics.AccountStatistics) -> dict[str, Any]:
+    """The stored statistics; what is wrong is counted from the beginning of an index, if there is any."""
     authorized = Authorizer.objects.filter(component=row, state=Authorizer.State.AUTHORIZED)
     facts: dict[str, Any] = {"states": counted.states, "refused": counted.refused}
-    facts |= {"overdue": 0, "overdue_since": None, "untried_since": None, "expired": 0}
-    facts |= {"failing": 0, "restricted": 0, "newly_restricted": 0}
     late = row.read_at - OVERDUE
     if row.due_at and row.due_at < late:
         untried = authorized.filter(next_action_at__lt=late).order_by("next_action_at")
         facts |= {"overdue": untried[:COUNTED].count(), "overdue_since": row.due_at, "untried_since": row.due_at}
     if row.late_since and row.late_since < late:
         tried = authorized.filter(due_since__lt=late, next_action_at__gte=late).order_by("due_since")
-        facts["overdue"] += tried[:COUNTED].count()
-        facts["overdue_since"] = min(row.late_since, facts["overdue_since"] or row.late_since)
+        facts["overdue"] = facts.get("overdue", 0) + tried[:COUNTED].count()
+        facts["overdue_since"] = min(row.late_since, facts.get("overdue_since", row.late_since))
     if row.expires_at and row.expires_at < row.read_at - LATE:
         gone = authorized.filter(_NOT_RESTRICTED, access_token_expires_at__lt=row.read_at - LATE)
         facts["expired"] = gone.order_by("access_token_expires_at")[:COUNTED].count()
@@ -269,45 +277,41 @@ def _many(row: Any, counted: census.Census) -> dict[str, Any]:
         facts["restricted"] = restricted.order_by("restricted_since")[:COUNTED].count()
         newly = restricted.filter(restricted_since__gt=row.read_at - LATELY).order_by("restricted_since")
         facts["newly_restricted"] = newly[:COUNTED].count()
-    return facts | _failing_codes(row, facts["failing"]) | _restricted_accounts(row, facts["restricted"])
+    return facts
 
 
 _NOT_RESTRICTED = Q(restricted_since__isnull=True)
 """What WeChat has frozen or closed has a finding of its own."""
 
 
-def _failing_codes(row: Any, failing: int) -> dict[str, Any]:
+def _failing_codes(row: Any, failing: int) -> tuple[tuple[int | None, int], ...]:
     """By which errcodes accounts fail. Of many, some thousand are read, and the numbers are those of all."""
-    if not failing:
-        return {"failing_codes": ()}
     rows = Authorizer.objects.filter(
         _NOT_RESTRICTED, component=row, state=Authorizer.State.AUTHORIZED, failures__gte=FAILED_AGAIN
     )
     read = list(rows.order_by("failures").values_list("last_errcode", flat=True)[:FAILING_READ])
     scale = failing / max(len(read), 1)
-    return {"failing_codes": tuple((code, round(number * scale)) for code, number in Counter(read).most_common())}
+    return tuple((code, round(number * scale)) for code, number in Counter(read).most_common())
 
 
-def _restricted_accounts(row: Any, restricted: int) -> dict[str, Any]:
-    if not restricted:
-        return {"restricted_accounts": ()}
+def _restricted_accounts(row: Any) -> tuple[tuple[str, int | None], ...]:
     rows = Authorizer.objects.filter(
         component=row, state=Authorizer.State.AUTHORIZED, restricted_since__isnull=False
     ).order_by("-restricted_since")
-    return {"restricted_accounts": tuple(rows.values_list("appid", "last_errcode")[:NAMED])}
+    return tuple(rows.values_list("appid", "last_errcode")[:NAMED])
 
 
 def _waiting(row: Any) -> dict[str, Any]:
     """The pushes that wait too long; they are counted if there is any."""
-    given_up = {"abandoned": 0}
+    facts: dict[str, Any] = {}
     if row.abandoned_at and row.abandoned_at > row.read_at - ABANDONED_FOR:
         pushes = Push.objects.filter(state=Push.State.ABANDONED, received_at__gt=row.read_at - ABANDONED_FOR)
-        given_up["abandoned"] = pushes.filter(component=row).order_by("-received_at")[:COUNTED].count()
+        facts["abandoned"] = pushes.filter(component=row).order_by("-received_at")[:COUNTED].count()
     oldest = min((at for at in (row.received_at, row.failed_at) if at), default=None)
     if oldest is None or oldest >= row.read_at - INBOX_WAITING:
-        return {"waiting": 0, "waiting_since": None, "waiting_failed": 0, **given_up}
+        return facts
     waiting = Push.objects.filter(
         state__in=[Push.State.RECEIVED, Push.State.FAILED], received_at__lt=row.read_at - INBOX_WAITING, component=row
     )
     numbers = waiting.aggregate(waiting=Count("pk"), waiting_failed=Count("pk", filter=Q(state=Push.State.FAILED)))
-    return {**numbers, "waiting_since": oldest, **given_up}
+    return {**numbers, "waiting_since": oldest, **facts}

@@ -1,4 +1,4 @@
-"""What a process that runs for days prints about failures: one line for each kind and minute.
+"""Failures in the output of ``wechat_open run``: one line for each kind and minute.
 
 While WeChat has a bad hour, each of thousands of accounts fails every few seconds. The first failure of a kind is
 printed at once; what follows is counted, and a minute later one line says how many there were, with one of them as an
@@ -16,7 +16,7 @@ from typing import Any
 
 from django.utils.translation import ngettext
 
-from .. import telling
+from .. import translation
 from ..conf import conf
 from ..exceptions import ConfigurationError
 
@@ -24,13 +24,13 @@ MINUTE = 60.0
 """Seconds for which failures of a kind are counted."""
 
 KINDS = 500
-"""So many kinds are remembered; the texts of our records are fewer."""
+"""The most kinds that are remembered; the package has fewer texts of records."""
 
 LOGGER = "wechat_open"
-"""All loggers of the package are below it."""
+"""The parent of all loggers of the package."""
 
-APART = f"{LOGGER}.alerts"
-"""Alerts have lines of their own."""
+ALERTS = f"{LOGGER}.health.alerts"
+"""The logger of alerts, which ``run`` prints itself."""
 
 
 @dataclass
@@ -41,7 +41,7 @@ class _Kind:
 
 
 class Failures(logging.Handler):
-    """Turns records into lines. ``write`` gets each without a time."""
+    """A log handler that turns records into lines. ``write`` gets each line without a time."""
 
     def __init__(self, write: Callable[[str], Any], *, monotonic: Callable[[], float] = time.monotonic) -> None:
         super().__init__(logging.WARNING)
@@ -49,18 +49,18 @@ class Failures(logging.Handler):
         self._monotonic = monotonic
         self._kinds: dict[Any, _Kind] = {}
         self.attached = False
-        """Whether the package's records come here. They do not where the site has logging of its own for them."""
+        """Whether this handler gets the package's records; not if the site has handlers of its own for them."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        if record.name == APART:
+        if record.name == ALERTS:
             return
         try:
-            self.note(_kind(record), _text(record), self.format(record))
+            self.count(_kind(record), _text(record), self.format(record))
         except Exception:  # noqa: BLE001 - as logging's own handlers do
             self.handleError(record)
 
-    def note(self, kind: Any, text: str, first: str = "") -> None:
-        """Something failed: printed now, or counted. ``first`` is what is printed the first time, if it is more."""
+    def count(self, kind: Any, text: str, first: str = "") -> None:
+        """Count a failure. The first of its kind is printed at once, as ``first`` if that is given."""
         now = self._monotonic()
         with self.lock:  # type: ignore[union-attr]  # a handler always has one
             known = self._kinds.get(kind)
@@ -75,11 +75,11 @@ class Failures(logging.Handler):
         self.flush_due()
 
     def flush_due(self) -> None:
-        """Print what was counted for a minute. Called also when nothing fails any more."""
+        """Print the counts of the last minute. Called regularly, also without new failures."""
         self._print(self._monotonic() - MINUTE)
 
     def close(self) -> None:
-        """Print what was counted so far."""
+        """Print the remaining counts."""
         self._print(self._monotonic())
         super().close()
 
@@ -100,13 +100,13 @@ class Failures(logging.Handler):
 
 
 def _kind(record: logging.LogRecord) -> Any:
-    """Equal for failures that differ only in the account that they are about."""
+    """A key that is equal for failures that differ only in the account."""
     arguments = record.args if isinstance(record.args, tuple) else ()
     return record.levelno, record.name, str(record.msg), tuple(_part(argument) for argument in arguments)
 
 
 def _part(argument: object) -> object:
-    """What tells kinds apart: an error's class and errcode, a platform's alias. Appids and numbers do not."""
+    """The part of an argument in the key: an error's class and errcode, a platform's alias; no appids and numbers."""
     if isinstance(argument, BaseException):
         return type(argument).__name__, getattr(argument, "errcode", None)
     return argument if isinstance(argument, str) and argument in _aliases() else ""
@@ -122,7 +122,7 @@ def _aliases() -> frozenset[str]:
 def _text(record: logging.LogRecord) -> str:
     """The record in one line, errors in the reader's language."""
     if isinstance(record.args, tuple):
-        said = tuple(telling.told(one) if isinstance(one, BaseException) else one for one in record.args)
+        said = tuple(translation.translate_error(one) if isinstance(one, BaseException) else one for one in record.args)
         try:
             return str(record.msg) % said if said else str(record.msg)
         except (TypeError, ValueError):
@@ -132,9 +132,9 @@ def _text(record: logging.LogRecord) -> str:
 
 @contextmanager
 def counted(write: Callable[[str], Any]) -> Iterator[Failures]:
-    """While inside, the package's records are lines of ``write`` where the site has no logging of its own for them.
+    """Within the context, ``write`` gets the package's records as lines, unless the site has handlers for them.
 
-    A site that has gets its records unchanged, and none of them twice.
+    Such a site gets its records unchanged and once.
     """
     handler = Failures(write)
     handler.setFormatter(_Plain())
@@ -151,7 +151,7 @@ def counted(write: Callable[[str], Any]) -> Iterator[Failures]:
 
 
 class _Plain(logging.Formatter):
-    """The text, and a traceback where there is one."""
+    """The text, and the traceback if there is one."""
 
     def format(self, record: logging.LogRecord) -> str:
         text = _text(record)

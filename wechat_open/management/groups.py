@@ -1,6 +1,7 @@
-"""A group for those who do the daily work in the console.
+"""A group of users for the daily work in the console.
 
-``manage.py wechat_open create-group`` makes it. A group that is there already belongs to the site: it is left as it is.
+``manage.py wechat_open create-group`` creates it. A group of that name that exists belongs to the site and is not
+changed.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from django.utils.translation import pgettext_lazy
 from ..models import Authorizer
 
 OPERATOR = pgettext_lazy("group", "WeChat operator")
-"""What it is called, in the site's language."""
+"""Its name, in the site's language."""
 
 OPERATOR_PERMISSIONS = (
     "view_component",
@@ -20,7 +21,7 @@ OPERATOR_PERMISSIONS = (
     "view_authorizationlink",
     "view_push",
     "view_verifyticket",
-    "view_journalentry",
+    "view_auditentry",
     "view_bulkjob",
     "view_alert",
     "authorize_account",
@@ -38,16 +39,15 @@ OPERATOR_PERMISSIONS = (
 bulk actions of others."""
 
 
-def create(name: str = "") -> tuple[Group, list[str]]:
-    """The new group and an empty list; or the one of this name that the site has, and which permissions it lacks."""
-    name = name or str(OPERATOR)
-    permissions = Permission.objects.filter(
+def create(name: str = "") -> tuple[Group, list[str] | None]:
+    """The new group and None; or the one of this name that the site has, and which permissions it lacks."""
+    permissions = Permission.objects.using(router.db_for_write(Permission)).filter(
         content_type__app_label=Authorizer._meta.app_label, codename__in=OPERATOR_PERMISSIONS
     )
     with transaction.atomic(using=router.db_for_write(Group)):
-        group, is_new = Group.objects.get_or_create(name=name)
+        group, is_new = Group.objects.get_or_create(name=name or str(OPERATOR))
         if is_new:
             group.permissions.set(permissions)
-            return group, []
-    held = set(group.permissions.values_list("pk", flat=True))
-    return group, [permission.codename for permission in permissions if permission.pk not in held]
+            return group, None
+    lacking = permissions.exclude(pk__in=group.permissions.all())
+    return group, list(lacking.values_list("codename", flat=True))

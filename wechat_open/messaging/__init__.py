@@ -1,4 +1,4 @@
-"""How does your code answer followers?
+"""Answers to followers: the site's handlers, and what they receive and return.
 
 ::
 
@@ -17,15 +17,16 @@ A handler gets a message (``TextMessage``, ``Subscribed`` ...), whose ``authoriz
 reply, a text, None (no answer), ``answer_later(...)``, or ``PASS`` to let the next handler try. For an event that wants
 an answer of its own it returns a mapping, or an ``EventReply``: its fields are the answer.
 
-    messages    the classes of messages and events
-    functions   what a handler may return
-    handlers    which function answers which message
-    receiving   what happens to a message
-    accounts    for which account it is
-    duplicates  how it is answered once
-    patience    how a slow handler is cut off, and what share of the threads an account has
-    busy        what is reported when it has used up its share
-    later       what is said after the answer
+    messages       the classes of messages and events
+    functions      what a handler may return
+    handlers       which function answers which message
+    receiving      what happens to a message, step by step
+    outcome        what comes of it: the body of the response, and the work that follows
+    accounts       the account that a message is for
+    deduplication  each message is handled once
+    deadlines      slow handlers are cut off, and each account has its share of the threads
+    busy           what is reported when an account has used up its share
+    background     answers that are sent after the response
     release_check  the exact answers that WeChat's release check wants
 """
 
@@ -41,113 +42,36 @@ from ..protocol.replies import (
     Video,
     Voice,
 )
-from .duplicates import StillRunning
+from . import messages
+from .background import answer_later, deferred
+from .deadlines import TooMany, TooSlow
+from .deduplication import StillRunning
 from .functions import PASS, Later, Result
 from .handlers import all_handlers, on_event, on_message
-from .later import answer_later, deferred
-from .messages import (
-    CardChanged,
-    CategoryReviewed,
-    CustomerServiceSession,
-    DebugPushed,
-    EventMessage,
-    ImageMessage,
-    LinkMessage,
-    LocationMessage,
-    LocationReported,
-    MassMessageSent,
-    MenuClicked,
-    MenuLinkOpened,
-    MenuPicturesSent,
-    MenuPlaceChosen,
-    MenuScanned,
-    Message,
-    MiniProgramPageMessage,
-    NicknameReviewed,
-    Picture,
-    Pictures,
-    Place,
-    PrivacyApplication,
-    PrivacyReviewed,
-    ReviewDelayed,
-    ReviewFailed,
-    ReviewPassed,
-    Scan,
-    Scanned,
-    SessionEntered,
-    Subscribed,
-    Subscription,
-    SubscriptionMessageSent,
-    SubscriptionsAnswered,
-    SubscriptionsChanged,
-    TemplateMessageSent,
-    TextMessage,
-    Unsubscribed,
-    VideoMessage,
-    VoiceMessage,
-)
-from .patience import TooMany, TooSlow
-from .receiving import NOTHING, SUCCESS, Answer, forget, receive
+from .messages import *  # noqa: F403  # its __all__
+from .outcome import NOTHING, SUCCESS, Outcome
+from .receiving import forget, receive
 
 __all__ = [
     "NOTHING",
     "PASS",
     "SUCCESS",
-    "Answer",
     "Article",
-    "CardChanged",
-    "CategoryReviewed",
-    "CustomerServiceSession",
-    "DebugPushed",
-    "EventMessage",
     "EventReply",
     "Image",
-    "ImageMessage",
     "Later",
-    "LinkMessage",
-    "LocationMessage",
-    "LocationReported",
-    "MassMessageSent",
-    "MenuClicked",
-    "MenuLinkOpened",
-    "MenuPicturesSent",
-    "MenuPlaceChosen",
-    "MenuScanned",
-    "Message",
-    "MiniProgramPageMessage",
     "Music",
     "News",
-    "NicknameReviewed",
-    "Picture",
-    "Pictures",
-    "Place",
-    "PrivacyApplication",
-    "PrivacyReviewed",
+    "Outcome",
     "Reply",
     "Result",
-    "ReviewDelayed",
-    "ReviewFailed",
-    "ReviewPassed",
-    "Scan",
-    "Scanned",
-    "SessionEntered",
     "StillRunning",
-    "Subscribed",
-    "Subscription",
-    "SubscriptionMessageSent",
-    "SubscriptionsAnswered",
-    "SubscriptionsChanged",
-    "TemplateMessageSent",
     "Text",
-    "TextMessage",
     "TooMany",
     "TooSlow",
     "TransferToCustomerService",
-    "Unsubscribed",
     "Video",
-    "VideoMessage",
     "Voice",
-    "VoiceMessage",
     "all_handlers",
     "answer_later",
     "deferred",
@@ -156,3 +80,4 @@ __all__ = [
     "on_message",
     "receive",
 ]
+__all__ += messages.__all__

@@ -1,7 +1,7 @@
-"""What is reported when an account's handlers leave no thread for its next message?
+"""Reports of messages that were refused because their account's handlers use all of its threads.
 
-Each refused message is counted for the health report. The log and ``handler_failed`` name the account, once in a while:
-a handler that hangs makes every message of its account fail, and a line for each would hide the rest of the log.
+Each refused message is counted for the health report. The log and ``handler_failed`` name the account at intervals: a
+handler that hangs makes every message of its account fail, and a line for each would hide the rest of the log.
 """
 
 from __future__ import annotations
@@ -10,8 +10,7 @@ import logging
 import threading
 import time
 
-from .. import journal, signals
-from ..component import platform as configured
+from .. import audit, platforms, signals
 from ..exceptions import WeChatOpenError
 from .messages import Message
 
@@ -24,11 +23,11 @@ MAX_REMEMBERED = 1_000
 
 _lock = threading.Lock()
 _seen: dict[tuple[str, str], tuple[float, int]] = {}
-"""For each account when it was reported last, and how many messages were refused since."""
+"""By account: when it was reported last, and how many messages were refused since."""
 
 
 def report(message: Message, error: WeChatOpenError) -> None:
-    """Count it, and name the account if it was not named lately."""
+    """Count the refused message, and report its account unless that was done within ``EVERY``."""
     refused = _due(message.component, message.appid)
     if not refused:
         return
@@ -40,7 +39,7 @@ def report(message: Message, error: WeChatOpenError) -> None:
         message.component,
         error,
     )
-    journal.count(journal.What.HANDLERS_BUSY, configured(message.component).row, refused)
+    audit.increment(audit.Counter.HANDLERS_BUSY, platforms.get(message.component).row, refused)
     signals.announce(signals.handler_failed, type(message), message=message, handler="", error=error)
 
 
@@ -59,6 +58,6 @@ def _due(component: str, appid: str) -> int:
 
 
 def forget() -> None:
-    """Have reported nothing, for tests."""
+    """Forget earlier reports, for tests."""
     with _lock:
         _seen.clear()

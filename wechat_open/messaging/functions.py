@@ -25,12 +25,12 @@ class _Pass(Enum):
 
 
 PASS = _Pass.PASS
-"""What a handler returns that has nothing to say to this message: the next one that fits is tried."""
+"""What a handler returns to leave the message to the next one that fits."""
 
 
 @dataclass(frozen=True)
 class Later:
-    """What ``answer_later`` returns: WeChat is answered ``success`` now, and ``function`` says more later."""
+    """What ``answer_later`` returns: WeChat is answered ``success`` now, and ``function`` answers later."""
 
     function: Function
     arguments: dict[str, Any] = field(default_factory=dict)
@@ -41,7 +41,7 @@ class Later:
 
 
 class Translated(Protocol):
-    """A text to be translated. A type checker without Django's stubs takes Django's own class for anything."""
+    """A lazily translated text. A type checker without Django's stubs takes Django's own class for ``Any``."""
 
     def __radd__(self, other: str, /) -> str: ...
 

@@ -1,4 +1,4 @@
-"""Which of the site's functions answers which message?
+"""The site's handlers, and which of them answers a message.
 
 Each app's ``wechat_handlers.py`` is imported when Django starts, as its ``admin.py`` is. Handlers are tried in the
 order in which they were registered: apps as in ``INSTALLED_APPS``, functions from top to bottom. The first that fits
@@ -57,7 +57,7 @@ SessionHandler = TypeVar("SessionHandler", bound=Callable[[SessionEntered], Answ
 
 @dataclass(frozen=True)
 class Handler:
-    """A function of the site, and the messages that it wants. An empty set of names wants all."""
+    """A function of the site, and the messages that it answers; an empty set of names means all."""
 
     function: Function
     of_events: bool
@@ -67,10 +67,10 @@ class Handler:
 
     @property
     def name(self) -> str:
-        """Where to find it, for logs."""
+        """Its dotted path, for logs."""
         return name_of(self.function)
 
-    def wants(self, message: Message) -> bool:
+    def fits(self, message: Message) -> bool:
         if isinstance(message, EventMessage) is not self.of_events:
             return False
         name = message.event if isinstance(message, EventMessage) else message.kind
@@ -183,7 +183,7 @@ def _register(of_events: bool, names: tuple[Any, ...], component: str | None, ac
 
     def register(function: Function) -> Function:
         handler = Handler(function, of_events, wanted, component, appids)
-        # Once for each place in the code and each wish: a module that is imported anew replaces what it said before.
+        # One for each place in the code and each choice: a module that is imported again replaces its handlers.
         _handlers[f"{_place(function)} {of_events} {sorted(wanted)} {component} {appids and sorted(appids)}"] = handler
         return function
 
@@ -191,23 +191,23 @@ def _register(of_events: bool, names: tuple[Any, ...], component: str | None, ac
 
 
 def _place(function: Function) -> str:
-    """Its place in the code; a lambda, an inner function or an object may share one with others, and is itself."""
+    """Its place in the code; a lambda, an inner function or an object may share one, so its identity is added."""
     name = name_of(function)
     return name if inspect.isfunction(function) and "<" not in name else f"{name} {id(function)}"
 
 
 def handlers_of(message: Message) -> Iterator[Handler]:
-    """Those who want the message, in their order."""
-    return (handler for handler in list(_handlers.values()) if handler.wants(message))
+    """The handlers of the message, in their order."""
+    return (handler for handler in list(_handlers.values()) if handler.fits(message))
 
 
 def all_handlers() -> list[Handler]:
-    """Every handler that was registered, in their order."""
+    """Every registered handler, in order."""
     return list(_handlers.values())
 
 
 def forget(registered: Iterable[Handler] | Literal["all"] = "all") -> None:
-    """Take handlers back, for tests."""
+    """Unregister handlers, for tests."""
     gone = set(_handlers.values()) if registered == "all" else set(registered)
     for key in [key for key, handler in _handlers.items() if handler in gone]:
         del _handlers[key]

@@ -1,8 +1,8 @@
-"""A follower's message or event, as a handler gets it: one class for each kind.
+"""Followers' messages and events, as a handler gets them: one class for each kind.
 
 Each class is a table: the attribute, the name on the wire, how it is read. ``parse`` is strict about what every message
 must have; a kind or an event without a class of its own is a ``Message`` or an ``EventMessage``, and ``fields`` keeps
-the whole of it. What is said to a follower is in ``protocol.replies``.
+the whole of it. Replies are in ``protocol.replies``.
 """
 
 from __future__ import annotations
@@ -17,6 +17,48 @@ from ..models import Authorizer
 from ..protocol.replies import EVENT
 from ..protocol.wire import decimal, entry, exact, integer, one, read, several, text, time, wire, word, words
 from ..protocol.xml import Fields
+
+__all__ = [
+    "CardChanged",
+    "CategoryReviewed",
+    "CustomerServiceSession",
+    "DebugPushed",
+    "EventMessage",
+    "ImageMessage",
+    "LinkMessage",
+    "LocationMessage",
+    "LocationReported",
+    "MassMessageSent",
+    "MenuClicked",
+    "MenuLinkOpened",
+    "MenuPicturesSent",
+    "MenuPlaceChosen",
+    "MenuScanned",
+    "Message",
+    "MiniProgramPageMessage",
+    "NicknameReviewed",
+    "Picture",
+    "Pictures",
+    "Place",
+    "PrivacyApplication",
+    "PrivacyReviewed",
+    "ReviewDelayed",
+    "ReviewFailed",
+    "ReviewPassed",
+    "Scan",
+    "Scanned",
+    "SessionEntered",
+    "Subscribed",
+    "Subscription",
+    "SubscriptionMessageSent",
+    "SubscriptionsAnswered",
+    "SubscriptionsChanged",
+    "TemplateMessageSent",
+    "TextMessage",
+    "Unsubscribed",
+    "VideoMessage",
+    "VoiceMessage",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,12 +97,12 @@ class Message:
         return json.dumps(self.fields, sort_keys=True, ensure_ascii=False)
 
 
-# Messages (6.1)
+# Messages
 
 
 @dataclass(frozen=True, kw_only=True)
 class TextMessage(Message):
-    """text. ``menu_id`` is set when she tapped an answer of a msgmenu."""
+    """text. ``menu_id`` is set when the follower tapped an answer of a msgmenu."""
 
     content: str = wire("Content", read=exact)
     menu_id: str = wire("bizmsgmenuid", read=text)
@@ -134,7 +176,7 @@ class EventMessage(Message):
 
 @dataclass(frozen=True, kw_only=True)
 class Subscribed(EventMessage):
-    """subscribe: she follows the account; with a scene when she scanned a QR code for it."""
+    """subscribe: with a scene when the follower scanned a QR code of the account."""
 
     ticket: str = wire("Ticket", read=text)
 
@@ -146,7 +188,7 @@ class Subscribed(EventMessage):
 
 @dataclass(frozen=True, kw_only=True)
 class Unsubscribed(EventMessage):
-    """unsubscribe: nothing can be sent to her any more."""
+    """unsubscribe: nothing can be sent to the follower any more."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,7 +200,7 @@ class Scanned(EventMessage):
 
 @dataclass(frozen=True, kw_only=True)
 class LocationReported(EventMessage):
-    """LOCATION: where she is, as the account's option location_report asks for."""
+    """LOCATION: where the follower is, if the account's option location_report is on."""
 
     latitude: float | None = wire("Latitude", read=decimal)
     longitude: float | None = wire("Longitude", read=decimal)
@@ -226,7 +268,7 @@ class MenuPlaceChosen(EventMessage):
     place: Place = wire("SendLocationInfo", read=one(Place))
 
 
-# Events: what became of something that was sent
+# Events: what became of a message that was sent
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -249,7 +291,7 @@ class MassMessageSent(EventMessage):
 
 @dataclass(frozen=True, kw_only=True)
 class Subscription:
-    """One template: whether she accepts it, or what became of a message by it."""
+    """One template: whether the follower accepts it, or what became of a message by it."""
 
     template_id: str = wire("TemplateId", read=text)
     status: str = wire("SubscribeStatusString", "ErrorStatus", read=text)
@@ -259,14 +301,14 @@ class Subscription:
 
 @dataclass(frozen=True, kw_only=True)
 class SubscriptionsAnswered(EventMessage):
-    """subscribe_msg_popup_event: her answer to the question for subscription messages."""
+    """subscribe_msg_popup_event: the follower's answer to a request for subscription messages."""
 
     subscriptions: tuple[Subscription, ...] = wire("SubscribeMsgPopupEvent", "List", read=several(Subscription, "List"))
 
 
 @dataclass(frozen=True, kw_only=True)
 class SubscriptionsChanged(EventMessage):
-    """subscribe_msg_change_event: she changed her mind in the settings."""
+    """subscribe_msg_change_event: the follower changed it in the settings."""
 
     subscriptions: tuple[Subscription, ...] = wire(
         "SubscribeMsgChangeEvent", "List", read=several(Subscription, "List")
@@ -301,7 +343,7 @@ class CustomerServiceSession(EventMessage):
 
 @dataclass(frozen=True, kw_only=True)
 class SessionEntered(EventMessage):
-    """user_enter_tempsession: she opened the mini program's customer-service chat."""
+    """user_enter_tempsession: the follower opened the mini program's customer-service chat."""
 
     session_from: str = wire("SessionFrom", read=text)
 
@@ -433,7 +475,7 @@ EVENTS: dict[str, type[EventMessage]] = {
 def parse(fields: Fields, *, received_at: datetime | None = None, **received: Any) -> Message:
     """The message or event in a decrypted push; ``received`` are appid, component and authorizer, where known.
 
-    ``received_at`` stands in for a CreateTime that is missing or is no time. Raises InvalidPush("message") when it
+    ``received_at`` replaces a CreateTime that is missing or is no time. Raises InvalidPush("message") when it
     lacks what it cannot be without.
     """
     kind = word(entry(fields, "MsgType")).lower()
@@ -442,7 +484,7 @@ def parse(fields: Fields, *, received_at: datetime | None = None, **received: An
         cls = EVENTS.get(word(entry(fields, "Event")).lower(), EventMessage)
     else:
         cls = MESSAGES.get(kind, Message)
-    made = read(cls, fields, "message", **{**_NOBODY, **received}, fields=fields)
+    made = read(cls, fields, "message", **{**_UNKNOWN, **received}, fields=fields)
     if made.__dict__["created_at"] is None:
         if received_at is None:
             raise InvalidPush("message")
@@ -450,4 +492,4 @@ def parse(fields: Fields, *, received_at: datetime | None = None, **received: An
     return made
 
 
-_NOBODY: dict[str, Any] = {"appid": "", "component": "", "authorizer": None}
+_UNKNOWN: dict[str, Any] = {"appid": "", "component": "", "authorizer": None}

@@ -1,119 +1,200 @@
-"""What happens to a follower's message?
+"""What happens to a follower's message, in five steps.
 
-It is matched to its account, taken once, and given to the site's handlers; their reply is sealed with the pair that
-opened it. Messages are not stored. Whatever a handler does, WeChat gets an answer in time, and the follower sees
-nothing odd: a reply, or none.
+It is read, matched to its account, taken so that no repeat is handled, given to the site's handlers, and their reply is
+encrypted with the key pair that decrypted the message. Messages are not stored. Whatever a handler does, WeChat gets an
+answer in time, and the follower sees nothing odd: a reply, or none.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import partial
 
-from .. import journal
-from ..component import Platform
+from .. import audit
 from ..conf import conf
 from ..exceptions import InvalidPush
-from ..protocol.envelope import Unsealed, seal_reply
+from ..platforms import Platform
+from ..protocol.envelope import DecryptedPush, encrypt_reply
 from ..protocol.replies import Reply, TransferToCustomerService, is_event_reply, write_reply
 from ..protocol.wire import entry, text
-from . import accounts, busy, duplicates, later, patience, release_check
-from .duplicates import TIME_OF_WECHAT
+from ..stores.database_clock import DATABASE_CLOCK
+from . import accounts, background, busy, deadlines, deduplication, release_check
+from .accounts import Account
+from .deduplication import TIME_OF_WECHAT
 from .functions import PASS, Later, name_of
-from .handlers import handlers_of
+from .handlers import Handler, handlers_of
 from .messages import Message, parse
-from .release_check import AnswerByAPI
+from .outcome import SUCCESS, Answer, Outcome
+from .release_check import CheckAccount
 
 logger = logging.getLogger(__name__)
 
-SUCCESS = b"success"
-"""The answer that asks WeChat for neither a retry nor a notice to the follower (protocol 6.2)."""
 
-NOTHING = b""
-"""The same to WeChat; its release check asks for this one, while the code is exchanged (6.3)."""
-
-Work = Callable[[], None]
-
-
-@dataclass
-class Answer:
-    """What WeChat is told, and what is to be done once it has been told."""
-
-    body: bytes = SUCCESS
-    afterwards: Work | None = None
-
-
-def receive(platform: Platform, authorizer_appid: str, unsealed: Unsealed) -> Answer:
+def receive(platform: Platform, authorizer_appid: str, decrypted: DecryptedPush) -> Outcome:
     """Answer an authenticated message.
 
-    Raises InvalidPush when it is an event of the platform, or was meant for another account than the path says;
-    StillRunning and TooMany when WeChat had better ask again. What cannot be read is answered ``success``: WeChat would
-    only send the same again, and tell the follower that the account is out of order.
+    Raises InvalidPush when it is older than PUSH_WINDOW, is an event of the platform, or was meant for another account
+    than the path says; StillRunning and TooMany when WeChat is to send it again.
     """
+    decrypted.stamp.require_recent(_now(platform), conf.push_window)
     seconds = conf.reply_within.total_seconds()
     ends_at = time.monotonic() + seconds if seconds else None
+    message = _read(platform, authorizer_appid, decrypted)
+    if message is None:
+        return Outcome()
+    account = _match(platform, message, seconds or TIME_OF_WECHAT)
+    if account is None:
+        return Outcome()
+    after = None
+    with deduplication.Turn(message, platform.appid, seconds or TIME_OF_WECHAT) as turn:
+        if turn.answer is None:
+            answer = _answer(platform, message, account, ends_at)
+            turn.answer = _encrypt(platform, decrypted, message, answer)
+            after = answer.after
+    return Outcome(turn.answer, partial(deadlines.start, after, account=_name(message)) if after else None)
+
+
+def _now(platform: Platform) -> float:
+    """Seconds since the epoch, by the database's clock: that of this host may be wrong."""
+    return platform.environment.database_clock.now().timestamp()
+
+
+def _read(platform: Platform, appid: str, decrypted: DecryptedPush) -> Message | None:
+    """The message; None when it cannot be read.
+
+    That is answered ``success``: WeChat would only send the same again, and show the follower that the account is out
+    of order. Nothing of it is logged but its size: it may be what a follower typed.
+    """
     try:
-        message = parse(
-            unsealed.fields,
-            received_at=datetime.fromtimestamp(int(unsealed.stamp.timestamp), timezone.utc),
-            appid=authorizer_appid,
+        return parse(
+            decrypted.fields,
+            received_at=datetime.fromtimestamp(int(decrypted.stamp.timestamp), timezone.utc),
+            appid=appid,
             component=platform.alias,
-            authorizer=accounts.row(platform, authorizer_appid),
+            authorizer=accounts.lazy_row(platform, appid),
         )
     except InvalidPush as error:
-        if text(entry(unsealed.fields, "InfoType")):
+        if text(entry(decrypted.fields, "InfoType")):
             raise
-        return _unread(platform, authorizer_appid, unsealed, error)
-    for_check = release_check.answer_to(message)
-    mini = False
-    if for_check is None:
-        if _pretends_to_be_wechats(message):
-            raise InvalidPush("account")
-        account = accounts.find(platform, message, seconds or TIME_OF_WECHAT)
-        if account is None:
-            return Answer()
-        mini = account.mini
-    afterwards: list[Work] = []
-
-    def answer() -> bytes:
-        said: Reply | AnswerByAPI | Work | None = for_check
-        if said is None:
-            said = _ask_handlers(message, max(0.001, ends_at - time.monotonic()) if ends_at else 0)
-        if isinstance(said, AnswerByAPI):
-            afterwards.append(partial(release_check.answer_by_api, platform, message.appid, message.openid, said.code))
-            return NOTHING
-        if isinstance(said, Reply) and mini and not _is_passive_for_mini_programs(said, message):
-            said = partial(_send, message, said)  # a mini program shows no passive reply (6.2)
-        if isinstance(said, Reply):
-            first, *more = said.parts()
-            if more:
-                afterwards.append(partial(_send_all, message, more))
-            return _seal(platform, unsealed, message, first)
-        if said is not None:
-            afterwards.append(said)
-        return SUCCESS
-
-    body = duplicates.once(message, platform.appid, seconds or TIME_OF_WECHAT, answer)
-    return Answer(body, partial(patience.start, afterwards[0], account=_name(message)) if afterwards else None)
-
-
-def _unread(platform: Platform, appid: str, unsealed: Unsealed, error: InvalidPush) -> Answer:
-    """Nothing of it is logged but its size: it may be what a follower typed."""
+        reason = decrypted.unreadable or error.reason
     logger.error(
         "A push for account %.64s of platform %r was authenticated and could not be read (%s, %s, %d bytes). It was "
         "answered with success.",
         appid,
         platform.alias,
-        unsealed.format,
-        unsealed.unreadable or error.reason,
-        len(unsealed.plain),
+        decrypted.format,
+        reason,
+        len(decrypted.plain),
     )
-    journal.count(journal.What.UNREADABLE, platform.row)
-    return Answer()
+    audit.increment(audit.Counter.UNREADABLE, platform.row)
+    return None
+
+
+def _match(platform: Platform, message: Message, seconds: float) -> Account | CheckAccount | None:
+    """The account that the message is for; None when the site may not answer in its name."""
+    check = release_check.ACCOUNTS.get(message.appid)
+    if check is not None:
+        if check.original_id != message.original_id:
+            raise InvalidPush("account")
+        if release_check.answer_to(platform, message) is not None:
+            return check
+    return accounts.find(platform, message, seconds)
+
+
+def _answer(platform: Platform, message: Message, account: Account | CheckAccount, ends_at: float | None) -> Answer:
+    """What the release check wants, or what the site's handlers return."""
+    if isinstance(account, CheckAccount):
+        return release_check.answer_to(platform, message) or Answer()
+    result = _run_handlers(message, max(0.001, ends_at - time.monotonic()) if ends_at else 0)
+    if result is None:
+        return Answer()
+    if isinstance(result, Later):
+        return Answer(after=background.hand_over(message, result))
+    if account.mini and not _is_passive_for_mini_programs(result, message):
+        return Answer(after=partial(_send, message, [result]))  # a mini program shows no passive reply
+    first, *more = result.parts()
+    return Answer(first, partial(_send, message, more) if more else None)
+
+
+def _encrypt(platform: Platform, decrypted: DecryptedPush, message: Message, answer: Answer) -> bytes:
+    """The body of the response; ``success`` for a reply that cannot be written."""
+    if answer.reply is None:
+        return answer.body
+    now = int(_now(platform))
+    try:
+        plain = write_reply(answer.reply, message, now, decrypted.format)
+    except Exception as error:  # noqa: BLE001 - the site may define kinds of reply
+        background.report(message, name_of(type(answer.reply)), error)
+        return SUCCESS
+    return encrypt_reply(
+        plain,
+        decrypted.pair,
+        platform.appid,
+        timestamp=str(now),
+        nonce=decrypted.stamp.nonce,
+        format=decrypted.format,
+    )
+
+
+# -- handlers ----------------------------------------------------------------------------------------------------------
+
+
+def _run_handlers(message: Message, seconds: float) -> Reply | Later | None:
+    """What the first handler that fits returns within ``seconds``; None when it fails or takes longer."""
+    handlers = list(handlers_of(message))
+    if not handlers:
+        return None
+    run = _HandlerRun(message, handlers)
+    try:
+        return deadlines.within(seconds, run.first_result, run.send_late, account=_name(message))
+    except deadlines.TooMany as error:
+        busy.report(message, error)
+        raise
+    except Exception as error:  # noqa: BLE001 - the site's code; whatever it raises is reported
+        background.report(message, run.current, error)
+        return None
+
+
+@dataclass
+class _HandlerRun:
+    """Handlers that are called one after the other, in a thread of their own."""
+
+    message: Message
+    handlers: Sequence[Handler]
+    current: str = ""
+    """The one that is being called, for the log."""
+
+    def first_result(self) -> Reply | Later | None:
+        for handler in self.handlers:
+            self.current = handler.name
+            result = background.call(handler.function, self.message)
+            if result is not PASS:
+                return result if isinstance(result, Later) else background.as_reply(result, self.message)
+        return None
+
+    def send_late(self, result: Reply | Later | None, error: BaseException | None) -> None:
+        """Send what a handler returned after its deadline as a customer-service message."""
+        if error is not None:
+            background.report(self.message, self.current, error)
+        elif isinstance(result, Later):
+            after = background.hand_over(self.message, result)
+            if after is not None:
+                after()
+        elif result is not None:
+            _send(self.message, [result])
+
+
+def _send(message: Message, replies: Sequence[Reply]) -> None:
+    """By customer-service message. When one fails, those behind it would make no sense."""
+    try:
+        for reply in replies:
+            background.send(message, reply)
+    except Exception as error:  # noqa: BLE001 - no caller is left who could catch it
+        background.report(message, "message/custom/send", error)
 
 
 def _is_passive_for_mini_programs(reply: Reply, message: Message) -> bool:
@@ -125,88 +206,9 @@ def _name(message: Message) -> str:
     return f"{message.component}:{message.appid}"
 
 
-def _pretends_to_be_wechats(message: Message) -> bool:
-    """Sent to the path of a test account, and meant for another."""
-    account = release_check.ACCOUNTS.get(message.appid)
-    return account is not None and account.original_id != message.original_id
-
-
-def _ask_handlers(message: Message, seconds: float) -> Reply | Work | None:
-    """What the site says: a reply, something to do after the answer, or nothing."""
-    handlers = list(handlers_of(message))
-    if not handlers:
-        return None
-    asked = handlers[0].name
-
-    def ask() -> Reply | Later | None:
-        nonlocal asked
-        for handler in handlers:
-            asked = handler.name
-            result = later.call(handler.function, message)
-            if result is not PASS:
-                return result if isinstance(result, Later) else later.as_reply(result, message)
-        return None
-
-    def too_late(result: Reply | Later | None, error: BaseException | None) -> None:
-        """Better late than never: what a handler says after its time is sent as a customer-service message."""
-        if error is not None:
-            later.tell(message, asked, error)
-        elif isinstance(result, Later):
-            _do(later.hand_over(message, result))
-        elif result is not None:
-            _send(message, result)
-
-    try:
-        said = patience.within(seconds, ask, too_late, account=_name(message))
-    except patience.TooMany as error:
-        busy.report(message, error)
-        raise
-    except Exception as error:  # noqa: BLE001 - the site's code; whatever it raises is told
-        later.tell(message, asked, error)
-        return None
-    return later.hand_over(message, said) if isinstance(said, Later) else said
-
-
-def _send(message: Message, reply: Reply) -> None:
-    try:
-        later.send(message, reply)
-    except Exception as error:  # noqa: BLE001 - there is nobody left who could catch it
-        later.tell(message, "message/custom/send", error)
-
-
-def _send_all(message: Message, replies: Sequence[Reply]) -> None:
-    """The rest of a long answer. When a part fails, those behind it would make no sense."""
-    try:
-        for reply in replies:
-            later.send(message, reply)
-    except Exception as error:  # noqa: BLE001 - there is no caller left who could catch it
-        later.tell(message, "message/custom/send", error)
-
-
-def _do(work: Work | None) -> None:
-    if work is not None:
-        work()
-
-
-def _seal(platform: Platform, unsealed: Unsealed, message: Message, reply: Reply) -> bytes:
-    now = int(time.time())
-    try:
-        plain = write_reply(reply, message, now, unsealed.format)
-    except Exception as error:  # noqa: BLE001 - a kind of reply that the site has made
-        later.tell(message, name_of(type(reply)), error)
-        return SUCCESS
-    return seal_reply(
-        plain,
-        unsealed.pair,
-        platform.appid,
-        timestamp=str(now),
-        nonce=unsealed.stamp.nonce,
-        format=unsealed.format,
-    )
-
-
 def forget() -> None:
-    """Remember no account and no message, for tests."""
+    """Empty every memory of accounts, messages and the time, for tests."""
     accounts.forget()
     busy.forget()
-    duplicates.forget()
+    deduplication.forget()
+    DATABASE_CLOCK.forget()

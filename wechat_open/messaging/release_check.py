@@ -1,7 +1,7 @@
-"""What answers WeChat's full-network release check (全网发布接入检测)? (protocol 6.3)
+"""The exact answers for WeChat's full-network release check (全网发布接入检测): docs/protocol.rst, "Release check".
 
-WeChat lets ten test accounts of its own authorize the platform, writes to them, and wants exact answers. They are given
-to these accounts alone, and need no row of theirs: nobody else's follower can make the server exchange codes.
+WeChat lets ten test accounts of its own authorize the platform, writes to them, and compares the answers. They are
+given to these accounts alone, which need no row: a follower of any other account cannot make the server exchange codes.
 """
 
 from __future__ import annotations
@@ -11,13 +11,17 @@ import time
 from dataclasses import dataclass
 from functools import partial
 
-from ..component import Platform
+from ..client.answers import nothing
+from ..client.calls import Call, TokenKind
+from ..client.component import query_auth
 from ..exceptions import SystemBusy, TokenUnavailable, WeChatOpenError
+from ..platforms import Platform
 from ..protocol.replies import Text
 from ..secret import Secret
-from ..sentence import Sentence as _
+from ..text import TranslatableText as _
 from ..tokens import as_component
 from .messages import EventMessage, Message, TextMessage
+from .outcome import NOTHING, Answer
 
 logger = logging.getLogger(__name__)
 
@@ -52,26 +56,20 @@ ACCOUNTS = {
 """The five groups, by appid."""
 
 
-@dataclass(frozen=True)
-class AnswerByAPI:
-    """Nothing is said at once; then the code is exchanged, and ``code`` sent back with what it brought."""
-
-    code: Secret
-
-
-def answer_to(message: Message) -> Text | AnswerByAPI | None:
-    """What the check wants to hear; None for what is no part of it, whoever sent it."""
+def answer_to(platform: Platform, message: Message) -> Answer | None:
+    """The answer that the check wants; None for a message that is no part of it."""
     account = ACCOUNTS.get(message.appid)
     if account is None or account.original_id != message.original_id:
         return None
     if isinstance(message, TextMessage) and message.content.startswith(QUERY_AUTH_CODE):
-        return AnswerByAPI(Secret(message.content.partition(":")[2]))
+        code = Secret(message.content.partition(":")[2])
+        return Answer(after=partial(answer_by_api, platform, message.appid, message.openid, code), body=NOTHING)
     if account.mini:
         return None
     if isinstance(message, TextMessage) and message.content == TEXT:
-        return Text(f"{TEXT}_callback")
+        return Answer(Text(f"{TEXT}_callback"))
     if isinstance(message, EventMessage):
-        return Text(f"{message.event}from_callback")
+        return Answer(Text(f"{message.event}from_callback"))
     return None
 
 
@@ -94,17 +92,17 @@ def answer_by_api(platform: Platform, appid: str, openid: str, code: Secret) -> 
 
 
 def _answer_by_api(platform: Platform, openid: str, code: Secret) -> None:
-    wechat = platform.endpoints
-    grant = as_component(platform, lambda token: wechat.query_auth(token, code))
+    grant = as_component(platform, query_auth(platform, code))
     if grant.access is None:
         raise TokenUnavailable(_("WeChat gave no access token for its test account."))
     text = Secret(f"{code.reveal()}_from_api")
     body = {"touser": openid, "msgtype": "text", "text": {"content": text}}
-    send = partial(wechat.client.call, "POST", SEND, token=grant.access.token, json=body)
+    call = Call("POST", SEND, TokenKind.AUTHORIZER, nothing, json=body)
+    send = partial(platform.client.run, call, grant.access.token)
     for pause in PAUSES:
         try:
             send()
             return
-        except SystemBusy:  # WeChat's check has been seen to say so (6.3)
+        except SystemBusy:  # WeChat's check has been seen to say so
             time.sleep(pause)
     send()

@@ -1,8 +1,8 @@
-"""How does WeChat sign and encrypt?
+"""WeChat's signature and encryption.
 
 AES-256-CBC, the IV is the first half of the key, PKCS#7 padding in blocks of 32 bytes (not 16), the plain text framed
 as 16 random bytes + length (4 bytes, big-endian) + message + receiver id. The signature is SHA-1 over the sorted,
-undelimited concatenation of token, timestamp, nonce and ciphertext (protocol 1.1).
+undelimited concatenation of token, timestamp, nonce and ciphertext (docs/protocol.rst, "Encryption and padding").
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from Crypto.Cipher import AES
 
 from ..exceptions import ConfigurationError, InvalidPush
-from ..sentence import Sentence as _
+from ..text import TranslatableText as _
 
 if TYPE_CHECKING:
     from Crypto.Cipher._mode_cbc import CbcMode
@@ -48,7 +48,7 @@ class KeyPair:
 
 
 def decode_aes_key(encoding_aes_key: str) -> bytes:
-    """The 32 bytes behind the console's 43 characters. The last character's two low bits carry nothing."""
+    """The 32 bytes behind the console's 43 characters. The last character's two low bits are not used."""
     if not _AES_KEY.fullmatch(encoding_aes_key):
         raise ConfigurationError(
             _(
@@ -62,7 +62,7 @@ def decode_aes_key(encoding_aes_key: str) -> bytes:
 
 
 def sign(token: str, timestamp: str, nonce: str, *encrypted: str) -> str:
-    """The lower-case hex signature; without ``encrypted`` it is the one of a plain GET verification (1.7)."""
+    """The lower-case hex signature; without ``encrypted`` it is the one of a plain GET verification."""
     return hashlib.sha1("".join(sorted((token, timestamp, nonce, *encrypted))).encode()).hexdigest()
 
 
@@ -91,10 +91,10 @@ def encrypt(key: bytes, message: bytes, receiver_id: str, *, random16: bytes | N
 
 
 def _running_cipher(key: bytes) -> CbcMode:
-    """A CBC object that goes on where it stopped, as it is costly to set up; it serves one thread.
+    """A CBC object that is used again and again, because it is costly to create; it serves one thread.
 
-    Going on means that the first block is mixed with the last one of another message and not with the IV. That block
-    is random and is thrown away by who decrypts it: random bytes mixed with anything else are as random as they were.
+    The first block of a message is therefore combined with the last block of the previous message and not with the IV.
+    The first block is random and the receiver discards it: random bytes xor anything are as random as before.
     """
     ciphers: dict[bytes, CbcMode] | None = getattr(_running, "ciphers", None)
     if ciphers is None or (key not in ciphers and len(ciphers) >= MAX_CIPHERS):
@@ -106,13 +106,13 @@ def _running_cipher(key: bytes) -> CbcMode:
 
 @lru_cache(maxsize=MAX_CIPHERS)
 def _block_cipher(key: bytes) -> EcbMode:
-    """The bare cipher. It keeps nothing between two calls, so that one serves every push and every thread."""
+    """The bare cipher. It has no state between two calls, so that one serves every push and every thread."""
     return AES.new(key, AES.MODE_ECB)
 
 
 def _decrypt_blocks(key: bytes, cipher_text: bytes) -> bytes:
-    """AES-CBC. A block of plain text is the decrypted block xor the block of cipher text before it: said for all blocks
-    at once, it costs a third of what setting up a CBC object for a single push does."""
+    """AES-CBC. A block of plain text is the decrypted block xor the block of cipher text before it. Computed for all
+    blocks at once, it costs a third of creating a CBC object for a single push."""
     blocks = int.from_bytes(_block_cipher(key).decrypt(cipher_text), "big")
     before = int.from_bytes(key[:16] + cipher_text[:-16], "big")
     return (blocks ^ before).to_bytes(len(cipher_text), "big")

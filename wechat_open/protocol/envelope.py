@@ -1,8 +1,8 @@
-"""How is a push wrapped, and how is it opened without trusting it?
+"""The encrypted envelope of pushes and replies.
 
-``unseal`` follows one order (design, section 5): query parameters, the one ``Encrypt`` found by a scan and not by a
+``decrypt_push`` follows one order: query parameters, the one ``Encrypt`` found by a scan and not by a
 parser, the signature against every key pair, decryption with the pair that matched, and only then the contents.
-The clear fields around ``Encrypt`` are never read. ``seal_push`` and ``seal_reply`` are the opposite direction.
+The clear fields around ``Encrypt`` are never read. ``encrypt_push`` and ``encrypt_reply`` go the opposite way.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from datetime import timedelta
 from typing import Any, Literal, NamedTuple
 from urllib.parse import parse_qsl, urlencode
 
@@ -25,24 +26,24 @@ Format = Literal["xml", "json"]
 
 MAX_PARAMETERS = 32
 
-# What of the query is read.
+# The parameters of the query that are read.
 _SHAPES = {
     "timestamp": re.compile(r"[0-9]{10}").fullmatch,
     "nonce": re.compile(r"[\x21-\x7e]{1,64}").fullmatch,
     "msg_signature": re.compile(r"[0-9a-f]{40}").fullmatch,
 }
-# As WeChat writes it (1.2), with nothing to decode and nothing twice. Any other query is read the long way.
+# A query as WeChat writes it: nothing to decode, nothing twice. Any other one is read by a parser.
 _USUAL_QUERY = re.compile(
     r"signature=[0-9a-f]{40}&timestamp=([0-9]{10})&nonce=([A-Za-z0-9]{1,64})"
     r"&(?:openid=[A-Za-z0-9_-]*&)?encrypt_type=aes&msg_signature=([0-9a-f]{40})"
 ).fullmatch
 USUAL = 8 * 1024
-"""Characters of a ciphertext. Those of a longer one are looked at only once its signature is right."""
+"""Characters of a usual ciphertext. A longer one is checked for other characters only after its signature."""
 
 MAX_QUERY = 1024
 """Characters. WeChat's have about 250."""
 
-# Around the ciphertext there is next to no white space. Each of these looks at a few bytes, whatever follows.
+# Little white space is allowed around the ciphertext, so that each pattern reads a few bytes only.
 _BEFORE_XML = re.compile(rb"<Encrypt>\s{0,64}(<!\[CDATA\[\s{0,64})?").match
 _AFTER_XML = re.compile(rb"\s{0,64}</Encrypt>").match
 _BEFORE_JSON = re.compile(rb'"Encrypt"\s{0,64}:\s{0,64}"').match
@@ -50,7 +51,7 @@ _BASE64 = re.compile(rb"[A-Za-z0-9+/]+={0,2}").fullmatch
 
 
 class Stamp(NamedTuple):
-    """What the callback's query says about a push. Only ``msg_signature`` covers the body (1.2)."""
+    """The parameters of a push in the callback's query. Only ``msg_signature`` covers the body."""
 
     timestamp: str
     nonce: str
@@ -75,9 +76,17 @@ class Stamp(NamedTuple):
             raise InvalidPush("query")
         return cls(**found)
 
+    def require_recent(self, now: float, window: timedelta) -> None:
+        """InvalidPush("stale") when the timestamp is further than ``window`` from ``now``.
 
-class Unsealed(NamedTuple):
-    """A push that WeChat made: its fields, its exact plain text, and the pair to answer with."""
+        A cheap filter, not the protection against replays: the signature leaves open where the timestamp ends.
+        """
+        if abs(int(self.timestamp) - now) > window.total_seconds():
+            raise InvalidPush("stale")
+
+
+class DecryptedPush(NamedTuple):
+    """A push from WeChat: its fields, its exact plain text, and the pair to answer with."""
 
     fields: xml.Fields
     plain: bytes
@@ -85,11 +94,11 @@ class Unsealed(NamedTuple):
     format: Format
     stamp: Stamp
     unreadable: str = ""
-    """Why there are no fields, in one word. WeChat made such a push too."""
+    """Why there are no fields, in one word. Such a push comes from WeChat too."""
 
     def __repr__(self) -> str:
-        """Without what a push says: there are secrets in it."""
-        return f"<Unsealed {self.format}>"
+        """Without the contents: pushes carry secrets."""
+        return f"<DecryptedPush {self.format}>"
 
 
 def find_encrypt(body: bytes) -> tuple[str, Format]:
@@ -101,9 +110,9 @@ def find_encrypt(body: bytes) -> tuple[str, Format]:
 
 
 def _locate(body: bytes) -> tuple[bytes, Format]:
-    """The same, of whatever characters: they are looked at when the signature has proven to be right.
+    """The same for any characters: they are checked once the signature has proven to be right.
 
-    Anybody can send 64 KB of anything here, so the body is gone through once, by searches for bytes.
+    Anyone can send 64 KB of anything to a callback, so the body is read once, by searches for bytes.
     """
     if body[:1] != b"<" and body[:256].lstrip()[:1] == b"{":
         name, before, kind = b'"Encrypt"', _BEFORE_JSON, "json"
@@ -119,7 +128,7 @@ def _locate(body: bytes) -> tuple[bytes, Format]:
         after = end + 1
         encrypted = body[begin:end]
         if b"\\" in encrypted:
-            # Of a long one every backslash goes, because replacing thousands takes long; its signature tells the rest.
+            # A long one loses every backslash, because replacing thousands takes long; the signature decides.
             long = len(encrypted) > USUAL
             encrypted = encrypted.translate(None, b"\\") if long else encrypted.replace(b"\\/", b"/")
     else:
@@ -136,20 +145,20 @@ def _locate(body: bytes) -> tuple[bytes, Format]:
     return encrypted, kind  # type: ignore[return-value]  # mypy forgets that it is one of two texts
 
 
-def unseal(query_string: str, body: bytes, pairs: Sequence[KeyPair], receiver_id: str) -> Unsealed:
-    """Authenticate and open a push.
+def decrypt_push(query_string: str, body: bytes, pairs: Sequence[KeyPair], receiver_id: str) -> DecryptedPush:
+    """Authenticate and decrypt a push.
 
-    ``query_string`` and ``body`` as they came; ``pairs`` newest first; ``receiver_id`` is the component's appid,
-    for messages of an authorizer too (1.3). Raises InvalidPush for everything that WeChat did not send to this
-    receiver. What it did send is never refused for what it holds: see ``unreadable``.
+    ``query_string`` and ``body`` as received; ``pairs`` newest first; ``receiver_id`` is the component's appid,
+    for messages of an authorizer too. Raises InvalidPush for everything that WeChat did not send to this
+    receiver. A push that WeChat did send is never refused for its contents: see ``unreadable``.
     """
     if len(body) > MAX_BODY:
         raise InvalidPush("size")
-    return open_envelope(Stamp.from_query(query_string), body, pairs, receiver_id)
+    return decrypt_envelope(Stamp.from_query(query_string), body, pairs, receiver_id)
 
 
-def open_envelope(stamp: Stamp, body: bytes, pairs: Sequence[KeyPair], receiver_id: str) -> Unsealed:
-    """The same, when the query has been read already: a request with a bad one is not worth its body."""
+def decrypt_envelope(stamp: Stamp, body: bytes, pairs: Sequence[KeyPair], receiver_id: str) -> DecryptedPush:
+    """The same for a query that has been read already: the body of a request with a bad query is not read."""
     encrypted, kind = _locate(body)
     if len(encrypted) <= USUAL and not _BASE64(encrypted):
         raise InvalidPush("envelope")
@@ -163,16 +172,16 @@ def open_envelope(stamp: Stamp, body: bytes, pairs: Sequence[KeyPair], receiver_
             refused = error.reason
             continue
         try:
-            return Unsealed(read_plain(plain), plain, pair, kind, stamp)
+            return DecryptedPush(read_plain(plain), plain, pair, kind, stamp)
         except InvalidPush as error:
-            return Unsealed({}, plain, pair, kind, stamp, error.reason)
+            return DecryptedPush({}, plain, pair, kind, stamp, error.reason)
     raise InvalidPush(refused)
 
 
 def read_plain(plain: bytes) -> xml.Fields:
-    """The fields of a decrypted push, XML or JSON (1.3), repaired where it is not well-formed.
+    """The fields of a decrypted push, XML or JSON, repaired where it is not well-formed.
 
-    JSON scalars become text, as in XML. Raises InvalidPush for what cannot be read all the same.
+    JSON scalars become text, as in XML. Raises InvalidPush for what cannot be repaired.
     """
     if plain[:1] == b"<":
         with suppress(InvalidPush):  # it is repaired and read again, below
@@ -201,14 +210,14 @@ def _read_json(text: str | bytes) -> xml.Fields:
 
 
 def _first_of_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Of a name that stands twice the first counts, as in XML."""
+    """The first value of a name that occurs twice, as in XML."""
     found: dict[str, Any] = {}
     for name, value in pairs:
         found.setdefault(name, value)
     return found
 
 
-def seal_push(
+def encrypt_push(
     plain: bytes,
     pair: KeyPair,
     receiver_id: str,
@@ -235,7 +244,7 @@ def seal_push(
     return urlencode(query), xml.write({**envelope, "Encrypt": encrypted})
 
 
-def seal_reply(
+def encrypt_reply(
     plain: bytes,
     pair: KeyPair,
     receiver_id: str,
@@ -245,7 +254,7 @@ def seal_reply(
     format: Format = "xml",
     random16: bytes | None = None,
 ) -> bytes:
-    """Our side: an encrypted passive reply (1.5), with the pair that opened the request."""
+    """The platform's side: an encrypted passive reply, with the pair that decrypted the request."""
     encrypted = encrypt(pair.aes_key, plain, receiver_id, random16=random16)
     signature = sign(pair.token, timestamp, nonce, encrypted)
     if format == "json":
@@ -265,7 +274,7 @@ def _parameters(query_string: str) -> list[tuple[str, str]]:
 
 
 def _as_in_xml(value: object, depth: int = 1) -> Any:
-    """A JSON value as XML would have it, without the characters that XML cannot hold. ValueError when too deep."""
+    """A JSON value as read from XML, without characters that XML cannot hold. ValueError when it is too deep."""
     if depth > xml.MAX_DEPTH:
         raise ValueError("too deep")
     if isinstance(value, dict):

@@ -1,8 +1,8 @@
-"""What does WeChat's errcode mean, and what should follow from it?
+"""WeChat's errcodes: their meaning, and how a caller reacts to them.
 
-Every number of protocol section 8 has a name, a meaning in English and Chinese and a ``Reaction``; the reaction alone
+Every listed number has a name, a meaning in English and Chinese and a ``Reaction``; the reaction alone
 decides which exception is raised. A few numbers mean something else on some paths: ``_ON_PATH`` lists them. A number
-that nobody listed becomes a plain ``APIError`` and changes nothing.
+that is not listed becomes a plain ``APIError`` and changes nothing.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from ..exceptions import (
     TicketRefused,
     TokenRefused,
 )
-from ..sentence import Sentence
+from ..text import TranslatableText
 
 
 class Reaction(Enum):
@@ -35,28 +35,28 @@ class Reaction(Enum):
 
     NONE = "nothing went wrong"
     RENEW_TOKEN = "invalidate the access token that was used, renew it, repeat once"
-    LADDER = "try the other sources of a refresh token before blaming the account"
+    RECOVER = "try the other sources of a refresh token before the account is at fault"
     REAUTHORIZE = "the account has not authorized the platform: stop, the owner must authorize"
     TICKET = "take another verify ticket, have pushing started"
-    CODE = "look whether the code was exchanged already, else authorize again"
+    CODE = "check whether the code was exchanged already, else authorize again"
     RESTRICTED = "stop; WeChat has frozen or closed the account: only its owner can change that, at WeChat"
     PERMISSION = "stop; the account lacks the API or its owner must grant the permission set"
     OUT_OF_REACH = "send nothing until the follower acts again"
-    REFUSED = "respect it: the follower does not want such messages"
-    PLATFORM = "tell the operator: the platform's own set-up is at fault, and no account"
-    ALERT = "tell the operator: something about this account or call needs a person"
+    REFUSED = "stop: the follower does not want such messages"
+    PLATFORM = "alert the operator: the platform's own set-up is at fault, and no account"
+    ALERT = "alert the operator: this account or call needs a person"
     QUOTA = "stop until the daily quota is reset or cleared"
     SLOW_DOWN = "wait a minute and repeat"
     WAIT = "wait a moment and repeat, if the call may be repeated"
     LATER = "not ready yet: ask again in a minute or more"
     LOGIN = "send the user through the web login again"
     STOP = "do not repeat; show the reason"
-    BUG = "the request was wrong: mend the code that made it"
+    BUG = "the request was wrong: fix the code that made it"
 
 
 @dataclass(frozen=True)
 class ErrCode:
-    """One of WeChat's error numbers. ``name`` is ours, for logs and counters."""
+    """One of WeChat's error numbers. ``name`` is for logs and counters."""
 
     code: int
     name: str
@@ -66,7 +66,7 @@ class ErrCode:
 
 
 def lookup(errcode: int, *, path: str = "") -> ErrCode | None:
-    """What is known about ``errcode`` as an answer to ``path``; None for a number that nobody listed."""
+    """What is known about ``errcode`` as an answer to ``path``; None for a number that is not listed."""
     found = _ON_PATH.get((errcode, _endpoint(path))) or _CODES.get(errcode)
     if found:
         return found
@@ -92,19 +92,19 @@ def chinese_of(meaning: str) -> str:
 
 
 def error_for(errcode: int, errmsg: str, *, path: str = "") -> APIError:
-    """The exception to raise for an answer of WeChat. Its text carries the rid apart, and nothing like a token."""
+    """The exception for an error from WeChat. It has the rid as an attribute, and text like a token is removed."""
     known = lookup(errcode, path=path)
     raises = _RAISES[known.reaction] if known else APIError
     if known and known.reaction in _FOR_GOOD and _endpoint(path) in _ABOUT_ONE_ACCOUNT:
         raises = AccountRestricted
     said, rid = _split_rid(_redact(errmsg))
-    return raises(errcode, said, meaning=Sentence(known.en) if known else "", rid=rid, path=path)
+    return raises(errcode, said, meaning=TranslatableText(known.en) if known else "", rid=rid, path=path)
 
 
 _RAISES: dict[Reaction, type[APIError]] = {
     Reaction.NONE: APIError,
     Reaction.RENEW_TOKEN: TokenRefused,
-    Reaction.LADDER: RefreshTokenRefused,
+    Reaction.RECOVER: RefreshTokenRefused,
     Reaction.REAUTHORIZE: NotAuthorized,
     Reaction.TICKET: TicketRefused,
     Reaction.CODE: CodeRefused,
@@ -125,7 +125,7 @@ _RAISES: dict[Reaction, type[APIError]] = {
 
 _ABOUT_ONE_ACCOUNT = {"api_query_auth", "api_authorizer_token", "api_get_authorizer_info"}
 _FOR_GOOD = {Reaction.ALERT, Reaction.PERMISSION}
-"""At these paths of the platform's, such an answer is about the account that the call names (40013: its appid)."""
+"""On these paths, such an error is about the account that the call names (40013: its appid), not the platform."""
 
 _RID = re.compile(r"[\s,;]*\brid:\s*([0-9A-Za-z-]+)")
 _HINT = re.compile(r"[\s,;]*\bhints?:\s*\[\s*(?:req_id:\s*)?([^\]]*?)\s*\]")
@@ -147,6 +147,7 @@ def _split_rid(errmsg: str) -> tuple[str, str]:
     return said, rids[-1] if rids else ""
 
 
+# fmt: off
 _TABLE: dict[Reaction, tuple[tuple[int, str, str, str], ...]] = {
     Reaction.NONE: (
         (0, "ok", "Success", "成功"),
@@ -156,35 +157,15 @@ _TABLE: dict[Reaction, tuple[tuple[int, str, str, str], ...]] = {
         (40001, "invalid_credential", "The access token is invalid or not the latest", "access_token 无效或不是最新的"),
         (40014, "invalid_access_token", "The access token is malformed", "access_token 不合法"),
         (42001, "access_token_expired", "The access token has expired", "access_token 已过期"),
-        (
-            42006,
-            "component_access_token_expired",
-            "The component access token has expired",
-            "第三方平台令牌（component_access_token）已过期",
-        ),
-        (
-            42007,
-            "password_changed",
-            "The WeChat password was changed, which ended the tokens",
-            "用户修改了微信密码，令牌已失效",
-        ),
+        (42006, "component_access_token_expired", "The component access token has expired", "第三方平台令牌（component_access_token）已过期"),
+        (42007, "password_changed", "The WeChat password was changed, which ended the tokens", "用户修改了微信密码，令牌已失效"),
     ),
-    Reaction.LADDER: (
-        (
-            61023,
-            "refresh_token_invalid",
-            "The refresh token is not the account's current one",
-            "authorizer_refresh_token 无效",
-        ),
+    Reaction.RECOVER: (
+        (61023, "refresh_token_invalid", "The refresh token is not the account's current one", "authorizer_refresh_token 无效"),
     ),
     Reaction.REAUTHORIZE: (
         (43007, "account_not_authorized", "The account has not authorized the platform", "该账号未授权给第三方平台"),
-        (
-            61003,
-            "component_not_authorized",
-            "The account has not authorized the platform, or no longer",
-            "该账号未授权或已取消授权给第三方平台",
-        ),
+        (61003, "component_not_authorized", "The account has not authorized the platform, or no longer", "该账号未授权或已取消授权给第三方平台"),
     ),
     Reaction.TICKET: (
         (61005, "ticket_expired", "The verify ticket has expired", "component_verify_ticket 已过期"),
@@ -196,22 +177,12 @@ _TABLE: dict[Reaction, tuple[tuple[int, str, str, str], ...]] = {
     ),
     Reaction.PERMISSION: (
         (48001, "api_unauthorized", "The account does not own this API", "该账号没有此接口的权限"),
-        (
-            61007,
-            "permission_not_granted",
-            "The owner has not granted this permission set to the platform",
-            "该账号未将此权限集授权给第三方平台",
-        ),
+        (61007, "permission_not_granted", "The owner has not granted this permission set to the platform", "该账号未将此权限集授权给第三方平台"),
         (61017, "permission_not_authorized", "The owner has not granted this permission set", "此权限集未授权"),
     ),
     Reaction.OUT_OF_REACH: (
         (45015, "reply_window_over", "The user's last action is more than 48 hours ago", "超过 48 小时的回复时限"),
-        (
-            45047,
-            "too_many_custom_messages",
-            "Too many customer-service messages since the user's last action",
-            "客服消息下行条数超过上限",
-        ),
+        (45047, "too_many_custom_messages", "Too many customer-service messages since the user's last action", "客服消息下行条数超过上限"),
     ),
     Reaction.REFUSED: (
         (43004, "not_subscribed", "The user does not follow the account", "用户未关注公众号"),
@@ -222,20 +193,10 @@ _TABLE: dict[Reaction, tuple[tuple[int, str, str, str], ...]] = {
         (40125, "invalid_appsecret", "The platform's AppSecret is wrong", "AppSecret 错误"),
         (40164, "ip_not_whitelisted", "The server's IP address is not on the whitelist", "调用接口的 IP 不在白名单中"),
         (45035, "ip_not_registered", "The server's IP address is not registered", "调用接口的 IP 未登记"),
-        (
-            61004,
-            "component_ip_not_whitelisted",
-            "The server's IP address is not on the platform's whitelist",
-            "调用接口的 IP 不在第三方平台的白名单中",
-        ),
+        (61004, "component_ip_not_whitelisted", "The server's IP address is not on the platform's whitelist", "调用接口的 IP 不在第三方平台的白名单中"),
         (61011, "invalid_component", "WeChat does not accept this platform: wrong appid, or stopped", "第三方平台无效"),
         (61028, "component_not_published", "The platform is not released to the full network", "第三方平台未全网发布"),
-        (
-            61029,
-            "component_must_be_republished",
-            "The platform must be released again with the base permission set",
-            "第三方平台需要带基础权限集重新全网发布",
-        ),
+        (61029, "component_must_be_republished", "The platform must be released again with the base permission set", "第三方平台需要带基础权限集重新全网发布"),
     ),
     Reaction.RESTRICTED: (
         (48004, "api_banned", "WeChat has banned this API for the account", "该账号的此接口被封禁"),
@@ -243,12 +204,7 @@ _TABLE: dict[Reaction, tuple[tuple[int, str, str, str], ...]] = {
     ),
     Reaction.ALERT: (
         (40013, "invalid_appid", "The appid is wrong", "AppID 不正确"),
-        (
-            61016,
-            "permission_needs_confirmation",
-            "The platform must confirm this permission set first",
-            "此权限集需要第三方平台确认",
-        ),
+        (61016, "permission_needs_confirmation", "The platform must confirm this permission set first", "此权限集需要第三方平台确认"),
     ),
     Reaction.QUOTA: ((45009, "quota_exceeded", "The daily quota of this API is used up", "接口调用超过每日限额"),),
     Reaction.SLOW_DOWN: ((45011, "too_frequent", "Too many calls within a minute", "接口调用太频繁，请稍候再试"),),
@@ -260,23 +216,13 @@ _TABLE: dict[Reaction, tuple[tuple[int, str, str, str], ...]] = {
     Reaction.LATER: (
         (61039, "privacy_check_unfinished", "WeChat is still checking the code for privacy APIs", "代码隐私检测未完成"),
         (61503, "data_not_ready", "The data are not ready yet", "数据尚未就绪"),
-        (
-            89249,
-            "registration_running",
-            "A registration is running: wait up to 24 hours",
-            "已有注册任务进行中，请在 24 小时后再试",
-        ),
+        (89249, "registration_running", "A registration is running: wait up to 24 hours", "已有注册任务进行中，请在 24 小时后再试"),
     ),
     Reaction.LOGIN: (
         (40029, "invalid_oauth_code", "The login code is invalid", "网页授权 code 无效"),
         (40030, "invalid_oauth_refresh_token", "The login's refresh token is invalid", "网页授权 refresh_token 无效"),
         (40163, "oauth_code_used", "The login code was used before", "网页授权 code 已被使用"),
-        (
-            42002,
-            "oauth_refresh_token_expired",
-            "The login's refresh token has expired",
-            "网页授权 refresh_token 已过期",
-        ),
+        (42002, "oauth_refresh_token_expired", "The login's refresh token has expired", "网页授权 refresh_token 已过期"),
     ),
     Reaction.STOP: (
         (40003, "invalid_openid", "The openid is wrong", "openid 不正确"),
@@ -295,12 +241,7 @@ _TABLE: dict[Reaction, tuple[tuple[int, str, str, str], ...]] = {
         (61027, "registration_limit", "The limit of registrations is reached", "注册次数达到上限"),
         (61030, "component_cannot_cancel", "A platform may not cancel an authorization", "第三方平台不能取消授权"),
         (61040, "privacy_api_problem", "The code uses undeclared privacy APIs", "代码隐私接口有问题"),
-        (
-            61070,
-            "registration_names_differ",
-            "The names of the company and the legal person do not match",
-            "企业名称与法人姓名不一致",
-        ),
+        (61070, "registration_names_differ", "The names of the company and the legal person do not match", "企业名称与法人姓名不一致"),
         (61071, "too_many_trials", "The user has five trial mini programs already", "该用户的试用小程序已达 5 个"),
         (76001, "rid_too_old", "The rid is unknown or older than seven days", "rid 不存在或已过期"),
         (76003, "bad_cgi_path", "The cgi_path is wrong", "cgi_path 不正确"),
@@ -309,65 +250,25 @@ _TABLE: dict[Reaction, tuple[tuple[int, str, str, str], ...]] = {
         (85004, "tester_already_bound", "The tester is bound already", "微信号已经绑定"),
         (85015, "not_a_mini_program", "The account is not a mini program", "该账号不是小程序账号"),
         (85016, "too_many_domains", "More than 1000 domains", "域名数量超过上限"),
-        (
-            85017,
-            "no_new_domain",
-            "No new domain, or not registered on the platform",
-            "没有新增域名，或未在第三方平台登记",
-        ),
+        (85017, "no_new_domain", "No new domain, or not registered on the platform", "没有新增域名，或未在第三方平台登记"),
         (85018, "domain_not_registered", "The domain is not registered on the platform", "域名未在第三方平台登记"),
         (85064, "no_such_draft", "No such template draft", "找不到草稿"),
         (85065, "template_list_full", "The template list is full", "模板库已满"),
         (85085, "monthly_audit_quota", "The monthly quota of code reviews is used up", "本月提审额度已用完"),
         (85086, "commit_first", "Commit code before submitting it", "提交审核前请先上传代码"),
-        (
-            87013,
-            "no_withdrawals_left",
-            "No withdrawals of reviews are left today or this month",
-            "撤回审核次数达到上限",
-        ),
-        (
-            89000,
-            "already_bound",
-            "The account is bound to an open-platform account already",
-            "该账号已绑定开放平台账号",
-        ),
+        (87013, "no_withdrawals_left", "No withdrawals of reviews are left today or this month", "撤回审核次数达到上限"),
+        (89000, "already_bound", "The account is bound to an open-platform account already", "该账号已绑定开放平台账号"),
         (89001, "subject_differs", "The legal subjects differ", "主体不一致"),
         (89002, "not_bound", "The account is not bound to an open-platform account", "该账号未绑定开放平台账号"),
-        (
-            89003,
-            "not_made_by_api",
-            "The open-platform account was not made by this API",
-            "该开放平台账号并非通过接口创建",
-        ),
-        (
-            89004,
-            "too_many_bound",
-            "The open-platform account has 100 accounts already",
-            "该开放平台账号绑定的账号已达 100 个",
-        ),
+        (89003, "not_made_by_api", "The open-platform account was not made by this API", "该开放平台账号并非通过接口创建"),
+        (89004, "too_many_bound", "The open-platform account has 100 accounts already", "该开放平台账号绑定的账号已达 100 个"),
         (89020, "no_domain_registered", "No business domain is registered on the platform", "第三方平台未登记业务域名"),
-        (
-            89021,
-            "business_domain_not_registered",
-            "The business domain is not registered on the platform",
-            "业务域名未在第三方平台登记",
-        ),
+        (89021, "business_domain_not_registered", "The business domain is not registered on the platform", "业务域名未在第三方平台登记"),
         (89029, "too_many_business_domains", "More than 100 business domains", "业务域名超过上限"),
-        (
-            89231,
-            "personal_no_business_domain",
-            "A personal mini program has no business domains",
-            "个人小程序不支持业务域名",
-        ),
+        (89231, "personal_no_business_domain", "A personal mini program has no business domains", "个人小程序不支持业务域名"),
         (89256, "registration_refused", "The registration task failed", "注册任务失败"),
         (89300, "registration_refused", "The registration task failed", "注册任务失败"),
-        (
-            91030,
-            "five_registrations_a_day",
-            "Five calls per WeChat id and day are used up",
-            "该微信号当日调用次数已达 5 次",
-        ),
+        (91030, "five_registrations_a_day", "Five calls per WeChat id and day are used up", "该微信号当日调用次数已达 5 次"),
     ),
     Reaction.BUG: (
         (40008, "invalid_message_type", "The account cannot send a message of this kind", "消息类型不合法"),
@@ -387,34 +288,15 @@ _TABLE: dict[Reaction, tuple[tuple[int, str, str, str], ...]] = {
         (45008, "too_many_articles", "The message has more articles than allowed", "图文消息条数超过限制"),
         (45072, "invalid_command", "The command is neither Typing nor CancelTyping", "command 参数不正确"),
         (47001, "data_format_error", "The body cannot be parsed", "数据格式错误"),
-        (
-            47002,
-            "unescaped_characters_wanted",
-            r"The body holds \uXXXX escapes: send real characters",
-            r"请求含有 \uXXXX 转义字符",
-        ),
-        (
-            61014,
-            "component_token_required",
-            "This API wants the component access token",
-            "此接口必须使用第三方平台令牌（component_access_token）",
-        ),
-        (
-            61015,
-            "authorizer_token_required",
-            "This API wants the account's access token",
-            "此接口必须使用接口调用令牌（authorizer_access_token）",
-        ),
-        (
-            61024,
-            "use_api_component_token",
-            "The platform's token comes from api_component_token",
-            "请使用 api_component_token 获取令牌",
-        ),
+        (47002, "unescaped_characters_wanted", r"The body holds \uXXXX escapes: send real characters", r"请求含有 \uXXXX 转义字符"),
+        (61014, "component_token_required", "This API wants the component access token", "此接口必须使用第三方平台令牌（component_access_token）"),
+        (61015, "authorizer_token_required", "This API wants the account's access token", "此接口必须使用接口调用令牌（authorizer_access_token）"),
+        (61024, "use_api_component_token", "The platform's token comes from api_component_token", "请使用 api_component_token 获取令牌"),
         (61500, "date_format", "A date is malformed", "日期格式错误"),
         (61501, "date_range", "The date range is wrong", "日期范围错误"),
     ),
 }
+# fmt: on
 
 _CODES = {
     code: ErrCode(code, name, en, zh, reaction) for reaction, rows in _TABLE.items() for code, name, en, zh in rows
@@ -460,16 +342,16 @@ _WRONG_COMPONENT = ErrCode(
 )
 
 _ON_PATH = {
-    # These paths are opened by the secret, not by a token that could be renewed.
+    # These calls are authenticated by the AppSecret, not by a token that could be renewed.
     (40001, "api_component_token"): _WRONG_SECRET,
     (40001, "api_start_push_ticket"): _WRONG_SECRET,
-    # These paths name no appid but the platform's own.
+    # These calls name only the platform's appid.
     (40013, "api_component_token"): _WRONG_COMPONENT,
     (40013, "api_start_push_ticket"): _WRONG_COMPONENT,
     (40013, "api_create_preauthcode"): _WRONG_COMPONENT,
     (40013, "api_get_authorizer_list"): _WRONG_COMPONENT,
-    # About the refresh token that the call names. Taken for the component token's end, it would pause every account.
-    (42007, "api_authorizer_token"): replace(_CODES[42007], reaction=Reaction.LADDER),
+    # Here it is about the refresh token in the call, not about the component token, which would be renewed.
+    (42007, "api_authorizer_token"): replace(_CODES[42007], reaction=Reaction.RECOVER),
     (61010, "getuserriskrank"): ErrCode(
         61010, "visit_record_expired", "The user's visit record has expired", "用户访问记录已过期", Reaction.STOP
     ),

@@ -1,8 +1,8 @@
-"""What has WeChat told the platform? One class per InfoType (protocol, section 5).
+"""The events that WeChat pushes to the platform, one class per InfoType (docs/protocol.rst, "InfoTypes").
 
-Each class is a table: the attribute, the name on the wire, how it is read. ``parse`` is strict about what every event
-must have and about the fields that a grant or a ticket is worthless without; anything else that is missing or
-malformed is ``None`` or empty, because WeChat documents these events badly. ``fields`` keeps the whole push.
+Each attribute has its name on the wire and the function that reads it. ``parse`` requires what every event must have,
+and the fields without which a grant or a ticket cannot be used; any other field that is missing or malformed is
+``None`` or empty, because WeChat documents these events badly. ``fields`` keeps the whole push.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from .xml import Fields
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
-    """What all pushes to the authorization event URL have. ``appid`` is the platform's own."""
+    """A push to the authorization event URL. ``appid`` is the platform's."""
 
     appid: str = wire("AppId", read=word, required=True)
     created_at: datetime = wire("CreateTime", read=time, required=True)
@@ -26,7 +26,7 @@ class Event:
     authorizer_appid: str = wire("AuthorizerAppid", "authorizer_appid", "appid", read=word)
     """The account that the event is about, or empty."""
     fields: Fields = field(repr=False, hash=False)
-    """The complete push in WeChat's own names. It holds secrets in clear."""
+    """The complete push under WeChat's names. It holds secrets in clear."""
 
     @property
     def created(self) -> int:
@@ -36,10 +36,10 @@ class Event:
 
 @dataclass(frozen=True, kw_only=True)
 class UnknownEvent(Event):
-    """An InfoType that this package has no class for. Nothing is lost: see ``fields``."""
+    """An InfoType that this package has no class for. ``fields`` has all of it."""
 
 
-# The platform and its grants (2.1, 5.2)
+# The platform and its grants
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +72,7 @@ class Unauthorized(Event):
     authorizer_appid: str = wire("AuthorizerAppid", read=word, required=True)
 
 
-# Registration of mini programs (7.5)
+# Registration of mini programs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -227,7 +227,7 @@ class NicknameAudited(Event):
 
 
 UNKNOWN = "unknown"
-"""Stands for the InfoType of a push that has none."""
+"""The InfoType of a push that has none."""
 
 EVENTS: dict[str, type[Event]] = {
     "component_verify_ticket": TicketPushed,
@@ -246,28 +246,28 @@ EVENTS: dict[str, type[Event]] = {
     "order_path_audit_result_notify": OrderPathsAudited,
     "wxa_nickname_audit": NicknameAudited,
 }
-"""The class of each InfoType. The next one goes here."""
+"""The class of each InfoType; a new one is added here."""
 
 
 def parse(fields: Fields) -> Event:
-    """The event in a decrypted push. Raises InvalidPush("event") when it lacks what it cannot be without."""
+    """The event in a decrypted push. Raises InvalidPush("event") when a required field is missing."""
     info_type = word(entry(fields, "InfoType"))
     return read(EVENTS.get(info_type.lower(), UnknownEvent), fields, "event", fields=fields)
 
 
 def parse_any(fields: Fields, appid: str, pushed_at: datetime) -> Event:
-    """The same of a push for the platform ``appid``, whatever it leaves out that is common to all.
+    """The event in a push for the platform ``appid``, also when a field that is common to all events is missing.
 
-    Without an AppId it is about that platform all the same, without a readable CreateTime it is of the time at which
-    it was pushed, and without an InfoType it becomes an ``UnknownEvent``; without both AppId and InfoType it is none.
+    Without an AppId it is about that platform, without a readable CreateTime it has the time of the push, and without
+    an InfoType it becomes an ``UnknownEvent``. InvalidPush("event") without both AppId and InfoType.
     """
     info_type = word(entry(fields, "InfoType"))
     if not info_type and not word(entry(fields, "AppId")):
         raise InvalidPush("event")
-    # In small letters the platform's own appid would be taken for the account's.
-    said = {name: value for name, value in fields.items() if value != appid} | {"AppId": appid}
+    # A field ``appid`` with the platform's appid would be taken for the account's.
+    known = {name: value for name, value in fields.items() if value != appid} | {"AppId": appid}
     if time(entry(fields, "CreateTime")) is None:
-        said["CreateTime"] = str(int(pushed_at.timestamp()))
+        known["CreateTime"] = str(int(pushed_at.timestamp()))
     if not info_type:
-        said["InfoType"] = UNKNOWN
-    return read(EVENTS.get(info_type.lower(), UnknownEvent), said, "event", fields=fields)
+        known["InfoType"] = UNKNOWN
+    return read(EVENTS.get(info_type.lower(), UnknownEvent), known, "event", fields=fields)

@@ -1,4 +1,4 @@
-"""How a long text is cut into as many parts as WeChat takes it in."""
+"""Long texts are split into parts that WeChat accepts."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from collections.abc import Sequence
 MAX_TEXT = 2048
 """Bytes of a text, in a passive reply or a customer-service message. WeChat loses or refuses (45002) a longer one."""
 
-# What is not torn apart if it fits into a message: links, and addresses.
+# Links and addresses are not split if they fit into a message.
 _WHOLE = re.compile(r"<a\s[^>]*>.*?</a>|[a-z][a-z0-9+.-]{1,20}://[!-~]+", re.IGNORECASE | re.DOTALL)
 _LINE, _SENTENCE, _WORD = (re.compile(ends) for ends in (r"\n+", r"[。！？；…]+|[.!?;]\s+", r"\s+|[，、：）】》]+"))
 
 
 def split(text: str, limit: int = MAX_TEXT) -> list[str]:
-    """The text in parts of at most so many bytes, which together are the text.
+    """Split the text into parts of at most ``limit`` bytes.
 
-    It is cut behind a line, else behind a sentence, else behind a word, and never within a character; a link or an
-    address stays whole where it fits.
+    It is split after a line, else after a sentence, else after a word, and never within a character; a link or an
+    address stays whole if it fits.
     """
     parts = []
     while text:
@@ -31,7 +31,7 @@ def split(text: str, limit: int = MAX_TEXT) -> list[str]:
 
 
 def _fits(text: str, limit: int) -> int:
-    """How many characters, at least one, have no more bytes than that."""
+    """How many characters, at least one, fit into ``limit`` bytes."""
     size = 0
     for number, character in enumerate(text):
         size += 1 if character < "\x80" else 2 if character < "\u0800" else 3 if character <= "\uffff" else 4
@@ -41,7 +41,7 @@ def _fits(text: str, limit: int) -> int:
 
 
 def _cut(text: str, end: int) -> int:
-    """Where to cut, at or before ``end``: nearer than the half only if nothing else is to be had."""
+    """Where to split, at or before ``end``: in the second half, unless no such place exists."""
     spans = [found.span() for found in _WHOLE.finditer(text[: end * 2])]
     for pattern in (_LINE, _SENTENCE, _WORD):
         cuts = [found.end() for found in pattern.finditer(text, 0, end)]
@@ -59,11 +59,11 @@ def _within(cut: int, spans: Sequence[tuple[int, int]]) -> bool:
 
 
 LONGEST = 64
-"""Characters that people see as one, at most: an emoji of a family has eleven."""
+"""The most characters that are displayed as one: an emoji of a family has eleven."""
 
 
 def _is_joined(text: str, at: int) -> bool:
-    """Whether what stands there belongs to what is before: an accent, a variant, a tone of skin, a joined emoji."""
+    """Whether the character belongs to the one before: an accent, a variant, a skin tone, a joined emoji."""
     here, before = text[at], text[at - 1]
     if _is_half_a_flag(here):
         first = at

@@ -1,13 +1,13 @@
-"""What WeChat passes on is repaired here where it is not well-formed.
+"""Repair of pushes that are not well-formed.
 
-A follower can type, scan or share characters that XML 1.0 forbids, and a text can hold ``]]>``. For pushes whose
-signature and decryption were right, and which a parser refuses. Rules:
+A follower can type, scan or share characters that XML 1.0 forbids, and a text can hold ``]]>``; WeChat passes both on.
+This is for pushes whose signature and decryption were right and that a parser refuses. Rules:
 
-* Nothing is dropped but what XML cannot hold, in characters or as references.
+* Only what XML cannot hold is dropped, as characters or as references.
 * The text of a person never becomes an element: of the elements that hold one (``TEXTS``), the last end counts, so that
   whatever looks like markup inside is text. Two sections side by side are one text that holds ``]]><![CDATA[``, unless
   they are the way to write ``]]>`` in a section.
-* Of the fields that say who speaks to whom (``ONCE``), the first counts: WeChat writes them before any text.
+* The first of each field that names sender, receiver or kind (``ONCE``) counts: WeChat writes them before any text.
 * Document types, entity declarations and processing instructions are left as they are, and so are refused afterwards.
 """
 
@@ -52,13 +52,13 @@ TEXTS = (
     "debug_str",
     "nickname",
 )
-"""Elements that hold what a person typed, scanned or shared. None of them stands twice in a push."""
+"""Elements that hold what a person typed, scanned or shared. A push has each at most once."""
 
 _START, _END = "<![CDATA[", "]]>"
 _END_AS_TEXT = "]]]]><![CDATA[>"
 _NAME_BEFORE = re.compile(r"<([A-Za-z_][\w.-]*)>\s*\Z")
 _ENCODING = re.compile(rb"""\s*<\?xml[^>]{0,100}encoding\s*=\s*["']gb""", re.IGNORECASE)
-# A reference, or an ampersand that begins none.
+# A reference, or an ampersand that does not begin one.
 _REFERENCE = re.compile(r"&(?:#([0-9]{1,10});|#[xX]([0-9a-fA-F]{1,8});|([A-Za-z][A-Za-z0-9]{1,31});)?")
 _XMLS_OWN = ("amp", "lt", "gt", "quot", "apos")
 _COMMENT_OR_NO_END = re.compile(rb"<!--|\]\]>(?!</)")
@@ -67,7 +67,7 @@ _NO_MARKUP = re.compile(r"<(?![A-Za-z_/!?])")
 
 
 def decode(plain: bytes) -> str:
-    """The text of a push. What is no character becomes U+FFFD."""
+    """The text of a push. Bytes that are no character become U+FFFD."""
     try:
         text = plain.decode()
     except UnicodeDecodeError:
@@ -94,7 +94,7 @@ def _decode_other(plain: bytes) -> str:
 
 
 def repair(text: str) -> str:
-    """The document with what is no markup written so that a parser takes it for text."""
+    """The document, in which everything that is not markup is escaped."""
     text = FORBIDDEN.sub("", text)
     repaired, at = [], 0
     while (start := text.find(_START, at)) >= 0:
@@ -111,7 +111,7 @@ def repair(text: str) -> str:
 def is_doubtful(plain: bytes, fields: dict[str, Any]) -> bool:
     """Whether a text may have been taken for markup, in a document that is well-formed.
 
-    Then something stands twice that can stand once only, or there is a comment, or a section ends before its element:
+    The signs are a repeated field of ``ONCE`` or ``TEXTS``, a comment, or a section that ends before its element:
     WeChat writes none of these.
     """
     return _is_repeated(fields) or _COMMENT_OR_NO_END.search(plain) is not None
@@ -128,7 +128,7 @@ def _is_repeated(fields: dict[str, Any]) -> bool:
 
 
 def first_only(fields: dict[str, Any]) -> dict[str, Any]:
-    """The fields with the first of each that can stand once only."""
+    """The fields; the first of each that is repeated and must not be."""
     return {
         name: value[0] if isinstance(value, list) and (name in ONCE or name in TEXTS) else value
         for name, value in fields.items()
@@ -136,7 +136,7 @@ def first_only(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def _end(text: str, begin: int, name: re.Match[str] | None) -> int:
-    """Where the section ends: before the end of its element, and not at the first ``]]>``."""
+    """The end of the section: before the end of its element, and not at the first ``]]>``."""
     if name is not None:
         closing = f"{_END}</{name[1]}>"
         end = text.rfind(closing, begin) if name[1] in TEXTS else text.find(closing, begin)
@@ -149,7 +149,7 @@ def _end(text: str, begin: int, name: re.Match[str] | None) -> int:
 
 
 def _outside(markup: str) -> str:
-    """What stands outside of CDATA."""
+    """Text outside of CDATA, with its references repaired."""
     return _NO_MARKUP.sub("&lt;", _REFERENCE.sub(_reference, markup)).replace(_END, "]]&gt;")
 
 

@@ -1,7 +1,6 @@
-"""What can be said to a follower, or answered to an event: one class for each kind of reply.
+"""Replies to followers' messages and to events: one class for each kind.
 
-A ``Reply`` says how it is written as the answer to a message (``passive``) and as a customer-service message
-(``custom``).
+A ``Reply`` has two forms: the passive reply to a message (``passive``) and the customer-service message (``custom``).
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ EVENT = "event"
 
 
 class Received(Protocol):
-    """What is answered: a message or an event."""
+    """The message or event that is answered."""
 
     @property
     def openid(self) -> str: ...
@@ -39,7 +38,7 @@ class Received(Protocol):
 
 @dataclass(frozen=True)
 class Reply:
-    """Something to say to a follower. TypeError for a field that is no text: here, where the mistake was made."""
+    """A reply to a follower. TypeError at once for a field that is not a text."""
 
     kind: ClassVar[str]
 
@@ -49,15 +48,15 @@ class Reply:
                 raise TypeError(f"{name!r} of a reply of kind {self.kind!r} must be a text, not {value!r}.")
 
     def passive(self) -> Fields:
-        """The fields of a passive reply, beyond the four that every one has."""
+        """The fields of a passive reply, except the four that each has."""
         raise NotImplementedError
 
     def parts(self) -> Sequence[Reply]:
-        """The same in as many messages as WeChat takes it in."""
+        """The same reply in as many messages as WeChat needs for it."""
         return (self,)
 
     def custom(self) -> dict[str, Any]:
-        """The body of message/custom/send, without ``touser``. TypeError for what only a passive reply can say."""
+        """The body of message/custom/send, without ``touser``. TypeError for a kind that is a passive reply only."""
         return {"msgtype": self.kind, self.kind: _for_json(self._custom())}
 
     def _custom(self) -> dict[str, Any]:
@@ -66,7 +65,7 @@ class Reply:
 
 @dataclass(frozen=True)
 class Text(Reply):
-    """Text; ``<a href="…">`` works in it. A long one comes in several messages, none of which is blank."""
+    """Text; ``<a href="…">`` works in it. A long text is sent in several messages, none of which is blank."""
 
     content: str
     kind = "text"
@@ -85,7 +84,7 @@ class Text(Reply):
 
 @dataclass(frozen=True)
 class _Medium(Reply):
-    """Something that was uploaded; WeChat gave ``media_id`` for it."""
+    """An uploaded file, by the ``media_id`` that WeChat gave it."""
 
     media_id: str
 
@@ -178,7 +177,7 @@ class Article:
 
 @dataclass(frozen=True)
 class News(Reply):
-    """A card with a picture and a link. WeChat shows one; further ones are its to refuse."""
+    """A card with a picture and a link. WeChat shows one and may refuse more."""
 
     articles: Sequence[Article]
     kind = "news"
@@ -216,9 +215,9 @@ class TransferToCustomerService(Reply):
 
 @dataclass(frozen=True)
 class EventReply(Reply):
-    """An answer that an event of WeChat's wants instead of a message (virtual payment, waybills, refund queries).
+    """The answer that some events require instead of a message (virtual payment, waybills, refund queries).
 
-    Its fields are written as they are, in the push's format::
+    Its fields are written unchanged, in the push's format::
 
         @dataclass(frozen=True)
         class Delivered(EventReply):
@@ -243,7 +242,7 @@ class EventReply(Reply):
 
 @dataclass(frozen=True)
 class EventFields(EventReply):
-    """The same, of a mapping."""
+    """The same, from a mapping."""
 
     given: Mapping[str, Any]
 
@@ -258,7 +257,7 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}").fullmatch
 
 
 def _require_writable(value: Any, depth: int = 1) -> None:
-    """TypeError for what is no field of an answer: here, where the mistake was made."""
+    """Raise TypeError for a value that cannot be a field of an answer."""
     if depth > xml.MAX_DEPTH:
         raise TypeError("The answer to an event is nested too deep.")
     if isinstance(value, Mapping):
@@ -280,7 +279,7 @@ def _is_event(message: Received) -> bool:
 
 
 def is_event_reply(reply: Reply, message: Received) -> bool:
-    """Whether it is written without the fields of a message: to an event, every kind that is no passive reply is."""
+    """Whether the reply has no message fields: the answer to an event, unless its kind is one of a passive reply."""
     return isinstance(reply, EventReply) or (_is_event(message) and reply.kind not in KINDS)
 
 
@@ -311,7 +310,7 @@ def write_reply(reply: Reply, message: Received, created: int, format: Format = 
 
 
 def _for_json(value: Any) -> Any:
-    """Without the characters that XML cannot hold either: JSON escapes them, and WeChat refuses that (40033, 47002)."""
+    """Without the characters that XML cannot hold either: JSON escapes them, and WeChat refuses them (40033, 47002)."""
     if isinstance(value, str):
         return FORBIDDEN.sub("", value)
     if isinstance(value, Mapping):

@@ -1,8 +1,8 @@
-"""How is a field of a push read into an attribute?
+"""Dataclasses that are read from the fields of a push.
 
-A dataclass is a table: the attribute, its names on the wire, how its text becomes a value. ``read`` fills one from the
-fields of a push. What a push must have is ``required``; anything else that is missing or malformed is ``None`` or
-empty, because WeChat documents its pushes badly.
+Each attribute has its names on the wire and a function that turns the text into a value. ``read`` fills an instance
+from the fields of a push. A field that a push must have is ``required``; any other that is missing or malformed is
+``None`` or empty, because WeChat documents its pushes badly.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from .xml import Fields
 T = TypeVar("T")
 
 LONGEST_NAME = 64
-"""Characters of a field's name that is read in any spelling."""
+"""Longest name, in characters, that is compared in any spelling."""
 
 _WORD = re.compile(r"[\x21-\x7e]{1,64}")
 _INTEGER = re.compile(r"-?[0-9]{1,18}")
@@ -47,9 +47,9 @@ def wire(*names: str, read: Callable[[Any], Any], required: bool = False, shown:
 
 
 def read(cls: type[T], push: Fields, /, kind: str = "push", **given: Any) -> T:
-    """An instance of ``cls`` from a push. Raises InvalidPush(``kind``) when it lacks what it cannot be without.
+    """An instance of ``cls`` from a push. Raises InvalidPush(``kind``) when a required field is missing.
 
-    ``given`` are the attributes that are no fields of the wire.
+    ``given`` are the attributes that are not read from the push.
     """
     values = given
     others: dict[str, Any] | None = None
@@ -67,7 +67,7 @@ def read(cls: type[T], push: Fields, /, kind: str = "push", **given: Any) -> T:
         if required and not value:
             raise InvalidPush(kind)
         values[attribute] = value
-    # Frozen, and so slow to construct; nothing here has an __init__ of its own.
+    # A frozen dataclass is slow to construct; none of these has an __init__ of its own.
     made = object.__new__(cls)
     made.__dict__.update(values)
     return made
@@ -75,14 +75,14 @@ def read(cls: type[T], push: Fields, /, kind: str = "push", **given: Any) -> T:
 
 @cache
 def _plan(cls: type) -> tuple[tuple[str, tuple[str, ...], Callable[[Any], Any], bool, Any], ...]:
-    """For each wired attribute: its name, how it is read, and its value when the push says nothing."""
+    """For each wired attribute: its name, how it is read, and its value when the push has no such field."""
     wired = [(one.name, one.metadata["wire"]) for one in dataclasses.fields(cls) if "wire" in one.metadata]
     return tuple((name, wire.names, wire.read, wire.required, wire.read("")) for name, wire in wired)
 
 
 def _other_spellings(cls: type, push: Fields) -> dict[str, Any]:
-    """What the push has under names that none of the class's attributes has to the letter. JSON pushes spell some names
-    in another way; a name that is one attribute's own is never taken for another's: ``AppId`` and ``appid`` differ."""
+    """The fields of the push whose names are no attribute's exact name. JSON pushes spell some names in another way.
+    A name that is exactly one attribute's is never taken for another's: ``AppId`` and ``appid`` differ."""
     own = _names(cls)
     if push.keys() <= own:
         return {}
@@ -116,7 +116,7 @@ def text(value: Any) -> str:
 
 
 def exact(value: Any) -> str:
-    """To the character: what a person typed."""
+    """Unchanged: text that a person typed."""
     return value if isinstance(value, str) else ""
 
 
@@ -148,12 +148,12 @@ def words(value: Any) -> tuple[str, ...]:
 
 
 def one(cls: type[T]) -> Callable[[Any], T]:
-    """Also where JSON has a list with the one in it."""
+    """One object, also where JSON has a list of one."""
     return lambda value: read(cls, next((item for item in _as_list(value) if isinstance(item, dict)), {}))
 
 
 def several(cls: type[T], *path: str) -> Callable[[Any], tuple[T, ...]]:
-    """Below ``path``, or in its place; a list of one arrives as a dict, because XML does not tell them apart."""
+    """Objects below ``path``, or in its place; a list of one arrives as a dict, because XML has no lists."""
 
     def read_all(value: Any) -> tuple[T, ...]:
         items = _as_list(value)
@@ -170,6 +170,6 @@ def _as_list(value: Any) -> list[Any]:
 
 
 def _is_one(cls: type, item: Fields) -> bool:
-    """Whether it has any field of the class: an object that holds something else is none."""
+    """Whether the object has any field of the class."""
     wanted = {_plainly(name) for name in _names(cls)}
     return any(_plainly(name) in wanted for name in item)

@@ -1,8 +1,8 @@
-"""How does WeChat's XML become a dict, and back?
+"""WeChat's XML as a dict, and back.
 
-Reading is strict: a document type, an entity declaration, a processing instruction, deep nesting or a crowd of
-elements is refused (protocol 1.9). Repeated elements become a list; text is kept to the character, because it may be
-what a follower typed. Letter case is kept: ``AppId`` and ``appid`` stand side by side in some pushes (5.3).
+Reading is strict: a document type, an entity declaration, a processing instruction, deep nesting or too many elements
+are refused. Repeated elements become a list. Text is not changed, because a follower may have typed it. Letter case is
+kept: some pushes have both ``AppId`` and ``appid``.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Fields = dict[str, Any]
 
 def read(document: bytes | str) -> Fields:
     """The fields below the root element. Raises InvalidPush for anything but a plain, small document."""
-    levels: list[Fields] = [{}]  # the elements that are open: what is below each, so far
+    levels: list[Fields] = [{}]  # the open elements: what is below each so far
     said = ""
     count = 0
 
@@ -79,9 +79,10 @@ def write(fields: Mapping[str, Any]) -> bytes:
 
 
 def write_cdata(fields: Mapping[str, Any]) -> bytes:
-    """The same with every text in CDATA and numbers bare, as WeChat's own samples of replies have it (1.5).
+    """The same with every text in CDATA and numbers bare, as WeChat's own samples of replies have it.
 
-    Characters that XML cannot hold are left out: a reply that cannot be read would be shown to the follower as a fault.
+    Characters that XML cannot hold are left out: WeChat shows the follower a fault in place of a reply that it cannot
+    read.
     """
     return f"<xml>{_elements(fields)}</xml>".encode()
 

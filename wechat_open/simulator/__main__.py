@@ -1,4 +1,4 @@
-"""How is the simulator started from a shell? ``python -m wechat_open.simulator --help``"""
+"""The command line: ``python -m wechat_open.simulator --help``."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..exceptions import ConfigurationError
-from .settings import DEMO_APPID, DEMO_APPSECRET, DEMO_ENCODING_AES_KEY, DEMO_TOKEN, ROTATIONS, host_of, is_loopback
+from .http.origin import host_of, is_loopback
 from .simulator import Simulator
+from .state.settings import DEMO_APPID, DEMO_APPSECRET, DEMO_ENCODING_AES_KEY, DEMO_TOKEN, ROTATIONS
 
 
 def parser() -> argparse.ArgumentParser:
@@ -56,14 +57,14 @@ def parser() -> argparse.ArgumentParser:
 
 
 def shown(settings: dict[str, Any]) -> dict[str, Any]:
-    """The settings to paste, without secrets that are not ours: who gave them to us has them."""
-    ours = (DEMO_APPSECRET, DEMO_TOKEN, DEMO_ENCODING_AES_KEY)
+    """The settings to paste, without secrets that were given as options or in the environment."""
+    public = (DEMO_APPSECRET, DEMO_TOKEN, DEMO_ENCODING_AES_KEY)
     component = {
-        name: value if name == "APPID" or value in ours else "<as you gave it>"
+        name: value if name == "APPID" or value in public else "<as you gave it>"
         for name, value in settings["COMPONENTS"]["default"].items()
     }
-    # With DEBUG, which a site that speaks to a simulator has on, no host need be allowed; without, none should be by a
-    # line that was pasted once.
+    # API_HOSTS is needed only where DEBUG is off. A site that uses a simulator has it on; on any other site, a pasted
+    # line must not allow another host.
     pasted = {name: value for name, value in settings.items() if name != "API_HOSTS"}
     return {**pasted, "COMPONENTS": {"default": component}}
 
@@ -72,13 +73,13 @@ def main(argv: Sequence[str] | None = None, *, until: threading.Event | None = N
     """Serve until interrupted; ``until`` ends it from another thread."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a console of Windows cannot write every name
+            stream.reconfigure(errors="backslashreplace")  # the console of Windows cannot print every name
     options = parser().parse_args(argv)
     if host_of(options.callback) and not options.remote_callbacks and not is_loopback(host_of(options.callback)):
         print("--callback names another machine. If that is meant, add --remote-callbacks.", file=sys.stderr)
         return 1
     logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
-    logging.getLogger("urllib3").setLevel(logging.WARNING)  # it would print whole addresses at a lower level
+    logging.getLogger("urllib3").setLevel(logging.WARNING)  # at a lower level it logs whole addresses
     try:
         simulator = Simulator(**vars(options)).start()
     except (ConfigurationError, OSError, OverflowError) as error:

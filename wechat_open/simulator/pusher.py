@@ -1,8 +1,7 @@
-"""How does WeChat reach the platform?
+"""The delivery of pushes: each is encrypted and POSTed to the platform's callback.
 
-A push is sealed and POSTed to the callback. WeChat waits five seconds; an event that is not answered with exactly
-``success``, and a message that is not answered at all, come again, sealed anew, three times in all (5.1, 6.2). A
-ticket comes once: the next one replaces it.
+WeChat waits five seconds. An event that is not answered with exactly ``success`` and a message that is not answered at
+all are sent again, encrypted again, three times in total. A ticket is sent once: the next one replaces it.
 """
 
 from __future__ import annotations
@@ -21,23 +20,23 @@ import requests
 from ..exceptions import InvalidPush
 from ..protocol import xml
 from ..protocol.crypto import decrypt, same, sign
-from ..protocol.envelope import find_encrypt, read_strictly, seal_push
-from .conversation import Problem, problem_of
-from .engine import REMEMBERED, Engine, Push
+from ..protocol.envelope import encrypt_push, find_encrypt, read_strictly
+from .state.conversation import Problem, problem_of
+from .state.engine import REMEMBERED, Engine, Push
 
 TIMEOUT = 5.0
 TRIES = 3
 WORKERS = 4
 KEPT = 20_000
-"""How many characters of an answer are kept for a look back: a site's error page can be long."""
+"""How many characters of an answer are kept; a site's error page can be long."""
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """One try: the request as it went over the wire, and what came back in how many milliseconds."""
+    """One try: the request as it was sent, the answer, and the milliseconds it took."""
 
     url: str
-    sealed: str = field(repr=False)
+    encrypted: str = field(repr=False)
     took: int
     status: int | None
     body: str = field(repr=False)
@@ -46,7 +45,7 @@ class Attempt:
 
 @dataclass
 class Delivery:
-    """What became of a push: the callback's last answer, or why there was none."""
+    """A push and its outcome: the callback's last answer, or why there was none."""
 
     push: Push
     url: str
@@ -57,12 +56,12 @@ class Delivery:
     error: str = ""
     number: int = 0
     plain: bytes = field(default=b"", repr=False)
-    """The XML that is sealed, anew for each try."""
+    """The XML that is encrypted for each try."""
     attempts: list[Attempt] = field(default_factory=list, repr=False)
     reply: bytes = field(default=b"", repr=False)
     """The passive reply's XML, decrypted."""
     problem: Problem = ""
-    """Why the answer to a follower is of no use."""
+    """Why the answer to a follower is unusable."""
     done: bool = False
 
     @property
@@ -70,7 +69,7 @@ class Delivery:
         return self.status == 200 and (bool(self.push.appid) or self.body == "success")
 
     def as_json(self) -> dict[str, Any]:
-        """The answer of the control API to whoever caused the push."""
+        """The outcome as the control API answers it."""
         content = {"status": self.status, "body": self.body, "tries": self.tries}
         return {**content, "error": self.error} if self.error else content
 
@@ -99,14 +98,14 @@ class Pusher:
             worker.start()
 
     def stop(self) -> None:
-        """Let the workers go; a push under way is not tried again."""
+        """End the workers; a push under way is not tried again."""
         self._stopped.set()
         for _ in self._workers:
             self._waiting.put(None)
         self._workers = []
 
-    def later(self, push: Push | None) -> None:
-        """Deliver in the background, as WeChat does; at once where nobody works there (no server was started)."""
+    def enqueue(self, push: Push | None) -> None:
+        """Deliver in the background, as WeChat does; at once when no workers run, because no server was started."""
         if push is None:
             return
         if self._workers:
@@ -115,12 +114,12 @@ class Pusher:
             self.deliver(push)
 
     def address(self, push: Push) -> str:
-        """Where the console says that it goes; nothing, when it says nothing."""
+        """The address that the settings name for it; empty when they name none."""
         settings = self.engine.settings
         return settings.url_of_messages(push.appid) if push.appid else settings.url_of_events()
 
     def deliver(self, push: Push) -> Delivery:
-        """Deliver now, and wait for the outcome."""
+        """Deliver and wait for the outcome."""
         url = self.address(push)
         number = self.engine.conversations.number()
         delivery = Delivery(push, url, self.engine.clock.now(), number=number, plain=xml.write(push.fields))
@@ -147,11 +146,11 @@ class Pusher:
         return delivery
 
     def reply_of(self, delivery: Delivery) -> dict[str, Any] | None:
-        """The passive reply (1.5), decrypted; None for ``success`` and for nothing. InvalidPush for a bad one."""
-        plain = self._open(delivery)
+        """The passive reply, decrypted; None for ``success`` and an empty body. Raises InvalidPush."""
+        plain = self._decrypt(delivery)
         return read_strictly(plain) if plain else None
 
-    def _open(self, delivery: Delivery) -> bytes:
+    def _decrypt(self, delivery: Delivery) -> bytes:
         body = delivery.body.encode()
         if delivery.status != 200 or body in (b"", b"success"):
             return b""
@@ -166,10 +165,10 @@ class Pusher:
     def _conclude(self, delivery: Delivery) -> None:
         push, reply = delivery.push, None
         try:
-            delivery.reply = self._open(delivery)
+            delivery.reply = self._decrypt(delivery)
             reply = read_strictly(delivery.reply) if delivery.reply else None
         except InvalidPush:
-            delivery.problem = "sealed"
+            delivery.problem = "encryption"
         else:
             delivery.problem = problem_of(
                 delivery.status,
@@ -186,9 +185,9 @@ class Pusher:
 
     def _try(self, delivery: Delivery) -> None:
         push, settings = delivery.push, self.engine.settings
-        # The host's time: the stamp tells when a request was sent, and a tester's clock, moved ahead, would make every
-        # push look forged to a callback that compares the two. CreateTime, inside, is the simulator's.
-        query, body = seal_push(
+        # The timestamp is the host's time: a callback compares it with its own clock, and would refuse every push once
+        # a tester has advanced the simulator's clock. CreateTime, inside, is the simulator's.
+        query, body = encrypt_push(
             delivery.plain,
             settings.pair(),
             settings.appid,
@@ -203,7 +202,7 @@ class Pusher:
         started = time.monotonic()
         try:
             with requests.Session() as session:
-                session.trust_env = False  # a proxy in the environment has no business on the loopback
+                session.trust_env = False  # no proxy for the loopback
                 response = session.post(
                     url,
                     data=body,

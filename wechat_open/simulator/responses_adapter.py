@@ -1,12 +1,12 @@
-"""How does the simulator stand behind ``requests`` without a port?
+"""The simulator behind ``requests``, without a port.
 
 ::
 
     with responses.RequestsMock(assert_all_requests_are_fired=False) as mock:
         application = install(mock, Engine())
 
-Every call to WeChat's hosts is answered by the engine. A lost answer raises what ``requests`` raises for a closed
-connection, a hanging one a timeout, and nobody waits for either, nor for a delay.
+The engine answers every call to WeChat's hosts. A lost answer raises what ``requests`` raises for a closed connection,
+a hanging one a timeout; neither takes time, and delays take none.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from urllib.parse import urlsplit
 import requests
 
 from .application import Application
-from .engine import Engine
-from .web import Request
+from .http.messages import Request
+from .state.engine import Engine
+from .workbench import Workbench
 
 if TYPE_CHECKING:
     from responses import RequestsMock
@@ -31,9 +32,9 @@ WECHAT = ("https://api.weixin.qq.com", "https://mp.weixin.qq.com", "https://open
 def install(
     mock: RequestsMock, engine: Engine | Application | None = None, base_urls: Iterable[str] = WECHAT
 ) -> Application:
-    """Let ``mock`` answer for WeChat. Pushes go out through ``requests`` too: register the callback, or let it pass."""
-    application = engine if isinstance(engine, Application) else Application(engine or Engine())
-    application.faults.patience = 0
+    """Let ``mock`` answer for WeChat. Pushes are sent with ``requests`` too: register the callback, or let it pass."""
+    application = engine if isinstance(engine, Application) else Application(Workbench.around(engine or Engine()))
+    application.workbench.faults.longest_wait = 0
 
     def respond(prepared: requests.PreparedRequest) -> tuple[int, dict[str, str], bytes]:
         answer = application.handle(_request(prepared))

@@ -1,4 +1,4 @@
-"""How is the simulator started inside another program?
+"""The simulator inside another program.
 
 ::
 
@@ -7,36 +7,31 @@
         wechat.control("push-ticket")
         wechat.control("authorize", appid=DEMO_OFFICIAL)
 
-The engine, the clock and the faults are there to be looked at and played with: ``wechat.engine``, ``wechat.faults``.
+``wechat.engine``, ``wechat.clock`` and ``wechat.faults`` can be inspected and changed.
 """
 
 from __future__ import annotations
 
 import json
 import threading
-from types import TracebackType
 from typing import Any
 
-from . import control
-from .application import Application, logger
-from .clock import Clock
-from .engine import Engine
-from .faults import Faults
-from .pusher import Pusher
-from .server import Server
-from .settings import Settings
-from .web import Request
+from .application import Application
+from .control import dispatch as control
+from .http.server import Server
+from .state.engine import Engine
+from .state.settings import Settings
+from .workbench import Workbench, logger
 
 FIRST_RETRY = 2.0
 """Seconds until a ticket is pushed again to a callback that does not answer yet; doubled each time."""
 
 
 class Simulator:
-    """``settings`` are the attributes of ``settings.Settings`` by name. ``port=0`` takes a free one.
+    """``settings`` are the attributes of ``Settings`` by name. ``port=0`` takes a free one.
 
-    An ``engine`` of your own comes with its settings, and then no others are looked at.
-
-    With ``ticket_pusher=False`` tickets come only when asked for (``control("push-ticket")``, api_start_push_ticket).
+    With an ``engine``, its settings are used and the others are ignored. With ``ticket_pusher=False``, tickets are
+    pushed only on request (``control("push-ticket")``, api_start_push_ticket).
     """
 
     def __init__(
@@ -49,28 +44,16 @@ class Simulator:
         engine: Engine | None = None,
         **settings: Any,
     ) -> None:
-        self.application = Application(engine or Engine(Settings(callback=callback, **settings)))
+        self.engine = engine or Engine(Settings(callback=callback, **settings))
+        self.clock = self.engine.clock
+        self.workbench = Workbench.around(self.engine)
+        self.faults, self.pusher = self.workbench.faults, self.workbench.pusher
+        self.application = Application(self.workbench)
         self._host, self._port = host, port
         self._ticket_pusher = ticket_pusher
         self._server: Server | None = None
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
-
-    @property
-    def engine(self) -> Engine:
-        return self.application.engine
-
-    @property
-    def clock(self) -> Clock:
-        return self.engine.clock
-
-    @property
-    def faults(self) -> Faults:
-        return self.application.faults
-
-    @property
-    def pusher(self) -> Pusher:
-        return self.application.pusher
 
     @property
     def url(self) -> str:
@@ -84,38 +67,30 @@ class Simulator:
 
     @callback.setter
     def callback(self, url: str) -> None:
-        """A site that is started after the simulator names itself here."""
+        """For a site that is started after the simulator."""
         self.engine.settings.callback = url
 
     def settings(self) -> dict[str, Any]:
-        """What belongs into the site's ``WECHAT_OPEN``."""
+        """The values for the site's ``WECHAT_OPEN``."""
         settings = self.engine.settings
-        component = {
-            "APPID": settings.appid,
-            "APPSECRET": settings.appsecret,
-            "TOKEN": settings.token,
-            "ENCODING_AES_KEY": settings.encoding_aes_key,
-        }
+        names = ("appid", "appsecret", "token", "encoding_aes_key")
         return {
-            "COMPONENTS": {"default": component},
-            "API_BASE_URL": self.url,
-            "AUTHORIZE_BASE_URL": self.url,
-            "OPEN_BASE_URL": self.url,
+            "COMPONENTS": {"default": {name.upper(): getattr(settings, name) for name in names}},
+            **dict.fromkeys(("API_BASE_URL", "AUTHORIZE_BASE_URL", "OPEN_BASE_URL"), self.url),
             "API_HOSTS": [self._host],  # a test runner turns DEBUG off
         }
 
     def control(self, call: str, method: str = "POST", **body: Any) -> dict[str, Any]:
         """The control API without HTTP. Raises ControlError where it would answer a 4xx."""
-        request = Request(method, control.PREFIX + call, body=json.dumps(body).encode())
-        return control.perform(self.application, request)
+        return control.perform(self.workbench, method, call, json.loads(json.dumps(body)))
 
     def state(self) -> dict[str, Any]:
         return self.control("state", "GET")
 
     def start(self) -> Simulator:
         self._stop.clear()
-        self._server = Server(self.application, self._host, self._port)
-        self._port = self._server.server_port  # a restart comes back where it was
+        self._server = Server(self.application.handle, self._host, self._port)
+        self._port = self._server.server_port  # a restart takes the same port
         self.pusher.start()
         self._run(self._server.serve_forever, 0.02)
         if self._ticket_pusher:
@@ -140,9 +115,7 @@ class Simulator:
     def __enter__(self) -> Simulator:
         return self.start()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.stop()
 
     def _run(self, target: Any, *args: Any) -> None:
@@ -151,7 +124,7 @@ class Simulator:
         self._threads.append(thread)
 
     def _push_tickets(self) -> None:
-        """Every ten minutes of the simulator's clock; looked at often, because a tester moves that clock."""
+        """Push a ticket every ten minutes of the simulator's clock, which a tester may advance at any time."""
         due, retry = 0.0, FIRST_RETRY
         while not self._stop.wait(0.1):
             settings = self.engine.settings

@@ -1,4 +1,4 @@
-"""The tags and filters of our pages."""
+"""Template tags and filters of our pages."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from django import template
 from django.templatetags.static import static
 
 from ..conf import conf
-from ..health.finding import grouped
-from ..times import exact
+from ..db.times import exact
+from ..formats import grouped
 
 register = template.Library()
 register.filter("exact", exact)
@@ -18,14 +18,14 @@ register.filter("grouped", grouped)
 
 @dataclass(frozen=True)
 class Brand:
-    """Whose pages these are, as ``BRAND`` says; both are empty for none."""
+    """Name and logo of the site from ``BRAND``; empty for none."""
 
     name: str
     file: str
 
     @property
     def logo(self) -> str:
-        """Where a browser finds the logo: its own address, or that of a static file."""
+        """The URL of the logo: its own, or that of a static file."""
         return self.file if not self.file or self.file.startswith(("/", "https://")) else static(self.file)
 
 
@@ -36,9 +36,9 @@ def brand() -> Brand:
 
 @register.simple_tag(takes_context=True)
 def site_host(context: template.RequestContext) -> str:
-    """The host that WeChat knows this site by, or else the one that was asked.
+    """The host that is registered at WeChat, or else that of the request.
 
-    A template that names a variable which is not there has Django log its whole context: the request with its address,
-    and so a link's key, or a state and a code.
+    A tag, because Django logs the whole context when a template names a missing variable: the URL of the request, and
+    so a link's key, or a state and a code.
     """
     return str(context.get("host") or context.request.get_host())

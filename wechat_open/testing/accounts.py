@@ -1,6 +1,6 @@
-"""How does a test get an account that has authorized the platform?
+"""Accounts that have authorized the platform, for tests.
 
-The simulator grants it, the row is written here: tokens that the simulator takes, and no call for them.
+The simulator makes the grant and the row is written here, with tokens that the simulator accepts and without a call.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from typing import Any
 from django.apps import apps
 
 from .. import inbox
-from ..component import Platform
 from ..conf import NAME, conf
+from ..db.times import utc_now
 from ..exceptions import ConfigurationError
 from ..models import Authorizer
+from ..platforms import Platform
 from ..protocol import xml
-from ..protocol.envelope import Unsealed, seal_push, unseal
-from ..sentence import Sentence as _
+from ..protocol.envelope import DecryptedPush, decrypt_push, encrypt_push
 from ..simulator import Simulator
-from ..simulator.accounts import Account, Kind, new_account
-from ..simulator.engine import Push
-from ..times import utc_now
+from ..simulator.state.accounts import Account, Kind, new_account
+from ..simulator.state.engine import Push
+from ..text import TranslatableText as _
 
 
 def first_platform() -> str:
@@ -42,7 +42,7 @@ def first_platform() -> str:
 
 
 def wechat_of(alias: str) -> Simulator:
-    """A WeChat that knows this platform by the credentials in the settings."""
+    """A simulator with the credentials of this platform in the settings."""
     credentials = conf.component(alias)
     return Simulator(
         ticket_pusher=False,
@@ -53,9 +53,9 @@ def wechat_of(alias: str) -> Simulator:
     )
 
 
-def opened(platform: Platform, push: Push) -> Unsealed:
-    """A push as a callback has it: sealed as WeChat does it, and opened."""
-    query, body = seal_push(
+def decrypted(platform: Platform, push: Push) -> DecryptedPush:
+    """A push as a callback has it: encrypted as WeChat does it, and decrypted."""
+    query, body = encrypt_push(
         xml.write(push.fields),
         platform.pairs[0],
         platform.appid,
@@ -63,19 +63,19 @@ def opened(platform: Platform, push: Push) -> Unsealed:
         nonce=str(secrets.randbelow(10**10)),
         envelope={"ToUserName": push.user_name} if push.appid else {"AppId": platform.appid},
     )
-    return unseal(query, body, platform.pairs, platform.appid)
+    return decrypt_push(query, body, platform.pairs, platform.appid)
 
 
 def give_ticket(platform: Platform, wechat: Simulator) -> None:
-    """With it the platform buys its own token, when somebody asks for one."""
-    inbox.receive(platform, opened(platform, wechat.engine.new_ticket()))
+    """Store a verify ticket, with which the platform gets its component token when it needs one."""
+    inbox.receive(platform, decrypted(platform, wechat.engine.new_ticket()))
 
 
 def authorize(
     platform: Platform, wechat: Simulator, *, kind: Kind, appid: str = "", nick_name: str = "", **columns: Any
 ) -> Authorizer:
-    """An account, and its row as it is when an owner has authorized it; ``columns`` of the row win."""
-    # Another one in each test: what a cache that outlives the test says about an account is about no later one.
+    """The row of an account whose owner has authorized the platform; ``columns`` replace its values."""
+    # Each test has another appid: a cache that outlives the test has nothing about the accounts of later ones.
     appid = appid or f"wx{secrets.token_hex(8)}"
     account = _account(wechat, kind, appid, nick_name)
     engine = wechat.engine
@@ -101,8 +101,8 @@ def authorize(
             **columns,
         }
     )
-    row.access_token = row.seal("access_token", token.text)
-    row.refresh_token = row.seal("refresh_token", grant.refresh_token)
+    row.access_token = row.encrypt("access_token", token.text)
+    row.refresh_token = row.encrypt("refresh_token", grant.refresh_token)
     row.save()
     return row
 

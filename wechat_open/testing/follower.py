@@ -1,8 +1,7 @@
-"""What does a person write to an account, and what does she get?
+"""A follower who writes to an account, for tests.
 
-A follower speaks through a ``way``: straight into ``messaging``, sealed and opened as over the wire and with no HTTP
-(``Direct``), or through the simulator's pusher to a site that is running. Customer-service messages are what the
-simulator was given for her.
+Messages travel by a ``Transport``: directly to ``messaging``, encrypted and decrypted but without HTTP (``Direct``), or
+through the simulator's pusher to a running site. Customer-service messages are those that the simulator received.
 """
 
 from __future__ import annotations
@@ -10,6 +9,7 @@ from __future__ import annotations
 import json
 import secrets
 import time
+from base64 import b64decode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,11 +18,11 @@ from unittest import mock
 
 from django.db import router, transaction
 
-from .. import doorbell, messaging
-from ..component import Platform
-from ..messaging import later
+from .. import broker, messaging
+from ..messaging import background
 from ..messaging.messages import Message
 from ..models import Authorizer
+from ..platforms import Platform
 from ..protocol.replies import (
     EVENT,
     Article,
@@ -38,13 +38,14 @@ from ..protocol.replies import (
 )
 from ..signals import handler_failed
 from ..simulator import Simulator
-from ..simulator.conversation import is_event_reply
-from ..simulator.engine import Push
 from ..simulator.pusher import Delivery
-from .accounts import opened
-from .samples import AMR, MP4, PNG
+from ..simulator.state.conversation import is_event_reply
+from ..simulator.state.engine import Push
+from .accounts import decrypted
 
-Way = Callable[[Push], Delivery]
+__all__ = ["Answered", "Follower"]
+
+Transport = Callable[[Push], Delivery]
 
 SAMPLES: dict[str, dict[str, str]] = {
     "image": {"PicUrl": "http://mmbiz.qpic.cn/mmbiz_jpg/test/0"},
@@ -53,7 +54,12 @@ SAMPLES: dict[str, dict[str, str]] = {
     "link": {"Title": "链接", "Description": "", "Url": "https://example.com/"},
     "miniprogrampage": {"Title": "卡片", "AppId": "wx0000000000000000", "PagePath": "pages/index", "ThumbUrl": ""},
 }
-"""What a message of each kind has when the test does not say, beside its media."""
+"""Default fields of a message of each kind, except its media."""
+
+# A picture of one pixel, 20 ms of silence, and the beginning by which a program recognizes MP4.
+PNG = b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGNgP5gAAAH7ASkHCmeyAAAAAElFTkSuQmCC")
+AMR = b"#!AMR\n" + bytes([0x3C]) + bytes(31)
+MP4 = b"\x00\x00\x00\x18ftypisom\x00\x00\x02\x00isommp42" + b"\x00\x00\x00\x08free"
 
 MEDIA: dict[str, dict[str, bytes]] = {
     "image": {"MediaId": PNG},
@@ -62,34 +68,34 @@ MEDIA: dict[str, dict[str, bytes]] = {
     "shortvideo": {"MediaId": MP4, "ThumbMediaId": PNG},
     "miniprogrampage": {"ThumbMediaId": PNG},
 }
-"""The media of such a message. Each is stored at the simulator, where the account downloads it by its media id."""
+"""Default media of such a message. The simulator stores them, and the account downloads them by their media ids."""
 
 _latest: dict[str, int] = {}
 
 
 @dataclass(frozen=True)
 class Answered:
-    """What she gets: the passive reply, and customer-service messages, of which more may come."""
+    """The answers: the passive reply, and customer-service messages, of which more may follow."""
 
     body: bytes
-    """What WeChat was told, to the byte: sealed, or ``success``."""
+    """The response to WeChat, byte by byte: encrypted, or ``success``."""
     reply: Reply | None
     _sent: Callable[[], list[dict[str, Any]]] = field(repr=False)
 
     @property
     def custom_messages(self) -> list[dict[str, Any]]:
-        """The bodies of message/custom/send for her, since she did this."""
+        """The bodies of message/custom/send to this follower since the push."""
         return self._sent()
 
     @property
     def text(self) -> str:
-        """The text that she reads first, by whichever way it came; empty when she reads none."""
+        """The first text of the answers, passive or not; empty without one."""
         if self.reply is not None:
             return self.reply.content if isinstance(self.reply, Text) else ""
         return next((sent["text"]["content"] for sent in self._sent() if sent.get("msgtype") == "text"), "")
 
     def wait_for_custom_messages(self, count: int = 1, *, within: float = 5.0) -> list[dict[str, Any]]:
-        """For a site that is running: it sends them after its answer. AssertionError when they do not come."""
+        """Wait for messages that a running site sends after its response. AssertionError when they do not come."""
         ends_at = time.monotonic() + within
         while len(sent := self._sent()) < count:
             if time.monotonic() > ends_at:
@@ -101,24 +107,24 @@ class Answered:
 class Follower:
     """A person who follows an account, or who has opened a mini program's chat.
 
-    What a handler raises is raised in the test, as Django's test client does it. With ``raise_errors = False`` she gets
-    what a real follower gets then: no reply.
+    What a handler raises is raised in the test, as Django's test client does it. With ``raise_errors = False`` the
+    follower gets what a real one would: no reply.
     """
 
-    def __init__(self, account: Authorizer, wechat: Simulator, way: Way, openid: str = "") -> None:
+    def __init__(self, account: Authorizer, wechat: Simulator, transport: Transport, openid: str = "") -> None:
         self.account = account
         self.openid = openid or f"o{secrets.token_hex(13)}x"
         self.raise_errors = True
         self._wechat = wechat
-        self._way = way
+        self._transport = transport
         self._last: Push | None = None
 
     def writes(self, text: str, **fields: Any) -> Answered:
-        """A text. ``fields`` are WeChat's own: ``bizmsgmenuid=...``."""
+        """Send a text. ``fields`` are further fields under WeChat's names: ``bizmsgmenuid=...``."""
         return self.sends("text", Content=text, **fields)
 
     def sends(self, kind: str, **fields: Any) -> Answered:
-        """A message of any kind, with WeChat's own fields: ``sends("location", Label="杭州")``.
+        """Send a message of any kind, with fields under WeChat's names: ``sends("location", Label="杭州")``.
 
         Media that the test does not name are small samples, which ``account.download(...)`` gets by their ids.
         """
@@ -127,17 +133,17 @@ class Follower:
         return self._do({"MsgType": kind, "MsgId": _new_msg_id(), **SAMPLES.get(kind, {}), **stored, **fields})
 
     def does(self, event: str, event_key: str = "", **fields: Any) -> Answered:
-        """An event: ``does("subscribe")``, ``does("CLICK", "TODAY")``."""
+        """Cause an event: ``does("subscribe")``, ``does("CLICK", "TODAY")``."""
         return self._do({"MsgType": EVENT, "Event": event, "EventKey": event_key, **fields})
 
     def repeats(self) -> Answered:
-        """The last push once more, sealed anew, as WeChat repeats what it believes unanswered."""
+        """Send the last push again, newly encrypted, as WeChat repeats a push without a response."""
         if self._last is None:
-            raise ValueError("There is nothing to repeat yet.")
+            raise ValueError("Nothing was sent yet.")
         return self._push(self._last)
 
     def _do(self, fields: dict[str, Any]) -> Answered:
-        # A repeat is known by its time too, so no two things happen in one second.
+        # Repeats are recognized by their time too, so every push has another second.
         created = _latest[self.openid] = max(int(time.time()), _latest.get(self.openid, 0) + 1)
         fields = {"CreateTime": created, **fields}
         self._last = self._wechat.engine.message(self.account.appid, self.openid, fields)
@@ -146,7 +152,7 @@ class Follower:
     def _push(self, push: Push) -> Answered:
         since = self._wechat.engine.conversations.number()
         with self._failures() as failures:
-            delivery = self._way(push)
+            delivery = self._transport(push)
         if failures and self.raise_errors:
             raise failures[0]
         if delivery.status != 200:
@@ -175,48 +181,45 @@ class Follower:
 
 
 class Direct:
-    """The way without HTTP. When it returns, all is done: what follows the answer too, and what a worker would do."""
+    """The transport without HTTP. When it returns, background work and the tasks of a worker are done too."""
 
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
 
     def __call__(self, push: Push) -> Delivery:
-        with self._in_one_thread(), _broker() as tasks:
-            answer = messaging.receive(self._platform, push.appid, opened(self._platform, push))
-            if answer.afterwards is not None:
-                answer.afterwards()
+        # Inside a transaction a handler has no deadline and runs in this thread.
+        with transaction.atomic(using=router.db_for_write(Authorizer)), _broker() as tasks:
+            outcome = messaging.receive(self._platform, push.appid, decrypted(self._platform, push))
+            if outcome.after is not None:
+                outcome.after()
             for arguments in tasks:
-                later.take_over(*json.loads(arguments))
-        return Delivery(push, url="", at=0, status=200, body=answer.body.decode(), done=True)
-
-    def _in_one_thread(self) -> transaction.Atomic:
-        """Inside a transaction nothing is cut off, and nothing goes on in another thread."""
-        return transaction.atomic(using=router.db_for_write(Authorizer))
+                background.take_over(*json.loads(arguments))
+        return Delivery(push, url="", at=0, status=200, body=outcome.body.decode(), done=True)
 
 
 @contextmanager
 def _broker() -> Iterator[list[str]]:
-    """What ``answer_later`` gives to a worker, as the JSON that travels. No broker hears of it."""
+    """The arguments of ``answer_later`` tasks as JSON, as a broker transports them. They are not sent."""
     tasks: list[str] = []
-    ring = doorbell.ring
+    send_task = broker.send_task
 
     def keep(task: str, *args: Any, **options: Any) -> bool:
-        if task != later.TASK:
-            return ring(task, *args, **options)
+        if task != background.TASK:
+            return send_task(task, *args, **options)
         tasks.append(json.dumps(args))
         return True
 
-    with mock.patch.object(doorbell, "ring", keep):
+    with mock.patch.object(broker, "send_task", keep):
         yield tasks
 
 
 def _new_msg_id() -> str:
-    """Unlike any before it, in whatever cache they are remembered."""
+    """A MsgId that no cache has seen before."""
     return str(10**16 + secrets.randbelow(8 * 10**18))
 
 
 def _typed(fields: dict[str, Any]) -> Reply:
-    """The passive reply that has these fields. AssertionError for one that WeChat does not know (protocol 6.2)."""
+    """The passive reply that has these fields. AssertionError for one that WeChat does not have."""
     if is_event_reply(fields):
         return EventFields(fields)
     medium = fields.get(str(fields.get("MsgType")).capitalize(), {})

@@ -1,7 +1,7 @@
-"""How does a test play the whole way, over HTTP?
+"""The site and WeChat over HTTP, for tests.
 
-WeChat pushes to the site on pytest-django's ``live_server``; an owner authorizes an account, as the pushed grant says;
-a follower's messages go through the callback. What Celery's workers do with a recorded push is done here.
+The simulator pushes to the site on pytest-django's ``live_server``; an owner authorizes an account in a browser; a
+follower's messages go to the callback. The work of Celery's workers is done here.
 """
 
 from __future__ import annotations
@@ -17,12 +17,14 @@ from django.db import connections
 from django.urls import NoReverseMatch, reverse
 
 from .. import inbox
-from ..component import Platform
 from ..exceptions import ConfigurationError
 from ..models import AuthorizationLink, Authorizer, Push
-from ..sentence import Sentence as _
+from ..platforms import Platform
 from ..simulator import DEMO_OFFICIAL, Simulator
+from ..text import TranslatableText as _
 from .follower import Follower
+
+__all__ = ["Live"]
 
 TO_INCLUDE = _(
     'The URLs of wechat_open are not included: add path("wechat/", include("wechat_open.urls")) to urlpatterns.'
@@ -32,7 +34,7 @@ _TO_WECHAT = re.compile(r'href="([^"]*/cgi-bin/componentloginpage[^"]*)"')
 
 
 def share_connections(thread: Any) -> None:
-    """Give the live server this thread's connections to databases in memory, and no others.
+    """Share this thread's connections to databases in memory, and no others, with the live server.
 
     pytest-django decides that when it starts the server, which may be before the test database is made. A server that
     shares the connection to a file closes it after each request: under the test's hands, and SQLite ends the process.
@@ -48,7 +50,7 @@ def share_connections(thread: Any) -> None:
 
 
 class Live:
-    """A site that is running, and the WeChat that pushes to it: ``simulator``, with its controls."""
+    """A running site and the ``simulator`` that pushes to it."""
 
     def __init__(self, site: str, platform: Platform, simulator: Simulator) -> None:
         self.site = site.rstrip("/")
@@ -71,7 +73,7 @@ class Live:
         permissions: Iterable[int] | None = None,
         push: bool = True,
     ) -> Authorizer:
-        """An owner authorizes one of the simulator's accounts; the row it becomes.
+        """Let an owner authorize one of the simulator's accounts, and return its row.
 
         With ``link`` (``authorization.begin(payload=...)``) the owner opens its connect page, confirms at WeChat and
         returns in the same browser; without one, the owner starts at WeChat, for no tenant. ``permissions`` are the ids
@@ -94,11 +96,11 @@ class Live:
         return Authorizer.objects.select_related("component").get(component=self.platform.row, appid=appid)
 
     def follower(self, account: Authorizer, openid: str = "") -> Follower:
-        """A person who writes to the account, over HTTP. Answers that come later are to be waited for."""
+        """A follower of the account, over HTTP. Wait for answers that the site sends in the background."""
         return Follower(account, self.simulator, self.simulator.pusher.deliver, openid)
 
     def work(self) -> None:
-        """What the workers do with pushes that were recorded. AssertionError with the reason of one that fails."""
+        """Process the recorded pushes, as workers do. AssertionError with the reason of one that fails."""
         inbox.process_due()
         failed = Push.objects.filter(component=self.platform.row).exclude(state=Push.State.DONE).first()
         if failed is not None:
@@ -111,14 +113,14 @@ class Live:
 
 
 class _Browser:
-    """The owner's browser: it keeps the cookie of the connect page until WeChat sends the owner back."""
+    """The owner's browser. It keeps the cookie of the connect page until WeChat redirects the owner back."""
 
     def __init__(self, session: requests.Session) -> None:
         session.trust_env = False  # the site is on this machine, whatever proxy the environment names
         self._session = session
 
     def open(self, address: str) -> dict[str, str]:
-        """What the connect page hands to WeChat: the pre-auth code, and where to send the owner back."""
+        """Open the connect page, and return the pre-auth code and the redirect URI that it passes to WeChat."""
         shown = self._get(address)
         found = _TO_WECHAT.search(shown.text)
         if found is None:
@@ -132,7 +134,7 @@ class _Browser:
             raise AssertionError(f"The site answered the owner's return with {shown.status_code}.")
 
     def _get(self, address: str) -> requests.Response:
-        # Redirects are not followed: where the site goes next may be a page that these tests do not have.
+        # Redirects are not followed: the next page of the site may not exist in these tests.
         return self._session.get(address, timeout=30, allow_redirects=False)
 
 

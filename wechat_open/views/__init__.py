@@ -1,13 +1,10 @@
-"""What do we answer on the web?
+"""The pages and callbacks of the app.
 
-``callbacks``
-    WeChat's pushes: tickets, every InfoType, messages.
-``connect``
-    The connect page, from which an owner sets out to WeChat's authorization page.
-``returned``
-    Where WeChat sends the owner back.
-``health``
-    What is wrong right now, for monitors.
-``doors``, ``browser``, ``qr``
-    What these views are exempt from and why; whose browser is asking, and under which address; the QR code.
+callbacks     what WeChat pushes: tickets, every InfoType, messages
+connect       the connect page, from which an owner goes to WeChat's authorization page
+authorized    the redirect with which the owner comes back
+destinations  where the owner goes next
+browser       which browser a request comes from
+health        the health report for monitors
+exemptions    what these views are exempt from, and why
 """

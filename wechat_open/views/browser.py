@@ -1,7 +1,7 @@
-"""Whose browser is asking, and under which address of ours?
+"""The browser that a request comes from, and the host that it was sent to.
 
-A random cookie ties what an owner started to the browser that started it: a return from WeChat in any other browser
-is refused, so nobody can slip an account of his own into somebody else's return.
+A random cookie ties an authorization to the browser that started it: a return from WeChat in any other browser is
+refused, so that no attacker can put an account of their own into another user's return.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ..conf import conf
 
 COOKIE = "wechat_open_browser"
 MOVED = "moved"
-"""Query parameter: this request was sent here from another host already."""
+"""Query parameter of a request that was redirected here from another host."""
 
 _SHAPE = re.compile(r"[A-Za-z0-9_-]{43}")
 
@@ -42,15 +42,10 @@ def remember(response: HttpResponse, request: HttpRequest, secret: str) -> None:
     response.set_cookie(COOKIE, secret, path=_prefix(), secure=secure, httponly=True, samesite="Lax")
 
 
-def base_url(request: HttpRequest) -> str:
-    """Scheme and host that WeChat sees as the page's and as the return's; both must be the registered ones (3.4)."""
-    return conf.site_url or f"{request.scheme}://{request.get_host()}"
+def redirect_to_site_url(request: HttpRequest) -> HttpResponse | None:
+    """To the same page under SITE_URL, if it was opened under another host, which WeChat would refuse.
 
-
-def redirect_home(request: HttpRequest) -> HttpResponse | None:
-    """To the same page under SITE_URL, if it was opened under another host; WeChat would refuse that one.
-
-    Once only: behind a proxy that does not pass the host on, every request looks as if it had come to another one.
+    Once only: behind a proxy that does not pass the host on, every request seems to be for another host.
     """
     if not conf.site_url or MOVED in request.GET:
         return None
@@ -61,22 +56,22 @@ def redirect_home(request: HttpRequest) -> HttpResponse | None:
     return HttpResponseRedirect(f"{conf.site_url}{request.path}?{query.urlencode()}")
 
 
-def fetches_ahead(request: HttpRequest) -> bool:
-    """A browser that loads a page in case its reader opens it, as browsers and previews say by these headers."""
-    said = (request.headers.get(name, "") for name in ("Sec-Purpose", "Purpose", "X-Purpose", "X-Moz"))
-    return any(word in value.lower() for value in said for word in ("prefetch", "prerender", "preview"))
+def is_prefetch(request: HttpRequest) -> bool:
+    """Whether the page is loaded only in case a reader opens it: browsers and previews send these headers."""
+    values = (request.headers.get(name, "") for name in ("Sec-Purpose", "Purpose", "X-Purpose", "X-Moz"))
+    return any(word in value.lower() for value in values for word in ("prefetch", "prerender", "preview"))
 
 
 def is_phone_in_wechat(request: HttpRequest) -> bool:
-    """WeChat's own browser on a phone: the only place where the phone's link works."""
+    """Whether it is WeChat's own browser on a phone: the phone's link works only there."""
     agent = request.headers.get("User-Agent", "")
-    # WeCom, which names itself too, opens none of WeChat's own pages.
+    # WeCom names WeChat's browser too, but opens none of WeChat's own pages.
     others = ("WindowsWechat", "MacWechat", "wxwork")
     return "MicroMessenger" in agent and not any(other.lower() in agent.lower() for other in others)
 
 
 def device(request: HttpRequest) -> str:
-    """What the page was opened with, as its User-Agent says: ``pc``, ``phone``, ``wechat``; empty for a silent one."""
+    """The kind of device by its User-Agent: ``pc``, ``phone``, ``wechat``; empty without one."""
     agent = request.headers.get("User-Agent", "")
     if is_phone_in_wechat(request):
         return "wechat"
@@ -86,5 +81,5 @@ def device(request: HttpRequest) -> str:
 
 
 def _prefix() -> str:
-    """Where the site put us, such as ``/wechat/``."""
+    """The path under which the site includes our URLs, such as ``/wechat/``."""
     return reverse("wechat_open:authorize").removesuffix("authorize/")

@@ -1,9 +1,9 @@
-"""What do we answer when WeChat pushes?
+"""The two callbacks that WeChat pushes to: events of the platform, and messages of followers.
 
-``success`` once the push is recorded, the reply to a message, or a refusal. The order is the point: method, platform,
-query, size, signature, time window, and nothing touches database or cache before the signature has proven that WeChat
-speaks. Whatever is wrong with a push, the peer learns the same; the reason goes to the log in one word. Once the
-signature and the decryption were right, no push is refused for what cannot be read.
+The answer is ``success`` once the push is recorded, the reply to a message, or a refusal. The order is the point:
+method, platform, query, size, signature; nothing touches database or cache before the signature has proven that the
+push is WeChat's. Every refusal looks the same to the peer, and the log has the reason in one word. Once signature and
+decryption were right, no push is refused because it cannot be read.
 """
 
 from __future__ import annotations
@@ -12,23 +12,25 @@ import logging
 import re
 import time
 from collections.abc import Callable
+from functools import wraps
+from typing import Any
 
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 
-from .. import component, doorbell, inbox, messaging
-from ..component import Platform
+from .. import broker, inbox, messaging, platforms
 from ..conf import DEFAULT_ALIAS, conf
+from ..db.managers import DATABASE_TROUBLE
 from ..exceptions import ConfigurationError, InvalidPush
-from ..messaging import NOTHING, SUCCESS, Answer, StillRunning, TooMany
-from ..protocol.envelope import MAX_BODY, Stamp, Unsealed, open_envelope
-from ..rows import DATABASE_TROUBLE
-from .doors import from_wechat
+from ..messaging import NOTHING, SUCCESS, Outcome, StillRunning, TooMany
+from ..platforms import Platform
+from ..protocol.envelope import MAX_BODY, DecryptedPush, Stamp, decrypt_envelope
+from .exemptions import from_wechat
 
 logger = logging.getLogger(__name__)
 
 _LENGTH = re.compile(r"[0-9]{1,18}", re.ASCII)
 
-# The background noise of the internet. Any other reason needs our token, or is a mistake in somebody's settings.
+# What scanners send. Any other reason needs our token, or a mistake in the settings of this site or another.
 _NOISE = frozenset({"length", "interrupted", "query", "envelope"})
 
 
@@ -36,84 +38,77 @@ class _TooLarge(Exception):
     """More than a push can be."""
 
 
+def _with_uniform_refusals(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    """Translate errors into responses, the same for all: 403 for what WeChat did not send, 503 for what it is to send
+    again."""
+
+    @wraps(view)
+    def answer(request: HttpRequest, *args: Any, alias: str = DEFAULT_ALIAS, **kwargs: Any) -> HttpResponse:
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        if alias not in conf.components:
+            return _plain("unknown", status=404)
+        try:
+            return view(request, *args, alias=alias, **kwargs)
+        except _TooLarge:
+            return _plain("too large", status=413)
+        except InvalidPush as refusal:
+            level = logging.INFO if refusal.reason in _NOISE else logging.WARNING
+            logger.log(level, "Refused a push for platform %r: %s", alias, refusal.reason)
+            return _plain("refused", status=403)
+        except ConfigurationError as error:
+            logger.error("Cannot take pushes for platform %r: %s", alias, error)
+        except DATABASE_TROUBLE:
+            # WeChat repeats what was not answered with success. With success, an unrecorded push would be lost.
+            logger.exception("Could not record a push for platform %r", alias)
+        except (StillRunning, TooMany) as error:
+            logger.warning("A message of platform %r is not answered yet: %s", alias, error)
+        return _plain("unavailable", status=503)
+
+    return answer
+
+
 @from_wechat
-def events(request: HttpRequest, alias: str = DEFAULT_ALIAS) -> HttpResponse:
+@_with_uniform_refusals
+def events(request: HttpRequest, *, alias: str) -> HttpResponse:
     """授权事件接收URL: verify tickets and every other InfoType."""
-    return _answer(request, alias, _record)
+    recorded = inbox.receive(*_decrypt(request, alias))
+    ends_at = time.monotonic() + broker.ANSWER_WITHIN  # for all of them together
+    for task, *arguments in recorded.wake:
+        broker.send_task(task, *arguments, ends_at=ends_at)
+    return HttpResponse(SUCCESS, content_type="text/plain")
 
 
 @from_wechat
-def messages(request: HttpRequest, authorizer_appid: str, alias: str = DEFAULT_ALIAS) -> HttpResponse:
+@_with_uniform_refusals
+def messages(request: HttpRequest, authorizer_appid: str, *, alias: str) -> HttpResponse:
     """消息与事件接收URL: what followers send. The path is not signed; ``messaging`` compares it with ToUserName."""
-
-    def deliver(platform: Platform, unsealed: Unsealed) -> Answer:
-        _require_recent(unsealed.stamp)
-        return messaging.receive(platform, authorizer_appid, unsealed)
-
-    return _answer(request, alias, deliver)
+    platform, decrypted = _decrypt(request, alias)
+    outcome = messaging.receive(platform, authorizer_appid, decrypted)
+    content_type = "text/plain" if outcome.body in (SUCCESS, NOTHING) else f"application/{decrypted.format}"
+    return _OutcomeResponse(outcome, content_type)
 
 
-def _record(platform: Platform, unsealed: Unsealed) -> Answer:
-    """Into the inbox; what follows from it is done by workers."""
-    # No window for tickets: with one, a host whose clock is wrong would lose its platform in twelve hours. An old
-    # ticket does no harm, because the newest CreateTime wins; one that is dated ahead is refused by the database's
-    # clock, like every other push.
-    is_ticket = inbox.is_ticket(unsealed)
-    if not is_ticket:
-        _require_recent(unsealed.stamp)
-    push = inbox.receive(platform, unsealed)
-    if is_ticket:
-        doorbell.ring("wechat_open.tasks.renew_due_tokens")
-        doorbell.ring("wechat_open.tasks.watch_health")  # with beat dead, somebody hears of it all the same
-    elif push is not None:
-        doorbell.ring("wechat_open.tasks.process_push", push.pk)
-    return Answer()
+class _OutcomeResponse(HttpResponse):
+    """Runs the work that follows the answer when the server closes the response: WeChat has it by then."""
 
-
-def _answer(request: HttpRequest, alias: str, act: Callable[[Platform, Unsealed], Answer]) -> HttpResponse:
-    """Authenticate, act, translate what went wrong. Only WeChat gets further than ``open_envelope``."""
-    if request.method != "POST":
-        return HttpResponseNotAllowed(["POST"])
-    if alias not in conf.components:
-        return _plain("unknown", status=404)
-    try:
-        platform = component.platform(alias)
-        _require_small(request)
-        stamp = Stamp.from_query(request.META.get("QUERY_STRING", ""))  # before the body is read
-        unsealed = open_envelope(stamp, _read(request), platform.pairs, platform.appid)
-        answer = act(platform, unsealed)
-    except _TooLarge:
-        return _plain("too large", status=413)
-    except InvalidPush as refusal:
-        level = logging.INFO if refusal.reason in _NOISE else logging.WARNING
-        logger.log(level, "Refused a push for platform %r: %s", alias, refusal.reason)
-        return _plain("refused", status=403)
-    except ConfigurationError as error:
-        logger.error("Cannot take pushes for platform %r: %s", alias, error)
-        return _plain("unavailable", status=503)
-    except DATABASE_TROUBLE:
-        # WeChat repeats what was not answered with success. Said without recording it, the push would be lost.
-        logger.exception("Could not record a push for platform %r", alias)
-        return _plain("unavailable", status=503)
-    except (StillRunning, TooMany) as error:
-        logger.warning("A message of platform %r is not answered yet: %s", alias, error)
-        return _plain("unavailable", status=503)
-    content_type = "text/plain" if answer.body in (SUCCESS, NOTHING) else f"application/{unsealed.format}"
-    return _Told(answer, content_type)
-
-
-class _Told(HttpResponse):
-    """An answer, after which something is to be done: the server closes a response when WeChat has it."""
-
-    def __init__(self, answer: Answer, content_type: str) -> None:
-        super().__init__(answer.body, content_type=content_type)
-        self._afterwards = answer.afterwards
+    def __init__(self, outcome: Outcome, content_type: str) -> None:
+        super().__init__(outcome.body, content_type=content_type)
+        self._after = outcome.after
 
     def close(self) -> None:
         super().close()
-        afterwards, self._afterwards = self._afterwards, None
-        if afterwards is not None:
-            afterwards()
+        after, self._after = self._after, None
+        if after is not None:
+            after()
+
+
+def _decrypt(request: HttpRequest, alias: str) -> tuple[Platform, DecryptedPush]:
+    """The push of a request that WeChat made; InvalidPush or _TooLarge for any other."""
+    platform = platforms.get(alias)
+    _require_small(request)
+    stamp = Stamp.from_query(request.META.get("QUERY_STRING", ""))  # before the body is read
+    return platform, decrypt_envelope(stamp, _read(request), platform.pairs, platform.appid)
 
 
 def _require_small(request: HttpRequest) -> None:
@@ -133,12 +128,6 @@ def _read(request: HttpRequest) -> bytes:
     if len(body) > MAX_BODY:  # a chunked body announces nothing
         raise _TooLarge
     return body
-
-
-def _require_recent(stamp: Stamp) -> None:
-    """A cheap filter, not the protection against replays: the signature leaves open where the timestamp ends (5)."""
-    if abs(int(stamp.timestamp) - time.time()) > conf.push_window.total_seconds():
-        raise InvalidPush("stale")
 
 
 def _plain(text: str, *, status: int) -> HttpResponse:

@@ -1,28 +1,27 @@
-"""What does a monitor hear?
+"""The health report as JSON, for monitors with the bearer token of the settings and for staff.
 
-The report of ``health`` as JSON, for who shows the bearer token of the settings or has a staff session; staff who may
-not see all that it counts see how it is and what is wrong. 503 when something is red: then somebody is needed now.
-Amber is answered with 200.
+Staff without the permission to see all that it counts get its summary. 503 when a finding is red: a person is needed
+now. Amber is answered with 200.
 """
 
 from __future__ import annotations
 
 import logging
 
-from django.db import Error as DatabaseTrouble
+from django import db
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from ..conf import conf
 from ..exceptions import ConfigurationError
-from ..health import SHOWN, report
+from ..health import ROWS, report
 from ..protocol.crypto import same
-from .doors import without_login
+from .exemptions import without_login
 
 logger = logging.getLogger(__name__)
 
-PERMISSIONS = [f"wechat_open.view_{model}" for model in SHOWN]
+PERMISSIONS = [f"wechat_open.view_{model}" for model in ROWS.values()]
 
 SUMMARY = ("ok", "level", "problems")
 """Of the report: names of findings, and no number."""
@@ -34,8 +33,8 @@ SUMMARY = ("ok", "level", "problems")
 def health(request: HttpRequest) -> HttpResponse:
     try:
         refusal = refusal_of(request)
-    except DatabaseTrouble:
-        logger.exception("Whose session this is could not be looked up.")
+    except db.Error:
+        logger.exception("The session of a reader of the health report could not be read.")
         return JsonResponse({"ok": False, "level": "red", "problems": ["database"]}, status=503)
     except ConfigurationError as error:
         logger.error("The health report found no usable settings: %s", error)
@@ -50,7 +49,7 @@ def health(request: HttpRequest) -> HttpResponse:
 
 
 def refusal_of(request: HttpRequest) -> int:
-    """0 for who may read at least the summary; 401 for who has shown nothing, 403 for who has shown the wrong thing."""
+    """0 when at least the summary may be read; 401 without credentials, 403 with wrong ones."""
     token = _bearer(request)
     if token is not None:
         return 0 if conf.health_token and same(token, conf.health_token) else 403
@@ -61,7 +60,7 @@ def refusal_of(request: HttpRequest) -> int:
 
 
 def may_see_all(request: HttpRequest) -> bool:
-    """Of those who are not refused: a monitor, and staff who may view whatever the report counts."""
+    """Of readers who are not refused: whether it is a monitor, or staff who may view all that the report counts."""
     return _bearer(request) is not None or bool(request.user.has_perms(PERMISSIONS))
 
 

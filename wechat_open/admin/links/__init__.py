@@ -1,12 +1,11 @@
-"""How does an operator invite an owner, and what became of it?
+"""Invitations of owners: the form, the list and the page of an authorization link.
 
-A form makes a link; its page says whether anybody has opened it, on what, and which account came of it. The address is
-a key: it is shown to who may share links, and to its maker for a few minutes, each time by a POST that the journal
-notes. It is in no address of the admin's own.
+The page says when the link was opened and on what device, and which account was connected. The address is a key: it is
+shown to operators who may share links, and to its creator for a few minutes, each time by a POST that the audit trail
+records. It is in no address of the admin itself.
 """
 
+from .admin import CREATOR_TIME, AuthorizationLinkAdmin
 from .form import read_payload
-from .listing import AuthorizationLinkAdmin
-from .page import MAKERS_TIME
 
-__all__ = ["MAKERS_TIME", "AuthorizationLinkAdmin", "read_payload"]
+__all__ = ["CREATOR_TIME", "AuthorizationLinkAdmin", "read_payload"]

@@ -1,4 +1,4 @@
-"""Whom does an operator invite, and to what?"""
+"""The form of an invitation: for whom, and for what."""
 
 from __future__ import annotations
 
@@ -11,63 +11,30 @@ from typing import Any, cast
 
 from django import forms
 from django.http import HttpRequest
-from django.utils.translation import get_language, gettext, npgettext, pgettext, pgettext_lazy
+from django.utils.translation import gettext, npgettext, pgettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
-from ... import authorization
-from ...admin_urls import may_view
-from ...component import platform_of
+from ... import authorization, platforms
+from ...authorization.forms import AuthorizationForm
 from ...conf import DEFAULT_ALIAS, conf
 from ...exceptions import ConfigurationError
-from ...health.finding import duration
-from ...models import AuthorizationLink, Authorizer
-from ...protocol import permissions
-from ...telling import told, translated
-from ..base import as_number
-from ..lists import accounts_with
-from ..shown import platform
+from ...formats import duration
+from ...models import Authorizer
+from ...translation import translate, translate_error
+from ..changelist import accounts_with, as_number
+from ..display import platform
+from ..reader import may_view
 
 HOUR = timedelta(hours=1)
 
 _EQUALS = re.compile("[=\uff1d]")
 """Also the full-width one of a Chinese keyboard."""
 
-KINDS: tuple[tuple[permissions.Kind, Any], ...] = (
-    ("official", _("For official accounts")),
-    ("mini", _("For mini programs")),
-    ("channels", _("For channels accounts")),
-    ("shop", _("For WeChat shops")),
-    ("sales", _("For sales assistants")),
-)
 
-
-class LinkForm(forms.Form):
+class LinkForm(AuthorizationForm):
     """Whom to invite, and for what."""
 
     component = forms.ChoiceField(label=pgettext_lazy("wechat_open", "Platform"))
-    biz_appid = forms.RegexField(
-        label=pgettext_lazy("wechat_open", "Expected account"),
-        regex=authorization.APPID,
-        strip=True,
-        required=False,
-        help_text=_("Its appid, if only this account may authorize. Empty: whichever the owner chooses."),
-        error_messages={"invalid": _("An appid is letters and digits, such as wx4c9e2f70d81b35a6.")},
-        widget=forms.TextInput(
-            attrs={"class": "vTextField", "placeholder": "wx…", "autocomplete": "off", "spellcheck": "false"}
-        ),
-    )
-    auth_type = forms.ChoiceField(
-        label=_("Kinds of account"),
-        choices=[(kind.name.lower(), kind.label) for kind in AuthorizationLink.AuthType],
-        help_text=_("WeChat lets the owner choose among accounts of these kinds."),
-    )
-    category_ids = forms.TypedMultipleChoiceField(
-        label=pgettext_lazy("wechat_open", "Permission sets"),
-        coerce=int,
-        choices=lambda: [(known.id, known.id) for known in permissions.NAMES.values()],
-        required=False,
-        help_text=_("None chosen: all that the platform has released."),
-    )
     payload = forms.CharField(
         label=pgettext_lazy("wechat_open", "Tenant"),
         required=False,
@@ -96,8 +63,9 @@ class LinkForm(forms.Form):
     )
 
     def __init__(self, *args: Any, hosts: Iterable[str], https: bool, **kwargs: Any) -> None:
-        super().__init__(*args, **{"label_suffix": "", **kwargs})
+        super().__init__(*args, **kwargs)
         self.hosts, self.https = hosts, https
+        self.fields["biz_appid"].widget.attrs["class"] = "vTextField"
         cast(forms.ChoiceField, self.fields["component"]).choices = [
             (alias, _named(alias)) for alias in conf.components
         ]
@@ -118,7 +86,7 @@ class LinkForm(forms.Form):
     def clean(self) -> dict[str, Any]:
         chosen: dict[str, Any] = super().clean() or self.cleaned_data
         if chosen.get("expires") == "other" and "hours" in chosen and not chosen["hours"]:
-            self.add_error("hours", forms.ValidationError(_("Say for how many hours."), code="required"))
+            self.add_error("hours", forms.ValidationError(_("Enter the number of hours."), code="required"))
         return chosen
 
     def to_begin(self) -> dict[str, Any]:
@@ -126,25 +94,12 @@ class LinkForm(forms.Form):
         chosen = self.cleaned_data
         hours = chosen["hours"] if chosen["expires"] == "other" else float(chosen["expires"] or 0)
         return {
+            **super().to_begin(),
             "component": chosen["component"],
-            "auth_type": chosen["auth_type"],
-            "biz_appid": chosen["biz_appid"],
-            "category_ids": tuple(chosen["category_ids"]),
             "payload": chosen["payload"],
             "next_url": chosen["next_url"],
             "expires_in": timedelta(hours=hours) if hours else None,
         }
-
-    def permission_groups(self) -> list[dict[str, Any]]:
-        """The permission sets by kind, for the template: names in the reader's language, and which are chosen."""
-        language = get_language() or "en"
-        chosen = {str(number) for number in self["category_ids"].value() or ()}
-        groups = []
-        for kind, label in KINDS:
-            sets = permissions.offered(kind, chosen, language)
-            count = sum(bool(set_["chosen"]) for set_ in sets)
-            groups.append({"label": label, "sets": sets, "count": count})
-        return groups
 
 
 def read_payload(text: str) -> dict[str, Any]:
@@ -158,12 +113,12 @@ def read_payload(text: str) -> dict[str, Any]:
             value = json.loads(text)
         except json.JSONDecodeError as error:
             raise forms.ValidationError(
-                _("This is no JSON: in line %(line)d, column %(column)d something else was expected."),
+                _("This is not valid JSON: there is an error in line %(line)d, column %(column)d."),
                 code="json",
                 params={"line": error.lineno, "column": error.colno},
             ) from error
         except RecursionError as error:
-            raise forms.ValidationError(translated(authorization.TOO_DEEP), code="tenant") from error
+            raise forms.ValidationError(translate(authorization.TOO_DEEP), code="tenant") from error
         if not isinstance(value, dict):
             raise forms.ValidationError(
                 _('A JSON object is needed, such as {"shop": 7}; this is a list.'), code="object"
@@ -190,8 +145,8 @@ def _value(text: str) -> Any:
 
 
 def _keepable(payload: dict[str, Any]) -> dict[str, Any]:
-    if objection := authorization.unkeepable(payload):
-        raise forms.ValidationError(translated(objection), code="tenant")
+    if objection := authorization.payload_error(payload):
+        raise forms.ValidationError(translate(objection), code="tenant")
     return payload
 
 
@@ -210,11 +165,11 @@ def _lives() -> list[tuple[str, Any]]:
     ]
 
 
-# -- what it proposes --------------------------------------------------------------------------------------------------
+# -- initial values ----------------------------------------------------------------------------------------------------
 
 
 def account_asked_for(request: HttpRequest) -> Authorizer | None:
-    """``?account=`` (a key) or ``?appid=`` as the page of an account sends it; for who may see accounts."""
+    """``?account=`` (a key) or ``?appid=`` as the page of an account sends it; for readers who may view accounts."""
     if not may_view("authorizer"):
         return None
     key, appid = request.GET.get("account", ""), request.GET.get("appid", "").strip()
@@ -224,7 +179,7 @@ def account_asked_for(request: HttpRequest) -> Authorizer | None:
 
 
 def initial(request: HttpRequest, account: Authorizer | None) -> dict[str, Any]:
-    """What the form proposes: for a known account its platform, and the tenant that it belongs to."""
+    """The initial values: for a known account its platform, and the tenant that it belongs to."""
     asked = [number for number in request.GET.getlist("category_ids") if number.isdecimal()]
     appid = request.GET.get("appid", "").strip()
     proposed: dict[str, Any] = {
@@ -242,10 +197,10 @@ def initial(request: HttpRequest, account: Authorizer | None) -> dict[str, Any]:
 
 
 def why_elsewhere(account: Authorizer) -> str:
-    """Why no link can be made for the platform that an account is of; empty when one can."""
+    """Why no link can be created for the platform of an account; empty when one can."""
     try:
-        platform_of(account.component)
+        platforms.for_component(account.component)
     except ConfigurationError as error:
         elsewhere = gettext("A link that is created here connects the account to another platform.")
-        return f"{told(error)} {elsewhere}"
+        return f"{translate_error(error)} {elsewhere}"
     return ""

@@ -1,5 +1,5 @@
-// Sends what the follower does without leaving the page, and fetches every second what has been said since.
-// Without this file the page works too: its forms post, and the page comes anew.
+// Sends the follower's actions without leaving the page, and fetches updates every second.
+// Without this file the page works too: its forms are submitted, and the page is loaded again.
 "use strict";
 (() => {
   const phone = document.querySelector("[data-news]");
@@ -22,7 +22,7 @@
     wrong.hidden = !message;
   }
 
-  // She has followed, or the owner has granted something: what she was typing stays typed.
+  // After following or a new grant, the text that is being typed is kept.
   function replaceFoot(news) {
     const hadFocus = foot.contains(document.activeElement) || document.activeElement === document.body;
     const typed = foot.querySelector("#content")?.value ?? "";
@@ -50,7 +50,7 @@
       kept.add(fresh.id);
       if (!old && above) above.after(fresh);
       else if (!old) {
-        // The newest is open, and the one that was the newest closes, unless the reader is in it.
+        // The newest entry is open; the previous one closes, unless it has the focus.
         const newest = exchange.firstElementChild;
         if (newest && !newest.contains(document.activeElement)) newest.querySelector("details").open = false;
         exchange.prepend(fresh);
@@ -69,7 +69,7 @@
     const answer = await fetch(`${phone.dataset.news}&${query}`);
     if (!answer.ok) return;
     const news = await answer.json();
-    // The simulator was started anew, and counts from the beginning.
+    // The simulator was restarted, and its numbers begin at 1.
     if (news.after < Number(phone.dataset.after)) location.reload();
     phone.dataset.after = news.after;
     if (news.lines) lines.append(show(news.lines));
@@ -77,7 +77,7 @@
     if (news.exchange) updateExchange(news.exchange);
   }
 
-  // One at a time: two answers to the same question would show everything twice.
+  // One request at a time: two answers to the same one would add every line twice.
   async function ask() {
     clearTimeout(timer);
     asking ??= fetchNews().catch(() => {}).finally(() => { asking = null; });
@@ -106,7 +106,7 @@
     complain("");
     try {
       const sent = fetch(form.action, { method: "POST", body, headers: { Accept: "application/json" } });
-      // What was written is there at once; the answer may take its time.
+      // Display the sent message at once; the answer may be late.
       setTimeout(ask, 50);
       setTimeout(ask, 300);
       const result = await (await sent).json();

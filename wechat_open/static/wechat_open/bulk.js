@@ -1,17 +1,17 @@
-/* How far is a bulk action, while the page is open? Asks the job's door and changes only what has changed: nobody loses
-   their place, and a screen reader is told each tenth and the end. */
+/* Keeps the page of a bulk action up to date. Only what has changed is replaced, so that the reader keeps the place, and
+   a screen reader announces each tenth and the end. */
 "use strict";
 {
   const page = document.querySelector("[data-progress]");
   const spoken = page.querySelector("[role=status]");
   const bar = page.querySelector("progress");
   const EVERY = 1500;
-  const AFTER_TROUBLE = 5000;
+  const AFTER_ERROR = 5000;
   let tenth = -1;
 
-  page.querySelector(".wechat-open-again").hidden = true;
+  page.querySelector(".wechat-open-reload").hidden = true;
 
-  const say = (text) => {
+  const announce = (text) => {
     if (text && spoken.textContent !== text) {
       spoken.textContent = text;
     }
@@ -61,18 +61,18 @@
     const state = page.querySelector("[data-tone]");
     state.className = `wechat-open-tag wechat-open-${facts.tone}`;
     showFailures(facts.failures);
-    const holds = { open: !facts.finished && !facts.stopping, stopped: facts.stopped, finished: facts.finished };
+    const visible = { open: !facts.finished && !facts.stopping, stopped: facts.stopped, finished: facts.finished };
     for (const part of page.querySelectorAll("[data-while]")) {
-      part.hidden = !holds[part.dataset.while];
+      part.hidden = !visible[part.dataset.while];
     }
     const now = Math.floor((10 * facts.position) / (facts.total || 1));
     if (now !== tenth || facts.finished) {
       tenth = now;
-      say(facts.spoken);
+      announce(facts.spoken);
     }
   };
 
-  const look = async () => {
+  const update = async () => {
     let pause = EVERY;
     try {
       const answer = await fetch(page.dataset.progress, { headers: { Accept: "application/json" }, cache: "no-store" });
@@ -85,13 +85,13 @@
         return;
       }
     } catch {
-      say(page.dataset.lost);
-      pause = AFTER_TROUBLE;
+      announce(page.dataset.lost);
+      pause = AFTER_ERROR;
     }
-    setTimeout(look, pause);
+    setTimeout(update, pause);
   };
 
   if (page.dataset.finished === "no") {
-    setTimeout(look, EVERY);
+    setTimeout(update, EVERY);
   }
 }

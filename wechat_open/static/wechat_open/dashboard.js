@@ -1,4 +1,4 @@
-/* What does the dashboard do in a browser? It draws the plots, and keeps what is shown up to date without moving
+/* The dashboard in a browser: it draws the charts, and keeps what is shown up to date without moving
    anything under the reader. All that is read is in the page already: without this file only the plots are missing. */
 
 (function () {
@@ -21,7 +21,7 @@
     return getComputedStyle(root).getPropertyValue(name).trim();
   }
 
-  /* Failures are hatched, so that they are told apart without colour. */
+  /* Failures are hatched, so that they are recognisable without colour. */
   function hatched(ink) {
     const tile = document.createElement("canvas");
     tile.width = tile.height = 6;
@@ -237,7 +237,7 @@
     }
   }
 
-  // -- when: every half minute, while somebody looks and has not paused ----------------------------------------------
+  // -- when: every half minute, while the page is visible and not paused ---------------------------------------------
 
   let timer = 0;
   let paused = false;

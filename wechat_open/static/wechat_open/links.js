@@ -1,4 +1,4 @@
-/* How does an address get into the clipboard? Without this script it can be selected; the button shows itself with it. */
+/* Copies an address to the clipboard. Without this script it can be selected, and the button stays hidden. */
 
 "use strict";
 
@@ -12,14 +12,14 @@ function select(element) {
 
 async function copy(button) {
   const source = document.getElementById(button.dataset.copy);
-  const told = button.parentElement.querySelector("[role=status]");
+  const status = button.parentElement.querySelector("[role=status]");
   select(source);
   try {
     await navigator.clipboard.writeText(source.textContent.trim());
-    told.textContent = button.dataset.copied;
+    status.textContent = button.dataset.copied;
   } catch {
     // No clipboard without https: what is selected is copied the old way, or by the reader.
-    told.textContent = document.execCommand("copy") ? button.dataset.copied : button.dataset.failed;
+    status.textContent = document.execCommand("copy") ? button.dataset.copied : button.dataset.failed;
   }
 }
 

@@ -1,4 +1,4 @@
-// What is a cell's column called? On a narrow screen a row is a card, without a head above it.
+// Writes the title of its column to each cell: on a narrow screen a row is a card, without a head above it.
 
 "use strict";
 

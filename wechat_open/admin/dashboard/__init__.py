@@ -1,0 +1,1 @@
+"""The dashboard of a platform: its pages, tiles and charts."""

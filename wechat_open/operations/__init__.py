@@ -1,0 +1,1 @@
+"""What an operator does to rows: a registry with one class per action, jobs on thousands of rows, re-encryption."""

@@ -1,0 +1,1 @@
+"""Requests and answers, where they may come from, and the server that carries them."""

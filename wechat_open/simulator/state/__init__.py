@@ -1,0 +1,1 @@
+"""What WeChat holds, and the rules that change it: no I/O."""
