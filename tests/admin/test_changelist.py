@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db import OperationalError, connection
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -15,6 +16,9 @@ from tests.console import pages
 from wechat_open.health import statistics
 from wechat_open.models import AuditEntry, Authorizer, Component
 from wechat_open.platforms import Platform
+
+FIRST_LOOK = "supports_json_field"
+"""What Django asks SQLite once for each connection, and believes for as long as that lives."""
 
 FILTERS = [
     "q",
@@ -36,6 +40,24 @@ pytestmark = pytest.mark.django_db
 def lists() -> list[str]:
     """The address of each of our lists."""
     return [reverse(f"admin:wechat_open_{model._meta.model_name}_changelist") for model in pages.lists()]
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="other databases are known by their version")
+@pytest.mark.usefixtures("tea")
+def test_list__is_shown_on_a_connection_that_was_locked_when_django_looked_what_it_can_do(
+    admin_client: Client,
+) -> None:
+    def locked(*args: Any) -> None:
+        raise OperationalError("database is locked")
+
+    vars(connection.features).pop(FIRST_LOOK, None)
+    with connection.execute_wrapper(locked):
+        assert not connection.features.supports_json_field
+    try:
+        statuses = {path: admin_client.get(path).status_code for path in lists()}
+    finally:
+        del vars(connection.features)[FIRST_LOOK]
+    assert statuses == dict.fromkeys(lists(), 200)
 
 
 @pytest.mark.parametrize("name", FILTERS)

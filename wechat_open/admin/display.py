@@ -12,7 +12,6 @@ from typing import Any
 from zlib import crc32
 
 from django.db.models import OuterRef, QuerySet, Subquery
-from django.db.models.functions import JSONObject
 from django.utils.formats import number_format
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
@@ -213,14 +212,16 @@ def address(url: str) -> str | SafeString:
 def with_account(rows: QuerySet[Any], appid_column: str) -> QuerySet[Any]:
     """Adds what ``account_of`` needs, in the same query. An index finds each account."""
     account = Authorizer.objects.filter(component=OuterRef("component"), appid=OuterRef(appid_column))
-    columns = JSONObject(pk="pk", nick_name="nick_name", head_img="head_img")  # once, and not a subquery for each
-    known: QuerySet[Any] = rows.annotate(account_known=Subquery(account.values_list(columns)[:1]))
+    columns = {f"account_{name}": Subquery(account.values(name)[:1]) for name in ("pk", "nick_name", "head_img")}
+    known: QuerySet[Any] = rows.annotate(**columns)
     return known
 
 
 def account_of(row: Any, appid: str) -> Authorizer | None:
     """The account with its name and picture, and nothing else; None for one that is not here."""
-    return Authorizer(appid=appid, **row.account_known) if row.account_known else None
+    if row.account_pk is None:
+        return None
+    return Authorizer(pk=row.account_pk, appid=appid, nick_name=row.account_nick_name, head_img=row.account_head_img)
 
 
 def called(account: Authorizer) -> str:

@@ -8,7 +8,6 @@ from datetime import timedelta
 from typing import Any
 
 from django.db.models import F, OuterRef, Q, QuerySet, Subquery
-from django.db.models.functions import JSONObject
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext, ngettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
@@ -94,15 +93,19 @@ def of(link: Any) -> Timeline:
 def with_stray(links: QuerySet[Any]) -> QuerySet[Any]:
     """Adds what ``stray_of`` needs, in the same query: the last account for which ``_is_astray`` holds."""
     came = CodeExchange.objects.filter(link=OuterRef("pk"), authorizer__isnull=False).order_by("-pk")
-    columns = JSONObject(appid="authorizer__appid", nick_name="authorizer__nick_name")
     strays = came.filter(Q(link__authorizer__isnull=True) | ~Q(authorizer=F("link__authorizer")))
-    annotated: QuerySet[Any] = links.annotate(stray=Subquery(strays.values_list(columns)[:1]))
+    annotated: QuerySet[Any] = links.annotate(
+        stray_appid=Subquery(strays.values("authorizer__appid")[:1]),
+        stray_nick_name=Subquery(strays.values("authorizer__nick_name")[:1]),
+    )
     return annotated
 
 
 def stray_of(link: Any) -> str:
     """The note in the list about an account that came through it and is not the link's; mostly empty."""
-    return _stray_text(link, Authorizer(**link.stray)) if link.stray else ""
+    if link.stray_appid is None:
+        return ""
+    return _stray_text(link, Authorizer(appid=link.stray_appid, nick_name=link.stray_nick_name))
 
 
 def _is_astray(link: AuthorizationLink, account: Authorizer) -> bool:
