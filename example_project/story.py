@@ -305,8 +305,8 @@ class Story:
 
     @step("WeChat repeats a message, also in parallel: handled once, same answer")
     def repeated(self) -> str:
-        # What WeChat repeats is the same message to the second: one stamped anew at each push would be another one. The
-        # numbers are of this run alone: the site remembers those of an earlier one.
+        # What WeChat repeats is the same message to the second: with a new time at each push it would be another one.
+        # The numbers are of this run alone: the site remembers those of an earlier one.
         sent_at = str(int(self.control("state")["clock"]))
         text, order = ({"MsgId": str(10**18 + secrets.randbelow(10**18)), "CreateTime": sent_at} for _ in range(2))
         first, again = (self.writes("您好", **text) for _ in range(2))

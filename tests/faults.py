@@ -1,7 +1,7 @@
 """The table of faults in ``docs/faults.rst``, written from the tests that prove what is said there.
 
 A test names the faults that it proves: ``@pytest.mark.fault("F14")``, on a function, on a class, or as the module's
-``pytestmark``. ``python -m tests.faults`` writes the table anew, with ``--check`` it only says whether it is right. The
+``pytestmark``. ``python -m tests.faults`` writes the table, with ``--check`` it only says whether it is right. The
 tests are read, not imported: nothing has to be installed or running.
 """
 
@@ -145,7 +145,7 @@ SECTIONS: dict[str, dict[str, Fault]] = {
         ),
         "F23": Fault(
             "The database reports a deadlock or a serialization error.",
-            "The write of new tokens is repeated. Elsewhere the caller is told to try again, and nothing is half done.",
+            "The write of new tokens is repeated. Elsewhere an error asks for another try, and nothing is half done.",
         ),
         "F24": Fault(
             "The database fails over and loses the last five seconds.",

@@ -147,3 +147,20 @@ VOCABULARY = (
 def test_english__has_the_words_of_the_field() -> None:
     said = [text for text, _ in catalogue()] + simulated("en")
     assert [text for text in said if re.search(VOCABULARY, text, re.IGNORECASE)] == []
+
+
+SOURCES = ("wechat_open", "tests", "example_project", "benchmarks", "docs")
+RETIRED = re.compile(r"\b(?:deed|doorbell|census|telling|told|whoever|anew|seal(?:ed|ing)?|unseal)\b", re.IGNORECASE)
+
+
+def test_sources__have_the_words_of_the_field() -> None:
+    paths = [path for name in SOURCES for path in (ROOT / name).rglob("*") if path.suffix in (".py", ".rst", ".html")]
+    assert len(paths) > 300  # else they were not found
+    found = [
+        f"{path.relative_to(ROOT)}:{number}: {line.strip()}"
+        for path in paths
+        if path != Path(__file__).resolve()  # these are listed here
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if RETIRED.search(line)
+    ]
+    assert found == []

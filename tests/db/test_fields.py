@@ -1,4 +1,4 @@
-"""A JSON column always gives a list or an object; what was stored in its place is told apart."""
+"""A JSON column always gives a list or an object; what was stored in its place is recognized."""
 
 from __future__ import annotations
 

@@ -110,9 +110,9 @@ if connection.vendor != "sqlite":  # it has one writer at a time
 
         with ThreadPoolExecutor(2) as threads:
             waiting = [threads.submit(lock, first, second), threads.submit(lock, second, first)]
-            told = [each.result(60) for each in waiting]
+            errors = [each.result(60) for each in waiting]
 
-        assert sorted(told) == ["", "Another transaction holds a row that this needs: try again in a moment."]
+        assert sorted(errors) == ["", "Another transaction holds a row that this needs: try again in a moment."]
 
     @pytest.mark.django_db(transaction=True)
     def test_second_connection_after_a_failure__waits_no_longer() -> None:
@@ -183,8 +183,8 @@ if connection.vendor == "postgresql":
         with ThreadPoolExecutor(4) as threads:
             answers = [future.result(60) for future in [threads.submit(request) for _ in range(4)]]
 
-        assert all("no second connection" in told for told, _took in answers)
-        assert max(took for _told, took in answers) < settings.WECHAT_OPEN["TOKEN_WAIT"]
+        assert all("no second connection" in error for error, _took in answers)
+        assert max(took for _error, took in answers) < settings.WECHAT_OPEN["TOKEN_WAIT"]
         deadline = time.monotonic() + 10
         while pooled.get_stats()["pool_available"] < 4 and time.monotonic() < deadline:
             time.sleep(0.05)

@@ -243,7 +243,7 @@ def test_account_that_needs_its_owner(
         wechat.engine.authorize(appid)
         tokens.reconcile(platform)
         authorization.announce(Authorizer.objects.get(appid=appid))
-        wechat.engine.unauthorize(appid)  # and nobody was told; an account that is listed would be tried again
+        wechat.engine.unauthorize(appid)  # without a push; an account that is listed would be tried again
         lost = Authorizer.objects.filter(appid=appid)
         lost.update(state=Authorizer.State.NEEDS_REAUTHORIZATION, next_action_at=None, **to_announce())
         return {"appid": appid}

@@ -86,7 +86,7 @@ def _renew_component(victim: SimulatedProcess) -> None:
 
 
 def _record(world: World, info_type: str, **fields: str) -> None:
-    """A push arrives, and no worker is told."""
+    """A push arrives, and no worker gets a task."""
     process = world.any_process("web")
     assert process is not None
     event = world.event(info_type, AuthorizerAppid=SHOP, **fields)
@@ -111,7 +111,7 @@ def _process(victim: SimulatedProcess) -> None:
 
 
 def _differs(world: World) -> None:
-    """WeChat has a grant that no push told of, and lacks one that is stored here; a third was authorized anew."""
+    """WeChat has a grant that no push announced, and lacks one that is stored here; a third was authorized again."""
     world.appids.append("wx0002")
     for appid in ("wx0002", SHOP):
         world.owners.grants(appid)

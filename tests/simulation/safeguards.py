@@ -202,7 +202,7 @@ def _epoch_of_code(stack: ExitStack) -> None:
 
 @safeguard("a code has one page", 0, "tenants")
 def _code_of_one_page(stack: ExitStack) -> None:
-    """Whoever presents a code gets the account: at any page, at any time."""
+    """A code brings the account to any page that presents it, at any time."""
 
     def bind_to_view(
         store: Any, exchange: CodeExchange, attempt: AuthorizationAttempt, code: Secret, *, after_push: Any

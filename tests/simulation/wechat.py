@@ -92,7 +92,7 @@ class WeChat:
         return ticket
 
     def authorize(self, appid: str) -> tuple[str, int]:
-        """The owner grants, or grants anew: the code, and WeChat's time of the grant."""
+        """The owner grants, or grants again: the code, and WeChat's time of the grant."""
         number = self._next()
         grant = Grant(int(self.now()), number, f"refresh-{appid}-{number}")
         self.account(appid).grant = grant

@@ -126,7 +126,7 @@ def test_withdrawal__leaves_no_token_for_calls(platform: Platform) -> None:
 
 
 def test_withdrawal_before_the_tokens_were_asked_for__has_wechat_asked(platform: Platform) -> None:
-    """The owner has cancelled and authorized again; custody has the new tokens, and no push has told of the grant."""
+    """The owner has cancelled and authorized again; custody has the new tokens, and no push has announced the grant."""
     grants.keep(platform, granted("one"), granted_at=T0, asked_at=T0 + 2 * SECOND)
     row, changed = grants.withdraw(platform, "wxaccount", T0 + SECOND)
 

@@ -104,7 +104,7 @@ def _announce_grant(platform: Platform, authorizer: Authorizer) -> None:
 
 def _announce_permission_sets(platform: Platform, authorizer: Authorizer) -> None:
     if is_damaged(authorizer.announced_func_info) or is_damaged(authorizer.func_info):
-        return  # what has changed cannot be told
+        return  # what has changed cannot be known
     before, after = set(authorizer.announced_func_info), set(authorizer.func_info)
     added, removed = after - before, before - after
     if not authorizer.announced_state or not (added or removed):

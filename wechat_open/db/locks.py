@@ -1,6 +1,6 @@
 """How long one connection waits for the locks of others.
 
-PostgreSQL is told at the start of each transaction (``SET LOCAL``), and a single statement becomes a transaction for
+PostgreSQL learns it at the start of each transaction (``SET LOCAL``), and a single statement becomes a transaction for
 that. Behind pgbouncer each transaction may have another session: what is set for a session would be lost, and be found
 by a stranger. MySQL and MariaDB know a session's variable only.
 """

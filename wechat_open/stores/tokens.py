@@ -424,7 +424,7 @@ class TokenStore(ABC, Generic[_R]):
 def repeat_while_database_fails(write: Callable[[bool], _T], model: type[Model], timing: Timing) -> _T:
     """Write what WeChat gives once, and repeat that for some time while the database fails.
 
-    ``write`` is told whether it was called before, and then may have succeeded without an answer.
+    ``write`` gets whether it was called before, and then may have succeeded without an answer.
     """
     ends_at = timing.monotonic() + COMMIT_FOR
     again = False
