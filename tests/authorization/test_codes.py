@@ -20,7 +20,7 @@ from django.contrib.auth import get_user_model
 from django.db import connection
 
 from tests.stage import OFFICIAL, process
-from wechat_open import authorization, platforms, signals
+from wechat_open import authorization, platforms, signals, tokens
 from wechat_open.audit import Kind
 from wechat_open.authorization import codes
 from wechat_open.exceptions import (
@@ -499,6 +499,33 @@ def test_link_that_was_used_with_a_stolen_code__is_unused_again(story: Story) ->
     thief = AuthorizationLink.objects.get(pk=story.links["b"].pk)
     assert (thief.completed_at, thief.authorizer) == (None, None)
     assert AuthorizationLink.objects.get(pk=story.links["a"].pk).authorizer == Authorizer.objects.get()
+
+
+def test_grant_that_wechats_list_has_brought__comes_to_its_tenant_by_the_push(story: Story) -> None:
+    """When the browser came back, it could not be known whether the stored grant is the one of its code."""
+    story.open("a"), story.confirm("g", "a")
+    tokens.reconcile(story.platform)
+    story.wechat.faults.add("api_get_authorizer_info", "errcode", -1)
+    story.back("g", "a")
+    before = story.tenant()
+    story.push("g")
+
+    assert story.came_to == ["GrantSuperseded"]
+    assert (before, story.tenant(), story.announced[-1]) == ("", "a", "a")
+
+
+def test_grant_that_came_with_an_older_push__goes_to_its_own_tenant(story: Story) -> None:
+    """Both codes are used and their answers lost. WeChat's record has the newer grant when the older push is done, and
+    WeChat's list then tells its time."""
+    for name in "ab":
+        story.open(name), story.confirm(name, name)
+    story.wechat.faults.add(QUERY_AUTH, "errcode", 61010, times=2)
+    story.push("a")
+    tokens.reconcile(story.platform)
+    before = story.tenant()
+    story.push("b")
+
+    assert (before, story.tenant(), story.announced[-1]) == ("a", "b", "b")
 
 
 def test_report__names_account_link_and_nothing_secret(story: Story) -> None:

@@ -13,4 +13,8 @@ BROKE_US: list[tuple[str, str, int]] = [
     ("strict", "tenants", 9),  # after a pause, an older grant was stored because WeChat had shown it before a newer one
     ("strict", "tenants", 5),  # the epoch of a newer grant was taken for that of a code, which then moved the account
     ("strict", "tenants", 22),  # a paused worker wrote over what another one had stored of the same code
+    ("strict", "tenants", 158),  # an exchange's kept answer replaced tokens that were obtained with its own
+    ("strict", "tenants", 102),  # an older exchange replaced a token that WeChat's record had shown after it was asked
+    ("grace", "tenants", 102),  # WeChat's list gave the older tenant's grant the time of the newer one
+    ("grace", "tenants", 6),  # the list brought a grant before its push, which was then taken for an older one
 ]

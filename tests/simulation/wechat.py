@@ -49,8 +49,8 @@ class Grant:
 class Account:
     appid: str
     grant: Grant | None = None
-    in_flight: int = 0
-    """Requests to refresh that WeChat has received and not answered."""
+    in_flight: list[Any] = field(default_factory=list)
+    """The sender of each request to refresh that WeChat has received and not answered."""
     overlaps: int = 0
     refreshes: int = 0
     calls: int = 0

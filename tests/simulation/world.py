@@ -59,8 +59,8 @@ LONGEST_CALL = 23.0
 LONGEST_STEP = 0.004
 """Seconds that a statement, or a look into the cache, takes."""
 SAFE_PAUSE = TOKEN_LEASE.length.total_seconds() - LONGEST_CALL
-"""A process that is paused for longer, between looking at its lease and sending, may overlap with another one."""
-
+"""A process that is paused for longer, between looking at its lease and sending, may overlap with another one: its
+request may be the first that WeChat receives, or the second."""
 
 ALONE_CATCH_UP = policy.REFUSED_RETRIES[-1].total_seconds() + 60
 """The same after refusals of one account: nobody else's success says that they are over."""
@@ -718,9 +718,9 @@ class Request:
     def arrive(self) -> None:
         if self.account is None:
             return
-        self.account.in_flight += 1
-        if self.account.in_flight > 1:
-            if self.process.paused_until > self.world.scheduler.now:
+        self.account.in_flight.append(self.process)
+        if len(self.account.in_flight) > 1:
+            if any(process.paused_until > self.world.scheduler.now for process in self.account.in_flight):
                 self.world.figures.excused_overlaps += 1
             else:
                 self.account.overlaps += 1
@@ -728,7 +728,7 @@ class Request:
 
     def finish(self) -> None:
         if self.account is not None:
-            self.account.in_flight -= 1
+            self.account.in_flight.remove(self.process)
         try:
             self.answer = self.world.wechat.handle(self.path, self.body, self.token)
         except Refused as refused:

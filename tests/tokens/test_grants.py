@@ -20,6 +20,7 @@ from wechat_open.tokens import grants
 
 T0 = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
 SECOND = timedelta(seconds=1)
+OBTAINED_WITH = {"refresh_token": "three", "previous_refresh_token": "two"}
 
 
 def granted(name: str, *, refresh: str | None = None, access: str | None = None) -> Grant:
@@ -76,6 +77,26 @@ def test_tokens_that_custody_has_asked_for_since__stay(platform: Platform) -> No
     assert (refresh_token(row), row.reveal("access_token").reveal()) == ("refresh-one", "access-one")
     assert (row.grant_changed_at, row.grant_epoch, row.needs_reconcile) == (T0 + SECOND, 2, True)
     assert row.next_action_at and row.next_action_at < row.access_token_obtained_at + timedelta(minutes=1)
+
+
+def test_tokens_that_were_obtained_with_those_of_the_grant__stay(platform: Platform) -> None:
+    """A worker notes the time before it sends its request, and may be paused in between: the times do not decide."""
+    row = grants.keep(platform, granted("one"), granted_at=T0)
+    renewed = {name: row.encrypt(name, f"refresh-{by}") for name, by in OBTAINED_WITH.items()}
+    Authorizer.objects.update(**renewed, access_token_obtained_at=T0)
+    row = grants.keep(platform, granted("two"), granted_at=T0 + SECOND, asked_at=T0 + SECOND)
+
+    assert refresh_token(row) == "refresh-three"
+    assert (row.grant_changed_at, row.needs_reconcile) == (T0 + SECOND, True)
+
+
+def test_refresh_token_that_wechat_has_shown_since__stays(platform: Platform) -> None:
+    """It came without an access token, from WeChat's record, for the push of an older grant."""
+    grants.keep(platform, granted("shown", access=""), granted_at=T0, asked_at=T0 + 3 * SECOND)
+    row = grants.keep(platform, granted("two"), granted_at=T0 + SECOND, asked_at=T0 + 2 * SECOND)
+
+    assert refresh_token(row) == "refresh-shown"
+    assert (row.grant_changed_at, row.needs_reconcile) == (T0 + SECOND, True)
 
 
 def test_life_of_the_token__counts_from_the_request(platform: Platform) -> None:

@@ -267,8 +267,8 @@ def _add_time_of_push(arrival: _Arrival, exchange: CodeExchange) -> Authorizer:
     if granted_at is not None and exchange.grant_epoch is not None:
         custody.date(authorizer, exchange.grant_epoch, granted_at, arrival.platform)
     stored = authorizer.grant_changed_at
-    if granted_at is not None and exchange.grant_epoch is None and (stored is None or granted_at > stored):
-        # It had been taken for an older grant than the stored one; this push says that it is newer.
+    if granted_at is not None and exchange.grant_epoch is None and (stored is None or granted_at >= stored):
+        # It had been taken for an older grant than the stored one; this push says that it is newer, or the very one.
         authorizer = _store_grant_on_record(arrival, exchange, authorizer.appid)
     else:
         authorizer = tenants.settle(arrival.platform, exchange)

@@ -54,7 +54,7 @@ class GrantOrder:
             return True
         if self.granted_at == stored:
             same_tenant = row.granted_through_id in (None, self.link.pk if self.link else None)
-            return same_tenant or self._is_current(row)
+            return same_tenant or _was_given_before(row, stored) or self._is_current(row)
         return self._may_be_later(row) and self._is_current(row)
 
     def _may_be_later(self, row: Authorizer) -> bool:
@@ -80,3 +80,8 @@ class GrantOrder:
             logger.warning("The order of two grants of account %s is not known: %s", self.grant.appid, error)
             return False
         return info.refresh_token == self.grant.refresh_token
+
+
+def _was_given_before(row: Authorizer, stored: datetime) -> bool:
+    """Whether the stored tenant's grant is older than the time of the tokens, which WeChat's list has shown since."""
+    return row.state == Authorizer.State.AUTHORIZED and row.authorized_at is not None and row.authorized_at < stored

@@ -49,9 +49,9 @@ class GrantStore:
     ) -> bool:
         """Store a grant. ``doubtful`` has the next renewal ask WeChat which one is current.
 
-        Its tokens count from ``obtained_at`` and are renewed at ``due_at``, None for at once. Tokens that are absent
-        from the grant never overwrite stored ones. ``together`` is called in the same transaction with the account and
-        the grant's epoch; what it raises undoes the grant.
+        Its tokens count from ``obtained_at``, also a refresh token that comes alone, and are renewed at ``due_at``,
+        None for at once. Tokens that are absent from the grant never overwrite stored ones. ``together`` is called in
+        the same transaction with the account and the grant's epoch; what it raises undoes the grant.
         """
         read_at: datetime = row.read_at  # type: ignore[attr-defined]  # an annotation
         changes: dict[str, Any] = {
@@ -90,6 +90,8 @@ class GrantStore:
             }
         else:  # a re-authorization kills the old access token at once; a newer one is renewed
             changes["access_token_expires_at"] = read_at
+            if fresh:
+                changes["access_token_obtained_at"] = obtained_at
         if together is None:
             return self._write(row, **changes)
         with transaction.atomic(using=database_of(Authorizer)):

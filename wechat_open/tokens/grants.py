@@ -50,7 +50,8 @@ def keep(
 
     ``granted_at`` is WeChat's time, None when unknown. An older grant than the stored one changes nothing; ``newer``
     decides that for a caller that has more than the time to go by. ``asked_at`` is the database's time at which WeChat
-    was asked for the tokens, or before, None for now: those that custody has asked for since are newer, and stay.
+    was asked for the tokens, or before, None for now: those that custody has asked for since, or has obtained with
+    these, are newer, and stay.
     Tokens that are absent from the grant never overwrite stored ones. ``together`` writes what belongs to the grant of
     this epoch, in the same transaction; what it raises undoes the grant.
     """
@@ -64,7 +65,7 @@ def keep(
             logger.info("An older grant of account %s arrived late; the newer one stands.", grant.appid)
             return row
         obtained_at: datetime = asked_at or row.read_at  # type: ignore[attr-defined]
-        renewed = _has_newer_tokens(row, obtained_at)
+        renewed = _has_newer_tokens(row, obtained_at) or _was_used(row, grant.refresh_token)
         doubtful = renewed or at is None or bool(row.grant_changed_at and row.grant_changed_at >= at)
         kept = replace(grant, access=None, refresh_token=Secret()) if renewed else grant
         due = due_at(obtained_at, grant.access.expires_in, jitter()) if grant.access and not doubtful else None
@@ -174,6 +175,15 @@ def _has_newer_tokens(row: Authorizer, asked_at: datetime) -> bool:
     """Whether the stored tokens were asked for later than ``asked_at``: a worker was paused with the older ones."""
     obtained_at = row.access_token_obtained_at
     return row.state == Authorizer.State.AUTHORIZED and obtained_at is not None and obtained_at > asked_at
+
+
+def _was_used(row: Authorizer, refresh_token: Secret) -> bool:
+    """Whether the stored tokens were obtained with this one, or have replaced it.
+
+    Times alone do not decide: each worker notes one some time before it sends its request.
+    """
+    used = decrypted(row, "previous_refresh_token")[0]
+    return row.state == Authorizer.State.AUTHORIZED and bool(used) and used == refresh_token
 
 
 def find(platform: Platform, appid: str) -> Authorizer:
