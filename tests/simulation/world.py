@@ -66,6 +66,8 @@ ALONE_CATCH_UP = policy.REFUSED_RETRIES[-1].total_seconds() + 60
 """The same after refusals of one account: nobody else's success says that they are over."""
 CATCH_UP = 900.0
 """Seconds after an outage or refusals that do not count either."""
+LAST_ROUNDS = 60.0
+"""Seconds at the end in which no round begins: those that have begun come to theirs."""
 
 
 @dataclass(frozen=True)
@@ -334,7 +336,7 @@ class World:
         with self.installed():
             self.component = Component.objects.create(appid=APPID)
             self.plan()
-            self.scheduler.run(self.ends)
+            self.scheduler.run(self.ends + LAST_ROUNDS)
             self.check_at_rest()
         self.figures.overlaps = sum(account.overlaps for account in self.wechat.accounts.values())
         self.figures.refreshes = sum(account.refreshes for account in self.wechat.accounts.values())
@@ -417,7 +419,7 @@ class World:
             again()
 
         def begin() -> None:
-            if not process.alive:
+            if not process.alive or self.scheduler.now > self.ends:
                 return
             if job.has_work(self) or self.random.random() < IDLE_ROUNDS:
                 self.scheduler.start(process, round_)

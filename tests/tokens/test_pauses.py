@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
+from typing import Any
 
 import pytest
 from django.core.cache import cache
@@ -57,6 +58,32 @@ def failing() -> set[str]:
 
 def due_now(*appids: str) -> None:
     Authorizer.objects.filter(appid__in=appids).update(next_action_at=LONG_AGO)
+
+
+@pytest.mark.parametrize("errcode", [61004, 61023, 48004])
+@pytest.mark.parametrize(("before", "counted", "minutes"), [(None, 2, 3), (45009, 2, 3), ("the same", 9, 30)])
+def test_refusal_after_failures_of_another_kind__is_repeated_within_minutes(
+    wechat: Simulator,
+    platform: Platform,
+    account: Authorizer,
+    errcode: int,
+    before: Any,
+    counted: int,
+    minutes: int,
+) -> None:
+    """Calls that WeChat has not answered in an outage, or has answered otherwise, are no refusals of this kind."""
+    failed_with = errcode if before == "the same" else before
+    Authorizer.objects.update(failures=8, last_errcode=failed_with, next_action_at=LONG_AGO)
+    wechat.faults.add(REFRESH, "errcode", errcode, times=9)
+
+    run_due(platform)
+
+    account.refresh_from_db()
+    assert (account.failures, account.last_errcode) == (counted, errcode)
+    assert account.next_action_at is not None
+    assert account.last_failed_at is not None
+    assert account.next_action_at - account.last_failed_at <= timedelta(minutes=minutes)
+    assert account.next_action_at - account.last_failed_at > timedelta(minutes=minutes) * 0.8
 
 
 class TestOneAccount:

@@ -64,6 +64,7 @@ class AuthorizerStore(TokenStore[Authorizer]):
             restricted_since=row.restricted_since,
             missing_since=row.missing_since,
             renewals=tuple(row.renewals),
+            last_errcode=row.last_errcode,
             cancelled=bool(
                 row.unauthorized_at and row.grant_changed_at and row.unauthorized_at >= row.grant_changed_at
             ),

@@ -131,6 +131,8 @@ class TokenLease:
     restricted_since: datetime | None = None
     missing_since: datetime | None = None
     renewals: tuple[str, ...] = ()
+    last_errcode: int | None = None
+    """What WeChat has answered to the last attempt, if that failed."""
     cancelled: bool = False
     """An unauthorized push came in the very second of the grant: WeChat has to say which was last."""
     damage: WeChatOpenError | None = None
@@ -139,6 +141,16 @@ class TokenLease:
     def time_at(self, monotonic: float) -> datetime:
         """The database's time at a later moment of this process, or a little earlier, if the database was slow."""
         return self.taken_at + timedelta(seconds=monotonic - self.taken_monotonic)
+
+    def after_refusal(self, error: WeChatOpenError) -> TokenLease:
+        """The lease with the failures that count for when a refused renewal is repeated.
+
+        Calls without an answer, and answers with another errcode, are no refusals of this kind: all together they count
+        as one.
+        """
+        if not isinstance(error, APIError) or error.errcode == self.last_errcode:
+            return self
+        return replace(self, failures=min(self.failures, 1))
 
 
 class TokenStore(ABC, Generic[_R]):
@@ -360,7 +372,7 @@ class TokenStore(ABC, Generic[_R]):
 
     def fail(self, lease: TokenLease, error: WeChatOpenError, retry_in: timedelta, **others: Any) -> bool:
         """Write down a failed renewal and when to repeat it."""
-        return self._release(lease, next_action_at=clock.now() + retry_in, **self._failure(error), **others)
+        return self._release(lease, next_action_at=clock.now() + retry_in, **self._failure(lease, error), **others)
 
     def fail_in_flight(
         self, lease: TokenLease, error: WeChatOpenError, retry_in: timedelta, in_flight: timedelta
@@ -374,11 +386,11 @@ class TokenStore(ABC, Generic[_R]):
             self._mine(lease),
             leased_until=clock.now() + in_flight,
             next_action_at=clock.now() + max(retry_in, in_flight + AFTER_LEASE),
-            **self._failure(error),
+            **self._failure(lease, error),
         )
 
-    def _failure(self, error: WeChatOpenError) -> dict[str, Any]:
-        return {"failures": F("failures") + 1, "last_failed_at": clock.now(), **described(error)}
+    def _failure(self, lease: TokenLease, error: WeChatOpenError) -> dict[str, Any]:
+        return {"failures": lease.failures + 1, "last_failed_at": clock.now(), **described(error)}
 
     def release(self, lease: TokenLease, retry_in: timedelta) -> bool:
         """Give a lease back without a verdict on the token."""

@@ -149,9 +149,11 @@ class AuthorizerKeeper(Keeper[AuthorizerStore]):
         elif fault is Fault.PLATFORM:
             self.store.release(lease, self._retry_in(lease))
         elif fault is Fault.RESTRICTED:
-            self.store.restrict(lease, error, self._retry_restricted_in(lease))
+            refused = lease.after_refusal(error)
+            self.store.restrict(refused, error, self._retry_restricted_in(refused))
         elif fault is Fault.UNCLEAR:
-            self.store.fail(lease, error, self.retry_refused_in(lease))
+            refused = lease.after_refusal(error)
+            self.store.fail(refused, error, self.retry_refused_in(refused))
         elif fault is Fault.TRANSIENT:
             self.store.fail(lease, error, self._retry_in(lease))
         if fault not in (Fault.ROW, Fault.PLATFORM) and not isinstance(error, AuthorizerUnavailable):

@@ -172,7 +172,8 @@ class Renewal(LeasedCalls):
         # The record that could not be read may have the token that works.
         state = None if self.unreadable else self._verdict()
         if state is None or self._is_held(state):
-            self.store.refuse(self.lease, refused, self.keeper.retry_refused_in(self.lease))
+            lease = self.lease.after_refusal(refused)
+            self.store.refuse(lease, refused, self.keeper.retry_refused_in(lease))
             return refused
         self.store.change_state(self.lease, state, refused)
         self.keeper.environment.cache.forget(self.keeper.name)
