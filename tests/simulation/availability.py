@@ -13,12 +13,11 @@ from dataclasses import dataclass, replace
 
 from django.db import InterfaceError, OperationalError
 
-from wechat_open import tokens
 from wechat_open.exceptions import WeChatOpenError
 from wechat_open.tokens import AuthorizerKeeper
 
 from .wechat import Rotation
-from .world import CALM, Chaos, Job, SimulatedProcess, World, read_token, readers_call
+from .world import CALM, Chaos, Job, SimulatedProcess, World, gets_token, read_token, readers_call
 
 OUTAGE = 1200.0
 APART = 5400.0
@@ -83,11 +82,7 @@ class Site(World):
         self.figures.reads += counts
         why = ""
         try:
-            token = tokens.authorizer_token(process.platform, appid)
-            if not self.wechat.accepts(appid, token.reveal()):
-                AuthorizerKeeper(process.platform, appid).invalidate(token)
-                token = tokens.authorizer_token(process.platform, appid)
-            if not self.wechat.accepts(appid, token.reveal()):
+            if not gets_token(process, appid):
                 why = "a token that WeChat refuses"
         except (WeChatOpenError, OperationalError, InterfaceError) as error:
             why = f"{type(error).__name__}: {error}"
@@ -109,5 +104,5 @@ def measure(name: str, seeds: int) -> tuple[str, int, int, list[str]]:
         figures = site.play()
         reads += figures.reads
         unavailable += figures.unavailable
-        reasons += [f"seed {seed}, {reason}" for reason in [*site.failures, *figures.broken]]
+        reasons += [f"seed {seed}, {reason}" for reason in [*site.failures, *figures.violations]]
     return name, reads, unavailable, reasons[:5]

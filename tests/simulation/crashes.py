@@ -11,8 +11,9 @@ from collections.abc import Callable, Sequence
 from wechat_open import inbox, tokens
 from wechat_open.models import Push
 
+from .figures import Figures
 from .wechat import Rotation
-from .world import CALM, Figures, SimulatedProcess, World, process_push
+from .world import CALM, SimulatedProcess, World, process_push
 
 SHOP, OTHER = "wx0000", "wx0001"
 AT = 700.0

@@ -285,7 +285,7 @@ class MemoryQuerySet:
         rows = rows[self._slice]
         self._tables.after(f"{statement} {self.model.__name__}")
         if self._names is None:
-            return [self._instance(row) for row in rows]
+            return self._instances(rows)
         columns = [self._reader(name) for name in self._names]
         read = [[read_column(row) for read_column in columns] for row in rows]
         if self._distinct:
@@ -302,29 +302,34 @@ class MemoryQuerySet:
         convert = None if "__" in name else _reader(self.model, name)
         return resolve if convert is None else lambda row: convert(resolve(row))
 
-    def _instance(self, row: Values) -> Any:
-        made = _instance(self.model, row)
-        for name, expression in self._annotations.items():
-            setattr(made, name, _function(expression, self)(row))
-        for field, known in self._known_related_objects.items():
-            field.set_cached_value(made, known[getattr(made, field.attname)])
-        for path in self._related:
-            self._join(made, path.split("__"))
-        return made
+    def _instances(self, rows: list[Values]) -> list[Any]:
+        if not rows:
+            return []
+        annotated = [(name, _function(expression, self)) for name, expression in self._annotations.items()]
+        joins = _joins(self.model, self._related)
+        instances = []
+        for row in rows:
+            made = _instance(self.model, row)
+            for name, value in annotated:
+                setattr(made, name, value(row))
+            for field, known in self._known_related_objects.items():
+                field.set_cached_value(made, known[getattr(made, field.attname)])
+            self._join(made, joins)
+            instances.append(made)
+        return instances
 
-    def _join(self, made: Any, path: list[str]) -> None:
-        """Load what a foreign key refers to, with the row itself."""
-        name, *rest = path
-        field = _field(type(made), name)
-        if not field.is_cached(made):
-            key = getattr(made, field.attname)
-            row = None if key is None else self._tables.of(field.related_model).get(key)
-            if key is not None and row is None:
-                raise NotImplementedError(f"{field} is not simulated, or has lost its row.")
-            field.set_cached_value(made, None if row is None else _instance(field.related_model, row))
-        other = field.get_cached_value(made)
-        if rest and other is not None:
-            self._join(other, rest)
+    def _join(self, made: Any, joins: Joins) -> None:
+        """Load what foreign keys refer to, with the row itself."""
+        for name, column, model, further in joins:
+            others = made._state.fields_cache
+            if name not in others:
+                key = made.__dict__[column]
+                row = None if key is None else self._tables.of(model).get(key)
+                if key is not None and row is None:
+                    raise NotImplementedError(f"{name} of {made!r} is not simulated, or has lost its row.")
+                others[name] = None if row is None else _instance(model, row)
+            if further and others[name] is not None:
+                self._join(others[name], further)
 
     def __iter__(self) -> Iterator[Any]:
         if self._result is None:
@@ -452,11 +457,27 @@ def _instance(model: type[models.Model], row: Values) -> Any:
     made = model.__new__(model)
     values = made.__dict__ = row.copy()
     for name, read in _converted(model):
-        if values[name] or isinstance(values[name], (list, dict)):
+        if values[name] or read is _copied:
             values[name] = read(values[name])
     state = values["_state"] = ModelState()
     state.adding, state.db = False, "default"
     return made
+
+
+Joins = tuple[tuple[str, str, type[models.Model], Any], ...]
+"""Foreign keys: the name, the column and the model of each, and what is loaded with that."""
+
+
+@lru_cache
+def _joins(model: type[models.Model], paths: tuple[str, ...]) -> Joins:
+    further: dict[str, tuple[str, ...]] = {}
+    for path in paths:
+        name, _, rest = path.partition("__")
+        further[name] = (*further.get(name, ()), *([rest] if rest else []))
+    fields = [(name, _field(model, name), rest) for name, rest in further.items()]
+    return tuple(
+        (name, field.attname, field.related_model, _joins(field.related_model, rest)) for name, field, rest in fields
+    )
 
 
 @cache

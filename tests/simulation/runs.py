@@ -10,6 +10,7 @@ is named with what it broke; ``--seed N --mode strict`` plays it again, step by 
 from __future__ import annotations
 
 import argparse
+import gc
 import hashlib
 import logging
 import multiprocessing
@@ -17,85 +18,30 @@ import os
 import sys
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, fields
 from itertools import product
 from multiprocessing.pool import Pool
 
-BATCH = 20
+from .figures import Figures
+
+BATCH = 10
 """Seeds that a process plays before it reports."""
 
 MODES = ["strict", "grace", "stable"]
-
 
 SEEDS_OF_A_MEASURE = 2
 """Of eight hours each."""
 
 
-@dataclass
-class Total:
-    """The figures of many runs in one mode."""
-
-    runs: int = 0
-    histories: int = 0
-    reads: int = 0
-    unavailable: int = 0
-    kills: int = 0
-    long_pauses: int = 0
-    overlaps: int = 0
-    excused_overlaps: int = 0
-    refreshes: int = 0
-    steps: int = 0
-    repaired_after: list[float] = field(default_factory=list)
-    broken: dict[int, list[str]] = field(default_factory=dict)
-
-    def add(self, other: Total) -> None:
-        for one in fields(self):
-            value = getattr(other, one.name)
-            if isinstance(value, dict):
-                self.broken |= value
-            else:
-                setattr(self, one.name, getattr(self, one.name) + value)
-
-    @property
-    def availability(self) -> float:
-        return 1 - self.unavailable / self.reads if self.reads else 1.0
-
-    def line(self, mode: str) -> str:
-        repaired = sorted(self.repaired_after)
-        slow = f"p99 {repaired[int(len(repaired) * 0.99)]:.0f} s" if repaired else "none"
-        return (
-            f"{mode:7} {self.runs} runs, {self.histories} accounts, {self.steps / 1e6:.1f} M steps, "
-            f"{self.kills} kills, {self.long_pauses} long pauses, {self.refreshes} refreshes, {self.overlaps} overlaps "
-            f"(+ {self.excused_overlaps} in long pauses), available {self.availability:.4%}, repairs {slow}, "
-            f"{len(self.broken)} broken"
-        )
-
-
-def play(mode: str, seeds: Iterable[int], chaos: str = "storm") -> Total:
+def play(mode: str, seeds: Iterable[int], chaos: str = "storm") -> Figures:
     """Play these seeds in this process."""
     from .wechat import Rotation
     from .world import CHAOS, World
 
-    total = Total()
+    total = Figures()
+    started = time.process_time()
     for seed in seeds:
-        world = World(seed, Rotation(mode), CHAOS[chaos])
-        figures = world.play()
-        total.add(
-            Total(
-                runs=1,
-                histories=len(world.appids),
-                reads=figures.reads,
-                unavailable=figures.unavailable,
-                kills=figures.kills,
-                long_pauses=figures.long_pauses,
-                overlaps=figures.overlaps,
-                excused_overlaps=figures.excused_overlaps,
-                refreshes=figures.refreshes,
-                steps=world.scheduler.steps,
-                repaired_after=world.monitor.repaired_after,
-                broken={seed: figures.broken} if figures.broken else {},
-            )
-        )
+        total.add(World(seed, Rotation(mode), CHAOS[chaos]).play())
+    total.processor = time.process_time() - started
     return total
 
 
@@ -123,6 +69,7 @@ def prepare() -> None:
 
     django.setup()
     logging.disable(logging.CRITICAL)
+    gc.freeze()  # what was imported is never garbage
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -158,17 +105,23 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def whole_runs(pool: Pool, seeds: Sequence[int], modes: Sequence[str], chaos: str) -> bool:
-    """Play all seeds in all modes and print the figures; whether nothing was broken."""
-    totals = {mode: Total() for mode in modes}
+    """Play all seeds, mode by mode, and print the figures; whether nothing was broken."""
     batches = [list(seeds[at : at + BATCH]) for at in range(0, len(seeds), BATCH)]
-    work = [(mode, batch, chaos) for mode in modes for batch in batches]
-    for mode, total in pool.imap_unordered(_play, work):
-        totals[mode].add(total)
-    for mode, total in totals.items():
-        print(total.line(mode))
+    whole = Figures()
+    for mode in modes:
+        started, total = time.monotonic(), Figures()
+        for figures in pool.imap_unordered(_play, [(mode, batch, chaos) for batch in batches]):
+            total.add(figures)
+        print(f"{mode:7} {total.line()}; {_times(total, started)}", flush=True)
         for seed, words in sorted(total.broken.items()):
-            print(f"  seed {seed}: {'; '.join(words[:3])}")
-    return not any(total.broken for total in totals.values())
+            print(f"  seed {seed}: {'; '.join(words[:3])}", flush=True)
+        whole.add(total)
+    return not whole.broken
+
+
+def _times(figures: Figures, started: float) -> str:
+    each = figures.processor / figures.runs if figures.runs else 0.0
+    return f"{time.monotonic() - started:.0f} seconds, {each:.2f} of a processor for each run"
 
 
 def without_safeguards(pool: Pool) -> bool:
@@ -177,7 +130,7 @@ def without_safeguards(pool: Pool) -> bool:
 
     well = True
     for name, found in pool.imap(found_without, SAFEGUARDS):
-        print(f"without {name}: " + (f"seed {found[0]} fails: {found[1]}" if found else "NO seed fails"))
+        print(f"without {name}: " + (f"seed {found[0]} fails: {found[1]}" if found else "NO seed fails"), flush=True)
         well = well and found is not None
     return well
 
@@ -190,7 +143,7 @@ def crashes(pool: Pool) -> bool:
     work += [("renewal", mode, True) for mode in MODES]
     well = True
     for operation, mode, kills, broken in pool.imap(_crash, work):
-        print(f"{operation}, {mode}: killed {kills} times, {len(broken)} broken")
+        print(f"{operation}, {mode}: killed {kills} times, {len(broken)} broken", flush=True)
         for steps, words in broken.items():
             print(f"  before step {steps}: {'; '.join(words[:3])}")
         well = well and not broken
@@ -217,9 +170,8 @@ def _measure(name: str) -> tuple[str, int, int, list[str]]:
     return measure(name, SEEDS_OF_A_MEASURE)
 
 
-def _play(work: tuple[str, list[int], str]) -> tuple[str, Total]:
-    mode, seeds, chaos = work
-    return mode, play(mode, seeds, chaos)
+def _play(work: tuple[str, list[int], str]) -> Figures:
+    return play(*work)
 
 
 def found_without(name: str) -> tuple[str, tuple[int, str] | None]:
@@ -242,7 +194,7 @@ def _crash(work: tuple[str, str, bool]) -> tuple[str, str, int, dict[tuple[int, 
     operation, mode, pairs = work
     steps = range(1, steps_of(operation, Rotation(mode)) + 1)
     kills = list(product(steps, repeat=2 if pairs else 1))
-    broken = {at: found for at in kills if (found := play_crash(operation, Rotation(mode), at).broken)}
+    broken = {at: found for at in kills if (found := play_crash(operation, Rotation(mode), at).violations)}
     return operation + (", two processes" if pairs else ""), mode, len(kills), broken
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from itertools import count
 from typing import Any, TypeVar
@@ -39,6 +39,7 @@ from wechat_open.tasks import PERIODIC_JOBS
 from wechat_open.tokens import AuthorizerKeeper, policy
 from wechat_open.tokens.tickets import TICKET_STALE
 
+from .figures import Figures
 from .memory import Tables
 from .monitor import Monitor
 from .owners import Owners
@@ -148,22 +149,6 @@ CHAOS = {
 """What may go wrong, by name: all of it, or one kind alone."""
 
 
-@dataclass
-class Figures:
-    """What was seen in a run."""
-
-    reads: int = 0
-    unavailable: int = 0
-    kills: int = 0
-    long_pauses: int = 0
-    overlaps: int = 0
-    excused_overlaps: int = 0
-    refreshes: int = 0
-    broken: list[str] = field(default_factory=list)
-    """Invariants that did not hold, in words."""
-    errors: dict[str, int] = field(default_factory=dict)
-
-
 class Violation(AssertionError):
     """An invariant did not hold."""
 
@@ -194,7 +179,8 @@ class World:
         self.tables = Tables(self.database_time)
         self.tables.before = self._before_statement
         self.tables.after = self._after_statement
-        self.figures = Figures()
+        self.figures = Figures(runs=1, accounts=accounts)
+        self.seed = seed
         self.tenants = Tenants(self.broken)
         self.monitor = Monitor(self.wechat, self.tenants, lambda: self.scheduler.now, self.broken, self.usable_seconds)
         self.tables.written = self.monitor.written
@@ -265,7 +251,10 @@ class World:
 
     def down(self, what: str) -> bool:
         now = self.scheduler.now
-        return any([begin <= now < end for begin, end in self.outages[what]])  # noqa: C419 - twice as fast
+        for begin, end in self.outages[what]:  # noqa: SIM110 - twice as fast
+            if begin <= now < end:
+                return True
+        return False
 
     @property
     def process(self) -> SimulatedProcess:
@@ -338,6 +327,8 @@ class World:
             self.plan()
             self.scheduler.run(self.ends + LAST_ROUNDS)
             self.check_at_rest()
+        self.figures.steps = self.scheduler.steps
+        self.figures.repaired_after = self.monitor.repaired_after
         self.figures.overlaps = sum(account.overlaps for account in self.wechat.accounts.values())
         self.figures.refreshes = sum(account.refreshes for account in self.wechat.accounts.values())
         return self.figures
@@ -435,9 +426,8 @@ class World:
         """An error ends the round, as in a task; it is counted."""
         try:
             work()
-        except (WeChatOpenError, OperationalError, InterfaceError) as error:
-            name = type(error).__name__
-            self.figures.errors[name] = self.figures.errors.get(name, 0) + 1
+        except (WeChatOpenError, OperationalError, InterfaceError):
+            self.figures.errors += 1
 
     def usable_seconds(self, appid: str, begin: float, end: float) -> float:
         """How many of these seconds lie outside of all troubles; after each one, work has to catch up."""
@@ -533,7 +523,7 @@ class World:
                 self.tenants.check_at_rest(self.monitor.rows[appid])
 
     def broken(self, text: str) -> None:
-        self.figures.broken.append(f"{self.scheduler.now:.0f} s: {text}")
+        self.figures.broken.setdefault(self.seed, []).append(f"{self.scheduler.now:.0f} s: {text}")
 
 
 class SimulatedProcess(Process):
@@ -821,7 +811,7 @@ def readers_call(world: World) -> bool:
 
 
 def read_token(process: SimulatedProcess) -> None:
-    """A reader wants to call WeChat in an account's name. A token that is refused is asked for again, as calls do."""
+    """A reader wants to call WeChat in an account's name."""
     world = process.world
     appid = world.random.choice(world.appids)
     account = world.wechat.account(appid)
@@ -832,19 +822,29 @@ def read_token(process: SimulatedProcess) -> None:
         return
     world.figures.reads += 1
     failed = process.failed_statements
-    try:
-        token = tokens.authorizer_token(process.platform, appid)
+
+    def served(token: Secret) -> None:
         if process.failed_statements == failed:  # else the last token that is known is better than none
             world.monitor.served(appid, token.reveal())
-        if not world.wechat.accepts(appid, token.reveal()):
-            AuthorizerKeeper(process.platform, appid).invalidate(token)
-            token = tokens.authorizer_token(process.platform, appid)
-        works = world.wechat.accepts(appid, token.reveal())
+
+    try:
+        works = gets_token(process, appid, served)
     except (WeChatOpenError, OperationalError, InterfaceError):
         works = False
     if world.wechat.account(appid).grant is grant:
         world.figures.unavailable += not works
         world.monitor.read(appid, works)
+
+
+def gets_token(process: SimulatedProcess, appid: str, served: Callable[[Secret], object] = lambda token: None) -> bool:
+    """Whether WeChat takes the account's token. One that is refused is asked for again, as calls do."""
+    wechat = process.world.wechat
+    token = tokens.authorizer_token(process.platform, appid)
+    served(token)
+    if not wechat.accepts(appid, token.reveal()):
+        AuthorizerKeeper(process.platform, appid).invalidate(token)
+        token = tokens.authorizer_token(process.platform, appid)
+    return wechat.accepts(appid, token.reveal())
 
 
 NEW_GRANT = 120.0
