@@ -89,7 +89,7 @@ def _lease(stack: ExitStack) -> None:
     _replace(stack, token_store.TokenStore, "_due_after_lease", lambda self: {})
 
 
-@safeguard("single rows", 6)
+@safeguard("single rows", 1)
 def _single_rows(stack: ExitStack) -> None:
     """A batch of leases is opened as a whole: one row that cannot be decrypted fails it."""
     _replace(stack, authorizers, "decrypted", lambda row, column: (row.reveal(column), None))
@@ -108,7 +108,7 @@ def _own_refusals(stack: ExitStack) -> None:
     _replace(stack, component.ComponentStore, "take_probe", lambda store, within: False)
 
 
-@safeguard("lease while in flight", 3)
+@safeguard("lease while in flight", 14)
 def _in_flight(stack: ExitStack) -> None:
     """A call that got no answer gives the lease back at once, though WeChat may still be working on it."""
 
@@ -124,7 +124,7 @@ def _signal_first(stack: ExitStack) -> None:
     _replace(stack, pushes.PushStore, "extend", pushes.PushStore.done)
 
 
-@safeguard("lists may be outdated", 4)
+@safeguard("lists may be outdated", 7)
 def _lists(stack: ExitStack) -> None:
     """Whatever refresh token WeChat lists replaces the stored one, unless a renewal is under way."""
     known = comparison.compare
@@ -141,19 +141,31 @@ def _lists(stack: ExitStack) -> None:
     _replace(stack, comparison, "compare", compare)
 
 
-@safeguard("order of grants", 0, "tenants")
+@safeguard("order of grants", 2, "tenants")
 def _order(stack: ExitStack) -> None:
     """The grant that arrives last is taken for the newest, and its tenant gets the account."""
     _replace(stack, order.GrantOrder, "__call__", lambda self, row: True)
 
 
-@safeguard("time of the request", 2, "tenants")
+@safeguard("time of the request", 45, "tenants")
 def _time_of_request(stack: ExitStack) -> None:
     """What an exchange brought is written over tokens that were asked for later."""
     _replace(stack, grants, "_has_newer_tokens", lambda row, asked_at: False)
 
 
-@safeguard("fence", 1, "tenants")
+@safeguard("what a token was obtained with", 158, "tenants")
+def _obtained_with(stack: ExitStack) -> None:
+    """Times alone say which tokens are newer, also those of workers that were paused before they sent."""
+    _replace(stack, grants, "_was_used", lambda row, refresh_token: False)
+
+
+@safeguard("refusals of one kind", 215)
+def _refusals_of_one_kind(stack: ExitStack) -> None:
+    """Calls without an answer count as refusals."""
+    _replace(stack, token_store.TokenLease, "after_refusal", lambda self, error: self)
+
+
+@safeguard("fence", 0, "tenants")
 def _fence(stack: ExitStack) -> None:
     """A lease that is lost writes all the same."""
     for store in (token_store.TokenStore, authorizers.AuthorizerStore):
@@ -163,7 +175,7 @@ def _fence(stack: ExitStack) -> None:
 # -- whose account it is -----------------------------------------------------------------------------------------------
 
 
-@safeguard("order of this moment", 9, "tenants")
+@safeguard("order of this moment", 19, "tenants")
 def _order_of_this_moment(stack: ExitStack) -> None:
     """What WeChat's record has shown once decides, also after another grant was stored."""
     known: dict[int, bool] = {}
@@ -175,7 +187,13 @@ def _order_of_this_moment(stack: ExitStack) -> None:
     _replace(stack, order.GrantOrder, "_is_current", is_current)
 
 
-@safeguard("fence of a code", 22, "tenants")
+@safeguard("time of the list", 102, "tenants")
+def _time_of_list(stack: ExitStack) -> None:
+    """The time that WeChat's list tells is taken for the one of the stored tenant's grant."""
+    _replace(stack, order, "_was_given_before", lambda row, stored: False)
+
+
+@safeguard("fence of a code", 10, "tenants")
 def _fence_of_code(stack: ExitStack) -> None:
     """A worker writes what a code has brought also when another one has taken the code over."""
 
@@ -186,7 +204,7 @@ def _fence_of_code(stack: ExitStack) -> None:
     _replace(stack, exchanges.ExchangeStore, "read_leased", lambda store, pk, fence: store.read(pk))
 
 
-@safeguard("epoch of a code", 5, "tenants")
+@safeguard("epoch of a code", 29, "tenants")
 def _epoch_of_code(stack: ExitStack) -> None:
     """The grant that is stored is taken for the one that the code has brought."""
     keep = grants.keep
