@@ -2,10 +2,11 @@
 
     python -m tests.kills --kills 500
 
-plays on PostgreSQL and then on MariaDB. WeChat is in this process and replaces a refresh token at each use; the site is
-a few processes of ``wechat_open run``. As soon as WeChat is asked for a renewal, one of them is killed within the time
-that the answer and its commit take, and another one is started in its place. What an account waits for after a kill is
-the time until it has newer tokens, measured for each account whose lease the killed process had.
+plays on PostgreSQL and then on MariaDB, with a few sites beside each other, each in a database of its own. A WeChat in
+the site's first process replaces a refresh token at each use; beside that the site is a few processes of ``wechat_open
+run``. As soon as WeChat is asked for a renewal, one of them is killed within the time that the answer and its commit
+take, and another one is started in its place. What an account waits for after a kill is the time until it has newer
+tokens, measured for each account whose lease the killed process had.
 """
 
 from __future__ import annotations
@@ -21,11 +22,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from tests.services import SERVICES
 
@@ -34,10 +36,11 @@ if TYPE_CHECKING:
     from wechat_open.simulator import Simulator
 
 REFRESH = "/cgi-bin/component/api_authorizer_token"
-ACCOUNTS = 150
+SITES = 4
+ACCOUNTS = 300
 PROCESSES = 3
-TOKEN_LIFE = 120
-"""Seconds. Tokens are due at 70 to 80 percent of it, so there are about two renewals a second."""
+TOKEN_LIFE = 300
+"""Seconds. Tokens are due at 70 to 80 percent of it, so a site has more than one renewal a second."""
 LATENCY = 0.2
 """Seconds that WeChat takes for a renewal."""
 RECOVERS_WITHIN = 75
@@ -64,6 +67,10 @@ class Figures:
     @property
     def well(self) -> bool:
         return not (self.lost or self.false_states or self.overlaps) and self.p99 < RECOVERS_WITHIN
+
+    def add(self, other: Figures) -> None:
+        for name, value in vars(other).items():
+            setattr(self, name, getattr(self, name) + value)
 
     def line(self) -> str:
         return (
@@ -93,7 +100,7 @@ class Killing:
         self.orphans: dict[str, Orphan] = {}
         self.asked = Event()
         self.context = multiprocessing.get_context("forkserver")
-        self.context.set_forkserver_preload([__name__])
+        self.context.set_forkserver_preload(["tests.integration.site_process"])
         self.processes: list[ForkServerProcess] = []
 
     def play(self, kills: int) -> Figures:
@@ -102,8 +109,9 @@ class Killing:
         try:
             while self.figures.kills < kills:
                 self._kill_one()
-                if self.figures.kills % 50 == 0:
-                    print(f"  {self.figures.kills} kills, longest recovery {self._longest():.0f} s", flush=True)
+                if self.figures.kills % 25 == 0:
+                    words = f"  {self.figures.kills} kills, longest recovery {self._longest():.0f} s"
+                    print(words, file=sys.stderr, flush=True)
             self._settle()
             for process in self.processes:
                 process.terminate()  # what is in flight is still stored
@@ -131,8 +139,8 @@ class Killing:
 
     def _kill_one(self) -> None:
         self.asked.clear()
-        if not self.asked.wait(30):
-            raise SystemExit("Nothing was renewed for half a minute.")
+        if not self.asked.wait(TOKEN_LIFE):
+            raise SystemExit(f"Nothing was renewed for {TOKEN_LIFE} s.")
         time.sleep(self.chance.uniform(0, LATENCY * 1.5))
         victim = self.chance.choice([process for process in self.processes if process.is_alive()])
         leased = self._leased()
@@ -199,17 +207,15 @@ class Killing:
 
 def run() -> None:
     """A process of the site."""
-    import django
     from django.core.management import call_command
 
-    django.setup()
     log = os.environ.get("KILLS_LOG", os.devnull)
     with Path(log).open("a") as out:
         call_command("wechat_open", "run", stdout=out, stderr=out)
 
 
-def play(kills: int, seed: int) -> bool:
-    """On the database that DATABASE_URL names; whether all is well."""
+def play(kills: int, seed: int) -> Figures:
+    """One site, on the database that DATABASE_URL names."""
     import django
 
     django.setup()
@@ -218,6 +224,7 @@ def play(kills: int, seed: int) -> bool:
     from django.test.utils import setup_databases, teardown_databases
 
     from tests import database_url
+    from tests.stage import deliver
     from wechat_open import platforms, tokens
     from wechat_open.simulator import Simulator
     from wechat_open.simulator.state.faults import FaultKind
@@ -232,46 +239,73 @@ def play(kills: int, seed: int) -> bool:
             os.environ["DJANGO_SETTINGS_MODULE"] = "tests.integration.run_settings"
             os.environ["DATABASE_URL"] = database_url.write(connection.settings_dict)
             platform = platforms.get()
-            keep_ticket(platform, wechat)
+            deliver(platform, wechat.engine.new_ticket())
             for number in range(ACCOUNTS):
                 appid = f"wx{number:016d}"
                 wechat.engine.add_account(f"Shop {number}", "official", appid=appid)
                 wechat.engine.authorize(appid)
             tokens.reconcile(platform)
+            chance = random.Random(seed)
+            spread_renewals(chance)
             kind: FaultKind = "delay"
             wechat.faults.add(REFRESH, kind, LATENCY, times=10**9)
-            figures = Killing(wechat, platform, random.Random(seed)).play(kills)
+            return Killing(wechat, platform, chance).play(kills)
     finally:
         teardown_databases(config, verbosity=0)
-    print(f"{connection.vendor}: {figures.line()}", flush=True)
+
+
+def spread_renewals(chance: random.Random) -> None:
+    """All were authorized in one moment: without this, they would be renewed in bursts with a pause between them."""
+    from wechat_open.db import clock
+    from wechat_open.models import Authorizer
+
+    now = clock.now()
+    for row in Authorizer.objects.all():
+        row.next_action_at = now + timedelta(seconds=chance.uniform(0, TOKEN_LIFE * 0.7))
+        row.save(update_fields=["next_action_at"])
+
+
+def play_sites(name: str, url: str, kills: int, seed: int) -> bool:
+    """Several sites on one database server; prints their figures, and says whether all is well."""
+    sites = []
+    for number in range(SITES):
+        address = urlsplit(url)._replace(path=f"/kills_{number}").geturl()
+        share = kills // SITES + (number < kills % SITES)
+        sites.append(
+            subprocess.Popen(
+                [sys.executable, "-m", "tests.kills", "--here", f"--kills={share}", f"--seed={seed * SITES + number}"],
+                env={**os.environ, "DATABASE_URL": address, "DJANGO_SETTINGS_MODULE": "tests.settings"},
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+        )
+    figures = Figures()
+    for site in sites:
+        said, _ = site.communicate()
+        if site.returncode:
+            print(f"{name}: a site ended with {site.returncode}", flush=True)
+            return False
+        figures.add(Figures(**json.loads(said.splitlines()[-1])))
+    print(f"{name}: {figures.line()}", flush=True)
     for words, appids in (("lost", figures.lost), ("in a false state", figures.false_states)):
         if appids:
             print(f"  {words}: {', '.join(appids)}")
     return figures.well
 
 
-def keep_ticket(platform: Platform, wechat: Simulator) -> None:
-    from tests.stage import deliver
-
-    deliver(platform, wechat.engine.new_ticket())
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.kills", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--kills", type=int, default=500, help="on each database server (default: 500)")
     parser.add_argument("--seed", type=int, default=0, help="of the moments (default: 0)")
-    parser.add_argument("--here", action="store_true", help="only on the database that DATABASE_URL names")
+    parser.add_argument("--on", choices=("PostgreSQL", "MariaDB"), help="only on this one")
+    parser.add_argument("--here", action="store_true", help="one site, on the database that DATABASE_URL names")
     options = parser.parse_args()
     if options.here:
-        return 0 if play(options.kills, options.seed) else 1
-    failed = 0
-    for service in SERVICES:
-        if service.name in ("PostgreSQL", "MariaDB"):
-            command = [sys.executable, "-m", "tests.kills", "--here", "--kills", str(options.kills)]
-            environment = {**os.environ, "DATABASE_URL": service.url, "DJANGO_SETTINGS_MODULE": "tests.settings"}
-            print(f"{service.name}:", flush=True)
-            failed += subprocess.run([*command, "--seed", str(options.seed)], env=environment, check=False).returncode
-    return min(failed, 1)
+        print(json.dumps(vars(play(options.kills, options.seed))))
+        return 0
+    servers = [service for service in SERVICES if service.name in (options.on or "PostgreSQL, MariaDB")]
+    well = [play_sites(service.name, service.url, options.kills, options.seed) for service in servers]
+    return 0 if all(well) else 1
 
 
 if __name__ == "__main__":

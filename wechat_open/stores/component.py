@@ -16,7 +16,7 @@ from ..models import Component
 from ..text import TranslatableText as _
 from .tokens import StoredToken, TokenLease, TokenStore, described
 
-RENEWALS_LEASE = Lease("renewals_leased_until", timedelta(seconds=30), fence="renewals_fence")
+RENEWALS_LEASE = Lease("renewals_leased_until", timedelta(seconds=10), fence="renewals_fence")
 """How long another worker waits for one that renews a platform's tokens without a sign of life."""
 
 
