@@ -66,8 +66,8 @@ class Monitor:
     replaced: dict[str, float] = field(default_factory=dict)
     """Access tokens that were replaced in their rows, and when."""
     known_grants: dict[str, int] = field(default_factory=dict)
-    unread: dict[str, float] = field(default_factory=dict)
-    """Accounts whose readers got no token, and since when."""
+    unread: dict[tuple[str, int], float] = field(default_factory=dict)
+    """Accounts, with the numbers of their grants, whose readers got no token, and since when."""
     _revealed: dict[tuple[str, str, str], str] = field(default_factory=dict)
 
     # -- what happened -------------------------------------------------------------------------------------------------
@@ -107,10 +107,12 @@ class Monitor:
     def read(self, appid: str, works: bool) -> None:
         """A reader got a token that works, or none."""
         grant = self.wechat.account(appid).grant
-        if works or grant is None or self.known_grants.get(appid) != grant.number:
-            self.unread.pop(appid, None)
+        if grant is None:
             return
-        seconds = self.usable(appid, self.unread.setdefault(appid, self.now()), self.now())
+        if works or self.known_grants.get(appid) != grant.number:
+            self.unread.pop((appid, grant.number), None)
+            return
+        seconds = self.usable(appid, self.unread.setdefault((appid, grant.number), self.now()), self.now())
         if seconds > REPAIRED_WITHIN:
             self.broken(f"I13: readers of {appid} have had no token for {seconds:.0f} s")
 

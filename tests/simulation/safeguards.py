@@ -108,7 +108,7 @@ def _own_refusals(stack: ExitStack) -> None:
     _replace(stack, component.ComponentStore, "take_probe", lambda store, within: False)
 
 
-@safeguard("lease while in flight", 14)
+@safeguard("lease while in flight", 33)
 def _in_flight(stack: ExitStack) -> None:
     """A call that got no answer gives the lease back at once, though WeChat may still be working on it."""
 
