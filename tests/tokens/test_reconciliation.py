@@ -543,6 +543,18 @@ class TestOneAccountThatFails:
         tokens.run_due(platform)
         assert all(is_whole(wechat, row) for row in Authorizer.objects.select_related("component"))
 
+    def test_row_that_cannot_be_decrypted__gets_the_listed_token_of_a_newer_grant(
+        self, wechat: Simulator, platform: Platform, account: Authorizer
+    ) -> None:
+        """Though the stored token was obtained under that grant: it cannot be read."""
+        assert account.grant_changed_at is not None
+        Authorizer.objects.update(
+            grant_changed_at=account.grant_changed_at - timedelta(minutes=10), refresh_token="v1.deadbeef.AAAA"
+        )
+
+        assert tokens.reconcile(platform).repaired == [OFFICIAL]
+        assert is_whole(wechat, account)
+
     def test_entry_that_the_database_refuses__is_left_out(self, wechat: Simulator, platform: Platform) -> None:
         class Refusing(ReconciliationStore):
             def create(self, entries: Iterable[Listed]) -> None:

@@ -108,11 +108,14 @@ class ReconciliationStore:
         lost.update(last_failed_at=clock.now())
 
     def take_grant(self, row: Authorizer, entry: Listed, *, in_use: bool = False) -> bool:
-        """Store a newer grant. ``in_use``: the stored refresh token is of this grant; the listed one is tried next."""
+        """Store a newer grant. ``in_use``: the stored refresh token is of this grant; the listed one is tried next.
+
+        A stored token that cannot be decrypted is replaced all the same.
+        """
         changes: dict[str, Any] = {}
         if entry.refresh_token:
             stored = decrypted(row, "refresh_token")[0]
-            current, previous = (stored, entry.refresh_token) if in_use else (entry.refresh_token, stored)
+            current, previous = (stored, entry.refresh_token) if in_use and stored else (entry.refresh_token, stored)
             if current != previous:
                 changes["refresh_token"] = row.encrypt("refresh_token", current.reveal())
                 changes["previous_refresh_token"] = row.encrypt("previous_refresh_token", previous.reveal())
