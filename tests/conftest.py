@@ -19,6 +19,7 @@ from tests.services import SERVICES
 from tests.stage import account, grant, later, platform, wechat  # noqa: F401 - fixtures
 from wechat_open import cache as shared_cache
 from wechat_open import messaging
+from wechat_open.client.reachability import REACHABILITY
 from wechat_open.health import timeouts
 from wechat_open.messaging import handlers
 from wechat_open.stores.token_memory import MEMORY
@@ -48,6 +49,7 @@ def _empty_cache() -> Iterator[None]:
     """No token, lock, counter or failure of one test is seen by the next, and no message taken for a repeat."""
     cache.clear()
     MEMORY.clear()
+    REACHABILITY.forget()
     shared_cache._failed_at.clear()
     timeouts.forget()
     messaging.forget()

@@ -211,6 +211,11 @@ SECTIONS: dict[str, dict[str, Fault]] = {
             "WeChat's answers have an empty refresh token.",
             "It never replaces one that is stored. What is missing in one answer is looked for in the others.",
         ),
+        "F41": Fault(
+            "One of several hosts loses its way to WeChat, and to nothing else.",
+            "What it could not send, it gives back untried. After three calls without an answer it leaves renewals to"
+            " the other hosts, and tries one account, at least once a minute. No token ends. Health names the host.",
+        ),
     },
     "Pushes and clocks": {
         "F37": Fault(

@@ -16,16 +16,23 @@ from tests.celery_app import app
 from tests.stage import OFFICIAL, deliver
 from wechat_open import authorization, broker, inbox, tasks
 from wechat_open.authorization import codes
-from wechat_open.models import Authorizer, Push
+from wechat_open.client.reachability import IN_A_ROW, REACHABILITY
+from wechat_open.models import Authorizer, Component, Push
 from wechat_open.platforms import Platform
 from wechat_open.schedule import BEAT_SCHEDULE, INTERVALS
 from wechat_open.secret import Secret
 from wechat_open.simulator import Simulator
+from wechat_open.tokens import component_token
 
 Later = Callable[[timedelta], None]
 REFRESH = "/cgi-bin/component/api_authorizer_token"
 LIST = "/cgi-bin/component/api_get_authorizer_list"
 START = "/cgi-bin/component/api_start_push_ticket"
+
+
+@pytest.fixture(autouse=True)
+def _broker_is_tried() -> None:
+    broker.forget()
 
 
 @pytest.fixture
@@ -124,6 +131,77 @@ class TestBodies:
         tasks.prune()
 
         assert not Push.objects.exists()
+
+
+def lose_wechat() -> None:
+    for _ in range(IN_A_ROW):
+        REACHABILITY.unanswered()
+
+
+class TestHandingOn:
+    """A task that comes to a process without answers from WeChat is sent again, a few times."""
+
+    @pytest.fixture
+    def sent(self, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
+        """What the broker gets."""
+        sent: list[tuple[Any, ...]] = []
+
+        def publish(app: Any, producer: Any, task: str, arguments: tuple[Any, ...], *rest: Any) -> None:
+            sent.append((task, *arguments))
+
+        monkeypatch.setattr(broker, "_publish", publish)
+        return sent
+
+    @pytest.mark.parametrize("name", ["renew_due_tokens", "process_inbox"])
+    def test_round__is_sent_again_and_done_in_the_end(
+        self, wechat: Simulator, account: Authorizer, sent: list[tuple[Any, ...]], name: str
+    ) -> None:
+        lose_wechat()
+        Component.objects.update(heartbeat_at=None)
+        Push.objects.update(state=Push.State.RECEIVED, next_attempt_at=account.access_token_obtained_at)
+        task, times = getattr(tasks, name), tasks.HANDED_ON_AT_MOST
+        for handed_on in range(times):
+            task(handed_on)
+        assert sent == [(f"wechat_open.tasks.{name}", number) for number in range(1, times + 1)]
+        assert not Push.objects.filter(state=Push.State.DONE).exists()
+        assert Component.objects.get().heartbeat_at is None
+
+        task(times)
+        assert len(sent) == times
+        assert Push.objects.filter(state=Push.State.DONE).exists() or Component.objects.get().heartbeat_at
+
+    def test_push__is_sent_again_with_its_key(
+        self, wechat: Simulator, platform: Platform, sent: list[tuple[Any, ...]]
+    ) -> None:
+        component_token(platform)
+        lose_wechat()
+        push = deliver(platform, wechat.engine.authorize(OFFICIAL).push)  # type: ignore[arg-type]
+        tasks.process_push(push.pk)
+        assert sent == [("wechat_open.tasks.process_push", push.pk, 1)]
+
+        tasks.process_push(push.pk, tasks.HANDED_ON_AT_MOST)
+        push.refresh_from_db()
+        assert push.state == Push.State.DONE
+
+    def test_broker_that_does_not_take_it__leaves_it_to_this_process(
+        self, wechat: Simulator, account: Authorizer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(*arguments: Any) -> None:
+            raise ConnectionError
+
+        lose_wechat()
+        monkeypatch.setattr(broker, "_publish", fail)
+        tasks.reconcile()
+
+        assert wechat.engine.calls[LIST] == 1
+
+    def test_process_that_gets_answers__sends_nothing(
+        self, wechat: Simulator, account: Authorizer, sent: list[tuple[Any, ...]]
+    ) -> None:
+        tasks.reconcile()
+
+        assert wechat.engine.calls[LIST] == 1
+        assert not sent
 
 
 class TestSchedule:

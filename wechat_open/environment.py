@@ -10,6 +10,7 @@ from typing import TypeVar
 from django.db import connections
 
 from . import audit, ports
+from .client.reachability import REACHABILITY, Reachability
 from .client.transport import Client
 from .conf import conf
 from .db.managers import database_of
@@ -40,6 +41,7 @@ class Environment:
     audit: ports.Audit = audit
     limits: ports.Limits = conf
     database_clock: ports.DatabaseClock = DATABASE_CLOCK
+    reachability: Reachability = REACHABILITY
 
     def wechat(self) -> ports.WeChat:
         return Client(conf.api_base_url, conf.timeout, component_parameter=conf.component_token_parameter)

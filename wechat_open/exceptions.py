@@ -164,14 +164,31 @@ class Unreachable(WeChatOpenError):
     """No usable answer: no connection, a timeout, HTTP 5xx, or something that is not WeChat's JSON.
 
     Whether WeChat carried the call out is unknown. ``in_flight`` says that it may still be working on it: the request
-    was sent, and no answer of WeChat's came.
+    was sent, and no answer of WeChat's came. ``answered`` is False when nothing came back at all, so that this host may
+    have no way to WeChat.
     """
 
-    def __init__(self, path: str, reason: str, *, in_flight: bool = False) -> None:
+    def __init__(self, path: str, reason: str, *, in_flight: bool = False, answered: bool = True) -> None:
         super().__init__(_("WeChat gave no usable answer to %(path)s: %(reason)s", path=path, reason=reason))
         self.path = path
         self.reason = reason
         self.in_flight = in_flight
+        self.answered = answered
+
+    @property
+    def sent(self) -> bool:
+        """False when WeChat has certainly not received the request."""
+        return self.answered or self.in_flight
+
+
+def is_hosts_own(error: WeChatOpenError) -> bool:
+    """Whether nothing came back from WeChat: then another host may be answered."""
+    return isinstance(error, Unreachable) and not error.answered
+
+
+def was_asked(error: WeChatOpenError) -> bool:
+    """Whether the call that failed so may have reached WeChat: there was a token for it, and a connection."""
+    return error.sent if isinstance(error, Unreachable) else not isinstance(error, TokenUnavailable)
 
 
 class APIError(WeChatOpenError):

@@ -118,6 +118,9 @@ class Component(TokenHolder):
     reconcile_repairs = models.PositiveIntegerField(_("repairs of the last comparison"), default=0, editable=False)
     beat_at = UTCDateTimeField(_("last task sent by beat at"), null=True, editable=False)
     braked_at = UTCDateTimeField(_("brake last on at"), null=True, editable=False)
+    # When a process last got no answer from WeChat, several times in a row; on which host, and why.
+    unreached_at = UTCDateTimeField(null=True, editable=False)
+    unreached = TranslatableTextField(blank=True, default="", editable=False)
     skew_seconds = models.FloatField(_("seconds by which WeChat's clock is ahead of ours"), null=True, editable=False)
     statistics = JSONObjectField(default=dict, blank=True, editable=False)  # of accounts: health/statistics.py
     counted_at = UTCDateTimeField(_("accounts last counted at"), null=True, editable=False)

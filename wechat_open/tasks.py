@@ -15,8 +15,9 @@ from typing import Any
 from celery import shared_task
 from celery.exceptions import SoftTimeLimitExceeded
 
-from . import audit, authorization, inbox, platforms, tokens
+from . import audit, authorization, broker, inbox, platforms, tokens
 from .conf import conf
+from .environment import ENVIRONMENT
 from .health import alerts, statistics
 from .messaging.background import take_over
 from .operations import jobs
@@ -26,17 +27,32 @@ from .schedule import LIMITS, interrupted_after, killed_after
 
 _RANDOM = random.SystemRandom()
 
+HANDED_ON_AT_MOST = 3
+"""So often a task is sent again by processes that get no answer from WeChat. The next one does what can be done."""
+
+
+def hand_on(task: str, *arguments: Any, times: int) -> bool:
+    """Send a task again, if this process gets no answer from WeChat: another host may get some. True when it was sent.
+
+    Otherwise the broker, which hands tasks out in turn, may give all of one kind to the host that can do nothing.
+    """
+    if times >= HANDED_ON_AT_MOST or not ENVIRONMENT.reachability.sits_out:
+        return False
+    return broker.send_task(f"{__name__}.{task}", *arguments, times + 1)
+
 
 @shared_task(ignore_result=True, soft_time_limit=interrupted_after(0), time_limit=killed_after(0))
-def process_push(push_id: int) -> None:
+def process_push(push_id: int, handed_on: int = 0) -> None:
     """Process one push that has just been recorded."""
-    inbox.process(push_id)
+    if not hand_on("process_push", push_id, times=handed_on):
+        inbox.process(push_id)
 
 
 @shared_task(ignore_result=True, soft_time_limit=interrupted_after(jobs.SLICE), time_limit=killed_after(jobs.SLICE))
-def run_bulk_job(job_id: int) -> None:
+def run_bulk_job(job_id: int, handed_on: int = 0) -> None:
     """Do a slice of one bulk job; the next slice is a task of its own."""
-    jobs.run(job_id)
+    if not hand_on("run_bulk_job", job_id, times=handed_on):
+        jobs.run(job_id)
 
 
 @shared_task(ignore_result=True, bind=True)
@@ -63,7 +79,7 @@ PERIODIC_JOBS: dict[str, PeriodicJob] = {}
 """By name. ``manage.py wechat_open run`` does the same work without Celery."""
 
 
-def periodic(work: Callable[[Deadline], Any]) -> Callable[[], None]:
+def periodic(work: Callable[[Deadline], Any]) -> Callable[..., None]:
     """Make a task of work that concerns the whole site."""
     name = work.__name__
     PERIODIC_JOBS[name] = PeriodicJob(work, per_platform=False)
@@ -72,13 +88,14 @@ def periodic(work: Callable[[Deadline], Any]) -> Callable[[], None]:
 
     @shared_task(ignore_result=True, soft_time_limit=interrupted_after(limit), time_limit=killed_after(limit))
     @wraps(work)
-    def task() -> None:
-        work(Deadline.after(limit))
+    def task(handed_on: int = 0) -> None:
+        if not hand_on(name, times=handed_on):
+            work(Deadline.after(limit))
 
     return task
 
 
-def periodic_for_each_platform(work: Callable[[Platform, Deadline], Any]) -> Callable[[], None]:
+def periodic_for_each_platform(work: Callable[[Platform, Deadline], Any]) -> Callable[..., None]:
     """Make a task that does ``work`` for every platform; the failure of one does not keep the others from it.
 
     In any order: when the task is ended because one of them hangs, it is not always the same ones that come too short.
@@ -90,7 +107,9 @@ def periodic_for_each_platform(work: Callable[[Platform, Deadline], Any]) -> Cal
 
     @shared_task(ignore_result=True, soft_time_limit=interrupted_after(limit), time_limit=killed_after(limit))
     @wraps(work)
-    def task() -> None:
+    def task(handed_on: int = 0) -> None:
+        if hand_on(name, times=handed_on):
+            return
         aliases = list(conf.components)
         for alias in _RANDOM.sample(aliases, len(aliases)):
             try:

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import requests
 import responses
-from urllib3.exceptions import MaxRetryError, NewConnectionError
+from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, NewConnectionError, ProxyError
 
 from tests.client.chain import chain, shows
 from wechat_open.client import transport
@@ -160,6 +160,8 @@ class TestFailure:
             (OSError(), True),
             (requests.ConnectTimeout(), False),
             (requests.ConnectionError(MaxRetryError(Any, PATH, NewConnectionError(Any, "refused"))), False),  # type: ignore[arg-type]
+            (requests.exceptions.ProxyError(MaxRetryError(Any, PATH, ProxyError("", ConnectTimeoutError()))), False),  # type: ignore[arg-type]
+            (requests.exceptions.ProxyError(MaxRetryError(Any, PATH, ProxyError("", OSError("502")))), True),  # type: ignore[arg-type]
         ],
     )
     def test_request_that_was_sent__may_be_in_flight(
@@ -168,7 +170,15 @@ class TestFailure:
         with pytest.raises(Unreachable) as failed:
             answer(wechat, error)
 
-        assert failed.value.in_flight is in_flight
+        assert failed.value.in_flight is failed.value.sent is in_flight
+        assert not failed.value.answered
+
+    @pytest.mark.parametrize("body", ["<html>", b"\x00"])
+    def test_something_that_came_back__is_an_answer(self, wechat: responses.RequestsMock, body: Any) -> None:
+        with pytest.raises(Unreachable) as failed:
+            answer(wechat, body, status=502)
+
+        assert failed.value.answered
 
     @pytest.mark.parametrize("where", ["sending", "reading"])
     def test_time_limit_in_the_middle__is_raised_without_our_frames(

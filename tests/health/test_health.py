@@ -207,6 +207,17 @@ def address_is_not_on_the_whitelist(scene: Scene) -> None:
     tokens.run_due(scene.platform)
 
 
+def minutes_pass(scene: Scene) -> None:
+    scene.later(minutes=3, seconds=1)
+
+
+@fault("unanswered", AMBER, minutes_pass)
+def host_has_no_way_to_wechat(scene: Scene) -> None:
+    scene.configure(API_BASE_URL="http://127.0.0.1:9")
+    Authorizer.objects.update(next_action_at=clock.now())
+    tokens.run_due(platforms.get())
+
+
 def hours_pass(scene: Scene) -> None:
     for row in HourlyCount.objects.all():
         HourlyCount.objects.filter(pk=row.pk).update(hour=row.hour - timedelta(hours=2))

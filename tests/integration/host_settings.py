@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from example_project.settings import *  # noqa: F403
-from example_project.settings import CACHES, DATABASES
+from example_project.settings import CACHES, DATABASES, WECHAT_OPEN
 
 DATABASES["default"]["OPTIONS"] = {
     "connect_timeout": 5,
@@ -16,5 +16,6 @@ DATABASES["default"]["OPTIONS"] = {
 }
 CACHES["default"]["OPTIONS"] = {"SOCKET_CONNECT_TIMEOUT": 1, "SOCKET_TIMEOUT": 1}
 CELERY_BROKER_HEARTBEAT = 10
+WECHAT_OPEN["TIMEOUT"] = (2, 4)  # tokens live two minutes instead of two hours
 
 CELERY_TASK_DEFAULT_QUEUE = os.environ["QUEUE"]  # RabbitMQ is shared with others

@@ -73,13 +73,21 @@ class Network:
         """Let them pass again."""
         self._rules("del", host)
 
+    def cut_from(self, host: str, port: int) -> None:
+        """The same for one service alone, which is known by its port."""
+        self._rules("add", host, port)
+
+    def reconnect(self, host: str, port: int) -> None:
+        self._rules("del", host, port)
+
     def inside(self, host: str, *command: str) -> list[str]:
         """The command line that runs a command on a host."""
         return ["ip", "netns", "exec", self.namespace(host), *command]
 
-    def _rules(self, change: str, host: str) -> None:
-        for packets in (("iif", f"to-{host}"), ("to", self.hosts[host])):
-            ip("-n", self.namespace("router"), "rule", change, "pref", "10", *packets, "blackhole")
+    def _rules(self, change: str, host: str, port: int = 0) -> None:
+        for end, packets in (("dport", ("iif", f"to-{host}")), ("sport", ("to", self.hosts[host]))):
+            only = ("ipproto", "tcp", end, str(port)) if port else ()
+            ip("-n", self.namespace("router"), "rule", change, "pref", "10", *packets, *only, "blackhole")
 
     def _build(self) -> None:
         router = self._add_namespace("router")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import threading
 import time
 from collections import Counter
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.hosts import REFRESH, Site, Times
+from tests.integration.hosts import REFRESH, WECHAT, Site, Times
 from tests.integration.network import Network, until
 
 pytestmark = pytest.mark.chaos
@@ -41,6 +42,11 @@ from wechat_open.models import Authorizer
 accounts = Authorizer.objects.select_related("component").filter(state="authorized")
 print(json.dumps({account.appid: account.reveal("refresh_token").reveal() for account in accounts}))
 """
+
+PROBLEMS = "import django; django.setup(); from wechat_open import health; print(health.report()['problems'])"
+
+SITS_OUT_FOR = 75
+"""A host that gets no answer from WeChat tries again every minute at last, when its next round comes."""
 
 
 class Watch:
@@ -114,17 +120,23 @@ def since(times: Times, moment: float) -> Counter[str]:
     return Counter(host for at, host in times if at > moment)
 
 
-def test_host_that_is_cut_off__is_replaced_and_comes_back(site: Site) -> None:
+def start(site: Site) -> list[subprocess.Popen[bytes]]:
+    """A worker and a beat on each host, and a component token."""
     site.notice_lost_hosts()
     site.manage("migrate", "--verbosity", "0")
     site.web()
-    workers = {
-        host: site.celery(host, "worker", "--concurrency", "2", "--hostname", f"celery@{site.network.name}-{host}")
-        for host in site.network.hosts
-    }
-    beats = {host: site.celery(host, "beat", "--pidfile", "") for host in site.network.hosts}
+    processes = []
+    for host in site.network.hosts:
+        name = f"celery@{site.network.name}-{host}"
+        processes.append(site.celery(host, "worker", "--concurrency", "2", "--hostname", name))
+        processes.append(site.celery(host, "beat", "--pidfile", ""))
     until(lambda: any(push.succeeded for push in site.wechat.pusher.deliveries), 60, "a ticket was taken")
     site.wechat.faults.add(REFRESH, "delay", 0.4, times=10**6)  # so that two could overlap
+    return processes
+
+
+def test_host_that_is_cut_off__is_replaced_and_comes_back(site: Site) -> None:
+    processes = start(site)
 
     with Watch(site.database) as healthy:
         appids = [grant(site, number) for number in range(ACCOUNTS // 2)]
@@ -179,10 +191,48 @@ def test_host_that_is_cut_off__is_replaced_and_comes_back(site: Site) -> None:
             healed_at = time.monotonic()
             back = until(works, WORKS_AGAIN_WITHIN, "the host works again", every=2)
             print(f"Host {lost} was back {back:.0f} s after a cut of {seconds} s")
-            assert [process.poll() for process in (*workers.values(), *beats.values())] == [None] * 4
+            assert [process.poll() for process in processes] == [None] * 4
         until(lambda: all(has_token(site, appid) for appid in appids), TAKES_OVER_WITHIN, "every grant is taken")
     print(f"Both hosts: {dict(since(site.heard.refreshes, healed_at))}, at most {again.longest:.0f} s overdue")
     assert again.longest < TAKES_OVER_WITHIN
 
+    until(lambda: not differing(site, appids), TAKES_OVER_WITHIN, "what is stored is what WeChat holds", every=2)
+    assert overlaps(site) == 0
+
+
+@pytest.mark.fault("F41")
+def test_host_without_wechat__leaves_renewals_to_the_other(site: Site) -> None:
+    """It reaches the database, Redis and RabbitMQ all the time."""
+    start(site)
+    appids = [grant(site, number) for number in range(ACCOUNTS)]
+    accounts = [site.wechat.engine.accounts[appid] for appid in appids]
+    until(lambda: all(account.refreshes for account in accounts), 180, "each account is renewed")
+
+    known = len(site.heard.refreshes)
+    until(lambda: len(site.heard.refreshes) > known, 120, "a host renews an account", every=0.02)
+    lost = site.heard.refreshes[-1][1]  # the one that gets the rounds of renewals
+    [other] = {"a", "b"} - {lost}
+    with Watch(site.database) as watch:
+        site.network.cut_from(lost, WECHAT)
+        cut_at = time.monotonic()
+        slowest = 0.0
+        while time.monotonic() - cut_at < CUT_FOR:
+            appids.append(grant(site, len(appids)))
+            new = appids[-1]
+            slowest = max(slowest, until(lambda new=new: has_token(site, new), TAKES_OVER_WITHIN, "a grant is taken"))
+            time.sleep(15)
+    renewals = since(site.heard.refreshes, cut_at + 1)
+    print(
+        f"\nHost {lost} without WeChat: {dict(renewals)} renewals, at most {watch.longest:.1f} s overdue, "
+        f"{watch.expired} expired; the slowest grant took {slowest:.0f} s; {overlaps(site)} overlaps"
+    )
+    assert watch.expired == 0
+    assert set(renewals) == {other}
+    assert "unanswered" in site.python("-c", PROBLEMS).stdout
+
+    site.network.reconnect(lost, WECHAT)
+    healed_at = time.monotonic()
+    back = until(lambda: since(site.heard.refreshes, healed_at)[lost] > 0, SITS_OUT_FOR, "the host renews again")
+    print(f"Host {lost} renewed again {back:.0f} s after it was reconnected")
     until(lambda: not differing(site, appids), TAKES_OVER_WITHIN, "what is stored is what WeChat holds", every=2)
     assert overlaps(site) == 0

@@ -24,6 +24,7 @@ from django.utils.translation import override
 
 from wechat_open import audit, authorization, health, signals
 from wechat_open.client import component as endpoints
+from wechat_open.client.reachability import IN_A_ROW, REACHABILITY
 from wechat_open.models import AuditEntry, AuthorizationLink, Authorizer, Component, Push, VerifyTicket
 
 API = "https://api.weixin.qq.com"
@@ -498,6 +499,16 @@ def test_run_once__while_accounts_agree_does_not_blame_the_component_token(compo
     assert cause in result.err and "component token" not in result.err
     with pytest.raises(CommandError, match=cause):
         Result("refresh", "--due")
+
+
+def test_run_once__on_a_host_without_wechat_says_so(component: Component) -> None:
+    for _ in range(IN_A_ROW):
+        REACHABILITY.unanswered()
+    result = Result("run", "--once", "--component", "default")
+    assert result.code == 1
+    assert (
+        "default renew_due_tokens: This host gets no answer from WeChat, and leaves renewals to others." in result.err
+    )
 
 
 def test_failing_platform__does_not_stop_the_others(component: Component, wechat: responses.RequestsMock) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from django.db import InterfaceError, OperationalError
 
@@ -17,7 +18,18 @@ from wechat_open.exceptions import WeChatOpenError
 from wechat_open.tokens import AuthorizerKeeper
 
 from .wechat import Rotation
-from .world import CALM, Chaos, Job, SimulatedProcess, World, gets_token, read_token, readers_call
+from .world import (
+    CALM,
+    Chaos,
+    Job,
+    SimulatedProcess,
+    World,
+    gets_token,
+    read_token,
+    readers_call,
+    refused,
+    silent,
+)
 
 OUTAGE = 1200.0
 APART = 5400.0
@@ -32,9 +44,15 @@ class Measure:
     chaos: Chaos = CALM
     down: tuple[str, ...] = ()
     """What is down together, for twenty minutes every hour and a half."""
+    outage: float = OUTAGE
+    token_life: int = 7200
+    accounts: int = 3
     remembered: bool = False
     """Only readers count whose process has the account's current token in its memory."""
 
+
+ONE_HOST: Any = {"outage": 0.7 * APART, "token_life": 600, "accounts": 12}
+"""Longer than any token lives: another host has to renew all of them."""
 
 MEASURES: Mapping[str, Measure] = {
     "kills": Measure(0.999, chaos=replace(CALM, kills=0.003)),
@@ -43,6 +61,8 @@ MEASURES: Mapping[str, Measure] = {
     "cache down": Measure(1.0, down=("cache",)),
     "broker down": Measure(1.0, down=("broker",)),
     "database and cache down": Measure(1.0, down=("database", "cache"), remembered=True),
+    "one host without WeChat": Measure(1.0, down=(refused("a"),), **ONE_HOST),
+    "one host without answers": Measure(1.0, down=(silent("a"),), **ONE_HOST),
 }
 
 
@@ -51,7 +71,13 @@ class Site(World):
 
     def __init__(self, seed: int, measure: Measure) -> None:
         super().__init__(
-            seed, Rotation.STRICT, measure.chaos, token_life=7200, stormy_hours=8.0, calm_hours=0.1, accounts=3
+            seed,
+            Rotation.STRICT,
+            measure.chaos,
+            token_life=measure.token_life,
+            stormy_hours=8.0,
+            calm_hours=0.1,
+            accounts=measure.accounts,
         )
         self.measure = measure
         self.failures: list[str] = []
@@ -64,9 +90,9 @@ class Site(World):
         for appid in self.appids:
             self.scheduler.after(self.random.uniform(5, 60), lambda appid=appid: self.owners.authorizes(appid))
         begin = self.random.uniform(900, APART)
-        while self.measure.down and begin + OUTAGE < self.storm_ends:
+        while self.measure.down and begin + self.measure.outage < self.storm_ends:
             for what in self.measure.down:
-                self.outages[what].append((begin, begin + OUTAGE))
+                self.outages[what].append((begin, begin + self.measure.outage))
             begin += self.random.uniform(0.8, 1.2) * APART
 
     def jobs(self, role: str) -> list[Job]:

@@ -21,6 +21,7 @@ from wechat_open import inbox, platforms, signals, tokens
 from wechat_open.client import component as paths
 from wechat_open.client.answers import Answer
 from wechat_open.client.calls import Call
+from wechat_open.client.reachability import Reachability
 from wechat_open.db import fields
 from wechat_open.environment import Environment
 from wechat_open.exceptions import Unreachable, WeChatOpenError
@@ -63,6 +64,19 @@ SAFE_PAUSE = TOKEN_LEASE.length.total_seconds() - LONGEST_CALL
 """A process that is paused for longer, between looking at its lease and sending, may overlap with another one: its
 request may be the first that WeChat receives, or the second."""
 
+HOSTS = ("a", "b")
+
+
+def refused(host: str) -> str:
+    """The outage in which this host finds no way to WeChat: no request is sent."""
+    return f"the way from {host}"
+
+
+def silent(host: str) -> str:
+    """The outage in which this host can connect to WeChat, and nothing comes back."""
+    return f"the answers to {host}"
+
+
 ALONE_CATCH_UP = policy.REFUSED_RETRIES[-1].total_seconds() + 60
 """The same after refusals of one account: nobody else's success says that they are over."""
 CATCH_UP = 900.0
@@ -86,6 +100,8 @@ class Chaos:
     lost_messages: float = 0.2
     outages: int = 1
     """Of the database, of the cache, of WeChat: so many each."""
+    lost_ways: int = 0
+    """Times in which one of the two hosts alone gets no answer from WeChat."""
     refusals: int = 1
     """Times in which WeChat refuses every call with an error code."""
     links: float = 0.5
@@ -133,6 +149,7 @@ CHAOS = {
     "pushes": replace(CALM, lost_pushes=0.1, late_pushes=0.5, doubled_pushes=0.5, lost_messages=0.5),
     "database": replace(CALM, failed_statements=0.02, outages=1),
     "accounts": replace(CALM, poisoned=3, refused_accounts=3),
+    "hosts": replace(CALM, kills=0.001, lost_answers=0.02, slow_calls=0.1, lost_ways=4),
     "tenants": replace(
         CALM,
         kills=0.003,
@@ -194,7 +211,13 @@ class World:
         self.troubles_of: dict[str, list[tuple[float, float]]] = {}
         """The same of one account."""
         self.cache: dict[str, tuple[Secret, float, float]] = {}
-        self.outages: dict[str, list[tuple[float, float]]] = {"database": [], "cache": [], "wechat": [], "broker": []}
+        self.outages: dict[str, list[tuple[float, float]]] = {
+            "database": [],
+            "cache": [],
+            "wechat": [],
+            "broker": [],
+            **{way: [] for host in HOSTS for way in (refused(host), silent(host))},
+        }
         self.appids = [f"wx{number:04d}" for number in range(accounts)]
         self._processes: list[SimulatedProcess] = []
         self._workers = workers
@@ -245,7 +268,7 @@ class World:
         self.figures.kills += 1
         self._processes.remove(process)
         if process.role != "victim":
-            self.scheduler.after(self.random.uniform(1, 30), lambda: self.start_process(process.role))
+            self.scheduler.after(self.random.uniform(1, 30), lambda: self.start_process(process.role, process.host))
         if self.scheduler.running is process:
             self.scheduler.stop_here()
 
@@ -358,6 +381,11 @@ class World:
             self.scheduler.after(end, lambda: self._refuse(0))
             self.troubles.append((begin, end))
 
+        apart = (self.storm_ends - 600) / max(1, self.chaos.lost_ways)
+        for number in range(self.chaos.lost_ways):  # the other host goes on
+            begin = 600 + apart * (number + self.random.uniform(0, 0.2))
+            way = self.random.choice([refused, silent])(self.random.choice(HOSTS))
+            self.outages[way].append((begin, begin + self.random.uniform(10, 0.7 * apart)))
         for _ in range(self.chaos.poisoned):
             self.scheduler.after(self.random.uniform(900, self.storm_ends), self._poison)
         for _ in range(self.chaos.refused_accounts):
@@ -392,8 +420,10 @@ class World:
 
     # -- processes -----------------------------------------------------------------------------------------------------
 
-    def start_process(self, role: str) -> SimulatedProcess:
+    def start_process(self, role: str, host: str = "") -> SimulatedProcess:
+        """On this host, or on either in turn."""
         process = SimulatedProcess(f"{role}-{next(self._names)}", role, self)
+        process.host = host or HOSTS[len(self._processes) % len(HOSTS)]
         self._processes.append(process)
         for job in self.jobs(role):
             self._loop(process, job)
@@ -532,6 +562,7 @@ class SimulatedProcess(Process):
     def __init__(self, name: str, role: str, world: World) -> None:
         super().__init__(name)
         self.role = role
+        self.host = HOSTS[0]
         self.world = world
         self.paused_until = 0.0
         self.steps = 0
@@ -549,7 +580,13 @@ class SimulatedProcess(Process):
         )
         memory = self.memory = TokenMemory(timing)
         environment = SimulatedEnvironment(
-            timing, SimulatedCache(self, memory), NoAudit(), Limits(), KnownTime(world), self
+            timing,
+            SimulatedCache(self, memory),
+            NoAudit(),
+            Limits(),
+            KnownTime(world),
+            Reachability(timing.monotonic, timing.jitter),
+            self,
         )
         self.platform = Platform("default", APPID, (), Secret("secret"), environment)
         if hasattr(world, "component"):
@@ -665,9 +702,12 @@ class SimulatedClient:
     def run(self, call: Call[_T], token: Secret | None = None) -> _T:
         world, scheduler = self.world, self.world.scheduler
         world.step(self.process, risk=AROUND_CALLS)
-        if world.down("wechat"):
+        if world.down("wechat") or world.down(refused(self.process.host)):
             scheduler.pause(self.process, 3.0)
-            raise Unreachable(call.name, "ConnectTimeout")
+            raise Unreachable(call.name, "ConnectTimeout", answered=False)
+        if world.down(silent(self.process.host)):
+            scheduler.pause(self.process, TIMEOUT)
+            raise Unreachable(call.name, "ReadTimeout", in_flight=True, answered=False)
         there, working, back = (world.random.uniform(0.01, 0.2) for _ in range(3))
         lost = world.chance(world.chaos.lost_answers)
         if lost and world.random.random() < 0.5:
@@ -679,7 +719,7 @@ class SimulatedClient:
         scheduler.after(there + working, request.finish)
         if lost:
             scheduler.pause(self.process, min(TIMEOUT, there + working + back))
-            raise Unreachable(call.name, "ReadTimeout", in_flight=True)
+            raise Unreachable(call.name, "ReadTimeout", in_flight=True, answered=False)
         scheduler.pause(self.process, there + working + back)
         world.step(self.process, risk=AROUND_CALLS)  # it has the answer, and nobody else
         if isinstance(request.answer, Refused):

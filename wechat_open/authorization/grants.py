@@ -25,6 +25,7 @@ from ..exceptions import (
     GrantSuperseded,
     LinkUsed,
     TokenUnavailable,
+    Unreachable,
     WeChatOpenError,
 )
 from ..models import AuthorizationAttempt, AuthorizationLink, Authorizer, CodeExchange
@@ -158,6 +159,8 @@ def _exchange_once(arrival: _Arrival, exchange: CodeExchange) -> Authorizer:
         return _exchange_once(arrival, exchange)
     except (WeChatOpenError, LockTimedOut) as error:
         rest = RETURN_LIFE if isinstance(error, CodeRefused) else CODE_RESTS_FOR
+        if isinstance(error, Unreachable) and not error.sent:  # another host may be able to send it
+            rest = timedelta()
         store.fail(exchange, rest, getattr(error, "errcode", None))
         raise
     store.complete(exchange.pk)

@@ -10,7 +10,7 @@ from typing import Any
 from .. import platforms
 from ..client.component import GET_AUTHORIZER_INFO, AuthorizerInfo, authorizer_info
 from ..environment import ENVIRONMENT
-from ..exceptions import TokenUnavailable, Unreachable, WeChatOpenError
+from ..exceptions import Unreachable, WeChatOpenError, was_asked
 from ..models import Authorizer, func_key, search_key
 from ..platforms import Platform
 from ..rounds import NO_DEADLINE, Deadline, each
@@ -48,10 +48,9 @@ def sync_profile(authorizer: Authorizer, platform: Platform | None = None) -> Au
         columns = profile_columns(info)
         if not columns:
             raise Unreachable(GET_AUTHORIZER_INFO, _("a profile without user_name"))
-    except TokenUnavailable:  # WeChat was not asked
-        raise
-    except WeChatOpenError:
-        store.postpone(authorizer.pk, PROFILE_RETRY, PROFILE_LAST_RETRY)
+    except WeChatOpenError as error:
+        if was_asked(error):
+            store.postpone(authorizer.pk, PROFILE_RETRY, PROFILE_LAST_RETRY)
         raise
     columns["profile"] = {**authorizer.profile, **columns["profile"]}
     if authorizer.kind == Authorizer.Kind.MINI or "kind" not in columns:  # no account stops being a mini program

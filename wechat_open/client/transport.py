@@ -15,7 +15,7 @@ from http.cookiejar import DefaultCookiePolicy
 from typing import Any, TypeVar
 
 import requests
-from urllib3.exceptions import NewConnectionError
+from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
 from ..exceptions import APIError, Unreachable
 from ..secret import Secret
@@ -70,6 +70,7 @@ class Client:
 
     def _exchange(self, call: Call[Any], token: Secret | None) -> Answer | APIError | Unreachable:
         """Send the request and judge the answer; a failure is returned."""
+        response = None
         try:
             response = (self._session or _session(os.getpid())).request(
                 **prepare(call, self.base_url, token, self.component_parameter),
@@ -81,7 +82,8 @@ class Client:
                 content = _read(response, call.max_bytes)
                 cut = content is not None and _is_cut(response)
         except (requests.RequestException, OSError) as error:
-            return Unreachable(call.name, type(error).__name__, in_flight=_was_sent(error))
+            reason, answered = type(error).__name__, response is not None
+            return Unreachable(call.name, reason, in_flight=_was_sent(error), answered=answered)
         if cut:
             return Unreachable(call.name, _("an answer that ends early"))
         if content is None:
@@ -90,9 +92,11 @@ class Client:
 
 
 def _was_sent(error: Exception) -> bool:
-    """Whether the request may have reached WeChat: not when no connection was made for it."""
+    """Whether the request may have reached WeChat: not when no connection was made for it, be it to a proxy."""
     cause = getattr(error.args[0], "reason", None) if error.args else None
-    return not isinstance(error, requests.ConnectTimeout) and not isinstance(cause, NewConnectionError)
+    cause = getattr(cause, "original_error", cause)
+    unconnected = isinstance(cause, (NewConnectionError, ConnectTimeoutError))
+    return not isinstance(error, requests.ConnectTimeout) and not unconnected
 
 
 def _read(response: requests.Response, max_bytes: int) -> bytes | None:

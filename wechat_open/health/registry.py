@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import Any, Generic, ParamSpec
 
 from django.utils.text import capfirst
+from django.utils.translation import pgettext_lazy
 
 from .findings import AMBER, COUNT, GREEN, RED, Finding, Level, Unit
 
@@ -26,6 +27,9 @@ ROWS = {
 }
 """The models whose rows the pages of findings show: staff who may not see those read no more than that something is
 wrong."""
+
+ANSWERS = (pgettext_lazy("wechat_open", "no answer"), pgettext_lazy("wechat_open", "answers"))
+"""The unit of checks that ask whether a server answers."""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from datetime import timedelta
 
 from .. import audit, platforms, signals
 from ..environment import ENVIRONMENT, Environment
-from ..exceptions import AccountRestricted, InvalidPush, WeChatOpenError
+from ..exceptions import AccountRestricted, InvalidPush, WeChatOpenError, is_hosts_own
 from ..models import Push
 from ..platforms import Platform
 from ..protocol import events
@@ -27,6 +27,9 @@ FIRST_RETRY = timedelta(seconds=10)
 LAST_RETRY = timedelta(minutes=15)
 MAX_ATTEMPTS = 100
 """About a day at the longest interval. By then a code is worthless, and the account has been reconciled."""
+
+FOR_EACH_HOST = 4
+"""So many tries after waits of one length, where another host may get the answer that this one does not."""
 
 MAX_UNFINISHED = 10
 """While each worker that takes it is killed, or does not come back from a receiver: about ten minutes."""
@@ -106,16 +109,17 @@ def replay(push: Push) -> bool:
 
 def _fail(environment: Environment, push: Push, error: WeChatOpenError) -> None:
     logger.warning("A push of type %s could not be processed: %s", push.info_type, error)
-    _retry(environment, push, error.text, MAX_REFUSALS if isinstance(error, AccountRestricted) else MAX_ATTEMPTS)
+    most = MAX_REFUSALS if isinstance(error, AccountRestricted) else MAX_ATTEMPTS
+    _retry(environment, push, error.text, most, tries=FOR_EACH_HOST if is_hosts_own(error) else 1)
 
 
-def _retry(environment: Environment, push: Push, error: str, most: int) -> None:
-    """Repeat later, after ever longer waits, ``most`` times altogether."""
+def _retry(environment: Environment, push: Push, error: str, most: int, tries: int = 1) -> None:
+    """Repeat later, after ever longer waits, of each length so many ``tries``, ``most`` times altogether."""
     store = environment.push_store(push.component)
     if push.attempts >= most:
         written = store.abandon(push, error)
     else:
-        written = store.fail(push, error, min(LAST_RETRY, FIRST_RETRY * 2 ** min(push.attempts - 1, 12)))
+        written = store.fail(push, error, min(LAST_RETRY, FIRST_RETRY * 2 ** min((push.attempts - 1) // tries, 12)))
     if written:
         environment.audit.increment(audit.Counter.PUSHES_FAILED, push.component)
 

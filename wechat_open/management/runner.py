@@ -140,6 +140,11 @@ def renew(platform: Platform, deadline: Deadline, *, report_failures: bool = Tru
     if tally.stopped and not tally.renewed and not tally.failed:
         raise TokenUnavailable(
             _(
+                "This host gets no answer from WeChat, and leaves renewals to others. It tries again after a while; "
+                "`manage.py wechat_open status` says more."
+            )
+            if tally.unreached
+            else _(
                 "Renewals are paused: WeChat refused the platform, or several accounts for one reason. One account is "
                 "tried now and then. `manage.py wechat_open status` says more."
             )

@@ -70,6 +70,8 @@ class Migration(migrations.Migration):
                 ('reconcile_repairs', models.PositiveIntegerField(default=0, editable=False, verbose_name='repairs of the last comparison')),
                 ('beat_at', wechat_open.db.times.UTCDateTimeField(editable=False, null=True, verbose_name='last task sent by beat at')),
                 ('braked_at', wechat_open.db.times.UTCDateTimeField(editable=False, null=True, verbose_name='brake last on at')),
+                ('unreached_at', wechat_open.db.times.UTCDateTimeField(editable=False, null=True)),
+                ('unreached', wechat_open.db.fields.TranslatableTextField(blank=True, default='', editable=False)),
                 ('skew_seconds', models.FloatField(editable=False, null=True, verbose_name="seconds by which WeChat's clock is ahead of ours")),
                 ('statistics', models.JSONField(blank=True, default=dict, editable=False)),
                 ('counted_at', wechat_open.db.times.UTCDateTimeField(editable=False, null=True, verbose_name='accounts last counted at')),

@@ -111,6 +111,14 @@ class ComponentStore(TokenStore[Component]):
             failed_accounts=0, failed_reason="", failed_since=None, paused_since=None, paused_until=None, probes=0
         )
 
+    def record_unreached(self, text: str) -> None:
+        """A process gets no answer from WeChat; ``text`` says on which host, and why."""
+        self.rows().update(unreached_at=clock.now(), unreached=text)
+
+    def record_check(self) -> None:
+        """A worker looks after renewals, though it leaves them to others at this moment."""
+        self.rows().update(heartbeat_at=clock.now())
+
     def record_brake(self) -> None:
         """Too many accounts failed at once, so the state of none was changed: an operator has to look."""
         self.rows().update(braked_at=clock.now())

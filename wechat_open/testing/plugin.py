@@ -32,10 +32,13 @@ __all__ = [
 
 @pytest.fixture(autouse=True)
 def _forget_wechat_accounts() -> None:
-    """Forget the accounts and messages that the process remembers: they are of an earlier test's database."""
+    """Forget what the process remembers of an earlier test: accounts, messages, and that WeChat did not answer."""
     messaging = sys.modules.get("wechat_open.messaging")
     if messaging is not None:
         messaging.forget()
+    reachability = sys.modules.get("wechat_open.client.reachability")
+    if reachability is not None:
+        reachability.REACHABILITY.forget()
 
 
 @pytest.fixture

@@ -89,7 +89,7 @@ class AuthorizerKeeper(Keeper[AuthorizerStore]):
 
     def _renew_inline(self, stored: StoredToken) -> Secret:
         failed = self.component_store.failed_in_a_row()
-        if failed and failed.paused and (stored.rests or not self._may_probe()):
+        if failed and failed.paused and (stored.rests or self._sits_out or not self._may_probe()):
             if stored.valid:
                 return stored.access_token
             raise TokenUnavailable(
@@ -113,7 +113,8 @@ class AuthorizerKeeper(Keeper[AuthorizerStore]):
             raise
         except WeChatOpenError as error:
             self._fail(renewal, error)
-            self._record(lease, error)
+            if policy.fault_of(error) is not Fault.HOST or renewal.in_flight_since is not None:
+                self._record(lease, error)
             raise
         except Exception as error:
             self._fail_alone(renewal.lease, error, renewal.in_flight_since)
@@ -146,6 +147,8 @@ class AuthorizerKeeper(Keeper[AuthorizerStore]):
         fault = policy.fault_of(error)
         if renewal.in_flight_since is not None:
             self._fail_in_flight(lease, error, renewal.in_flight_since)
+        elif fault is Fault.HOST:
+            self.store.give_back(lease)
         elif fault is Fault.PLATFORM:
             self.store.release(lease, self._retry_in(lease))
         elif fault is Fault.RESTRICTED:
@@ -156,7 +159,9 @@ class AuthorizerKeeper(Keeper[AuthorizerStore]):
             self.store.fail(refused, error, self.retry_refused_in(refused))
         elif fault is Fault.TRANSIENT:
             self.store.fail(lease, error, self._retry_in(lease))
-        if fault not in (Fault.ROW, Fault.PLATFORM) and not isinstance(error, AuthorizerUnavailable):
+        if fault is Fault.HOST:
+            self.component_store.probe_now()  # if this was the account that was tried, another host tries one
+        elif fault not in (Fault.ROW, Fault.PLATFORM) and not isinstance(error, AuthorizerUnavailable):
             self._suspect_platform(lease, error, fault)
 
     def _suspect_platform(self, lease: TokenLease, error: WeChatOpenError, fault: Fault) -> None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import logging
+import socket
 from collections.abc import Callable
 from datetime import timedelta
 from functools import cached_property
 from typing import TypeVar
 
+from django.db import Error as DatabaseTrouble
+
 from ..audit import Counter
 from ..client.calls import Call
 from ..client.component import COMPONENT_TOKEN, NewToken, component_token
-from ..exceptions import APIError, EncryptionError, TicketMissing, TicketRefused, WeChatOpenError
+from ..exceptions import APIError, EncryptionError, TicketMissing, TicketRefused, Unreachable, WeChatOpenError
 from ..platforms import Platform
 from ..secret import Secret
 from ..stores.component import ComponentStore
@@ -21,6 +24,7 @@ from ..text import TranslatableText as _
 from ..text import pgettext
 from . import policy
 from .keeper import Keeper, LeaseLost, is_in_flight
+from .policy import Fault
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +63,36 @@ class ComponentKeeper(Keeper[ComponentStore]):
 
     def _send(self, call: Call[_T], before: Callable[[], object]) -> _T:
         before()
-        return self.wechat.run(call)
+        return self._run(call)
+
+    def _run(self, call: Call[_T], token: Secret | None = None) -> _T:
+        """Make a call, and notice whether this process gets answers from WeChat.
+
+        Those of a site's own calls in an account's name prove nothing: one of their APIs may be slow.
+        """
+        reachability = self.environment.reachability
+        try:
+            answer = self.wechat.run(call, token)
+        except APIError:
+            reachability.answered()
+            raise
+        except Unreachable as error:
+            if error.answered:
+                reachability.answered()
+            elif reachability.unanswered():
+                self._record_unreached(error)
+            raise
+        reachability.answered()
+        return answer
+
+    def _record_unreached(self, error: Unreachable) -> None:
+        """Leave word for operators: otherwise nothing shows it, as long as another host renews."""
+        text = _("Host %(host)s gets no answer from WeChat. %(error)s", host=socket.gethostname(), error=error.text)
+        logger.warning("This process leaves renewals to others for a while. %s", text)
+        try:
+            self.environment.outside_atomic(lambda: self.store.record_unreached(text))
+        except DatabaseTrouble:
+            logger.exception("That platform %r is not reached could not be stored.", self.platform.alias)
 
     def expire(self, stored: StoredToken) -> bool:
         forced = self.store.force(stored, policy.FORCED_APART)
@@ -80,6 +113,8 @@ class ComponentKeeper(Keeper[ComponentStore]):
         except WeChatOpenError as error:
             if self.in_flight_since is not None:
                 self._fail_in_flight(lease, error, self.in_flight_since)
+            elif policy.fault_of(error) is Fault.HOST:
+                self.store.give_back(lease)
             else:
                 self.store.fail(lease, error, policy.probe_in(lease.failures, self.timing.jitter()))
             if policy.stops_the_platform(error) and not self.read().valid:
@@ -107,7 +142,7 @@ class ComponentKeeper(Keeper[ComponentStore]):
             lease = self.outlasting(lease)
             self.in_flight_since = asked = self.timing.monotonic()
             try:
-                access = self.wechat.run(component_token(self.platform, ticket))
+                access = self._run(component_token(self.platform, ticket))
             except WeChatOpenError as error:
                 if not is_in_flight(error, COMPONENT_TOKEN):
                     self.in_flight_since = None

@@ -126,7 +126,7 @@ class Keeper(ABC, Generic[_S]):
         token = self.token()
         try:
             before()
-            return self.wechat.run(call, token)
+            return self._run(call, token)
         except TokenRefused:
             if not self.invalidate(token):
                 logger.error(
@@ -137,6 +137,9 @@ class Keeper(ABC, Generic[_S]):
         # Past the cache: a reader that had read the refused token before it was ended may have put it back there.
         token = self.environment.outside_atomic(self._token)
         before()
+        return self._run(call, token)
+
+    def _run(self, call: Call[_T], token: Secret | None = None) -> _T:
         return self.wechat.run(call, token)
 
     def invalidate(self, used: Secret) -> bool:
@@ -211,7 +214,7 @@ class Keeper(ABC, Generic[_S]):
         """One caller renews; the others use a token that still works, or wait for the new one."""
         if stored.rests:
             return self._use_or_raise(stored)
-        lease = None if stored.leased else self.store.take(stored)
+        lease = None if stored.leased or self._sits_out else self.store.take(stored)
         if lease is None:
             return stored.access_token if stored.valid else self._wait(stored)
         try:
@@ -223,6 +226,19 @@ class Keeper(ABC, Generic[_S]):
         if stored.valid:
             return stored.access_token
         raise self._unavailable(stored)
+
+    @property
+    def _sits_out(self) -> bool:
+        """Whether this process gets no answer from WeChat: then renewing is left to others."""
+        return self.environment.reachability.sits_out
+
+    def _use_or_raise_unreached(self, stored: StoredToken) -> Secret:
+        if stored.valid:
+            return stored.access_token
+        raise TokenUnavailable(
+            _("No usable token for %(subject)s, and this host gets no answer from WeChat.", subject=self.subject),
+            retry_after=self.environment.reachability.left,
+        )
 
     def _unavailable(self, stored: StoredToken) -> TokenUnavailable:
         return TokenUnavailable(
@@ -255,6 +271,8 @@ class Keeper(ABC, Generic[_S]):
             if stored.rests:
                 return self._use_or_raise(stored)
             if not stored.leased:
+                if self._sits_out:
+                    return self._use_or_raise_unreached(stored)
                 lease = self.store.take(stored)
                 if lease is not None:
                     return self.renew(lease)
@@ -297,9 +315,13 @@ class Keeper(ABC, Generic[_S]):
         return lease.ends_monotonic - self.timing.monotonic() > self.wechat.longest_call.total_seconds()
 
     def _fail_in_flight(self, lease: TokenLease, error: WeChatOpenError, since: float) -> None:
-        """A call that was sent then got no answer, and WeChat may still be working on it."""
+        """A call that was sent then got no answer, and WeChat may still be working on it.
+
+        Where no call gets one, it is this process that has to wait, and not the token.
+        """
         in_flight = self.wechat.longest_call - timedelta(seconds=self.timing.monotonic() - since)
-        self.store.fail_in_flight(lease, error, self._retry_in(lease), max(timedelta(), in_flight))
+        retry_in = timedelta() if self.environment.reachability.doubtful else self._retry_in(lease)
+        self.store.fail_in_flight(lease, error, retry_in, max(timedelta(), in_flight))
 
     def _retry_in(self, lease: TokenLease) -> timedelta:
         return policy.retry_in(lease.failures, self.timing.jitter())

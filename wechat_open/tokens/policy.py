@@ -27,6 +27,7 @@ from ..exceptions import (
     TokenUnavailable,
     Unreachable,
     WeChatOpenError,
+    is_hosts_own,
 )
 from ..ports import Limits
 from ..stores.tokens import UnusableRow
@@ -91,10 +92,12 @@ class Fault(Enum):
     UNCLEAR = "unclear"
     """Secret, whitelist, quota, component token, in answer to a call about one account. It is this account's failure,
     until different accounts agree."""
+    HOST = "host"
+    """Nothing came back from WeChat: it is this host's fault, until another host gets no answer either."""
     PLATFORM = "platform"
     """No component token can be had: stop for all accounts, and blame none of them."""
     TRANSIENT = "transient"
-    """Busy, unreachable, unknown: repeat later."""
+    """Busy, an answer that cannot be used, unknown: repeat later."""
 
 
 def fault_of(error: WeChatOpenError) -> Fault:
@@ -108,6 +111,8 @@ def fault_of(error: WeChatOpenError) -> Fault:
         return Fault.ACCOUNT
     if isinstance(error, AccountRestricted):
         return Fault.RESTRICTED
+    if is_hosts_own(error):
+        return Fault.HOST
     if isinstance(error, (TokenUnavailable, ConfigurationError)) or _call(error) == COMPONENT_TOKEN:
         return Fault.PLATFORM
     if isinstance(error, (PlatformFault, QuotaExceeded, TicketRefused, TokenRefused)):

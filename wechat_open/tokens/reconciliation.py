@@ -21,7 +21,13 @@ from typing import Any
 
 from ..client.component import Listed, ListPage, authorizer_info, authorizer_list
 from ..db.rows import is_of_row
-from ..exceptions import NotAuthorized, RefreshTokenRefused, TokenUnavailable, Unreachable, WeChatOpenError
+from ..exceptions import (
+    NotAuthorized,
+    RefreshTokenRefused,
+    Unreachable,
+    WeChatOpenError,
+    was_asked,
+)
 from ..models import AHEAD, Authorizer, ComparedPage
 from ..platforms import Platform
 from ..rounds import NO_DEADLINE, Deadline, log_failure
@@ -92,8 +98,9 @@ def reconcile_if_due(platform: Platform, deadline: Deadline = NO_DEADLINE) -> Re
         return None
     try:
         return reconcile(platform, deadline=deadline)
-    except TokenUnavailable:  # WeChat was not asked: it is due again at once
-        store.pause()
+    except WeChatOpenError as error:
+        if not was_asked(error):  # it is due again at once
+            store.pause()
         raise
 
 

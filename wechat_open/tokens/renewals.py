@@ -36,12 +36,17 @@ BATCH = 50
 
 @dataclass
 class RenewalReport:
-    """What one run did. ``stopped`` when renewals are paused (then ``paused`` too), or there is no component token."""
+    """What one run did.
+
+    ``stopped`` when renewals are paused (then ``paused`` too), when this process gets no answer from WeChat (then
+    ``unreached``), or when there is no component token.
+    """
 
     renewed: int = 0
     failed: int = 0
     stopped: bool = False
     paused: bool = field(default=False, compare=False)
+    unreached: bool = field(default=False, compare=False)
 
 
 def run_due(platform: Platform, *, seconds: float = 25.0, stopped: Callable[[], bool] = lambda: False) -> RenewalReport:
@@ -51,6 +56,9 @@ def run_due(platform: Platform, *, seconds: float = 25.0, stopped: Callable[[], 
     """
     deadline = Deadline.after(seconds, platform.environment.timing.monotonic, stopped)
     run = _Run(platform, deadline)
+    if not run.reaches_wechat():
+        run.report.stopped = run.report.unreached = True
+        return run.report
     store = run.components
     fence = store.take_renewals()
     if fence is None:
@@ -86,6 +94,19 @@ class _Run:
         self.components = platform.environment.component_store(platform.row)
         self.limiter = Limiter(self.environment.limits.renewals_per_second, self.environment.timing)
         self.report = RenewalReport()
+
+    def reaches_wechat(self) -> bool:
+        """False while this process sits out: then one account is tried now and then, and any answer ends it.
+
+        That is done beside the worker that renews, which is not kept waiting for an answer that may not come.
+        """
+        reachability = self.environment.reachability
+        if not reachability.doubtful:
+            return True
+        self.components.record_check()
+        if not reachability.sits_out and (lease := self.store.take_probe()) is not None:
+            self._renew(lease)
+        return not reachability.sits_out
 
     def has_component_token(self) -> bool:
         """Renew the component token if it is due. False when there is none to work with."""
@@ -152,6 +173,9 @@ class _Run:
 
     def _try(self, lease: TokenLease) -> None:
         keeper = AuthorizerKeeper(self.platform, lease.appid)
+        if self.report.unreached:  # another host can take the rest at once
+            keeper.store.give_back(lease)
+            return
         if self.report.stopped:  # no account is the cause: give the rest back untried
             keeper.store.release(lease, policy.retry_in(0, self.environment.timing.jitter()))
             return
@@ -169,7 +193,9 @@ class _Run:
                 return
             logger.warning("The token of account %s was not renewed: %s", lease.appid, error)
             self.report.failed += 1
-            if policy.fault_of(error) is Fault.PLATFORM or self._paused():
+            if self.environment.reachability.sits_out:
+                self.report.unreached = self.report.stopped = True
+            elif policy.fault_of(error) is Fault.PLATFORM or self._paused():
                 self.report.stopped = True
         else:
             self.report.renewed += 1

@@ -27,14 +27,12 @@ from ...secret import shown_name
 from ...translation import translate_error
 from .. import timeouts
 from ..findings import AMBER, GREEN, RED
-from ..registry import Result, check
+from ..registry import ANSWERS, Result, check
 
 logger = logging.getLogger(__name__)
 
 TAG = "wechat_open"
 """The tag of our system checks."""
-
-ANSWERS = (pgettext_lazy("wechat_open", "no answer"), pgettext_lazy("wechat_open", "answers"))
 
 
 class NotKept(Exception):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext, pgettext_lazy
+from django.utils.translation import gettext_lazy, ngettext, pgettext, pgettext_lazy
 
 from ...exceptions import PlatformFault
 from ...formats import duration, grouped
@@ -14,7 +14,7 @@ from ...tokens.policy import DUE_TO
 from ...translation import describe_errcode, translate
 from ..facts import Facts
 from ..findings import AMBER, GREEN, RED, SECONDS
-from ..registry import Result, by_number, check
+from ..registry import ANSWERS, Result, by_number, check
 from ..statistics import LATE
 
 # Left of the component token: of two hours, 20 and 5 minutes; of a token that lives shorter, the same shares.
@@ -26,6 +26,10 @@ TOKEN_RED_SHARE = 1 / 24
 FORCED_AMBER = 3
 FORCED_RED = 20
 """At most sixty an hour are possible. From here on, another system ends the token as soon as it is renewed."""
+
+
+UNREACHED_FOR = timedelta(minutes=3)
+"""A host that gets no answer from WeChat tries at least once a minute, and may wait for the answer for some seconds."""
 
 
 @check(
@@ -109,6 +113,28 @@ def paused(facts: Facts) -> Result:
         else _(
             "One account is tried every minute or so, and the first that is renewed ends the pause. A daily quota "
             "(45009) can be cleared in WeChat's console."
+        ),
+    )
+
+
+@check(
+    "unanswered",
+    title=pgettext_lazy("wechat_open", "Answers from WeChat"),
+    unit=ANSWERS,
+    why=gettext_lazy("If no other host gets answers, tokens end."),
+)
+def unanswered(facts: Facts) -> Result:
+    age = facts.age(facts.row.unreached_at)
+    if age is None or age > UNREACHED_FOR.total_seconds():
+        return Result(GREEN, True, _("WeChat answers every host."))
+    message = pgettext("wechat_open", "%(what)s (%(age)s ago)")
+    return Result(
+        AMBER,
+        False,
+        message % {"what": translate(facts.row.unreached), "age": duration(age)},
+        _(
+            "Check that host's DNS, firewall, proxy and way to the internet. It leaves renewals to other hosts, tries "
+            "again every minute or so, and goes on with the first answer."
         ),
     )
 
