@@ -141,7 +141,7 @@ def _lists(stack: ExitStack) -> None:
     _replace(stack, comparison, "compare", compare)
 
 
-@safeguard("order of grants", 2, "tenants")
+@safeguard("order of grants", 0, "tenants")
 def _order(stack: ExitStack) -> None:
     """The grant that arrives last is taken for the newest, and its tenant gets the account."""
     _replace(stack, order.GrantOrder, "__call__", lambda self, row: True)
@@ -151,18 +151,6 @@ def _order(stack: ExitStack) -> None:
 def _time_of_request(stack: ExitStack) -> None:
     """What an exchange brought is written over tokens that were asked for later."""
     _replace(stack, grants, "_has_newer_tokens", lambda row, asked_at: False)
-
-
-@safeguard("what a token was obtained with", 158, "tenants")
-def _obtained_with(stack: ExitStack) -> None:
-    """Times alone say which tokens are newer, also those of workers that were paused before they sent."""
-    _replace(stack, grants, "_was_used", lambda row, refresh_token: False)
-
-
-@safeguard("refusals of one kind", 215)
-def _refusals_of_one_kind(stack: ExitStack) -> None:
-    """Calls without an answer count as refusals."""
-    _replace(stack, token_store.TokenLease, "after_refusal", lambda self, error: self)
 
 
 @safeguard("fence", 0, "tenants")
@@ -175,7 +163,7 @@ def _fence(stack: ExitStack) -> None:
 # -- whose account it is -----------------------------------------------------------------------------------------------
 
 
-@safeguard("order of this moment", 19, "tenants")
+@safeguard("order of this moment", 21, "tenants")
 def _order_of_this_moment(stack: ExitStack) -> None:
     """What WeChat's record has shown once decides, also after another grant was stored."""
     known: dict[int, bool] = {}
@@ -185,12 +173,6 @@ def _order_of_this_moment(stack: ExitStack) -> None:
         return known.setdefault(id(self), asked(self, row))
 
     _replace(stack, order.GrantOrder, "_is_current", is_current)
-
-
-@safeguard("time of the list", 102, "tenants")
-def _time_of_list(stack: ExitStack) -> None:
-    """The time that WeChat's list tells is taken for the one of the stored tenant's grant."""
-    _replace(stack, order, "_was_given_before", lambda row, stored: False)
 
 
 @safeguard("fence of a code", 10, "tenants")

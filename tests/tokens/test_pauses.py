@@ -86,6 +86,23 @@ def test_refusal_after_failures_of_another_kind__is_repeated_within_minutes(
     assert account.next_action_at - account.last_failed_at > timedelta(minutes=minutes) * 0.8
 
 
+def test_refusal_while_the_record_gives_no_answer__is_repeated_as_after_no_answer(
+    wechat: Simulator, platform: Platform, account: Authorizer
+) -> None:
+    """The record may have the token that works."""
+    Authorizer.objects.update(failures=2, last_errcode=61023, next_action_at=LONG_AGO)
+    wechat.faults.add(REFRESH, "errcode", 61023, times=9)
+    wechat.faults.add(INFO, "status", 502)
+
+    run_due(platform)
+
+    account.refresh_from_db()
+    assert (account.failures, account.last_errcode) == (3, 61023)
+    assert account.next_action_at is not None
+    assert account.last_failed_at is not None
+    assert account.next_action_at - account.last_failed_at <= timedelta(seconds=20)
+
+
 class TestOneAccount:
     @pytest.mark.parametrize("errcode", [*BLAMED_ON_THE_PLATFORM, 48001, 45011, -1])
     @pytest.mark.parametrize("path", [REFRESH, INFO])

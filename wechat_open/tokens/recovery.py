@@ -173,7 +173,11 @@ class Renewal(LeasedCalls):
         state = None if self.unreadable else self._verdict()
         if state is None or self._is_held(state):
             lease = self.lease.after_refusal(refused)
-            self.store.refuse(lease, refused, self.keeper.retry_refused_in(lease))
+            if self.unreadable:
+                retry_in = policy.retry_in(lease.failures, self.keeper.timing.jitter())
+            else:
+                retry_in = self.keeper.retry_refused_in(lease)
+            self.store.refuse(lease, refused, retry_in)
             return refused
         self.store.change_state(self.lease, state, refused)
         self.keeper.environment.cache.forget(self.keeper.name)
