@@ -181,16 +181,6 @@ class Unreachable(WeChatOpenError):
         return self.answered or self.in_flight
 
 
-def is_hosts_own(error: WeChatOpenError) -> bool:
-    """Whether nothing came back from WeChat: then another host may be answered."""
-    return isinstance(error, Unreachable) and not error.answered
-
-
-def was_asked(error: WeChatOpenError) -> bool:
-    """Whether the call that failed so may have reached WeChat: there was a token for it, and a connection."""
-    return error.sent if isinstance(error, Unreachable) else not isinstance(error, TokenUnavailable)
-
-
 class APIError(WeChatOpenError):
     """WeChat answered with an errcode.
 

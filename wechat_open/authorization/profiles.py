@@ -10,12 +10,12 @@ from typing import Any
 from .. import platforms
 from ..client.component import GET_AUTHORIZER_INFO, AuthorizerInfo, authorizer_info
 from ..environment import ENVIRONMENT
-from ..exceptions import Unreachable, WeChatOpenError, was_asked
+from ..exceptions import Unreachable, WeChatOpenError
 from ..models import Authorizer, func_key, search_key
 from ..platforms import Platform
 from ..rounds import NO_DEADLINE, Deadline, each
 from ..text import TranslatableText as _
-from ..tokens import as_component
+from ..tokens import as_component, policy
 from .announcements import announce
 from .payloads import payload_error
 
@@ -49,7 +49,7 @@ def sync_profile(authorizer: Authorizer, platform: Platform | None = None) -> Au
         if not columns:
             raise Unreachable(GET_AUTHORIZER_INFO, _("a profile without user_name"))
     except WeChatOpenError as error:
-        if was_asked(error):
+        if policy.was_asked(error):
             store.postpone(authorizer.pk, PROFILE_RETRY, PROFILE_LAST_RETRY)
         raise
     columns["profile"] = {**authorizer.profile, **columns["profile"]}

@@ -11,7 +11,7 @@ from datetime import timedelta
 
 from .. import audit, platforms, signals
 from ..environment import ENVIRONMENT, Environment
-from ..exceptions import AccountRestricted, InvalidPush, WeChatOpenError, is_hosts_own
+from ..exceptions import AccountRestricted, InvalidPush, WeChatOpenError
 from ..models import Push
 from ..platforms import Platform
 from ..protocol import events
@@ -19,6 +19,7 @@ from ..protocol.envelope import read_plain
 from ..rounds import NO_DEADLINE, Deadline, each
 from ..stores.pushes import PushStore
 from ..text import TranslatableText as _
+from ..tokens import policy
 from .actions import act
 
 logger = logging.getLogger(__name__)
@@ -110,7 +111,7 @@ def replay(push: Push) -> bool:
 def _fail(environment: Environment, push: Push, error: WeChatOpenError) -> None:
     logger.warning("A push of type %s could not be processed: %s", push.info_type, error)
     most = MAX_REFUSALS if isinstance(error, AccountRestricted) else MAX_ATTEMPTS
-    _retry(environment, push, error.text, most, tries=FOR_EACH_HOST if is_hosts_own(error) else 1)
+    _retry(environment, push, error.text, most, tries=FOR_EACH_HOST if policy.is_hosts_own(error) else 1)
 
 
 def _retry(environment: Environment, push: Push, error: str, most: int, tries: int = 1) -> None:

@@ -27,7 +27,6 @@ from ..exceptions import (
     TokenUnavailable,
     Unreachable,
     WeChatOpenError,
-    is_hosts_own,
 )
 from ..ports import Limits
 from ..stores.tokens import UnusableRow
@@ -118,6 +117,16 @@ def fault_of(error: WeChatOpenError) -> Fault:
     if isinstance(error, (PlatformFault, QuotaExceeded, TicketRefused, TokenRefused)):
         return Fault.UNCLEAR
     return Fault.TRANSIENT
+
+
+def is_hosts_own(error: WeChatOpenError) -> bool:
+    """Whether nothing came back from WeChat: then another host may be answered."""
+    return isinstance(error, Unreachable) and not error.answered
+
+
+def was_asked(error: WeChatOpenError) -> bool:
+    """Whether the call that failed so may have reached WeChat: there was a token for it, and a connection."""
+    return error.sent if isinstance(error, Unreachable) else not isinstance(error, TokenUnavailable)
 
 
 HALF = 0.5

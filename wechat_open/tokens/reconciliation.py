@@ -21,13 +21,7 @@ from typing import Any
 
 from ..client.component import Listed, ListPage, authorizer_info, authorizer_list
 from ..db.rows import is_of_row
-from ..exceptions import (
-    NotAuthorized,
-    RefreshTokenRefused,
-    Unreachable,
-    WeChatOpenError,
-    was_asked,
-)
+from ..exceptions import NotAuthorized, RefreshTokenRefused, Unreachable, WeChatOpenError
 from ..models import AHEAD, Authorizer, ComparedPage
 from ..platforms import Platform
 from ..rounds import NO_DEADLINE, Deadline, log_failure
@@ -99,7 +93,7 @@ def reconcile_if_due(platform: Platform, deadline: Deadline = NO_DEADLINE) -> Re
     try:
         return reconcile(platform, deadline=deadline)
     except WeChatOpenError as error:
-        if not was_asked(error):  # it is due again at once
+        if not policy.was_asked(error):  # it is due again at once
             store.pause()
         raise
 
