@@ -1,14 +1,14 @@
 """The cost of ``health/`` with a hundred thousand accounts.
 
 ``DATABASE_URL=postgres://postgres@127.0.0.1:5432/postgres python -m benchmarks.health`` makes a database of its own on
-that server, fills it with accounts, pushes and journal entries, and asks for ``health/`` and for an empty view in turn,
+that server, fills it with accounts, pushes and audit entries, and asks for ``health/`` and for an empty view in turn,
 through the same middleware. It prints the median and what all but the slowest percent keep to, for both, what
 the quickest took, which is what an idle machine needs, and how long this process had the processor; then every
 query with its plan, and how long the periodic count takes. ``--accounts N`` says how many, ``--ill`` makes
 every token overdue and expired; ``--keep`` leaves the database for a look.
 
 It exits with 1 when half of the looks take longer than 20 ms, or when a query reads a table of accounts, pushes or
-journal entries from one end to the other.
+audit entries from one end to the other.
 """
 
 from __future__ import annotations

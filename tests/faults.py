@@ -34,7 +34,7 @@ class Proof(NamedTuple):
     test: str
 
 
-LADDER = (
+RECOVERY_ORDER = (
     "within 75 seconds another worker tries the stored refresh token, then the one before it, then WeChat's record and"
     " list of accounts, and stores what WeChat takes."
 )
@@ -51,11 +51,11 @@ SECTIONS: dict[str, dict[str, Fault]] = {
         ),
         "F3": Fault(
             "A worker is killed after WeChat was called, before the answer was read.",
-            f"WeChat may have replaced the refresh token: {LADDER}",
+            f"WeChat may have replaced the refresh token: {RECOVERY_ORDER}",
         ),
         "F4": Fault(
             "A worker is killed after the answer was read, before the new tokens were stored.",
-            f"WeChat has replaced the refresh token: {LADDER}",
+            f"WeChat has replaced the refresh token: {RECOVERY_ORDER}",
         ),
         "F5": Fault(
             "A worker is killed after the new tokens were stored, before they were cached.",
@@ -166,7 +166,7 @@ SECTIONS: dict[str, dict[str, Fault]] = {
     "WeChat": {
         "F27": Fault(
             "WeChat has replaced a refresh token, and its answer does not arrive in time.",
-            f"No second call is made while the first may still be running. Then {LADDER}",
+            f"No second call is made while the first may still be running. Then {RECOVERY_ORDER}",
         ),
         "F28": Fault(
             "WeChat answers 5xx for half an hour.",

@@ -104,7 +104,7 @@ class Killing:
         self.processes: list[ForkServerProcess] = []
 
     def play(self, kills: int) -> Figures:
-        self._tell_when_asked()
+        self._watch_refreshes()
         self.processes = [self._start() for _ in range(PROCESSES)]
         try:
             while self.figures.kills < kills:
@@ -121,7 +121,7 @@ class Killing:
                 process.kill()
         return self._judge()
 
-    def _tell_when_asked(self) -> None:
+    def _watch_refreshes(self) -> None:
         refreshing = self.wechat.engine.refreshing
 
         @contextmanager
@@ -154,7 +154,7 @@ class Killing:
         self._look()
         for appid, row in self._leased().items():
             if row == leased.get(appid) and (appid not in self.orphans or self.orphans[appid].fence != row[1]):
-                self.orphans[appid] = Orphan(killed_at, *row)  # perhaps for the second time: its heir was killed too
+                self.orphans[appid] = Orphan(killed_at, *row)  # perhaps again: its successor was killed too
 
     def _leased(self) -> dict[str, tuple[datetime | None, int]]:
         from wechat_open.db import clock

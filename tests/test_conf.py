@@ -26,7 +26,7 @@ PROPERTIES: dict[str, tuple[Any, Any]] = {
     "RENEWAL_THREADS": ("4", 4),
     "RENEWALS_PER_SECOND": (7, 7.0),
     "LINK_LIFE": (60, timedelta(minutes=1)),
-    "JOURNAL_LIFE": (86400, timedelta(days=1)),
+    "AUDIT_LIFE": (86400, timedelta(days=1)),
     "PUSH_WINDOW": (90, timedelta(seconds=90)),
     "REPLY_WITHIN": (2.5, timedelta(seconds=2.5)),
     "BRAKE_ACCOUNTS": (3, 3),

@@ -101,8 +101,8 @@ def increment(counter: Counter, component: Component, number: int = 1) -> None:
 
 
 def prune(deadline: Deadline = NO_DEADLINE) -> int:
-    """Delete what is older than the setting JOURNAL_LIFE and the constants above say; how many rows."""
-    old = AuditEntry.objects.filter(at__lt=clock.now() - conf.journal_life)
+    """Delete what is older than the setting AUDIT_LIFE and the constants above say; how many rows."""
+    old = AuditEntry.objects.filter(at__lt=clock.now() - conf.audit_life)
     renewals = AuditEntry.objects.filter(kind__in=RENEWALS, at__lt=clock.now() - KEEP_RENEWALS)
     counts = HourlyCount.objects.filter(hour__lt=clock.now() - KEEP_COUNTS)
     return delete(old, deadline) + delete(renewals, deadline) + delete(counts, deadline)

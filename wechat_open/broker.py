@@ -40,7 +40,7 @@ ANSWER_WITHIN = 0.9
 """Seconds that a caller waits. WeChat waits five for the whole answer of a callback."""
 
 SOCKET_TIMEOUT = 2.0
-"""Seconds after which a connection that does not answer ends, with the thread that nobody waits for any more."""
+"""Seconds after which a connection that does not answer ends, with the thread that no caller waits for any more."""
 
 MAX_THREADS = 4
 """Of one process. All of them are busy only while the broker is slow, or hangs."""
@@ -87,7 +87,7 @@ def connector(seconds: float) -> Callable[[], None] | None:
 
 
 def _has_workers() -> bool:
-    """Not where ``wechat_open run`` does the work. "default" is Celery's own app, in a site without one."""
+    """Whether Celery does the work, not ``wechat_open run``. "default" is Celery's own app, in a site without one."""
     return conf.has_celery and current_app.main != "default"
 
 
@@ -153,7 +153,7 @@ class _Job:
     """The context variables of the caller: tracing adds its headers when a task is published."""
     sent: Future[None] = field(default_factory=Future)
     given_up: bool = False
-    """Nobody waits any more. Not published, if that has not begun."""
+    """Whether the caller has stopped waiting. A task that was not begun by then is not published."""
 
 
 class _Threads:
@@ -272,14 +272,14 @@ def forget() -> None:
     _failures.forget()
 
 
-def _start_anew() -> None:
+def _start_over() -> None:
     """A forked process has none of its parent's threads, and must not use its connections."""
     global _failures, _threads
     _failures, _threads = _Failures(), _Threads()
 
 
 if hasattr(os, "register_at_fork"):  # Windows has no fork
-    os.register_at_fork(after_in_child=_start_anew)
+    os.register_at_fork(after_in_child=_start_over)
 
 
 # -- connections -------------------------------------------------------------------------------------------------------

@@ -51,7 +51,7 @@ DEFAULTS: dict[str, Any] = {
     "RENEWAL_THREADS": 16,
     "RENEWALS_PER_SECOND": 60,
     "LINK_LIFE": 24 * 60 * 60,
-    "JOURNAL_LIFE": 365 * 24 * 60 * 60,
+    "AUDIT_LIFE": 365 * 24 * 60 * 60,
     "PUSH_WINDOW": 10 * 60,
     "REPLY_WITHIN": 4,
     "BRAKE_ACCOUNTS": 20,
@@ -280,9 +280,9 @@ class Conf:
         return self._read("LINK_LIFE", _seconds)
 
     @property
-    def journal_life(self) -> timedelta:
+    def audit_life(self) -> timedelta:
         """How long audit entries are kept (given in seconds)."""
-        return self._read("JOURNAL_LIFE", _seconds)
+        return self._read("AUDIT_LIFE", _seconds)
 
     @property
     def push_window(self) -> timedelta:
@@ -301,7 +301,7 @@ class Conf:
 
     @property
     def brake_share(self) -> float:
-        """And which share of all authorized accounts they must be (0 to 1)."""
+        """The share of all authorized accounts that must fail at once, too (0 to 1)."""
         return self._read("BRAKE_SHARE", float)
 
     @property

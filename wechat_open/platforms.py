@@ -44,7 +44,7 @@ class Platform:
 
     @cached_property
     def client(self) -> WeChat:
-        """What makes its calls. Answering a message does not need it."""
+        """The client that makes its calls. Answering a message does not need it."""
         return self.environment.wechat()
 
     @cached_property

@@ -29,11 +29,11 @@ def a_page(policy: str = "", html: str = HTML) -> Page:
 
 
 class RefererTests(SimpleTestCase):
-    def test_djangos_default_policy_tells_other_sites_nothing(self) -> None:
+    def test_djangos_default_policy_gives_other_sites_nothing(self) -> None:
         assert referer(a_page("same-origin"), "http://wechat.example/") is None
         assert referer(a_page("same-origin"), "http://site.example/next") == a_page().url
 
-    def test_the_connect_pages_policy_tells_other_sites_the_origin_and_no_more(self) -> None:
+    def test_the_connect_pages_policy_gives_other_sites_the_origin_and_no_more(self) -> None:
         for policy in ("strict-origin-when-cross-origin", "origin", ""):
             assert referer(a_page(policy), "http://wechat.example/") == "http://site.example/"
 

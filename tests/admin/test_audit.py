@@ -395,7 +395,7 @@ def test_entries__are_kept_as_long_as_they_are_of_use(
 
 
 def test_setting__says_how_long(component: Component, later: Later, settings: Any) -> None:
-    settings.WECHAT_OPEN = settings.WECHAT_OPEN | {"JOURNAL_LIFE": 30 * 24 * 60 * 60}
+    settings.WECHAT_OPEN = settings.WECHAT_OPEN | {"AUDIT_LIFE": 30 * 24 * 60 * 60}
     for kind in (Refresh.audit_kind, Kind.RENEWAL_FAILED):
         audit.record(kind, component)
     later(timedelta(days=31))

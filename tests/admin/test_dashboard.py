@@ -119,7 +119,11 @@ def test_finding__is_shown_with_its_level_message_hint_and_place(
 
 @pytest.mark.parametrize(
     ("code", "value", "word"),
-    [("needs_reauthorization", 3, "known, none new"), ("sweep", None, "not yet"), ("missing_keys", None, "not yet")],
+    [
+        ("needs_reauthorization", 3, "known, none new"),
+        ("reconciliation", None, "not yet"),
+        ("missing_keys", None, "not yet"),
+    ],
 )
 def test_green_that_is_not_in_order__has_no_tick(
     operator: Client, monkeypatch: pytest.MonkeyPatch, code: str, value: int | None, word: str
@@ -572,4 +576,4 @@ def test_trouble__offers_its_action(platform: Platform, operator: Client) -> Non
     Component.objects.update(reconciled_at=datetime.now(timezone.utc) - timedelta(hours=3))
     page = read(operator)
     assert 'form="wod-tickets"' in tile(page, "ticket_age")
-    assert COMPARE in tile(page, "sweep")
+    assert COMPARE in tile(page, "reconciliation")

@@ -154,7 +154,7 @@ def test_maker_without_the_permission_to_share__has_a_few_minutes(
     assert maker.post(page(link, "address")).status_code == 403
 
 
-def test_making_and_showing__are_noted(platform: Platform, operator: Client) -> None:
+def test_making_and_showing__are_recorded(platform: Platform, operator: Client) -> None:
     make(operator, biz_appid=OFFICIAL)
     link = AuthorizationLink.objects.get()
     operator.post(page(link, "address"))
@@ -430,7 +430,7 @@ def test_page__says_who_opened_it_and_on_what(viewer: Client, link: Authorizatio
     assert "opened 2 times" in viewer.get(rows(AuthorizationLink)).content.decode()
 
 
-def test_connect_page__notes_who_opened_it(link: AuthorizationLink, viewer: Client) -> None:
+def test_connect_page__records_who_opened_it(link: AuthorizationLink, viewer: Client) -> None:
     phone = "Mozilla/5.0 (iPhone; CPU iPhone OS 17_0 like Mac OS X) Version/17.0 Mobile/15E148 Safari/604.1"
     wechat = f"{phone} MicroMessenger/8.0.40"
     for browser, agent in ((Client(), wechat), (Client(), phone), (viewer, "Mozilla/5.0 (Windows NT 10.0)")):
@@ -625,7 +625,7 @@ def test_used_links__are_found_by_the_account_that_came(
 # -- taking back -------------------------------------------------------------------------------------------------------
 
 
-def test_revoking__is_asked_about_done_and_noted(operator: Client, link: AuthorizationLink) -> None:
+def test_revoking__is_confirmed_done_and_recorded(operator: Client, link: AuthorizationLink) -> None:
     asked = act(operator, "revoke", link, back_to=link.pk).content.decode()
     assert "Revoke this link?" in asked and "without a tenant" in asked
     link.refresh_from_db()

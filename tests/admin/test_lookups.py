@@ -107,7 +107,7 @@ def test_what_names_no_column__is_left_out(admin_client: Client, tea: Authorizer
     assert [row.pk for row in answer.context["cl"].result_list] == [tea.pk]
 
 
-def test_refusal__is_noted_as_suspicious(
+def test_refusal__is_logged_as_suspicious(
     admin_client: Client, tea: Authorizer, caplog: pytest.LogCaptureFixture
 ) -> None:
     admin_client.get(rows(Authorizer, "?refresh_token__startswith=v1"))

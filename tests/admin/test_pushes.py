@@ -145,7 +145,7 @@ def test_error__is_in_the_readers_language_on_the_pushs_page(viewer: Client, mak
 # -- processing again --------------------------------------------------------------------------------------------------
 
 
-def test_one_push__is_processed_at_once_and_noted(operator: Client, make: Any, tea: Authorizer) -> None:
+def test_one_push__is_processed_at_once_and_recorded(operator: Client, make: Any, tea: Authorizer) -> None:
     push = make(AuthorizerAppid=TEA)
     shown = act(operator, "replay", push, back_to=push.pk).content.decode()
     assert "It was processed." in shown
@@ -211,7 +211,7 @@ def test_payload__is_for_who_may_and_by_post_only(viewer: Client, operator: Clie
     assert not AuditEntry.objects.exists()
 
 
-def test_looking__shows_the_fields_and_is_noted(looker: Client, make: Any, tea: Authorizer) -> None:
+def test_looking__shows_the_fields_and_is_recorded(looker: Client, make: Any, tea: Authorizer) -> None:
     push = make(AuthorizerAppid=TEA)
     answer = looker.post(page(push, "payload"))
     shown = answer.content.decode()

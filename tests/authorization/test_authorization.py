@@ -530,7 +530,7 @@ class TestLife:
         assert (recorder["added"], recorder["removed"]) == ({1, 15} - before, before - {1, 15})
         assert wechat.engine.owner_of(tokens.authorizer_token(platform, OFFICIAL).reveal()) == OFFICIAL
 
-    def test_cancellation__marks_and_tells(
+    def test_cancellation__marks_and_sends_the_signal(
         self, wechat: Simulator, platform: Platform, account: Authorizer, received: Received
     ) -> None:
         wechat.clock.advance(10)

@@ -66,7 +66,7 @@ class Site:
     announced: list[tuple[str, Any]] = field(default_factory=list)
 
     def start(self, number: int, *, before: bool = False, pushed: bool = True) -> Started:
-        """The story of one account. With ``before``, it had been authorized for another tenant; no push tells more.
+        """The story of one account. With ``before``, it had been authorized for another tenant; no push says more.
 
         Without ``pushed`` the push is still under way.
         """

@@ -1,7 +1,7 @@
 """The daily work of operators in the admin, in Chinese and in English.
 
-They see red, find why and mend it; connect an account by a link; refresh all tokens; process a failed push again; find
-the accounts that lack a permission and ask their owners. WeChat is the simulator, and a worker runs beside the site.
+They see red, find out why and fix it; connect an account by a link; refresh all tokens; process a failed push again;
+find the accounts that lack a permission and ask their owners. WeChat is the simulator; a worker runs beside the site.
 
 ``WECHAT_PICTURES=folder`` takes a picture of every step, wide and narrow, light and dark: the documentation's.
 """
@@ -190,7 +190,7 @@ def test_day(site: Site, open_page: OpenPage, workers: Callable[[], None], local
     assert AuditEntry.objects.filter(kind=audit.Kind.TICKETS_REQUESTED, user__username="admin").exists()
     assert site.wechat.control("push-ticket")["body"] == "success"
     expect(ticket).to_have_attribute("data-level", "green", timeout=60_000)
-    album.take("2-mended", full=True)
+    album.take("2-fixed", full=True)
 
     # A new shop wants to be connected: a link for it, sent to its owner, who confirms on a phone.
     engine.add_account("青禾茶室", "official", appid=NEW, principal_name="杭州青禾餐饮管理有限公司")

@@ -41,7 +41,7 @@ def test_redis_without_a_timeout__is_fine_while_debugging(site: Any) -> None:
     assert ids() == []
 
 
-def test_redis_without_a_timeout__is_told_its_own_option(site: Any) -> None:
+def test_redis_without_a_timeout__gets_a_hint_with_its_own_option(site: Any) -> None:
     for backend, option in [("django_redis.cache", "SOCKET_TIMEOUT"), ("django.core.cache.backends.redis", "socket_")]:
         for name, value in redis_cache(f"{backend}.RedisCache").items():
             setattr(site, name, value)

@@ -1,8 +1,8 @@
 """The console of a large platform, with data.
 
-``fill`` writes a platform's life into the database: accounts in every state, what was pushed, links, the journal, and
-two days of hourly counts. The same numbers make the same scene, apart from the time of day. Of very many rows most are
-made of others by PostgreSQL itself.
+``fill`` writes a platform's life into the database: accounts in every state, pushes, links, the audit trail, and two
+days of hourly counts. The same numbers make the same scene, apart from the time of day. Of very many rows most are made
+of others by PostgreSQL itself.
 
 ``DATABASE_URL=postgres://…/console_100k python -m tests.console.scene`` empties that database and fills it; the
 operator is ``admin`` with the password ``admin``.
@@ -454,7 +454,7 @@ class Scene:
                 BulkFailure(job=job, key=pk, name=names[pk], reason="-1", errcode=-1, rid="6a5b-1", message=ERRORS[-1])
                 for pk in pks[: done // 50]
             )
-        for number, code in enumerate(["ticket_age", "overdue", "needs_reauthorization", "dispatcher"] * 10):
+        for number, code in enumerate(["ticket_age", "overdue", "needs_reauthorization", "renewals"] * 10):
             at = self.now - timedelta(hours=number * 9)
             resolved = None if number == 2 else at + timedelta(minutes=30)
             Alert.objects.create(

@@ -449,7 +449,7 @@ def test_link_of_ones_own__is_shown_once_to_its_maker_who_may_not_share(scene: S
     assert person("another").post(sent_on["Location"]).status_code == 403
 
 
-def test_csrf__is_asked_for_at_every_door(scene: Scene) -> None:
+def test_csrf_token__is_required_by_every_view(scene: Scene) -> None:
     client = Client(enforce_csrf_checks=True)
     client.force_login(User.objects.create_superuser("administrator"))
     before = everything()

@@ -52,10 +52,10 @@ def test_red__fails_with_the_codes_and_nothing_more(well: Platform) -> None:
     late(beat_at=3600, heartbeat_at=3600)
     with pytest.raises(ServiceUnavailable) as caught:
         WeChatOpen().run()
-    assert sorted(caught.value.message.split(", ")) == ["beat", "dispatcher"]
+    assert sorted(caught.value.message.split(", ")) == ["beat", "renewals"]
 
 
-def test_detailed__tells_the_sentences(well: Platform) -> None:
+def test_detailed__has_the_messages(well: Platform) -> None:
     late(beat_at=3600, heartbeat_at=3600)
     with pytest.raises(ServiceUnavailable) as caught:
         WeChatOpen(detailed=True).run()
@@ -68,7 +68,7 @@ def test_amber__fails_only_when_that_is_wanted(well: Platform) -> None:
     WeChatOpen().run()
     with pytest.raises(ServiceWarning) as caught:
         WeChatOpen(strict=True).run()
-    assert caught.value.message == "dispatcher"
+    assert caught.value.message == "renewals"
 
 
 def test_settings_that_cannot_be_used__fail(db: None) -> None:
@@ -92,7 +92,7 @@ def test_view__shows_it_in_its_formats(well: Platform) -> None:
     late(heartbeat_at=3600)
     answer = ask([(CHECK, {"component": "default"})], "json")
     assert answer.status_code == 500
-    assert json.loads(answer.content) == {"WeChatOpen(component='default')": "Unavailable: dispatcher"}
+    assert json.loads(answer.content) == {"WeChatOpen(component='default')": "Unavailable: renewals"}
 
 
 def test_platform__is_the_default_one_unless_named() -> None:

@@ -75,7 +75,7 @@ def collected(reader: InMemoryMetricReader) -> Values:
 def test_state__is_exported(reader: InMemoryMetricReader, site: Platform) -> None:
     measures = collected(reader)
     assert measures["wechat_open.accounts", "default", "authorized"] == 1
-    assert measures["wechat_open.check", "dispatcher", "green", "default"] == 1
+    assert measures["wechat_open.check", "renewals", "green", "default"] == 1
     assert measures["wechat_open.check", "database", "red", ""] == 0
     assert 0 <= measures["wechat_open.ticket_age", "default"] < 60
 
@@ -175,7 +175,7 @@ def test_registration__needs_no_database() -> None:
 
 def test_red__is_exported(reader: InMemoryMetricReader, site: Platform) -> None:
     Component.objects.update(heartbeat_at=datetime.now(timezone.utc) - timedelta(hours=1))
-    assert collected(reader)["wechat_open.check", "dispatcher", "red", "default"] == 1
+    assert collected(reader)["wechat_open.check", "renewals", "red", "default"] == 1
 
 
 @pytest.mark.django_db(transaction=True)

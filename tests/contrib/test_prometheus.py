@@ -63,8 +63,8 @@ def test_state__is_exported(client: Client, site: Platform) -> None:
     metrics = samples(client)
     assert metrics["wechat_open_accounts", "default", "authorized"] == 1
     assert metrics["wechat_open_accounts", "default", "needs_reauthorization"] == 0
-    assert metrics["wechat_open_check", "default", "dispatcher", "green"] == 1
-    assert metrics["wechat_open_check", "default", "dispatcher", "red"] == 0
+    assert metrics["wechat_open_check", "default", "renewals", "green"] == 1
+    assert metrics["wechat_open_check", "default", "renewals", "red"] == 0
     assert metrics["wechat_open_check", "", "database", "green"] == 1
     assert 0 <= metrics["wechat_open_ticket_age_seconds", "default"] < 60
     assert 7000 < metrics["wechat_open_component_token_left_seconds", "default"] <= 7200
@@ -87,7 +87,7 @@ def test_red__is_exported(client: Client, site: Platform) -> None:
     Component.objects.update(heartbeat_at=long_ago)
     Authorizer.objects.update(next_action_at=long_ago, access_token_expires_at=long_ago, failures=3, last_errcode=61023)
     metrics = samples(client)
-    assert metrics["wechat_open_check", "default", "dispatcher", "red"] == 1
+    assert metrics["wechat_open_check", "default", "renewals", "red"] == 1
     assert metrics["wechat_open_check", "default", "overdue", "red"] == 1
     assert metrics["wechat_open_accounts_overdue", "default"] == 1
     assert metrics["wechat_open_accounts_expired", "default"] == 1

@@ -18,8 +18,8 @@ from tests import pushes
 from tests.stage import OFFICIAL
 from wechat_open import api, audit, authorization, platforms, tokens
 from wechat_open.db.managers import Row
-from wechat_open.management import groups
 from wechat_open.models import AuditEntry, Authorizer, Component, VerifyTicket
+from wechat_open.operations import groups
 from wechat_open.platforms import Platform
 from wechat_open.secret import Secret
 from wechat_open.simulator import Simulator

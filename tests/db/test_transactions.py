@@ -72,7 +72,7 @@ def test_transaction_within_such_a_test__runs_here_too(db: None, monkeypatch: py
         assert run(here)[0] == threading.get_ident()
 
 
-def test_no_second_connection__is_told(transactional_db: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_no_second_connection__raises(transactional_db: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     file = str(tmp_path / "gone" / "db.sqlite3")
     gone = {**connections.settings["default"], "ENGINE": "django.db.backends.sqlite3", "NAME": file, "OPTIONS": {}}
     monkeypatch.setitem(connections.settings, "default", gone)  # for new connections
@@ -87,7 +87,7 @@ if connection.vendor != "sqlite":  # it has one writer at a time
 
     @pytest.mark.django_db(transaction=True)
     @pytest.mark.fault("F23")
-    def test_deadlock_without_a_transaction_of_the_caller__is_told() -> None:
+    def test_deadlock_without_a_transaction_of_the_caller__raises() -> None:
         """Two transactions, each of which has the row that the other one wants."""
         first, second = (Component.objects.create(appid=appid) for appid in ("wx1", "wx2"))
         both = threading.Barrier(2)
@@ -160,7 +160,7 @@ if connection.vendor == "postgresql":
         yield wrapper.pool
         wrapper.close_pool()
 
-    def test_pool_whose_connections_all_wait__is_told_and_gets_them_back(
+    def test_pool_whose_connections_all_wait__raises_and_gets_them_back(
         wechat: Simulator, platform: Platform, account: Authorizer, settings: Any, pooled: Any
     ) -> None:
         """Four requests, each in a transaction, have the whole pool, and each needs another connection."""

@@ -431,8 +431,8 @@ def test_no_heartbeat__is_named(site: Platform) -> None:
     Component.objects.update(beat_at=ago(hours=1), heartbeat_at=ago(hours=1))
     doctor = Doctor("--offline")
     assert "beat" in doctor.of("beat")["message"].lower()
-    assert "Start a worker" in doctor.of("dispatcher")["hint"]
-    assert doctor.of("beat")["why"] and doctor.of("dispatcher")["why"]
+    assert "Start a worker" in doctor.of("renewals")["hint"]
+    assert doctor.of("beat")["why"] and doctor.of("renewals")["why"]
     assert doctor.code == 1
 
 
@@ -442,7 +442,7 @@ def test_overdue_accounts_with_a_dead_worker__are_named(site: Platform) -> None:
     doctor = Doctor("--offline")
     assert "1 account of 1 waits for its renewal" in doctor.of("overdue")["message"]
     assert "expired" in doctor.of("expired_tokens")["message"]
-    assert doctor.of("dispatcher")["level"] == "red"
+    assert doctor.of("renewals")["level"] == "red"
     assert doctor.code == 1
     [group] = [group for group in doctor.report["groups"] if group["name"] == "platform"]
     levels = [finding["level"] for finding in group["findings"]]
@@ -546,7 +546,7 @@ def test_site_url_unknown__is_reported(site: Platform, set_option: Any) -> None:
     assert 'WECHAT_OPEN["SITE_URL"] is empty' in str(Doctor("--offline").report)
 
 
-# Breakages that WeChat tells
+# Faults that WeChat's answers show
 
 
 def rested() -> None:
@@ -677,7 +677,7 @@ class TestRefusal:
             assert "40125 AppSecret" in Doctor().of("appsecret")["message"]
 
     def test_other_failure__is_no_refusal(self, site: Platform, wechat: Simulator) -> None:
-        """The questions that follow are asked all the same, and tell whether it is over."""
+        """The questions that follow are asked all the same, and show whether it is over."""
         for kind, value in (("status", 502), ("errcode", -1)):
             rested()
             wechat.faults.add(self.PATH, kind, value)
@@ -1178,7 +1178,7 @@ def test_callbacks_that_are_reached__cause_no_warning_of_django(
 
 def test_what_was_not_done_yet__is_not_called_good(site: Platform) -> None:
     Component.objects.update(reconciled_at=None)
-    assert "have not been compared" in Doctor("--offline").of("sweep", "unknown")["message"]
+    assert "have not been compared" in Doctor("--offline").of("reconciliation", "unknown")["message"]
 
 
 def test_urls_within_a_namespace__are_reported_without_a_word_of_tickets(site: Platform, settings: Any) -> None:

@@ -122,18 +122,18 @@ def only(sent: Sent, code: str) -> list[tuple[str, bool]]:
 def test_lasting_finding__is_sent_again_after_an_hour(watch: Watch, sent: Sent) -> None:
     Component.objects.update(reconcile_repairs=1)
     watch()
-    assert only(sent, "sweep_repairs") == [("warning", False)]
+    assert only(sent, "reconciliation_repairs") == [("warning", False)]
 
     watch.after(minutes=59)
-    assert only(sent, "sweep_repairs") == []
+    assert only(sent, "reconciliation_repairs") == []
     watch.after(minutes=2)
-    [facts] = [facts for facts in sent if facts["code"] == "sweep_repairs"]
-    row = Alert.objects.get(code="sweep_repairs")
+    [facts] = [facts for facts in sent if facts["code"] == "reconciliation_repairs"]
+    row = Alert.objects.get(code="reconciliation_repairs")
     assert (facts["count"], facts["first_seen"]) == (3, row.first_seen_at)
     assert row.last_seen_at - facts["first_seen"] > timedelta(hours=1)
-    assert only(sent, "sweep_repairs") == [("warning", False)]
+    assert only(sent, "reconciliation_repairs") == [("warning", False)]
     watch()
-    assert only(sent, "sweep_repairs") == []
+    assert only(sent, "reconciliation_repairs") == []
 
 
 def test_end__is_sent_when_it_has_been_green_for_a_while(watch: Watch, sent: Sent) -> None:
@@ -143,12 +143,12 @@ def test_end__is_sent_when_it_has_been_green_for_a_while(watch: Watch, sent: Sen
     Component.objects.update(reconcile_repairs=0)
 
     watch.after(minutes=1)
-    assert only(sent, "sweep_repairs") == []
+    assert only(sent, "reconciliation_repairs") == []
     watch.after(minutes=2)
-    assert only(sent, "sweep_repairs") == [("warning", True)]
+    assert only(sent, "reconciliation_repairs") == [("warning", True)]
     watch()
-    assert only(sent, "sweep_repairs") == []
-    row = Alert.objects.get(code="sweep_repairs")
+    assert only(sent, "reconciliation_repairs") == []
+    row = Alert.objects.get(code="reconciliation_repairs")
     assert (row.open_key, row.resolved_at is not None) == (None, True)
 
 
@@ -157,8 +157,8 @@ def test_finding_that_comes_back__is_a_new_alert(watch: Watch, sent: Sent) -> No
         Component.objects.update(reconcile_repairs=repairs)
         watch.after(minutes=3)
 
-    assert only(sent, "sweep_repairs") == [("warning", False), ("warning", True), ("warning", False)]
-    assert Alert.objects.filter(code="sweep_repairs").count() == 2
+    assert only(sent, "reconciliation_repairs") == [("warning", False), ("warning", True), ("warning", False)]
+    assert Alert.objects.filter(code="reconciliation_repairs").count() == 2
 
 
 def test_finding_on_the_brink__is_not_sent_each_time(watch: Watch, sent: Sent) -> None:
@@ -166,7 +166,7 @@ def test_finding_on_the_brink__is_not_sent_each_time(watch: Watch, sent: Sent) -
         Component.objects.update(reconcile_repairs=repairs)
         watch.after(seconds=30)
 
-    assert only(sent, "sweep_repairs") == [("warning", False)]
+    assert only(sent, "reconciliation_repairs") == [("warning", False)]
 
 
 def test_finding_of_the_site__belongs_to_no_platform(watch: Watch, sent: Sent, settings: Any) -> None:
@@ -356,7 +356,7 @@ settings.WECHAT_OPEN = json.loads(os.environ["WECHAT_OPEN"])
 now = clock.now
 clock.now = lambda: now() + timedelta(minutes=%d)
 def die(code, resolved, **facts):
-    if code == "sweep_repairs" and resolved == %r:
+    if code == "reconciliation_repairs" and resolved == %r:
         os.kill(os.getpid(), signal.SIGKILL)
 signals.alert.connect(die)
 alerts.watch()
@@ -377,9 +377,9 @@ alerts.watch()
         Component.objects.update(reconcile_repairs=1)
         dying(resolved=False)
         watch()
-        assert only(sent, "sweep_repairs") == [], "the other one may still be at it"
+        assert only(sent, "reconciliation_repairs") == [], "the other one may still be at it"
         watch.after(minutes=3)
-        assert only(sent, "sweep_repairs") == [("warning", False)]
+        assert only(sent, "reconciliation_repairs") == [("warning", False)]
 
     def test_change_for_the_better_of_an_acknowledged_alert__is_sent_by_the_next_worker(
         self, watch: Watch, sent: Sent, dying: Callable[..., None]
@@ -393,10 +393,10 @@ alerts.watch()
         Component.objects.update(created_at=now)
         dying(resolved=False)
         watch()
-        assert only(sent, "sweep_repairs") == [], "the other one may still be at it"
+        assert only(sent, "reconciliation_repairs") == [], "the other one may still be at it"
         watch.after(minutes=3)
         watch.after(minutes=61)
-        assert only(sent, "sweep_repairs") == [("warning", False)]
+        assert only(sent, "reconciliation_repairs") == [("warning", False)]
 
     def test_end__is_sent_by_the_next_worker(self, watch: Watch, sent: Sent, dying: Callable[..., None]) -> None:
         Component.objects.update(reconcile_repairs=1)
@@ -405,9 +405,9 @@ alerts.watch()
         Component.objects.update(reconcile_repairs=0)
         dying(resolved=True, after=3)
         watch.after(minutes=6)
-        assert only(sent, "sweep_repairs") == [("warning", True)]
+        assert only(sent, "reconciliation_repairs") == [("warning", True)]
         watch.after(minutes=6)
-        assert only(sent, "sweep_repairs") == []
+        assert only(sent, "reconciliation_repairs") == []
 
     def test_end_that_was_none__is_taken_back(self, watch: Watch, sent: Sent, dying: Callable[..., None]) -> None:
         Component.objects.update(reconcile_repairs=1)
@@ -417,8 +417,10 @@ alerts.watch()
         dying(resolved=True, after=3)
         Component.objects.update(reconcile_repairs=1)
         watch.after(minutes=3)
-        assert only(sent, "sweep_repairs") == [("warning", False)]
-        assert Alert.objects.filter(code="sweep_repairs", open_key__isnull=False, resolved_at=None).count() == 1
+        assert only(sent, "reconciliation_repairs") == [("warning", False)]
+        assert (
+            Alert.objects.filter(code="reconciliation_repairs", open_key__isnull=False, resolved_at=None).count() == 1
+        )
 
 
 # -- acknowledged and muted --------------------------------------------------------------------------------------------
@@ -443,25 +445,25 @@ def test_acknowledged_alert__is_not_repeated_until_it_gets_worse(watch: Watch, s
 
     watch.after(minutes=61)
     watch.after(minutes=61)
-    assert only(sent, "sweep_repairs") == []
-    assert Alert.objects.get(code="sweep_repairs").count == 3
+    assert only(sent, "reconciliation_repairs") == []
+    assert Alert.objects.get(code="reconciliation_repairs").count == 3
 
     repairs(5)
     Component.objects.update(created_at=datetime.now(timezone.utc) - timedelta(days=3))  # no longer a new platform
     watch()
-    assert only(sent, "sweep_repairs") == [("critical", False)]
-    assert Alert.objects.get(code="sweep_repairs").acknowledged_at is None
+    assert only(sent, "reconciliation_repairs") == [("critical", False)]
+    assert Alert.objects.get(code="reconciliation_repairs").acknowledged_at is None
     watch.after(minutes=61)
-    assert only(sent, "sweep_repairs") == [("critical", False)]
+    assert only(sent, "reconciliation_repairs") == [("critical", False)]
 
 
 def test_end_of_an_acknowledged_alert__is_sent(watch: Watch, sent: Sent, li: User) -> None:
     repairs(1)
     watch()
-    alerts.acknowledge(Alert.objects.filter(code="sweep_repairs"), li)
+    alerts.acknowledge(Alert.objects.filter(code="reconciliation_repairs"), li)
     repairs(0)
     watch.after(minutes=3)
-    assert only(sent, "sweep_repairs") == [("warning", False), ("warning", True)]
+    assert only(sent, "reconciliation_repairs") == [("warning", False), ("warning", True)]
 
 
 def test_muted_alert__is_counted_and_not_sent_until_the_mute_ends(watch: Watch, sent: Sent, li: User) -> None:
@@ -489,22 +491,22 @@ def test_short_mute__is_followed_by_a_reminder(watch: Watch, sent: Sent, li: Use
     """The alert was sent 50 minutes before the mute of an hour ends: it is sent when that ends, not later."""
     repairs(1)
     watch()
-    alerts.mute(Alert.objects.filter(code="sweep_repairs"), li, timedelta(hours=1))
+    alerts.mute(Alert.objects.filter(code="reconciliation_repairs"), li, timedelta(hours=1))
     changes(sent)
     watch.after(minutes=59)
-    assert only(sent, "sweep_repairs") == []
+    assert only(sent, "reconciliation_repairs") == []
     watch.after(minutes=2)
-    assert only(sent, "sweep_repairs") == [("warning", False)]
+    assert only(sent, "reconciliation_repairs") == [("warning", False)]
 
 
 def test_mute__outlasts_an_alert_that_comes_and_goes(watch: Watch, sent: Sent, li: User) -> None:
     repairs(1)
     watch()
-    alerts.mute(Alert.objects.filter(code="sweep_repairs"), li, timedelta(hours=8))
+    alerts.mute(Alert.objects.filter(code="reconciliation_repairs"), li, timedelta(hours=8))
     repairs(0)
     watch.after(minutes=3)
     watch()
-    assert only(sent, "sweep_repairs") == [("warning", False), ("warning", True)], (
+    assert only(sent, "reconciliation_repairs") == [("warning", False), ("warning", True)], (
         "receivers of its beginning get its end"
     )
 
@@ -512,30 +514,30 @@ def test_mute__outlasts_an_alert_that_comes_and_goes(watch: Watch, sent: Sent, l
     watch()
     repairs(0)
     watch.after(minutes=3)
-    assert only(sent, "sweep_repairs") == []
-    assert Alert.objects.filter(code="sweep_repairs", open_key=None, resolved_at__isnull=False).count() == 2
+    assert only(sent, "reconciliation_repairs") == []
+    assert Alert.objects.filter(code="reconciliation_repairs", open_key=None, resolved_at__isnull=False).count() == 2
     repairs(1)
     watch.after(hours=8)
-    assert only(sent, "sweep_repairs") == [("warning", False)]
+    assert only(sent, "reconciliation_repairs") == [("warning", False)]
 
 
 def test_ended_mute__sends_it_again_at_once(watch: Watch, sent: Sent, li: User) -> None:
     repairs(1)
     watch()
-    alerts.mute(Alert.objects.filter(code="sweep_repairs"), li, timedelta(days=7))
+    alerts.mute(Alert.objects.filter(code="reconciliation_repairs"), li, timedelta(days=7))
     watch.after(minutes=61)
     changes(sent)
-    assert alerts.unmute(Alert.objects.filter(code="sweep_repairs"), li)
-    assert not alerts.unmute(Alert.objects.filter(code="sweep_repairs"), li)
+    assert alerts.unmute(Alert.objects.filter(code="reconciliation_repairs"), li)
+    assert not alerts.unmute(Alert.objects.filter(code="reconciliation_repairs"), li)
     watch.after(seconds=1)
-    assert only(sent, "sweep_repairs") == [("warning", False)]
+    assert only(sent, "reconciliation_repairs") == [("warning", False)]
 
 
 def test_mute__has_one_of_the_given_lengths(watch: Watch, li: User) -> None:
     repairs(1)
     watch()
     with pytest.raises(ValueError, match="MUTES"):
-        alerts.mute(Alert.objects.filter(code="sweep_repairs"), li, timedelta(days=3650))
+        alerts.mute(Alert.objects.filter(code="reconciliation_repairs"), li, timedelta(days=3650))
 
 
 def test_muted_and_acknowledged_finding__stays_red_in_health(watch: Watch, healthy: Platform, li: User) -> None:

@@ -287,17 +287,17 @@ def wechats_clock_is_130_seconds_ahead(scene: Scene) -> None:
 # -- beat and workers --------------------------------------------------------------------------------------------------
 
 
-@fault("dispatcher", AMBER, worker_comes)
+@fault("renewals", AMBER, worker_comes)
 def no_worker_checks_for_31_seconds(scene: Scene) -> None:
     scene.later(seconds=31)
 
 
-@fault("dispatcher", RED, worker_comes)
+@fault("renewals", RED, worker_comes)
 def no_worker_checks_for_121_seconds(scene: Scene) -> None:
     scene.later(seconds=121)
 
 
-@fault("dispatcher", RED, worker_comes)
+@fault("renewals", RED, worker_comes)
 def no_worker_has_ever_checked(scene: Scene) -> None:
     Component.objects.update(heartbeat_at=None, created_at=clock.now() - timedelta(minutes=3))
 
@@ -411,7 +411,7 @@ fault("brake", RED, hour_passes)(brake_is_on)
 fault("needs_reauthorization", RED, hour_passes)(brake_is_on)
 
 
-# -- pushes, the sweep, keys -------------------------------------------------------------------------------------------
+# -- pushes, reconciliation, keys --------------------------------------------------------------------------------------
 
 
 def replayed(scene: Scene) -> None:
@@ -440,17 +440,17 @@ def fifty_pushes_wait(scene: Scene) -> None:
     scene.later(seconds=61)
 
 
-@fault("sweep", AMBER, reconciles)
+@fault("reconciliation", AMBER, reconciles)
 def not_swept_for_2_hours(scene: Scene) -> None:
     scene.later(hours=2, minutes=1)
 
 
-@fault("sweep", RED, reconciles)
+@fault("reconciliation", RED, reconciles)
 def not_swept_for_6_hours(scene: Scene) -> None:
     scene.later(hours=6, minutes=1)
 
 
-@fault("sweep", RED, reconciles)
+@fault("reconciliation", RED, reconciles)
 def never_swept_for_6_hours(scene: Scene) -> None:
     Component.objects.update(reconciled_at=None)
     scene.later(hours=6, minutes=1)
@@ -462,19 +462,19 @@ def account_without_a_push(scene: Scene) -> None:
     tokens.reconcile(scene.platform)
 
 
-@fault("sweep_repairs", AMBER, reconciles)
+@fault("reconciliation_repairs", AMBER, reconciles)
 def new_platform_takes_in_its_accounts(scene: Scene) -> None:
     account_without_a_push(scene)
 
 
-@fault("sweep_repairs", AMBER, reconciles)
+@fault("reconciliation_repairs", AMBER, reconciles)
 def comparison_repaired_one_of_200(scene: Scene) -> None:
     Component.objects.update(created_at=clock.now() - timedelta(days=9))
     scene.accounts(200)
     account_without_a_push(scene)
 
 
-@fault("sweep_repairs", RED, reconciles)
+@fault("reconciliation_repairs", RED, reconciles)
 def comparison_repaired_one_of_two(scene: Scene) -> None:
     Component.objects.update(created_at=clock.now() - timedelta(days=9))
     account_without_a_push(scene)
@@ -668,7 +668,7 @@ def test_new_platform_after_a_while__has_been_left_alone_for_too_long(db: None, 
     later(timedelta(minutes=6))
     findings = health.examine(platforms.get("second"))
 
-    assert {found.code for found in findings if found.level is RED} >= {"dispatcher", "beat"}
+    assert {found.code for found in findings if found.level is RED} >= {"renewals", "beat"}
 
 
 def test_first_ticket__gives_workers_the_time_to_fetch_a_token(scene: Scene) -> None:
@@ -712,7 +712,7 @@ class TestSentences:
         assert "“manage.py wechat_open run” was at work" in scene.found("beat").message
         scene.later(minutes=11)
         assert "“manage.py wechat_open run” has not been seen for 11 minutes" in scene.found("beat").message
-        for code in ("beat", "dispatcher"):
+        for code in ("beat", "renewals"):
             found = scene.found(code)
             assert found.level is RED
             assert found.hint.startswith("Start “manage.py wechat_open run”")
@@ -724,20 +724,20 @@ class TestSentences:
     def test_dead_beat_beside_a_living_worker__is_recognized(self, scene: Scene) -> None:
         scene.later(minutes=11)
         ticket_comes(scene)
-        worker_comes(scene)  # the ticket rang for it
+        worker_comes(scene)  # the ticket woke it
 
         assert "a worker is running: it checked for due tokens 0 seconds ago" in scene.found("beat").message
         scene.later(seconds=130)
         assert scene.found("beat").level is RED
-        assert "A worker is running, but beat sends no tasks" in scene.found("dispatcher").message
+        assert "A worker is running, but beat sends no tasks" in scene.found("renewals").message
 
     def test_dead_worker__is_recognized_by_a_ticket_that_woke_none(self, scene: Scene) -> None:
         scene.later(minutes=11)
-        assert "No worker is running, or beat sends no tasks" in scene.found("dispatcher").message
+        assert "No worker is running, or beat sends no tasks" in scene.found("renewals").message
 
         ticket_comes(scene)
         scene.later(minutes=1)
-        assert "no worker is running" in scene.found("dispatcher").message
+        assert "no worker is running" in scene.found("renewals").message
         assert "a worker is running" not in scene.found("beat").message
 
     @pytest.mark.parametrize("seconds", [31, 60, 119, 149])
@@ -745,8 +745,8 @@ class TestSentences:
         """Either leaves the same traces, as long as no ticket comes."""
         scene.later(seconds=seconds)
 
-        assert "No worker is running, or beat sends no tasks" in scene.found("dispatcher").message
-        assert "queue" not in scene.found("dispatcher").hint
+        assert "No worker is running, or beat sends no tasks" in scene.found("renewals").message
+        assert "queue" not in scene.found("renewals").hint
 
     def test_dead_beat_whose_ticket_rang__leaves_no_worker_that_is_busy(self, scene: Scene) -> None:
         scene.later(seconds=20)
@@ -754,9 +754,9 @@ class TestSentences:
         worker_comes(scene)
         scene.later(seconds=60)
 
-        assert "does not reach it" not in scene.found("dispatcher").message
+        assert "does not reach it" not in scene.found("renewals").message
 
-    def test_worker_that_died_before_beat_was_noted_again__does_not_live(self, scene: Scene) -> None:
+    def test_worker_that_died_before_beat_was_recorded_again__does_not_live(self, scene: Scene) -> None:
         scene.later(seconds=62)
         worker_comes(scene)
         scene.later(seconds=100)
@@ -766,7 +766,7 @@ class TestSentences:
     def test_worker_that_has_never_checked__is_recognized(self, scene: Scene) -> None:
         Component.objects.update(heartbeat_at=None, created_at=clock.now() - timedelta(minutes=3))
 
-        assert "does not reach it" in scene.found("dispatcher").message
+        assert "does not reach it" in scene.found("renewals").message
 
     def test_lost_key__is_no_older_key(self, scene: Scene) -> None:
         a_key_is_lost(scene)
@@ -779,7 +779,7 @@ class TestSentences:
         scene.later(minutes=3)
         beat_sends_its_task(scene)
 
-        assert "does not reach it" in scene.found("dispatcher").message
+        assert "does not reach it" in scene.found("renewals").message
 
     def test_pushing__shows_wechats_answer(self, scene: Scene) -> None:
         wechat_was_asked_and_pushes_nothing(scene)
@@ -867,7 +867,7 @@ class TestShortLives:
 
 class TestReach:
     @pytest.fixture(autouse=True)
-    def _anew(self) -> Iterator[None]:
+    def _forget(self) -> Iterator[None]:
         timeouts.forget()
         yield
         timeouts.forget()
@@ -947,10 +947,10 @@ def test_problems__are_those_of_the_site_and_of_every_platform_once(scene: Scene
     report = health.report()
 
     assert [facts["problems"] for facts in report["components"]] == [
-        ["sweep_repairs", "cache"],
+        ["reconciliation_repairs", "cache"],
         ["ticket_age", "push_service", "component_token", "cache"],
     ]
-    assert report["problems"] == ["sweep_repairs", "cache", "ticket_age", "push_service", "component_token"]
+    assert report["problems"] == ["reconciliation_repairs", "cache", "ticket_age", "push_service", "component_token"]
 
 
 @pytest.mark.parametrize("wrong", [[{"APPSECRET": "canary"}], ["default"], {"default": "wx1"}], ids=str)

@@ -263,7 +263,7 @@ def _old_and_lost(counted: statistics.AccountStatistics) -> tuple[int, int]:
     return counted.old_keys.rows, counted.old_keys.lost
 
 
-def test_beats_ring__counts_and_is_noted(platform: Platform) -> None:
+def test_beats_task__counts_and_is_recorded(platform: Platform) -> None:
     assert platform.row.beat_at is None
     tasks.count_accounts()
 

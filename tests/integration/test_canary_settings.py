@@ -119,7 +119,7 @@ MORE: list[tuple[str, Any]] = [
             "RENEWAL_THREADS",
             "RENEWALS_PER_SECOND",
             "LINK_LIFE",
-            "JOURNAL_LIFE",
+            "AUDIT_LIFE",
             "PUSH_WINDOW",
             "REPLY_WITHIN",
             "BRAKE_ACCOUNTS",

@@ -154,7 +154,7 @@ def test_four_processes_over_what_is_due__renew_each_account_once(
 ) -> None:
     authorize_many(wechat, platform, MANY)
 
-    renewed = results(site.do("renew_claimed", processes=4))
+    renewed = results(site.do("renew_leased", processes=4))
 
     assert sum(renewed) == MANY
     assert refreshes_of_each(wechat) == [1] * MANY

@@ -131,7 +131,7 @@ if connection.vendor == "postgresql":
 
         assert lock_timeouts() == ["0", "1234ms"]
 
-    def test_caller_holds_the_account__is_told_and_leaves_nothing(expired: None) -> None:
+    def test_caller_holds_the_account__gets_an_error_and_leaves_nothing(expired: None) -> None:
         def hold_and_call() -> None:
             with transaction.atomic():
                 Authorizer.objects.select_for_update().get(appid=OFFICIAL)

@@ -197,8 +197,8 @@ def run_due(order: Order) -> int:
     return tokens.run_due(platforms.get()).renewed
 
 
-def renew_claimed(order: Order) -> int:
-    """The same without the dispatch slot, which would keep all processes but one away."""
+def renew_leased(order: Order) -> int:
+    """The same without the platform's lease on renewals, which would keep all processes but one away."""
     from wechat_open import platforms
     from wechat_open.stores.authorizers import AuthorizerStore
     from wechat_open.tokens import AuthorizerKeeper
@@ -213,7 +213,7 @@ def renew_claimed(order: Order) -> int:
 
 def renew_until_killed(order: Order) -> None:
     while True:
-        renew_claimed(order)
+        renew_leased(order)
         time.sleep(0.01)
 
 
@@ -327,7 +327,7 @@ TASKS: dict[str, Callable[[Order], Any]] = {
         pre_auth_code,
         call,
         run_due,
-        renew_claimed,
+        renew_leased,
         renew_until_killed,
         reconcile_account,
         complete_redirect,

@@ -150,7 +150,7 @@ def test_status__of_a_platform_with_a_problem_is_1_and_names_it(component: Compo
     assert f"default ({DEFAULT}): needs action right now" in result.out
     assert "  ✗ ticket_age: WeChat has pushed no verify ticket yet" in result.out
     assert "      Enter the authorization event URL (授权事件接收URL)" in result.out
-    assert "  ✗ dispatcher: No worker has checked for due tokens for 1 hour." in result.out
+    assert "  ✗ renewals: No worker has checked for due tokens for 1 hour." in result.out
     assert SECOND not in result.out
 
 
@@ -208,9 +208,9 @@ def test_status__as_json_is_the_report(component: Component, tea: Authorizer) ->
 
 def test_status__as_json_of_one_platform_names_its_problems_only(component: Component) -> None:
     Component.objects.filter(appid=SECOND).update(reconciled_at=ago(hours=3))
-    assert json.loads(Result("status", "--json").out)["problems"] == ["sweep"]
+    assert json.loads(Result("status", "--json").out)["problems"] == ["reconciliation"]
     assert json.loads(Result("status", "--json", "--component", "default").out)["problems"] == []
-    assert json.loads(Result("status", "--json", "--component", "second").out)["problems"] == ["sweep"]
+    assert json.loads(Result("status", "--json", "--component", "second").out)["problems"] == ["reconciliation"]
 
 
 @pytest.mark.parametrize("subcommand", ["status", "run", "reconcile", "push-ticket", "link --base-url=https://a.com"])

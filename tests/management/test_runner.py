@@ -247,7 +247,7 @@ def test_interrupt_that_site_code_raises__ends_only_its_round(caplog: pytest.Log
 
 
 def test_error_outside_of_a_job__ends_the_process_instead_of_its_thread() -> None:
-    """The reader of standard output has gone, for example: nobody would see that no job runs any more."""
+    """The reader of standard output has gone, for example: no operator would see that no job runs any more."""
 
     def say(text: str) -> None:
         raise BrokenPipeError

@@ -386,7 +386,7 @@ def test_too_many_calls_for_long__is_given_up(wechat: Simulator, anna: Sent, pau
 
 
 def test_no_token_yet__is_tried_again(anna: Sent, pauses: list[float]) -> None:
-    """Somebody else is renewing it, or the ticket has not come."""
+    """Another worker is renewing it, or the ticket has not come."""
     Authorizer.objects.update(access_token="")
     Component.objects.update(access_token="")
     VerifyTicket.objects.all().delete()

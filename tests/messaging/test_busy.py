@@ -82,7 +82,7 @@ def test_health__is_judged_by_the_number(platform: Platform, number: int, level:
 
 
 @pytest.mark.parametrize(("number", "level"), [(0, "green"), (1, "amber"), (500, "amber")])
-def test_health__tells_of_refused_deferred_answers(platform: Platform, number: int, level: str) -> None:
+def test_health__reports_refused_deferred_answers(platform: Platform, number: int, level: str) -> None:
     if number:
         busy.audit.increment(HourlyCount.Counter.DEFERRED_REFUSED, platform.row, number)
 

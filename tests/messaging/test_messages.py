@@ -347,7 +347,7 @@ def test_examples__are_complete() -> None:
     assert {name.lower() for name in EVENT_EXAMPLES} == set(EVENTS)
 
 
-def test_published_push__opens_and_is_its_event() -> None:
+def test_published_push__is_decrypted_and_is_its_event() -> None:
     opened = decrypt_push(vectors.V1.query, vectors.V1.body, [vectors.V1.pair], vectors.V1.receiver_id)
 
     message = parse(opened.fields)

@@ -664,7 +664,7 @@ def test_message_replayed_to_another_path__is_refused(platform: Platform, shop: 
         receive(platform, "wxnobody")
 
 
-def test_unknown_account__is_answered_and_noted(platform: Platform, caplog: pytest.LogCaptureFixture) -> None:
+def test_unknown_account__is_answered_and_logged(platform: Platform, caplog: pytest.LogCaptureFixture) -> None:
     asked: list[Message] = []
     on_message(asked.append)
 
@@ -674,7 +674,7 @@ def test_unknown_account__is_answered_and_noted(platform: Platform, caplog: pyte
     assert asked == []
 
 
-def test_account_that_has_cancelled__is_answered_and_noted(
+def test_account_that_has_cancelled__is_answered_and_logged(
     platform: Platform, shop: Authorizer, caplog: pytest.LogCaptureFixture
 ) -> None:
     asked: list[Message] = []

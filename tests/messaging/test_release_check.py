@@ -295,7 +295,7 @@ def test_original_id_of_a_test_account__means_nothing_on_another_path(platform: 
         receive(platform, ToUserName=ITS_ID, Content=f"QUERY_AUTH_CODE:{CODE}")
 
 
-def test_check__is_answered_with_the_pair_that_opened_it(platform: Platform) -> None:
+def test_check__is_answered_with_the_pair_that_decrypted_it(platform: Platform) -> None:
     old = KeyPair.from_console("old-token", "0" * 43)
     push = pushed(ToUserName=ITS_ID, Content=TEXT)._replace(pair=old)
 

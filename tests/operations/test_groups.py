@@ -13,7 +13,7 @@ from django.utils.translation import override
 
 import wechat_open
 from tests.management.test_command import Result
-from wechat_open.management import groups
+from wechat_open.operations import groups
 
 PACKAGE = Path(wechat_open.__file__).parent
 

@@ -63,7 +63,7 @@ def shops(wechat: Simulator, grant: Callable[..., Authorizer]) -> Shops:
 
 @pytest.fixture
 def sent_tasks(transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
-    """What was rung for, which happens when a transaction ends."""
+    """The tasks that were sent, which happens when a transaction ends."""
     heard: list[tuple[Any, ...]] = []
     monkeypatch.setattr(broker, "send_task", lambda *what, **how: heard.append(what) or True)
     return heard

@@ -48,7 +48,7 @@ def test_published_signature__is_ours(vector: Vector) -> None:
 
 
 @each_vector
-def test_published_ciphertext__opens_to_the_published_text(vector: Vector) -> None:
+def test_published_ciphertext__is_decrypted_to_the_published_text(vector: Vector) -> None:
     assert decrypt(vector.pair.aes_key, vector.encrypted, vector.receiver_id) == vector.plain
 
 
@@ -116,7 +116,7 @@ def test_ciphers_of_many_keys__are_not_kept_for_ever() -> None:
 
 
 @pytest.mark.parametrize("length", range(64))
-def test_every_padding__opens(length: int) -> None:
+def test_every_padding__is_decrypted(length: int) -> None:
     """Pad bytes 17 to 32 are where an unpadder for AES's own blocks fails."""
     message = os.urandom(length)
 

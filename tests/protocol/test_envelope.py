@@ -71,7 +71,7 @@ def refused(query_string: str, body: bytes, *pairs: KeyPair, receiver: str = PLA
 
 
 @pytest.mark.parametrize("vector", vectors.PUSHES, ids=lambda vector: vector.name)
-def test_published_push__opens(vector: Vector) -> None:
+def test_published_push__is_decrypted(vector: Vector) -> None:
     decrypted = decrypt_push(vector.query, vector.body, [vector.pair], vector.receiver_id)
 
     assert decrypted.plain == vector.plain
@@ -111,7 +111,7 @@ def test_envelopes_of_other_shapes__open(body: str) -> None:
     assert decrypted.format == ("json" if body.lstrip().startswith("{") else "xml")
 
 
-def test_json_with_escaped_slashes__opens() -> None:
+def test_json_with_escaped_slashes__is_decrypted() -> None:
     body = b'{"Encrypt":"' + vectors.S1.encrypted.replace("/", "\\/").encode() + b'"}'
 
     assert decrypt_push(vectors.S1.query, body, [PAIR], PLATFORM).plain == vectors.S1.plain
@@ -320,7 +320,7 @@ def test_timestamp_and_nonce_swapped__hash_alike__so_only_the_contents_tell_the_
 # Key rotation
 
 
-def test_push_under_a_previous_key__opens__and_tells_which() -> None:
+def test_push_under_a_previous_key__is_decrypted_and_names_it() -> None:
     query_string, body = push(pair=OTHER_PAIR)
 
     assert decrypt_push(query_string, body, [PAIR, OTHER_PAIR], PLATFORM).pair == OTHER_PAIR
@@ -587,7 +587,7 @@ def test_query_that_is_too_long__is_not_read(query_string: str) -> None:
     assert refused(query_string, vectors.S1.body) == "query"
 
 
-def test_ciphertext_as_long_as_a_push_can_be__opens() -> None:
+def test_ciphertext_as_long_as_a_push_can_be__is_decrypted() -> None:
     plain = xml.write({"A": "x" * 40_000})
     query_string, body = push(plain)
 

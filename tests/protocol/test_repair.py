@@ -103,7 +103,7 @@ def test_end_of_cdata_in_a_text__is_text(typed: str) -> None:
         "a\x00]]></Content><FromUserName><![CDATA[o-bert]]></FromUserName><Content><![CDATA[b",
     ],
 )
-def test_elements_in_a_text__are_what_she_typed(typed: str) -> None:
+def test_elements_in_a_text__are_what_the_follower_typed(typed: str) -> None:
     push = PUSH % typed
     message = parse(read_plain(push.encode()))
 

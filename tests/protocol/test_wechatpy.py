@@ -41,7 +41,7 @@ def theirs() -> WeChatCrypto:
 
 
 @pytest.mark.parametrize("text", TEXTS, ids=len)
-def test_what_they_encrypt__opens_with_ours(theirs: WeChatCrypto, text: str) -> None:
+def test_what_they_encrypt__is_decrypted_by_ours(theirs: WeChatCrypto, text: str) -> None:
     body = theirs.encrypt_message(xml.write({"Content": text}).decode(), NONCE, NOW)
     signature = xml.read(body.encode())["MsgSignature"]
 
@@ -53,7 +53,7 @@ def test_what_they_encrypt__opens_with_ours(theirs: WeChatCrypto, text: str) -> 
 
 
 @pytest.mark.parametrize("text", TEXTS, ids=len)
-def test_what_we_push__opens_with_theirs(theirs: WeChatCrypto, text: str) -> None:
+def test_what_we_push__is_decrypted_by_theirs(theirs: WeChatCrypto, text: str) -> None:
     plain = xml.write({"Content": text})
     _, body = encrypt_push(plain, PAIR, PLATFORM, timestamp=NOW, nonce=NONCE, envelope={"AppId": PLATFORM})
     signature = sign(PAIR.token, NOW, NONCE, xml.read(body)["Encrypt"])
@@ -61,7 +61,7 @@ def test_what_we_push__opens_with_theirs(theirs: WeChatCrypto, text: str) -> Non
     assert theirs.decrypt_message(body.decode(), signature, NOW, NONCE).encode() == plain
 
 
-def test_what_we_reply__opens_with_theirs(theirs: WeChatCrypto) -> None:
+def test_what_we_reply__is_decrypted_by_theirs(theirs: WeChatCrypto) -> None:
     reply = encrypt_reply(b"<xml><A>1</A></xml>", PAIR, PLATFORM, timestamp=NOW, nonce=NONCE)
     fields = xml.read(reply)
 

@@ -26,7 +26,7 @@ class Crash(World):
     """An operation that starts at ``AT`` in a process of its own, the victim.
 
     ``kills`` are the steps before which the first victim, the second, and so on are killed; one more victim finishes
-    the operation, if nobody else has.
+    the operation, if no other process has.
     """
 
     def __init__(self, operation: str, rotation: Rotation, kills: Sequence[int] = ()) -> None:
@@ -64,7 +64,7 @@ def play(operation: str, rotation: Rotation, kills: Sequence[int] = ()) -> Figur
 
 
 def steps_of(operation: str, rotation: Rotation) -> int:
-    """How many steps the operation has when nobody is killed."""
+    """How many steps the operation has when no process is killed."""
     crash = Crash(operation, rotation)
     figures = crash.play()
     assert not figures.broken, figures.broken

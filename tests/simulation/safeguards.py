@@ -68,8 +68,8 @@ def _replace(stack: ExitStack, target: Any, name: str, value: Any) -> None:
     stack.enter_context(patch.object(target, name, value))
 
 
-@safeguard("ladder", 1)
-def _ladder(stack: ExitStack) -> None:
+@safeguard("recovery order", 1)
+def _recovery_order(stack: ExitStack) -> None:
     """No recovery order: what is stored is all there is."""
     for source in ("_on_record", "_listed"):
         _replace(stack, recovery.Renewal, source, lambda self: iter(()))

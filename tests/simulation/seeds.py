@@ -18,5 +18,5 @@ BROKE_US: list[tuple[str, str, int]] = [
     ("grace", "tenants", 102),  # WeChat's list gave the older tenant's grant the time of the newer one
     ("grace", "tenants", 6),  # the list brought a grant before its push, which was then taken for an older one
     ("strict", "storm", 215),  # a refusal after calls without an answer was repeated half an hour later, as a fifth one
-    ("strict", "storm", 177),  # a damaged token was replaced by nothing where WeChat's list told of a newer grant
+    ("strict", "storm", 177),  # a damaged token was replaced by nothing where WeChat's list had a newer grant
 ]

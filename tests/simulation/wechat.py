@@ -75,7 +75,7 @@ class WeChat:
         self.refuses: int = 0
         """An errcode that every call gets, while there is one."""
         self.lists_late = False
-        """Whether the list of accounts is the one of the last ``make_list``: that it is up to date, nobody promises."""
+        """Whether the list of accounts is that of the last ``make_list``: WeChat promises no up-to-date one."""
         self._listed: list[tuple[str, str, int]] = []
         self._number = 0
 

@@ -78,7 +78,7 @@ def silent(host: str) -> str:
 
 
 ALONE_CATCH_UP = policy.REFUSED_RETRIES[-1].total_seconds() + 60
-"""The same after refusals of one account: nobody else's success says that they are over."""
+"""The same after refusals of one account: no other account's success says that they are over."""
 CATCH_UP = 900.0
 """Seconds after an outage or refusals that do not count either."""
 LAST_ROUNDS = 60.0
@@ -251,10 +251,10 @@ class World:
         ``risk`` makes that likelier, where it does the most harm.
         """
         process.steps += 1
-        luck = self.random.random() / risk
-        if process.killed_before == process.steps or (luck < self.chaos.kills and self.stormy):
+        draw = self.random.random() / risk
+        if process.killed_before == process.steps or (draw < self.chaos.kills and self.stormy):
             self.kill(process)
-        elif luck < self.chaos.kills + self.chaos.pauses and self.stormy:
+        elif draw < self.chaos.kills + self.chaos.pauses and self.stormy:
             paused = self.random.uniform(2, 150)
             seconds += paused
             if paused > SAFE_PAUSE:
@@ -721,7 +721,7 @@ class SimulatedClient:
             scheduler.pause(self.process, min(TIMEOUT, there + working + back))
             raise Unreachable(call.name, "ReadTimeout", in_flight=True, answered=False)
         scheduler.pause(self.process, there + working + back)
-        world.step(self.process, risk=AROUND_CALLS)  # it has the answer, and nobody else
+        world.step(self.process, risk=AROUND_CALLS)  # only this process has the answer
         if isinstance(request.answer, Refused):
             raise error_for(request.answer.errcode, "refused", path=call.name)
         assert request.answer is not None
@@ -888,7 +888,7 @@ def gets_token(process: SimulatedProcess, appid: str, served: Callable[[Secret],
 
 
 NEW_GRANT = 120.0
-"""Seconds after a grant in which nobody asks for its tokens: its push may still be under way."""
+"""Seconds after a grant in which no process asks for its tokens: its push may still be under way."""
 
 JOBS: dict[str, list[Job]] = {
     "web": [Job(60, read_token, readers_call)],

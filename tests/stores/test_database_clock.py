@@ -60,7 +60,7 @@ def error_of(clock: DatabaseClock) -> float:
 
 @pytest.mark.parametrize("wrong", [3600, -3600])
 @pytest.mark.fault("F39")
-def test_host_that_is_wrong_from_the_beginning__tells_the_databases_time(
+def test_host_that_is_wrong_from_the_beginning__gives_the_databases_time(
     clock: DatabaseClock, host: Host, wrong: float
 ) -> None:
     host.wrong = wrong
@@ -69,7 +69,7 @@ def test_host_that_is_wrong_from_the_beginning__tells_the_databases_time(
 
 @pytest.mark.parametrize("jump", [3600, -3600])
 @pytest.mark.fault("F39")
-def test_host_whose_clock_jumps__tells_the_databases_time(clock: DatabaseClock, host: Host, jump: float) -> None:
+def test_host_whose_clock_jumps__gives_the_databases_time(clock: DatabaseClock, host: Host, jump: float) -> None:
     clock.now()
     host.wrong = jump
     assert error_of(clock) < 30

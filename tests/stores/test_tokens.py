@@ -559,7 +559,7 @@ class TestComponent:
         later(timedelta(seconds=61))  # the worker was killed
         assert components.take_probe(timedelta(minutes=1))
 
-    def test_later_failure__does_not_begin_the_pause_anew(self, component: Component, later: Later) -> None:
+    def test_later_failure__does_not_restart_the_pause(self, component: Component, later: Later) -> None:
         components = ComponentStore(component)
         components.pause(REFUSED, timedelta(minutes=1))
         component.refresh_from_db()
@@ -570,7 +570,7 @@ class TestComponent:
         component.refresh_from_db()
         assert (component.paused_since, component.failed_since, component.probes) == (since, since, 2)
 
-    def test_resumed__counts_anew(self, component: Component) -> None:
+    def test_resumed__counts_from_zero(self, component: Component) -> None:
         components = ComponentStore(component)
         components.count_failed("45009")
         components.pause(REFUSED, timedelta())
@@ -580,7 +580,7 @@ class TestComponent:
         assert not components.take_probe(timedelta(minutes=1))
         assert components.count_failed("45009") == 1
 
-    def test_failures_for_another_reason__are_counted_anew(self, component: Component) -> None:
+    def test_failures_for_another_reason__restart_the_count(self, component: Component) -> None:
         components = ComponentStore(component)
 
         assert [components.count_failed(reason) for reason in ("45009", "45009", "busy", "busy", "45009")] == [

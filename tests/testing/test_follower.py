@@ -235,8 +235,8 @@ def test_message_that_wechat_refused__is_not_seen(wechat_follower: Follower) -> 
 def test_later_answer__comes_from_a_worker_after_the_answer(
     wechat_follower: Follower, wechat_account: Authorizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rung: list[str] = []
-    monkeypatch.setattr(broker, "send_task", lambda task, *args, **options: rung.append(task))
+    sent: list[str] = []
+    monkeypatch.setattr(broker, "send_task", lambda task, *args, **options: sent.append(task))
 
     def handler(message: Message) -> Any:
         broker.send_task("shop.tasks.count")
@@ -247,7 +247,7 @@ def test_later_answer__comes_from_a_worker_after_the_answer(
 
     assert (answered.body, answered.reply) == (b"success", None)
     assert answered.text == f"{wechat_account.appid} [1, 2]"
-    assert rung == ["shop.tasks.count"]  # the site's own tasks go their own way
+    assert sent == ["shop.tasks.count"]  # the site's own tasks go their own way
 
 
 def test_mini_program__answers_by_customer_service(

@@ -86,7 +86,7 @@ if SERVER:
     pytestmark = pytest.mark.django_db(transaction=True)
 
     @pytest.mark.parametrize("hold", [lock_account, save_account, refer_to_account])
-    def test_account_is_held__renewal_in_line_tells(
+    def test_account_is_held__renewal_in_line_fails_with_the_reason(
         wechat: Simulator, platform: Platform, account: Authorizer, hold: Callable[[], None]
     ) -> None:
         expire(Authorizer)
@@ -138,7 +138,7 @@ if SERVER:
             lock_account()
             assert "total" in api.authorizer(OFFICIAL).get(USERS)
 
-    def test_link_is_held__return_tells(wechat: Simulator, platform: Platform) -> None:
+    def test_link_is_held__return_fails_with_the_reason(wechat: Simulator, platform: Platform) -> None:
         link = authorization.begin(payload={"shop": 7})
         offer = authorization.offer(link, browser="browser", base_url="http://testserver")
         granted = wechat.engine.authorize(OFFICIAL)

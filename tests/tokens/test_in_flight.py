@@ -132,7 +132,7 @@ class TestLostAnswer:
 
         assert not is_leased()
 
-    def test_operator__is_told_when_to_try_again(self, wechat: Simulator, account: Authorizer) -> None:
+    def test_operator__gets_the_time_of_the_next_try(self, wechat: Simulator, account: Authorizer) -> None:
         wechat.faults.add(REFRESH, "lost", True)
         with pytest.raises(Unreachable):
             tokens.refresh_now(account)

@@ -56,7 +56,7 @@ def can_be_called(appid: str = OFFICIAL) -> bool:
 
 
 def is_alive(wechat: Simulator, appid: str = OFFICIAL) -> bool:
-    """WeChat takes the access token that is stored, without anybody renewing it first."""
+    """WeChat takes the access token that is stored, without a renewal before."""
     stored = Authorizer.objects.select_related("component").get(appid=appid).reveal("access_token")
     return wechat.engine.owner_of(stored.reveal()) == appid
 

@@ -672,7 +672,7 @@ class TestKilled:
 
         assert tokens.reconcile(platform).withdrawn == [gone]
 
-    def test_after_half_an_hour__it_begins_anew(
+    def test_after_half_an_hour__it_starts_over(
         self, wechat: Simulator, platform: Platform, killed: None, later: Later
     ) -> None:
         later(timedelta(minutes=31))

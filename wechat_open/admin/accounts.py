@@ -313,7 +313,7 @@ class AuthorizerAdmin(TokenHolderAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
-        """See ``search``; the page says above the list what was searched for."""
+        """The accounts that ``search`` finds; the page says above the list what was searched for."""
         found, searched = search.accounts(queryset, search_term, tenants=_may_see_links(request))
         request.wechat_open_searched = searched  # type: ignore[attr-defined]  # read by the list's page
         return found, False
@@ -463,7 +463,7 @@ class AuthorizerAdmin(TokenHolderAdmin):
 
 
 def _may_see_links(request: HttpRequest) -> bool:
-    """Also for Django's autocomplete, which is no page of ours."""
+    """Whether the reader may view links; Django's autocomplete, which is no page of ours, depends on it too."""
     return request.user.has_perm("wechat_open.view_authorizationlink")
 
 

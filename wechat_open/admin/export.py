@@ -40,7 +40,7 @@ _AFTER_SEPARATOR = re.compile(f"(?<=[;\\t\\r\\n|])(?={_UNSEEN}[\"']?{_SIGNS})")
 
 
 def harmless(cell: str) -> str:
-    """No spreadsheet takes it for a formula, nor a part of it; numbers stay numbers."""
+    """The cell as text that no spreadsheet takes for a formula, nor a part of it; numbers stay numbers."""
     if cell.isascii() and cell.removeprefix("-").isdecimal():
         return cell
     cell = _AFTER_SEPARATOR.sub("'", cell)

@@ -500,7 +500,7 @@ class HoldsFilter(_SetFilter):
 
 
 class LacksFilter(_SetFilter):
-    """Only accounts of the kind that could hold it: no official account is asked for a mini program's set.
+    """Accounts that lack a set and are of the kind that could hold it: an official account has no set of mini programs.
 
     A set that WeChat has just released is held by no account, and must be offered all the same.
     """

@@ -29,7 +29,7 @@ from .reader import may_view
 
 @admin.register(Component)
 class ComponentAdmin(TokenHolderAdmin):
-    list_display = ["appid", "alias", "dashboard", "ticket", "time_left", "dispatched", "last_comparison", "problem"]
+    list_display = ["appid", "alias", "dashboard", "ticket", "time_left", "heartbeat", "last_comparison", "problem"]
     ordering = ["pk"]
     fieldsets = [
         (None, {"fields": ["appid", "alias", "dashboard", "problems"]}),
@@ -40,7 +40,7 @@ class ComponentAdmin(TokenHolderAdmin):
         ),
         (
             pgettext_lazy("wechat_open", "Accounts"),
-            {"fields": ["accounts", "dispatched", "last_comparison", "reconcile_repairs", "next_comparison"]},
+            {"fields": ["accounts", "heartbeat", "last_comparison", "reconcile_repairs", "next_comparison"]},
         ),
     ]
 
@@ -70,7 +70,7 @@ class ComponentAdmin(TokenHolderAdmin):
     push_requested = column(moment, "push_started_at", _("ticket pushing last requested"))
     forced = column(moment, "forced_at", _("last forced renewal"))
     paused = column(moment, "paused_since", _("renewals paused since"))
-    dispatched = column(moment, "heartbeat_at", pgettext_lazy("wechat_open", "last dispatch"))
+    heartbeat = column(moment, "heartbeat_at", pgettext_lazy("wechat_open", "due tokens last checked"))
     last_comparison = column(moment, "reconciled_at", pgettext_lazy("wechat_open", "last comparison"))
     next_comparison = column(moment, "reconcile_due_at", pgettext_lazy("wechat_open", "next comparison"))
 
@@ -81,7 +81,7 @@ class ComponentAdmin(TokenHolderAdmin):
 
     @admin.display(description=pgettext_lazy("wechat_open", "last error"))
     def problem(self, holder: TokenHolder) -> str:
-        """Only errors of renewals: the whole examination takes too many queries for a list."""
+        """The last error of a renewal; the whole examination takes too many queries for a list."""
         return super().problem(holder)
 
     @admin.display(description=_("what is wrong right now"))

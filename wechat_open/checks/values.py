@@ -74,7 +74,7 @@ BOUNDS: dict[str, tuple[str, type[int] | type[float], float, float, Any]] = {
         MOST_REPLY_WITHIN,
         gettext_lazy("0 (no time limit) to %(most)s seconds, because WeChat waits 5"),
     ),
-    "JOURNAL_LIFE": ("wechat_open.E032", float, DAY, 20 * 365 * DAY, gettext_lazy("a day to 20 years, in seconds")),
+    "AUDIT_LIFE": ("wechat_open.E032", float, DAY, 20 * 365 * DAY, gettext_lazy("a day to 20 years, in seconds")),
 }
 """Of each number: the check's id, whether it must be whole, the least, the most, and both in words."""
 

@@ -53,7 +53,7 @@ class Client:
 
     @property
     def longest_call(self) -> timedelta:
-        """No call takes longer: what a lease must leave."""
+        """The time that no call exceeds; a lease must last as long."""
         connect, answer = self.timeout
         return timedelta(seconds=connect + 2 * answer)
 

@@ -69,7 +69,7 @@ class Collector(BaseCollector):
     """All metrics, read for each scrape."""
 
     def describe(self) -> Iterable[Metric]:
-        """Nothing, so that registering needs no database."""
+        """Describes no metric, so that registering needs no database."""
         return []
 
     def collect(self) -> Iterator[Metric]:

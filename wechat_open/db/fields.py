@@ -4,7 +4,7 @@
 ``db.encryption`` produced and refuses clear text, so that a forgotten encryption fails in the first test. Rows encrypt
 and decrypt with ``EncryptedRow.encrypt`` and ``EncryptedRow.reveal``. ``JSONListField`` and ``JSONObjectField`` always
 return a list and a dict: what a hand or a restore has left there instead is a ``DamagedList`` or ``DamagedDict``, so
-that no reader of many rows fails at one of them. ``is_damaged`` tells.
+that no reader of many rows fails at one of them. ``is_damaged`` finds them.
 """
 
 from __future__ import annotations

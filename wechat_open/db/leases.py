@@ -37,8 +37,8 @@ def unchanged(row: _Row) -> QuerySet[_Row]:
 class Lease:
     """One kind of lease: the column that says until when it lasts, and for how long it is taken.
 
-    ``fence`` is the column that grows with each lease. Without one (``fenced=False``) nobody can tell whose lease runs:
-    it only spares others the work, and what is done under it must be idempotent.
+    ``fence`` is the column that grows with each lease. Without one (``fenced=False``) no
+    worker can see whose lease runs: it only spares others the work, and what is done under it must be idempotent.
     """
 
     until: str

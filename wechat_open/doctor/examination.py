@@ -185,7 +185,7 @@ class Examination:
         )
 
     def _blocked(self) -> Finding:
-        """Not examined, because of settings or a database that the group depends on."""
+        """The finding for a group that needs settings or a database that are not in order."""
         if self.database_is_ready and not self.settings_are_right:
             return not_examined(_("Not examined, because the settings are wrong."))
         return not_examined(_("Not examined, because the database is not in order."))
@@ -399,7 +399,7 @@ class Examination:
         return addresses.examine(platform, probe_site=self.options.probe_site)
 
     def _platform(self, platform: Platform) -> Iterator[Finding]:
-        """What is red comes first: some of the rest may follow from it."""
+        """The platform's health, red findings first: some of the rest may follow from them."""
         found = [finding for finding in health.examine(platform) if finding.code not in _EXAMINED_HERE]
         if not found:  # it could not be read
             yield self._blocked()
@@ -426,7 +426,7 @@ def _of_check(message: django_checks.CheckMessage) -> Finding:
 
 
 def _of_health(found: health.Finding) -> Finding:
-    """What is green because nothing was measured yet is not examined here."""
+    """The finding as ``doctor`` reports it: unknown, if it is green because nothing was measured yet."""
     return replace(found, level=Level.UNKNOWN) if found.level is Level.GREEN and not found.in_order else found
 
 

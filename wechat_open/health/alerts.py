@@ -184,14 +184,17 @@ def _mute_has_ended() -> Q:
 
 
 def acknowledge(rows: QuerySet[Alert], user: Any) -> list[Alert]:
-    """Not repeated unless they get worse. Returns those that were neither over nor acknowledged before."""
+    """Acknowledge alerts: they are not repeated unless they get worse.
+
+    Returns those that were neither over nor acknowledged before.
+    """
     change = {"acknowledged_at": clock.now(), "acknowledged_by": audit.name_of(user)}
     mine = _open(rows).filter(acknowledged_at__isnull=True)
     return _change(mine, change, audit.Kind.ALERT_ACKNOWLEDGED, user)
 
 
 def mute(rows: QuerySet[Alert], user: Any, span: timedelta) -> list[Alert]:
-    """Not sent for this long, then again. Returns those that were not over; ValueError for a time not in MUTES."""
+    """Mute alerts for this long. Returns those that were not over; ValueError for a time not in MUTES."""
     if span not in MUTES:
         raise ValueError("An alert can be muted for one of the times in MUTES.")
     change = {"muted_until": clock.now() + span, "muted_by": audit.name_of(user)}

@@ -23,7 +23,7 @@ ROWS = {
     "tickets": "verifyticket",
     "pushes": "push",
     "accounts": "authorizer",
-    "journal": "auditentry",
+    "audit": "auditentry",
 }
 """The models whose rows the pages of findings show: staff who may not see those read no more than that something is
 wrong."""

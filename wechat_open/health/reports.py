@@ -112,7 +112,7 @@ def _facts(known: Facts) -> dict[str, Any]:
         "refused": known.refused,
         "pushes_waiting": known.waiting,
         "last_push_at": _iso(row.last_push_at),
-        "dispatched_at": _iso(row.heartbeat_at),
+        "heartbeat_at": _iso(row.heartbeat_at),
         "beat_at": _iso(row.beat_at),
         "reconciled_at": _iso(row.reconciled_at),
         "paused_until": _iso(row.paused_until) if known.paused else None,

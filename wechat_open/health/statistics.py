@@ -132,7 +132,7 @@ def stored(component: Component) -> AccountStatistics | None:
 
 
 def states(component: Component) -> dict[str, int]:
-    """Only how many there are in each state: at most one query."""
+    """How many accounts there are in each state; at most one query."""
     counted = stored(component)
     return counted.states if counted else _states(component)
 

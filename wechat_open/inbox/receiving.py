@@ -171,7 +171,7 @@ def _announce(platform: Platform, ticket: VerifyTicket, event: TicketPushed) -> 
 
 
 def _event_of(ticket: VerifyTicket) -> TicketPushed:
-    """The event as it was pushed, without fields that nobody needs."""
+    """The event as it was pushed, without fields that no action needs."""
     fields = {
         "AppId": ticket.component.appid,
         "CreateTime": str(int(ticket.created_at.timestamp())),

@@ -134,7 +134,7 @@ def _begin(task_id: str, mine: bytes, *, again: bool = False) -> bool:
 
 
 def _refuse(path: object, alias: str) -> None:
-    """Nothing is imported, and nothing of the message is logged: it may not be from WeChat."""
+    """Log that a task was refused, and nothing of its message: it may not be from WeChat. Nothing is imported."""
     logger.error(
         "Refused a task of answer_later: this worker has no function %.200r that is decorated with @deferred. "
         "If it is yours, see that its module is imported when Django starts, and that web processes and workers run "

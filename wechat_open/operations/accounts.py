@@ -166,7 +166,7 @@ class Ask(AccountOperation):
 
 @register
 class Forget(AccountOperation):
-    """Only for an account whose owner has left: the next reconciliation would restore any other one."""
+    """Deletes an account whose owner has left; the next reconciliation would restore any other one."""
 
     name = "forget"
     permission = "forget_account"

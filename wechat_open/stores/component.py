@@ -82,9 +82,9 @@ class ComponentStore(TokenStore[Component]):
         return FailedInARow(row.failed_since, row.paused_since, row.probes, max(timedelta(), waits))
 
     def pause(self, error: WeChatOpenError, probe_in: timedelta, *, unless_paused: bool = False) -> None:
-        """No account's token is renewed, except that of one account that is tried after ``probe_in``.
+        """Pause renewals of all accounts, except that one account is tried after ``probe_in``.
 
-        With ``unless_paused``, only where that is not so yet.
+        With ``unless_paused``, a pause that has begun stays as it is.
         """
         rows = self.rows().filter(paused_since__isnull=True) if unless_paused else self.rows()
         rows.update(
@@ -120,7 +120,7 @@ class ComponentStore(TokenStore[Component]):
         self.rows().update(heartbeat_at=clock.now())
 
     def record_brake(self) -> None:
-        """Too many accounts failed at once, so the state of none was changed: an operator has to look."""
+        """Record that too many accounts failed at once, so the state of none was changed: an operator has to look."""
         self.rows().update(braked_at=clock.now())
 
     def take_renewals(self) -> int | None:

@@ -55,7 +55,7 @@ class ProfileStore:
         )
 
     def postpone(self, pk: int, first: timedelta, longest: timedelta) -> None:
-        """It could not be read: due at once after the first failure, after ``first`` the second, then ever later."""
+        """Record a failed read: the next is due at once; after a second failure after ``first``, then ever later."""
         row = self.rows().filter(pk=pk)
         with transaction.atomic(using=database_of(Authorizer)):
             row.update(profile_failures=F("profile_failures") + 1)

@@ -80,7 +80,7 @@ class ReconciliationStore:
         return {row.appid: self._with_component(row) for row in rows}
 
     def mark_listed(self, appids: Collection[str]) -> int:
-        """They are on the list, so they are not missing."""
+        """Record that these accounts are on the list, so they are not missing; how many were."""
         rows = Authorizer.objects.filter(component=self.component, appid__in=appids, missing_since__isnull=False)
         return rows.update(missing_since=None)
 
@@ -153,7 +153,7 @@ class ReconciliationStore:
         return self._authorized().count()
 
     def mark_missing(self, keys: Collection[int]) -> int:
-        """They are authorized here and not on the list: remember since when."""
+        """Record that these authorized accounts are not on the list, and since when; how many are new."""
         return Authorizer.objects.filter(pk__in=keys, missing_since__isnull=True).update(missing_since=clock.now())
 
     def missing_for(self, span: timedelta) -> list[Authorizer]:

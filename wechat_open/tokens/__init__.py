@@ -11,6 +11,7 @@ is asked again. Whatever reaches outside the process goes through the platform's
     grants          how a grant enters and leaves, and whether WeChat still has it
     renewals        renewing what is due
     reconciliation  the comparison with WeChat's own list
+    comparison      what becomes of an account, given its entry of that list (pure)
     tickets         asking WeChat to push verify tickets
 """
 

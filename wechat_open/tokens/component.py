@@ -86,13 +86,13 @@ class ComponentKeeper(Keeper[ComponentStore]):
         return answer
 
     def _record_unreached(self, error: Unreachable) -> None:
-        """Leave word for operators: otherwise nothing shows it, as long as another host renews."""
+        """Store it for operators: nothing else shows it as long as another host renews."""
         text = _("Host %(host)s gets no answer from WeChat. %(error)s", host=socket.gethostname(), error=error.text)
         logger.warning("This process leaves renewals to others for a while. %s", text)
         try:
             self.environment.outside_atomic(lambda: self.store.record_unreached(text))
         except DatabaseTrouble:
-            logger.exception("That platform %r is not reached could not be stored.", self.platform.alias)
+            logger.exception("The failure to reach WeChat for platform %r could not be stored.", self.platform.alias)
 
     def expire(self, stored: StoredToken) -> bool:
         forced = self.store.force(stored, policy.FORCED_APART)

@@ -3,8 +3,8 @@
 Grants are ordered by WeChat's time (CreateTime, auth_time, the Date of the exchange), never by ours: a late push
 cannot undo a newer grant. When two changes carry the same second, or a cancellation is older than the tokens that are
 stored, nothing is guessed: the account is marked, and the next renewal asks WeChat. All writes are compare-and-set on
-``fence`` and ``grant_epoch``. They leave the lease: a worker may have a call in flight with the old token, and the next
-one begins when that has ended.
+``fence`` and ``grant_epoch``. They leave the lease as it is: a worker may have a call in flight with the old token, and
+the next one begins when that has ended.
 """
 
 from __future__ import annotations

@@ -164,7 +164,7 @@ class _Run:
             self._renew(lease)
 
     def _renew(self, lease: TokenLease) -> None:
-        """Nothing that fails about one account ends the thread, and with it the turn of the others."""
+        """Renew one account. A failure of any kind ends neither the thread nor the renewal of the others."""
         try:
             self._try(lease)
         except Exception:

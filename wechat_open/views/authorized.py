@@ -79,7 +79,7 @@ def _refused(request: HttpRequest, refusal: AuthorizationRefused) -> HttpRespons
 
 
 def _revoked(request: HttpRequest) -> HttpResponse:
-    """Not as any other refusal: what the owner confirmed at WeChat stands, and the page says so."""
+    """The page for a link that was revoked: what the owner confirmed at WeChat stands, and the page says so."""
     return render(request, "wechat_open/link_revoked.html", status=403)
 
 

@@ -27,7 +27,7 @@ def next_url(request: HttpRequest, link: AuthorizationLink) -> str:
     try:
         return authorization.destination(wanted, hosts=hosts, https=request.is_secure())
     except ValueError as error:
-        logger.error("Nowhere to go after an authorization: %s", error)
+        logger.error("The page to go to after an authorization cannot be used: %s", error)
         return ""
 
 

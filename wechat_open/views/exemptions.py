@@ -24,7 +24,7 @@ View = TypeVar("View", bound=Callable[..., HttpResponseBase])
 
 
 def without_login(view: View) -> View:
-    """Not behind LoginRequiredMiddleware: account owners and monitors have no login here.
+    """Exempt from LoginRequiredMiddleware: account owners and monitors have no login here.
 
     Such a view checks something else: an unguessable link, a state with its browser, a bearer token.
     """

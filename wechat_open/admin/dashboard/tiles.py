@@ -32,7 +32,7 @@ WORDS = {
     GREEN: pgettext_lazy("wechat_open", "in order"),
 }
 
-ACTIONS = {"ticket_age": "tickets", "sweep": "compare"}
+ACTIONS = {"ticket_age": "tickets", "reconciliation": "compare"}
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ def may_see(found: Finding) -> bool:
 
 
 def _hidden(found: Finding) -> Finding:
-    """Only its level: without it the page would say that everything is in order."""
+    """The finding without all but its level: without that, the page would say that everything is in order."""
     words = gettext("You may not see the rows that this is about (permission %(permission)s).")
     message = words % {"permission": f"wechat_open.view_{health.rows(found.code)}"}
     return replace(found, value=None, message=message, hint="", page="")
@@ -165,7 +165,7 @@ def where(page: str, component: Component, request: HttpRequest) -> tuple[str, s
         return _list("push", {"component__id__exact": component.pk, **filters}), gettext("Show these pushes")
     if place == "tickets" and request.user.has_perm("wechat_open.view_verifyticket"):
         return _list("verifyticket", {"component__id__exact": component.pk}), gettext("Show the tickets")
-    if place == "journal" and request.user.has_perm("wechat_open.view_auditentry"):
+    if place == "audit" and request.user.has_perm("wechat_open.view_auditentry"):
         filters = {"component__id__exact": component.pk, "kind__exact": which}
         return _list("auditentry", filters), gettext("Show the audit trail")
     if place == "platform":

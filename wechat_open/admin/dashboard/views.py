@@ -51,7 +51,7 @@ SECONDS = 30
 """Between two updates of a page that stays open."""
 
 
-NEEDED = ("component_token", "dispatcher")
+NEEDED = ("component_token", "renewals")
 """Findings that prevent a comparison: it takes a token, and a worker."""
 
 

@@ -205,7 +205,7 @@ def _braked(facts: Facts) -> bool:
     return age is not None and age <= LATELY.total_seconds()
 
 
-@check("misused_codes", title=pgettext_lazy("wechat_open", "Misused codes"), page="journal:code_misused")
+@check("misused_codes", title=pgettext_lazy("wechat_open", "Misused codes"), page="audit:code_misused")
 def misused_codes(facts: Facts) -> Result:
     """Authorization codes that were presented through links to which they do not belong."""
     misused = facts.misused_codes

@@ -12,8 +12,8 @@ from ..facts import Facts
 from ..findings import AMBER, GREEN, RED, SECONDS
 from ..registry import Result, by_age, check, is_many
 
-SWEEP_AMBER = timedelta(hours=2)
-SWEEP_RED = timedelta(hours=6)
+COMPARISON_AMBER = timedelta(hours=2)
+COMPARISON_RED = timedelta(hours=6)
 REPAIRS_RED_SHARE = 0.01
 
 NEW_HERE = timedelta(hours=2)
@@ -21,7 +21,7 @@ NEW_HERE = timedelta(hours=2)
 
 
 @check(
-    "sweep",
+    "reconciliation",
     title=pgettext_lazy("wechat_open", "Last comparison"),
     unit=SECONDS,
     why=gettext_lazy("Differences to WeChat's list, such as a grant whose push was lost, are not found."),
@@ -30,7 +30,7 @@ def last_comparison(facts: Facts) -> Result:
     """A new platform has the same time for its first comparison."""
     swept = facts.age(facts.row.reconciled_at)
     age = facts.age_here(facts.row.reconciled_at)
-    level = by_age(age, SWEEP_AMBER, SWEEP_RED)
+    level = by_age(age, COMPARISON_AMBER, COMPARISON_RED)
     if swept is None:
         message = _("The accounts have not been compared with WeChat's own list yet.")
     else:
@@ -43,7 +43,7 @@ def last_comparison(facts: Facts) -> Result:
 
 
 @check(
-    "sweep_repairs",
+    "reconciliation_repairs",
     title=gettext_lazy("Repaired by the comparison"),
     why=gettext_lazy("A push, an answer or a part of the database was missing."),
 )

@@ -14,8 +14,8 @@ from ..findings import GREEN, SECONDS, Level
 from ..registry import Result, by_age, check
 from ..statistics import LATE
 
-DISPATCHER_AMBER = timedelta(seconds=30)
-DISPATCHER_RED = timedelta(seconds=120)
+RENEWALS_AMBER = timedelta(seconds=30)
+RENEWALS_RED = timedelta(seconds=120)
 
 # Beat sends the task that counts accounts once a minute.
 BEAT_AMBER = timedelta(seconds=150)
@@ -30,16 +30,16 @@ SKEW_RED = timedelta(seconds=120)
 
 
 @check(
-    "dispatcher",
+    "renewals",
     title=pgettext_lazy("wechat_open", "Worker"),
     unit=SECONDS,
     why=gettext_lazy("No process renews tokens before they expire."),
 )
-def dispatcher(facts: Facts) -> Result:
+def renewals(facts: Facts) -> Result:
     """Whether a worker checks for due tokens. Each ticket wakes a worker for that too, with or without beat."""
     row = facts.row
     age = facts.age(row.heartbeat_at)
-    level = by_age(facts.age_here(row.heartbeat_at), DISPATCHER_AMBER, DISPATCHER_RED)
+    level = by_age(facts.age_here(row.heartbeat_at), RENEWALS_AMBER, RENEWALS_RED)
     if level is GREEN:
         message = (
             _("No worker has had to check for due tokens yet.")

@@ -8,7 +8,7 @@ from django.core.management.base import CommandParser
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from .. import groups
+from ...operations import groups
 from .base import Subcommand
 
 

@@ -100,4 +100,4 @@ class RotateKeys(Subcommand):
 
 
 def _nothing(done: int, of: int) -> None:
-    """No progress for a script."""
+    """Prints nothing: a script wants no progress."""
