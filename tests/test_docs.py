@@ -80,7 +80,8 @@ def test_references_to_the_protocol__name_its_sections() -> None:
 def test_no_reference__leads_to_what_readers_do_not_have() -> None:
     """Such as the notes that the project was built from. Section numbers in brackets are those of the notes, too."""
     named = re.compile(
-        r"\b[Pp]rotocol(?:-2)?,? (?:sections? )?\d|\bhole \d|\bfact sheet\b|\breliability \d"
+        r"\b[Pp]rotocol(?:-2)?,? (?:sections? )?\d|\b[Ss]ections? \d+ of the protocol\b"
+        r"|\bhole \d|\bfact sheet\b|\breliability \d"
         r"|\b(?:design|style|reliability|protocol|protocol-2)\.md\b"
     )
     numbered = re.compile(r" \(\d{1,2}\.\d{1,2}(?:, \d[\d.]*)*\)")

@@ -27,7 +27,7 @@ from wechat_open.protocol.errcodes import Reaction, error_for, lookup, meaning
 COMPONENT_TOKEN = "/cgi-bin/component/api_component_token"
 QUERY_AUTH = "/cgi-bin/component/api_query_auth"
 
-# Section 8 of the protocol, number by number. A number that stands alone in its cell or in a range of its own.
+# The numbers that WeChat's pages document, by the reaction of a caller.
 DOCUMENTED: dict[type[APIError], list[int]] = {
     TokenRefused: [40001, 40014, 42001, 42006, 42007],
     RefreshTokenRefused: [61023],

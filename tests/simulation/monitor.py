@@ -1,7 +1,7 @@
 """What must hold at every step of a simulated run.
 
-The monitor sees every row that is written and every change at WeChat. A number such as I3 is the invariant's name in
-the documentation of how custody is tested.
+The monitor sees every row that is written and every change at WeChat. A violation is printed with the number of its
+invariant.
 
 * I1: an account that WeChat deems authorized has a refresh token that works, or gets one: within ``REPAIRED_WITHIN``
   when its answer was lost, and within the hour of the comparison when its push was. Outages do not count.

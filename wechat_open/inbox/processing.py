@@ -27,16 +27,16 @@ logger = logging.getLogger(__name__)
 FIRST_RETRY = timedelta(seconds=10)
 LAST_RETRY = timedelta(minutes=15)
 MAX_ATTEMPTS = 100
-"""About a day at the longest interval. By then a code is worthless, and the account has been reconciled."""
+"""The tries before a push is given up: about a day. By then a code is worthless, and the account was reconciled."""
 
 FOR_EACH_HOST = 4
-"""So many tries after waits of one length, where another host may get the answer that this one does not."""
+"""The tries after waits of one length, where another host may get the answer that this one does not."""
 
 MAX_UNFINISHED = 10
-"""While each worker that takes it is killed, or does not come back from a receiver: about ten minutes."""
+"""The tries while each worker that takes it is killed, or does not return from a receiver: about ten minutes."""
 
 MAX_REFUSALS = 8
-"""While WeChat refuses the account for good (frozen, closed): about twenty minutes."""
+"""The tries while WeChat refuses the account permanently (frozen, closed): about twenty minutes."""
 
 KEEP_DONE = timedelta(days=30)
 

@@ -27,7 +27,7 @@ class AnnouncementStore:
         return self.rows().filter(pk=pk, needs_announcing=True).first()
 
     def announced(self, account: Authorizer) -> bool:
-        """Signals have said what this row says. False when it has changed since: then more are due."""
+        """Record that signals have said what this row says. False when it has changed since: then more are due."""
         unchanged = self.rows().filter(
             pk=account.pk,
             grant_epoch=account.grant_epoch,
@@ -44,6 +44,8 @@ class AnnouncementStore:
         return bool(said)
 
     def outdated(self, account: Authorizer) -> None:
-        """Signals have said what this row no longer says, perhaps after those about what it says now: these are due
-        again, also where another process is sending them."""
+        """Let signals about what this row says be sent again, also where another process is sending them.
+
+        Others have said what it no longer says, and perhaps they came last.
+        """
         self.rows().filter(pk=account.pk).update(announced_state=account.state, announced_epoch=0, **to_announce())

@@ -74,7 +74,7 @@ class AuthorizerStore(TokenStore[Authorizer]):
         return super()._mine(lease).filter(grant_epoch=lease.grant_epoch)
 
     def refuse(self, lease: TokenLease, error: WeChatOpenError, retry_in: timedelta) -> bool:
-        """WeChat refused every token: remember since when. The renewal is not late, it is refused."""
+        """Record that WeChat refused every token, and since when. The renewal is not late, it is refused."""
         return self.fail(
             lease,
             error,
@@ -86,7 +86,7 @@ class AuthorizerStore(TokenStore[Authorizer]):
         )
 
     def restrict(self, lease: TokenLease, error: WeChatOpenError, retry_in: timedelta) -> bool:
-        """WeChat has frozen or closed the account, or banned its API: remember since when."""
+        """Record that WeChat has frozen or closed the account, or banned its API, and since when."""
         return self.fail(
             lease,
             error,
@@ -97,11 +97,11 @@ class AuthorizerStore(TokenStore[Authorizer]):
         )
 
     def mark_for_reconciliation(self, pk: int) -> None:
-        """A worker lost its lease with a good token in hand: the next renewal asks WeChat first."""
+        """Let the next renewal ask WeChat first: a worker lost its lease with a good token in hand."""
         self._renewable().filter(pk=pk).update(needs_reconcile=True, next_action_at=self._due_now())
 
     def change_state(self, lease: TokenLease, state: str, error: WeChatOpenError) -> bool:
-        """The outcome when no token of the recovery order works. A signal follows (``needs_announcing``)."""
+        """Store the state of an account of which no token works. A signal follows (``needs_announcing``)."""
         tokens = (
             withdrawn(clock.now())
             if state == Authorizer.State.UNAUTHORIZED

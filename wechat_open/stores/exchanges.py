@@ -63,7 +63,7 @@ class ExchangeStore:
     def bind_to_view(
         self, exchange: CodeExchange, attempt: AuthorizationAttempt, code: Secret, *, after_push: timedelta
     ) -> bool:
-        """A browser has brought the code to this view; False when it belongs elsewhere.
+        """Bind the code to the view that a browser has brought it to; False when it belongs elsewhere.
 
         A push decides where a code belongs. Before that, and for ``after_push`` where no push has named a link, the
         first view that was open when the code was first seen has it. The code itself is kept until it is exchanged,
@@ -87,7 +87,7 @@ class ExchangeStore:
     def bind_to_push(
         self, seen: CodeExchange, pre_auth_code_digest: str, view: AuthorizationAttempt | None, *, keeps_view: bool
     ) -> bool:
-        """WeChat's push says where the code belongs; False when the row has changed since it was ``seen``.
+        """Bind the code to where WeChat's push has it; False when the row has changed since it was ``seen``.
 
         With ``keeps_view`` the push agrees with the browser that was first; otherwise the code is that of ``view``.
         """
@@ -153,7 +153,7 @@ class ExchangeStore:
         EXCHANGE_LEASE.release(unchanged(exchange), rests_until=clock.now() + rest, last_errcode=errcode, **answered)
 
     def grant_stored(self, pk: int, fence: int, authorizer: Authorizer, epoch: int | None) -> None:
-        """The grant lies in custody; without ``epoch`` a newer one of the account was stored before.
+        """Record that the grant is stored; without ``epoch`` a newer one of the account was stored before.
 
         Raises ExchangeLost when the lease that was taken with this fence has ended, and another worker has the code.
         """

@@ -31,7 +31,7 @@ class GrantStore:
         return rows.filter(component=self.component, appid=appid).first()
 
     def create(self, appid: str) -> None:
-        """A row without tokens, unless another process has made one."""
+        """Create a row without tokens, unless another process has created it."""
         row = Authorizer(component=self.component, appid=appid, state=Authorizer.State.UNAUTHORIZED)
         Authorizer.objects.bulk_create([row], ignore_conflicts=True)
 
@@ -113,7 +113,7 @@ class GrantStore:
             )
 
     def withdraw(self, row: Authorizer, at: datetime) -> bool:
-        """The owner took the grant back at WeChat's time ``at``."""
+        """End the grant, which the owner took back at WeChat's time ``at``."""
         return self._write(
             row,
             **withdrawn(at),
@@ -125,11 +125,11 @@ class GrantStore:
         )
 
     def doubt(self, row: Authorizer, cancelled_at: datetime) -> bool:
-        """Granted and cancelled in an order that is not known: the next renewal, now, asks WeChat which was last."""
+        """Let the next renewal, now, ask WeChat whether the grant or its cancellation was last: that is not known."""
         return self._write(row, needs_reconcile=True, next_action_at=clock.now(), unauthorized_at=cancelled_at)
 
     def record_cancellation(self, row: Authorizer, at: datetime) -> None:
-        """A cancellation that is older than the grant, as far as is known."""
+        """Record a cancellation that is older than the grant, as far as is known."""
         update_row(row, unauthorized_at=at)
 
     def _write(self, row: Authorizer, **changes: Any) -> bool:

@@ -120,7 +120,7 @@ class LinkStore:
         return used[:most].count()
 
     def use_state(self, view: AuthorizationAttempt, code_digest: str) -> bool:
-        """A browser has returned to this view with this code; False when the view has been used for another one.
+        """Record that a browser has returned to this view with this code; False when another code was used for it.
 
         The owner has acted, so the next view of the link gets a pre-auth code of its own. Together: a link that stays
         locked leaves the state unused, and the owner may reload the page.
@@ -133,7 +133,7 @@ class LinkStore:
         return rows.filter(code_digest=code_digest).exists()
 
     def misused(self, view: AuthorizationAttempt) -> None:
-        """A browser has brought a code to this view that does not belong to it: this code is not taken here again."""
+        """Record that a browser has brought a code of another view to this one: this code is not taken here again."""
         AuthorizationAttempt.objects.filter(pk=view.pk).update(code_digest="")
 
     def delete_idle_views(self, link: AuthorizationLink, keep: int) -> None:
@@ -163,7 +163,7 @@ class LinkStore:
         return not AuthorizationLink.objects.filter(elapsed("pre_auth_code_refused_until"), pk=pk).exists()
 
     def code_refused(self, pk: int, rest: timedelta) -> None:
-        """WeChat gave no code."""
+        """Record that WeChat gave no code."""
         AuthorizationLink.objects.filter(pk=pk, pre_auth_code="").update(
             pre_auth_code_shared_until=None, pre_auth_code_refused_until=clock.now() + rest
         )
@@ -181,7 +181,7 @@ class LinkStore:
         return read_at + life
 
     def stop_sharing(self, pk: int) -> None:
-        """The owner has acted: the next view of this link gets a pre-auth code of its own."""
+        """Let the next view of this link get a pre-auth code of its own, because the owner has acted."""
         AuthorizationLink.objects.filter(pk=pk).update(pre_auth_code="", pre_auth_code_shared_until=None)
 
     @staticmethod

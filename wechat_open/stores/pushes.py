@@ -53,7 +53,7 @@ class PushStore:
         return True
 
     def pushed(self) -> None:
-        """WeChat has pushed, now."""
+        """Record that WeChat has pushed, now."""
         Component.objects.filter(pk=self.component.pk).update(last_push_at=clock.now())
 
     # -- processing ----------------------------------------------------------------------------------------------------

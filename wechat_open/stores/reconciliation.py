@@ -51,11 +51,11 @@ class ReconciliationStore:
         RECONCILE_LEASE.extend(self._row())
 
     def pause(self) -> None:
-        """Its time is over: the next worker continues."""
+        """Stop because the time is over; the next worker continues at once."""
         RECONCILE_LEASE.release(self._row(), reconcile_due_at=clock.now())
 
     def finish(self, repairs: int, due_in: timedelta) -> None:
-        """The whole list was compared, and so many accounts differed."""
+        """Record that the whole list was compared, and how many accounts differed."""
         outcome = {"reconciled_at": clock.now(), "reconcile_repairs": repairs}
         RECONCILE_LEASE.release(self._row(), reconcile_due_at=clock.now() + due_in, **outcome)
 
@@ -103,7 +103,7 @@ class ReconciliationStore:
         )
 
     def record_try(self, row: Authorizer) -> None:
-        """WeChat is asked again about an account that needs its owner; the next time is counted from now."""
+        """Record that WeChat is asked again about an account that needs its owner: the next time counts from now."""
         lost = Authorizer.objects.filter(pk=row.pk, state=Authorizer.State.NEEDS_REAUTHORIZATION)
         lost.update(last_failed_at=clock.now())
 
@@ -162,7 +162,7 @@ class ReconciliationStore:
         return [self._with_component(row) for row in rows]
 
     def withdraw(self, row: Authorizer) -> bool:
-        """WeChat neither lists the account nor has a record of it."""
+        """End the grant of an account that WeChat neither lists nor has a record of."""
         return self._write(
             row,
             **withdrawn(clock.now()),
