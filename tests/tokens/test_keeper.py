@@ -632,6 +632,7 @@ class TestRestrictions:
     """WeChat has frozen or closed the account: repeating changes nothing."""
 
     @pytest.mark.parametrize("errcode", [50002, 48004, 40013, 48001, 61016])
+    @pytest.mark.slow
     def test_restricted_account__is_marked_once_and_tried_once_a_day(
         self, wechat: Simulator, platform: Platform, account: Authorizer, later: Later, errcode: int
     ) -> None:

@@ -107,6 +107,7 @@ class TestOneAccount:
     @pytest.mark.parametrize("errcode", [*BLAMED_ON_THE_PLATFORM, 48001, 45011, -1])
     @pytest.mark.parametrize("path", [REFRESH, INFO])
     @pytest.mark.fault("F31")
+    @pytest.mark.slow
     def test_its_refusal__is_its_own(
         self, wechat: Simulator, platform: Platform, add: Callable[[int], list[str]], path: str, errcode: int
     ) -> None:
@@ -124,6 +125,7 @@ class TestOneAccount:
             assert api.authorizer(appid).get(USERS)
 
     @pytest.mark.parametrize(("errcode", "calls"), [(45009, 5), (61011, 5), (48001, 5), (40001, 10)])
+    @pytest.mark.slow
     def test_an_hour_of_its_refusals__costs_five_attempts(
         self,
         wechat: Simulator,
@@ -191,20 +193,16 @@ class TestEveryAccount:
         ("number", "kind", "value"),
         [
             (12, "errcode", 45009),
-            *(
-                pytest.param(*incident, marks=pytest.mark.slow)
-                for incident in [
-                    (12, "errcode", 61004),
-                    (12, "errcode", 48001),
-                    (12, "status", 502),
-                    (40, "errcode", 45009),
-                    (40, "errcode", 61003),
-                    (40, "errcode", -1),
-                ]
-            ),
+            (12, "errcode", 61004),
+            (12, "errcode", 48001),
+            (12, "status", 502),
+            (40, "errcode", 45009),
+            (40, "errcode", 61003),
+            (40, "errcode", -1),
         ],
     )
     @pytest.mark.fault("F28", "F30", "F31", "F32")
+    @pytest.mark.slow
     def test_an_hour_of_refusals__costs_five_calls_and_all_are_renewed_within_two_minutes(
         self,
         wechat: Simulator,
