@@ -23,7 +23,7 @@ from wechat_open.exceptions import Unreachable, WeChatOpenError
 from wechat_open.management.runner import Loop, all_jobs
 from wechat_open.models import Authorizer, Component, Push
 from wechat_open.platforms import Platform
-from wechat_open.schedule import INTERVALS
+from wechat_open.schedule import PERIODS
 from wechat_open.simulator import Simulator
 from wechat_open.simulator.state.engine import Push as FromWeChat
 from wechat_open.stores.authorizers import AuthorizerStore
@@ -111,7 +111,7 @@ class TestRun:
 
 
 class TestWorkers:
-    @pytest.mark.parametrize("name", list(INTERVALS))
+    @pytest.mark.parametrize("name", list(PERIODS))
     def test_each_task__works_with_the_new_row(
         self, another_world: Callable[[], None], name: str, caplog: pytest.LogCaptureFixture
     ) -> None:
@@ -129,7 +129,7 @@ class TestWorkers:
     ) -> None:
         another_world()
         for _round in range(2):
-            for name in INTERVALS:
+            for name in PERIODS:
                 getattr(tasks, name)()
         assert whole(wechat)
 

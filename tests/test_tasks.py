@@ -19,7 +19,7 @@ from wechat_open.authorization import codes
 from wechat_open.client.reachability import IN_A_ROW, REACHABILITY
 from wechat_open.models import Authorizer, Component, Push
 from wechat_open.platforms import Platform
-from wechat_open.schedule import BEAT_SCHEDULE, INTERVALS
+from wechat_open.schedule import BEAT_SCHEDULE, PERIODS
 from wechat_open.secret import Secret
 from wechat_open.simulator import Simulator
 from wechat_open.tokens import component_token
@@ -206,7 +206,7 @@ class TestHandingOn:
 
 class TestSchedule:
     def test_every_interval__is_of_a_periodic_job_and_the_reverse(self) -> None:
-        assert set(INTERVALS) == set(tasks.PERIODIC_JOBS)
+        assert set(PERIODS) == set(tasks.PERIODIC_JOBS)
 
     def test_every_entry__names_a_task(self) -> None:
         for name, entry in BEAT_SCHEDULE.items():

@@ -6,46 +6,37 @@ sent twice changes nothing. ``expires`` keeps entries from piling up while no wo
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 __all__ = ["BEAT_SCHEDULE"]
 
-INTERVALS = {
-    "renew_due_tokens": 2,
-    "watch_tickets": 60,
-    "process_inbox": 15,
-    "run_bulk_jobs": 15,
-    "finish_exchanges": 60,
-    "reconcile": 60,
-    "sync_profiles": 60,
-    "announce": 60,
-    "count_accounts": 60,
-    "watch_health": 30,
-    "prune": 6 * 60 * 60,
+
+class Period(NamedTuple):
+    """Seconds: a round begins ``every`` so many, and goes on for no more than ``limit``."""
+
+    every: int
+    limit: int
+
+
+PERIODS = {
+    "renew_due_tokens": Period(every=2, limit=25),
+    "watch_tickets": Period(every=60, limit=10),
+    "process_inbox": Period(every=15, limit=8),
+    "run_bulk_jobs": Period(every=15, limit=8),
+    "finish_exchanges": Period(every=60, limit=8),
+    "reconcile": Period(every=60, limit=120),
+    "sync_profiles": Period(every=60, limit=8),
+    "announce": Period(every=60, limit=8),
+    "count_accounts": Period(every=60, limit=60),
+    "watch_health": Period(every=30, limit=20),
+    "prune": Period(every=6 * 60 * 60, limit=120),
 }
-"""The periodic jobs and their seconds. ``tasks`` defines what each does. ``run --once`` does them in this order:
-renewals first, because they wait for no other job.
+"""The periodic jobs. ``tasks`` defines what each does. ``run --once`` does them in this order: renewals first, because
+they wait for no other job.
 
 Renewal runs often, so that tokens of any life are kept; a run that finds nothing due is one query. The comparison with
-WeChat's list (``reconcile``) is due hourly: the first run after that does it.
-"""
-
-LIMITS = {
-    "renew_due_tokens": 25,
-    "watch_tickets": 10,
-    "process_inbox": 8,
-    "run_bulk_jobs": 8,
-    "finish_exchanges": 8,
-    "reconcile": 120,
-    "sync_profiles": 8,
-    "announce": 8,
-    "count_accounts": 60,
-    "watch_health": 20,
-    "prune": 120,
-}
-"""For how many seconds a round of each job goes on. It ends by itself between two items, and the next one continues.
-
-Several platforms share the time equally, so that none waits for another one for long.
+WeChat's list (``reconcile``) is due hourly: the first run after that does it. A round ends by itself between two items,
+and the next one continues. Several platforms share its time equally, so that none waits for another one for long.
 """
 
 HANGING = 60
@@ -65,8 +56,8 @@ def killed_after(seconds: int) -> int:
 BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     f"wechat_open.{name}": {
         "task": f"wechat_open.tasks.{name}",
-        "schedule": float(seconds),
-        "options": {"expires": max(10, seconds), "ignore_result": True},
+        "schedule": float(period.every),
+        "options": {"expires": max(10, period.every), "ignore_result": True},
     }
-    for name, seconds in INTERVALS.items()
+    for name, period in PERIODS.items()
 }

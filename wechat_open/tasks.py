@@ -23,7 +23,7 @@ from .messaging.background import take_over
 from .operations import jobs
 from .platforms import Platform
 from .rounds import Deadline, close_old_connections, each, log_failure
-from .schedule import LIMITS, interrupted_after, killed_after
+from .schedule import PERIODS, interrupted_after, killed_after
 
 _RANDOM = random.SystemRandom()
 
@@ -69,7 +69,7 @@ def answer_later(
 
 @dataclass(frozen=True)
 class PeriodicJob:
-    """The work of one entry of ``schedule.INTERVALS``: done once, or once for each platform, until its deadline."""
+    """The work of one entry of ``schedule.PERIODS``: done once, or once for each platform, until its deadline."""
 
     work: Callable[..., Any]
     per_platform: bool
@@ -84,7 +84,7 @@ def periodic(work: Callable[[Deadline], Any]) -> Callable[..., None]:
     name = work.__name__
     PERIODIC_JOBS[name] = PeriodicJob(work, per_platform=False)
 
-    limit = LIMITS[name]
+    limit = PERIODS[name].limit
 
     @shared_task(ignore_result=True, soft_time_limit=interrupted_after(limit), time_limit=killed_after(limit))
     @wraps(work)
@@ -103,7 +103,7 @@ def periodic_for_each_platform(work: Callable[[Platform, Deadline], Any]) -> Cal
     name = work.__name__
     PERIODIC_JOBS[name] = PeriodicJob(work, per_platform=True)
 
-    limit = LIMITS[name]
+    limit = PERIODS[name].limit
 
     @shared_task(ignore_result=True, soft_time_limit=interrupted_after(limit), time_limit=killed_after(limit))
     @wraps(work)

@@ -25,7 +25,7 @@ from wechat_open.management.runner import Job, Loop, all_jobs, stopped_by_signal
 from wechat_open.models import Authorizer, Component
 from wechat_open.platforms import Platform
 from wechat_open.rounds import Deadline
-from wechat_open.schedule import INTERVALS, LIMITS
+from wechat_open.schedule import PERIODS
 from wechat_open.simulator import Simulator
 
 REFRESH = "/cgi-bin/component/api_authorizer_token"
@@ -70,16 +70,15 @@ def test_jobs__are_all_periodic_ones_and_renewals_come_first_for_each_platform()
     names = [(job.name, job.aliases) for job in all_jobs(["default", "second"])]
 
     assert names[:2] == [("renew_due_tokens", ["default"]), ("renew_due_tokens", ["second"])]
-    assert [name for name, _aliases in names[1:]] == list(INTERVALS)
+    assert [name for name, _aliases in names[1:]] == list(PERIODS)
 
 
 def test_every_periodic_job__has_a_limit() -> None:
-    assert set(LIMITS) == set(INTERVALS)
-    assert all(job.limit == LIMITS[job.name] for job in all_jobs(["default"]))
+    assert all(job.limit == PERIODS[job.name].limit for job in all_jobs(["default"]))
 
 
 def test_reports__belong_to_periodic_jobs() -> None:
-    assert set(runner._REPORTS) < set(INTERVALS)
+    assert set(runner._REPORTS) < set(PERIODS)
 
 
 # -- rounds on a clock that only work and waiting move -----------------------------------------------------------------
@@ -118,19 +117,19 @@ class TestRounds:
         loop.repeat(loop.jobs[0], FiveMinutes(clock))
         return rounds
 
-    @pytest.mark.parametrize("name", list(INTERVALS))
+    @pytest.mark.parametrize("name", list(PERIODS))
     def test_job__comes_at_beats_interval(self, name: str) -> None:
         begun = self.begun(name, [])
 
-        assert len(begun) == max(1, 300 // INTERVALS[name])
-        assert {round(later - earlier, 3) for earlier, later in pairwise(begun)} <= {INTERVALS[name]}
+        assert len(begun) == max(1, 300 // PERIODS[name].every)
+        assert {round(later - earlier, 3) for earlier, later in pairwise(begun)} <= {PERIODS[name].every}
 
-    @pytest.mark.parametrize("name", list(INTERVALS))
+    @pytest.mark.parametrize("name", list(PERIODS))
     def test_round__ends_by_itself_and_the_rest_is_done_at_once(self, name: str) -> None:
         begun = self.begun(name, [0.5] * 10_000)
 
-        assert all(0 <= later - earlier - LIMITS[name] < 0.6 for earlier, later in pairwise(begun))
-        assert len(begun) >= 300 // (LIMITS[name] + 0.6)
+        assert all(0 <= later - earlier - PERIODS[name].limit < 0.6 for earlier, later in pairwise(begun))
+        assert len(begun) >= 300 // (PERIODS[name].limit + 0.6)
 
     def test_platforms__share_the_time_of_a_round(
         self, wechat: Simulator, platform: Platform, second_platform: None
@@ -140,7 +139,7 @@ class TestRounds:
         job = Job("announce", lambda _platform, deadline: left.append(deadline.left) or "", ["default", "second"])
 
         assert loop_of(job, timing=clock.timing).once()
-        assert left == [LIMITS["announce"] / 2] * 2
+        assert left == [PERIODS["announce"].limit / 2] * 2
 
 
 @pytest.fixture

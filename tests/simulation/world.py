@@ -32,7 +32,7 @@ from wechat_open.protocol.envelope import DecryptedPush, Stamp
 from wechat_open.protocol.errcodes import error_for
 from wechat_open.protocol.events import Authorized, Event
 from wechat_open.rounds import Deadline
-from wechat_open.schedule import LIMITS
+from wechat_open.schedule import PERIODS
 from wechat_open.secret import Secret
 from wechat_open.stores.token_memory import TokenMemory
 from wechat_open.stores.tokens import TOKEN_LEASE
@@ -788,7 +788,7 @@ class Job:
 
 def periodic(name: str) -> Callable[[SimulatedProcess], object]:
     """A round of one of the app's periodic jobs."""
-    job, limit = PERIODIC_JOBS[name], LIMITS[name]
+    job, limit = PERIODIC_JOBS[name], PERIODS[name].limit
 
     def work(process: SimulatedProcess) -> None:
         deadline = Deadline.after(limit, process.platform.environment.timing.monotonic)

@@ -1,7 +1,7 @@
 """The periodic jobs without Celery, in this process: the loop of ``manage.py wechat_open run``.
 
 Each job has a thread of its own, and renewals have one for each platform: nothing that hangs, be it WeChat, a receiver
-of a signal or a long list, keeps another job waiting. A round ends by itself (``schedule.LIMITS``), and an exception
+of a signal or a long list, keeps another job waiting. A round ends by itself (``schedule.PERIODS``), and an exception
 ends only its own round. A job whose item does not return goes on in another thread. Several such processes may run at
 once, also beside Celery; they take turns as workers do.
 """
@@ -26,7 +26,7 @@ from ..exceptions import TokenUnavailable
 from ..platforms import Platform
 from ..ports import TIMING, Timing
 from ..rounds import Deadline, close_old_connections, is_expected
-from ..schedule import HANGING, INTERVALS, LIMITS
+from ..schedule import HANGING, PERIODS
 from ..tasks import PERIODIC_JOBS
 from ..translation import translate_error
 
@@ -73,7 +73,7 @@ class Job:
     """Those that hang, and last the one that does the rounds."""
 
     def __post_init__(self) -> None:
-        self.limit = self.limit or LIMITS[self.name]
+        self.limit = self.limit or PERIODS[self.name].limit
 
     def due_in(self, now: float) -> float:
         return max(0.0, self.due_at - now)
@@ -114,7 +114,7 @@ def all_jobs(aliases: Sequence[str], *, once: bool = False, report_failures: boo
         return renew(platform, deadline, report_failures=report_failures)
 
     jobs = [Job(RENEWALS, renew_due, [alias]) for alias in aliases]
-    for name in INTERVALS:
+    for name in PERIODS:
         if name != RENEWALS:
             jobs.append(Job(name, _reporting(name), aliases if PERIODIC_JOBS[name].per_platform else None))
     if once:
@@ -272,7 +272,7 @@ class Loop:
         if job.began_at == began_at:
             job.began_at = None
         over = self.timing.monotonic() - began_at >= job.limit
-        job.due_at = self.timing.monotonic() if over else began_at + INTERVALS[job.name]
+        job.due_at = self.timing.monotonic() if over else began_at + PERIODS[job.name].every
         return all_well
 
     def _report(self, job: Job, alias: str, error: BaseException) -> None:
