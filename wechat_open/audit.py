@@ -11,7 +11,7 @@ import logging
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from django.db import Error as DatabaseTrouble
+from django.db import Error as AnyDatabaseError
 from django.db import IntegrityError, router, transaction
 from django.db.models import F
 
@@ -72,7 +72,7 @@ def record(
     try:
         with transaction.atomic(using=router.db_for_write(AuditEntry)):
             entry.save(force_insert=True)
-    except (DatabaseTrouble, ValueError):  # a driver says so of a text that it cannot send
+    except (AnyDatabaseError, ValueError):  # a driver says so of a text that it cannot send
         logger.exception("The audit trail took no entry: %s of %s", kind, entry.appid or component.appid)
 
 
@@ -96,7 +96,7 @@ def increment(counter: Counter, component: Component, number: int = 1) -> None:
                     HourlyCount.objects.create(component_id=component.pk, hour=hour, counter=counter, count=number)
             except IntegrityError:  # another process was faster
                 row.update(count=F("count") + number)
-    except DatabaseTrouble:
+    except AnyDatabaseError:
         logger.exception("%d %s could not be counted.", number, counter.value)
 
 

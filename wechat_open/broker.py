@@ -43,7 +43,7 @@ SOCKET_TIMEOUT = 2.0
 """Seconds after which a connection that does not answer ends, with the thread that no caller waits for any more."""
 
 MAX_THREADS = 4
-"""Of one process. All of them are busy only while the broker is slow, or hangs."""
+"""The threads of one process that publish. All are busy only while the broker is slow, or hangs."""
 
 
 def send_task(
@@ -175,7 +175,7 @@ class _Threads:
                 self._changed.notify()
 
     def wait(self, job: _Job, seconds: float) -> None:
-        """Until it is published, or raise what was raised; TimeoutError after ``seconds``."""
+        """Wait until it is published, or raise what was raised; TimeoutError after ``seconds``."""
         try:
             job.sent.result(max(0.0, seconds))
         finally:

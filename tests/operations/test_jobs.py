@@ -518,7 +518,7 @@ def test_fault_of_the_platform__stops_it_with_the_reason_and_it_can_go_on(
 def test_wechat_out_of_reach__stops_it_after_some_rows(
     wechat: Simulator, shops: Shops, operator: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jobs, "SAME_TROUBLE", 3)
+    monkeypatch.setattr(jobs, "SAME_FAULT", 3)
     wechat.faults.add("api_get_authorizer_info", "status", 502, times=100)
     job = jobs.start(Sync(), keys(shops(5)), user=operator)
 
@@ -725,7 +725,7 @@ def test_platform_without_a_ticket__does_not_stop_the_one_that_has_one(
 def test_platform_that_cannot_be_asked__is_counted_for_itself(
     troubles: Troubles, of_three: list[list[Authorizer]], operator: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jobs, "SAME_TROUBLE", 2)
+    monkeypatch.setattr(jobs, "SAME_FAULT", 2)
     troubles[of_three[0][0].component_id] = TokenUnavailable("There is no usable component token.")
     job = jobs.start(Refresh(), mixed(of_three), user=operator)
 

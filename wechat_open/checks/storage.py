@@ -17,7 +17,7 @@ from django.utils.translation import pgettext
 
 from ..db.encryption import decode_key
 from ..db.locks import lost_host_noticed_after
-from ..db.managers import DATABASE_TROUBLE, database_of, refusal_to_write
+from ..db.managers import DATABASE_ERRORS, database_of, refusal_to_write
 from ..exceptions import ConfigurationError
 from ..models import AuthorizationLink, Authorizer
 from ..secret import shown_value
@@ -196,7 +196,7 @@ def database_notices_lost_hosts(
     alias = database_of(Authorizer)
     try:
         after = lost_host_noticed_after(connections[alias]) if alias in (databases or ()) else None
-    except DATABASE_TROUBLE:
+    except DATABASE_ERRORS:
         return  # Django says what is wrong
     if after is not None and after > LOST_HOST_NOTICED_WITHIN:
         yield Warning(

@@ -58,7 +58,7 @@ def decrypt(value: str, context: str) -> Secret:
                 key=key_id,
             )
         )
-    text = None if key is None else _opened(value.rpartition(".")[2], context, key)
+    text = None if key is None else _decrypted(value.rpartition(".")[2], context, key)
     if text is None:
         raise EncryptionError(
             _("%(what)s: the encrypted value was changed, or belongs to another row or field.", what=context)
@@ -66,8 +66,8 @@ def decrypt(value: str, context: str) -> Secret:
     return text
 
 
-def _opened(encoded: str, context: str, key: bytes) -> Secret | None:
-    """None for what this key has not encrypted for this context."""
+def _decrypted(encoded: str, context: str, key: bytes) -> Secret | None:
+    """The decrypted text; None for what this key has not encrypted for this context."""
     try:
         raw = base64.b64decode(encoded, validate=True)
         cipher = AES.new(key, AES.MODE_GCM, nonce=raw[:_NONCE], mac_len=_TAG)

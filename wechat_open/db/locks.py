@@ -107,6 +107,6 @@ _BOUNDS = {"postgresql": _OnPostgreSQL, "mysql": _OnMySQL}
 
 
 def _execute(database: Any, sql: str) -> None:
-    """Past the wrappers of ``database``, of which the caller is one."""
+    """Execute a statement past the wrappers of ``database``, of which the caller is one."""
     with database.wrap_database_errors, database.connection.cursor() as cursor:
         cursor.execute(sql)

@@ -25,7 +25,7 @@ _Model = TypeVar("_Model", bound=models.Model, covariant=True)
 _T = TypeVar("_T")
 
 
-DATABASE_TROUBLE = (Error, ImproperlyConfigured, ConnectionDoesNotExist)
+DATABASE_ERRORS = (Error, ImproperlyConfigured, ConnectionDoesNotExist)
 """Raised without a database: Error by the driver, the others by Django for an empty or missing entry of DATABASES."""
 
 
@@ -37,7 +37,7 @@ def refusal_to_write(model: type[models.Model]) -> str:
     rows = model._base_manager.using(database_of(model)).filter(pk=0)
     try:
         rows.exists()
-    except DATABASE_TROUBLE:
+    except DATABASE_ERRORS:
         return ""
     try:
         with transaction.atomic(using=rows.db):
@@ -122,7 +122,7 @@ class Row(models.Model):
     """The base of every model of ours."""
 
     identified_by: ClassVar[tuple[str, ...]] = ()
-    """Columns that tell a row with a lease from one that got its key after the database was emptied."""
+    """Columns that distinguish a row with a lease from one that got its key after the database was emptied."""
 
     if not TYPE_CHECKING:  # the plugin of mypy types Django's own manager better than an inherited one
         objects = RowManager()

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from django.db import DataError, IntegrityError, InternalError, NotSupportedError, ProgrammingError
 
 from ..exceptions import WeChatOpenError
-from .managers import DATABASE_TROUBLE
+from .managers import DATABASE_ERRORS
 
 _OF_VALUES = (DataError, IntegrityError, InternalError, NotSupportedError, ProgrammingError)
 """What a database says of values that it refuses."""
@@ -17,7 +17,7 @@ _OF_VALUES = (DataError, IntegrityError, InternalError, NotSupportedError, Progr
 
 def is_of_row(error: Exception) -> bool:
     """Whether the next row may fare better: False when the database itself is away."""
-    return isinstance(error, _OF_VALUES) or not isinstance(error, DATABASE_TROUBLE)
+    return isinstance(error, _OF_VALUES) or not isinstance(error, DATABASE_ERRORS)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from typing import Any
 
 from .. import platforms
 from ..conf import conf
-from ..db.managers import DATABASE_TROUBLE
+from ..db.managers import DATABASE_ERRORS
 from ..db.times import site_time
 from ..exceptions import ConfigurationError
 from ..platforms import Platform
@@ -76,7 +76,7 @@ def _examine(platform: Platform, common: Sequence[Finding]) -> tuple[list[Findin
         return [*common], None
     try:
         known = facts.read(platform)
-    except DATABASE_TROUBLE as error:
+    except DATABASE_ERRORS as error:
         logger.error("The health check could not read platform %r: %s", platform.alias, site.first_line(error))
         return _replaced(common, site.database.finding(site.without_database(error))), None
     except Exception:

@@ -16,7 +16,7 @@ from datetime import timedelta
 from hashlib import sha256
 from typing import Any
 
-from django.db import Error as DatabaseTrouble
+from django.db import Error as AnyDatabaseError
 from django.db import router, transaction
 from django.db.models import F
 from django.utils import translation
@@ -57,7 +57,7 @@ LEASE = Lease("leased_until", timedelta(minutes=2))
 SHARE = 0.5
 """A job calls WeChat at most this often, as a share of what renewals may."""
 
-SAME_TROUBLE = 20
+SAME_FAULT = 20
 """After so many consecutive rows for which WeChat could not be reached, the rest of the platform is set aside."""
 
 AT_ONCE = 500
@@ -251,7 +251,7 @@ class _Slice:
                 return None if self.operation.deletes else self._failure(key, name, _("This record no longer exists."))
             name = str(row)
             return self._execute(key, row, name)
-        except DatabaseTrouble as error:
+        except AnyDatabaseError as error:
             if not is_of_row(error):
                 raise  # the database is away: the lease ends, and another worker continues with this row
             logger.exception("The database refused what the operation %s did with %s.", self.job.action, name)
@@ -270,7 +270,7 @@ class _Slice:
         except WeChatOpenError as error:
             unreached = isinstance(error, (TokenUnavailable, Unreachable))
             self.unreached[row.component_id] = self.unreached[row.component_id] + 1 if unreached else 0
-            if self.unreached[row.component_id] >= SAME_TROUBLE:
+            if self.unreached[row.component_id] >= SAME_FAULT:
                 raise _PlatformAtFault(row.component, error) from error
             return self._failure(key, name, error.text, error)
         del self.unreached[row.component_id]

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
 from ..db import clock
-from ..db.managers import DATABASE_TROUBLE
+from ..db.managers import DATABASE_ERRORS
 from ..models import Component
 from ..ports import TIMING, Timing
 
@@ -86,7 +86,7 @@ class DatabaseClock:
         asked = self._timing.monotonic()
         try:
             at = Component.objects.annotate(read_at=clock.read()).values_list("read_at", flat=True).first()
-        except DATABASE_TROUBLE as error:
+        except DATABASE_ERRORS as error:
             logger.warning("The database's time could not be read (%s).", type(error).__name__)
             at = None
         answered = self._timing.monotonic()

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar
 
 from django.db import DataError, IntegrityError, InternalError, connections, router, transaction
-from django.db import Error as DatabaseTrouble
+from django.db import Error as AnyDatabaseError
 from django.db.models import Case, F, Model, Q, QuerySet, When
 from django.db.models.functions import Coalesce
 
@@ -445,7 +445,7 @@ def repeat_while_database_fails(write: Callable[[bool], _T], model: type[Model],
             return write(again)
         except ABOUT_A_ROW:
             raise
-        except DatabaseTrouble:
+        except AnyDatabaseError:
             database = connections[router.db_for_write(model)]
             if timing.monotonic() > ends_at or database.in_atomic_block:
                 raise

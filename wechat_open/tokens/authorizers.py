@@ -9,7 +9,7 @@ from functools import cached_property
 from itertools import chain
 from typing import TypeVar
 
-from django.db import Error as DatabaseTrouble
+from django.db import Error as AnyDatabaseError
 
 from ..audit import Counter, Kind
 from ..client.calls import Call, TokenKind
@@ -122,7 +122,7 @@ class AuthorizerKeeper(Keeper[AuthorizerStore]):
         self._record(lease)
         try:
             self._resume()
-        except DatabaseTrouble:
+        except AnyDatabaseError:
             logger.exception("Renewals of platform %r could not be resumed.", self.platform.alias)
         return token
 

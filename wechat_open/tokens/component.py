@@ -9,7 +9,7 @@ from datetime import timedelta
 from functools import cached_property
 from typing import TypeVar
 
-from django.db import Error as DatabaseTrouble
+from django.db import Error as AnyDatabaseError
 
 from ..audit import Counter
 from ..client.calls import Call
@@ -91,7 +91,7 @@ class ComponentKeeper(Keeper[ComponentStore]):
         logger.warning("This process leaves renewals to others for a while. %s", text)
         try:
             self.environment.outside_atomic(lambda: self.store.record_unreached(text))
-        except DatabaseTrouble:
+        except AnyDatabaseError:
             logger.exception("The failure to reach WeChat for platform %r could not be stored.", self.platform.alias)
 
     def expire(self, stored: StoredToken) -> bool:

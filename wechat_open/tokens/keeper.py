@@ -17,7 +17,7 @@ from functools import cached_property
 from itertools import chain
 from typing import Any, Generic, TypeVar
 
-from django.db import Error as DatabaseTrouble
+from django.db import Error as AnyDatabaseError
 
 from ..client.calls import Call
 from ..client.component import NewToken
@@ -99,7 +99,7 @@ class Keeper(ABC, Generic[_S]):
         asked = self.timing.monotonic()
         try:
             stored = self.read()
-        except DatabaseTrouble:
+        except AnyDatabaseError:
             last = self.environment.cache.read_last(self.name)
             if last is None:
                 raise
@@ -112,7 +112,7 @@ class Keeper(ABC, Generic[_S]):
             return stored.access_token
         try:
             return self.environment.outside_atomic(lambda: self._renew_inline(stored))
-        except (WeChatOpenError, DatabaseTrouble):
+        except (WeChatOpenError, AnyDatabaseError):
             if not stored.valid:
                 raise
             logger.warning("Renewing the token of %s failed; it still works for a moment.", self.subject)
@@ -341,7 +341,7 @@ class Keeper(ABC, Generic[_S]):
                 self._fail_in_flight(lease, failure, in_flight_since)
             else:
                 self.store.fail(lease, failure, self.retry_refused_in(lease))
-        except DatabaseTrouble:
+        except AnyDatabaseError:
             logger.exception("The failure to renew the token of %s could not be stored.", self.subject)
 
     def save(self, lease: TokenLease, access: NewToken, asked: float, **others: object) -> bool:

@@ -43,7 +43,7 @@ def remember(response: HttpResponse, request: HttpRequest, secret: str) -> None:
 
 
 def redirect_to_site_url(request: HttpRequest) -> HttpResponse | None:
-    """To the same page under SITE_URL, if it was opened under another host, which WeChat would refuse.
+    """The redirect to the same page under SITE_URL, if its host is another one, which WeChat would refuse.
 
     Once only: behind a proxy that does not pass the host on, every request seems to be for another host.
     """

@@ -19,7 +19,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 
 from .. import broker, inbox, messaging, platforms
 from ..conf import DEFAULT_ALIAS, conf
-from ..db.managers import DATABASE_TROUBLE
+from ..db.managers import DATABASE_ERRORS
 from ..exceptions import ConfigurationError, InvalidPush
 from ..messaging import NOTHING, SUCCESS, Outcome, StillRunning, TooMany
 from ..platforms import Platform
@@ -58,7 +58,7 @@ def _with_uniform_refusals(view: Callable[..., HttpResponse]) -> Callable[..., H
             return _plain("refused", status=403)
         except ConfigurationError as error:
             logger.error("Cannot take pushes for platform %r: %s", alias, error)
-        except DATABASE_TROUBLE:
+        except DATABASE_ERRORS:
             # WeChat repeats what was not answered with success. With success, an unrecorded push would be lost.
             logger.exception("Could not record a push for platform %r", alias)
         except (StillRunning, TooMany) as error:

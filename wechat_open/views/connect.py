@@ -167,7 +167,7 @@ def may_authorize(request: HttpRequest) -> bool:
 
 
 def _refuse_non_staff(request: HttpRequest) -> HttpResponse | None:
-    """To the login; PermissionDenied for a user who is signed in. None for staff with the permission."""
+    """The redirect to the login; PermissionDenied for a user who is signed in. None for staff with the permission."""
     if may_authorize(request):
         return None
     user = getattr(request, "user", None)

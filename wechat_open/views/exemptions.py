@@ -57,7 +57,7 @@ def hidden_address(view: View) -> View:
 
 
 def _error_page(request: HttpRequest) -> HttpResponse:
-    """Rendered without the site's context processors: they may query the database, which may be what failed."""
+    """A page without the site's context processors: they may query the database, which may be what failed."""
     page = render_to_string("wechat_open/error.html", {"request": request})
     return HttpResponse(page, status=503, headers={"Retry-After": "60", "Referrer-Policy": "no-referrer"})
 

@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 PERMISSIONS = [f"wechat_open.view_{model}" for model in ROWS.values()]
 
 SUMMARY = ("ok", "level", "problems")
-"""Of the report: names of findings, and no number."""
+"""The part of the report that has names of findings, and no number."""
 
 
 @without_login
@@ -49,7 +49,7 @@ def health(request: HttpRequest) -> HttpResponse:
 
 
 def refusal_of(request: HttpRequest) -> int:
-    """0 when at least the summary may be read; 401 without credentials, 403 with wrong ones."""
+    """The status of a refusal: 401 without credentials, 403 with wrong ones; 0 when the summary may be read."""
     token = _bearer(request)
     if token is not None:
         return 0 if conf.health_token and same(token, conf.health_token) else 403
@@ -60,7 +60,7 @@ def refusal_of(request: HttpRequest) -> int:
 
 
 def may_see_all(request: HttpRequest) -> bool:
-    """Of readers who are not refused: whether it is a monitor, or staff who may view all that the report counts."""
+    """Whether a reader who is not refused is a monitor, or staff who may view all that the report counts."""
     return _bearer(request) is not None or bool(request.user.has_perms(PERMISSIONS))
 
 

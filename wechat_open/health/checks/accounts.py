@@ -194,7 +194,7 @@ def brake(facts: Facts) -> Result:
         % {"age": duration(age)},
         _(
             "Look at some of these accounts in WeChat's console. If one is really gone, compare it with WeChat's "
-            "records: the brake does not hold an account that is looked at by itself. If many are, raise "
+            "records: the brake does not apply to an account that is compared by itself. If many are, raise "
             "BRAKE_ACCOUNTS and BRAKE_SHARE for a while. If they are not, wait, and they recover automatically."
         ),
     )

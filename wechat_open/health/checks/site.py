@@ -19,7 +19,7 @@ from django.utils.translation import gettext_lazy, ngettext, pgettext_lazy
 
 from ...broker import connector
 from ...conf import conf
-from ...db.managers import DATABASE_TROUBLE
+from ...db.managers import DATABASE_ERRORS
 from ...exceptions import ConfigurationError
 from ...formats import grouped
 from ...models import Component
@@ -44,7 +44,7 @@ def database() -> Result:
     try:
         with connections[router.db_for_write(Component)].cursor() as cursor:
             cursor.execute("SELECT 1")
-    except DATABASE_TROUBLE as error:
+    except DATABASE_ERRORS as error:
         logger.error("The health check found no database: %s", first_line(error))
         return without_database(error)
     return Result(GREEN, True, _("The database answers."))
