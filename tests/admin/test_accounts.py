@@ -105,7 +105,7 @@ def refreshed(wechat: Simulator) -> int:
 # -- the list ----------------------------------------------------------------------------------------------------------
 
 
-def test_row__shows_who_state_time_and_error_with_its_meaning(operator: Client, component: Component) -> None:
+def test_row__shows_account_state_time_and_error_with_its_meaning(operator: Client, component: Component) -> None:
     make(component, "wxa", nick_name="Tea House", principal_name="Tea Ltd", last_errcode=61023, last_rid="r1")
     text = shown(operator, rows(Authorizer))
 
@@ -467,7 +467,7 @@ def test_account_of_a_platform_without_token__says_what_the_platform_needs(
     assert "The platform has no component access token" in shown(operator, page(account))
 
 
-def test_page__has_the_fitting_button_once_and_only_for_who_may(
+def test_page__has_the_fitting_button_once_and_only_for_users_who_may(
     operator: Client, viewer: Client, component: Component
 ) -> None:
     account = make(component, "wxa", state=State.NEEDS_REAUTHORIZATION)
@@ -575,7 +575,7 @@ def test_long_history__is_cut_where_the_audit_trail_goes_on(
     assert "auditentry/?appid=wxa" not in shown(viewer, page(account))
 
 
-def test_recent_pushes__lead_to_the_inbox_for_who_may_see_it(
+def test_recent_pushes__lead_to_the_inbox_for_users_who_may_see_it(
     operator: Client, viewer: Client, component: Component
 ) -> None:
     account = make(component, "wxa")
@@ -589,7 +589,7 @@ def test_recent_pushes__lead_to_the_inbox_for_who_may_see_it(
     assert "updateauthorized" not in shown(viewer, page(account))
 
 
-def test_raw_profile__is_for_who_may_read_it_from_wechat_and_hides_what_looks_secret(
+def test_raw_profile__is_for_users_who_may_read_it_from_wechat_and_hides_what_looks_secret(
     operator: Client, viewer: Client, component: Component
 ) -> None:
     profile = {"nick_name": "Tea", "idc": 1, "list": [{"authorizer_refresh_token": "canary"}], "<b>": "<i>"}
@@ -818,7 +818,7 @@ def test_ask__shows_the_link_of_one_to_its_maker(operator: Client, account: Auth
     )
 
 
-def test_ask__keeps_the_address_from_who_may_not_see_it(account: Authorizer) -> None:
+def test_ask__keeps_the_address_from_users_who_may_not_see_it(account: Authorizer) -> None:
     answer = act(person("asker", VIEW, "ask_account"), "ask", account)
     link = AuthorizationLink.objects.get()
     text = answer.content.decode()

@@ -345,7 +345,7 @@ def test_push__shows_its_envelope_only(superuser: Client, push: Push) -> None:
         ({"completed_at": timezone.now()}, "used"),
     ],
 )
-def test_link__shows_state_payload_and_who_but_no_address(
+def test_link__shows_state_payload_and_user_but_no_address(
     superuser: Client, link: AuthorizationLink, columns: dict[str, Any], state: str
 ) -> None:
     AuthorizationLink.objects.update(**columns)
@@ -391,7 +391,7 @@ def test_account__is_found_by_name_appid_principal_and_original_id(
         ("?attention=nonsense", ["wxcccccccccccccccc", "wxbbbbbbbbbbbbbbbb", "wxaaaaaaaaaaaaaaaa"]),
     ],
 )
-def test_filters__find_who_needs_attention(
+def test_filters__find_accounts_that_need_attention(
     superuser: Client,
     account: Authorizer,
     troubled: Authorizer,
@@ -424,7 +424,7 @@ def test_list_of_accounts__costs_as_many_queries_for_many_as_for_one(
 # -- what may be done --------------------------------------------------------------------------------------------------
 
 
-def test_who_may_see_what(browsers: dict[str, Client], everything: None) -> None:
+def test_pages__show_what_the_permissions_allow(browsers: dict[str, Client], everything: None) -> None:
     for model in MODELS:
         assert browsers["unprivileged"].get(list_of(model)).status_code == 403
         for name in ("viewer", "operator", "superuser"):
@@ -619,7 +619,7 @@ def test_actions__are_not_wrapped_in_a_transaction_of_the_site() -> None:
 # -- connecting --------------------------------------------------------------------------------------------------------
 
 
-def test_connect_button__is_there_for_who_may_connect(browsers: dict[str, Client], account: Authorizer) -> None:
+def test_connect_button__is_there_for_users_who_may_connect(browsers: dict[str, Client], account: Authorizer) -> None:
     address = reverse("wechat_open:authorize")
     second = reverse("wechat_open:authorize", args=["second"])
     for name, offered in {"viewer": False, "operator": True, "superuser": True}.items():

@@ -102,7 +102,7 @@ def test_alerts__are_found(
     assert [codes[pk] for pk in found(viewer, Alert, query)] == which
 
 
-def test_acknowledging__says_who_and_stands_in_the_trail(operator: Client, ticket: Alert, broker: Alert) -> None:
+def test_acknowledging__names_the_user_and_stands_in_the_trail(operator: Client, ticket: Alert, broker: Alert) -> None:
     text = act(operator, "acknowledge", ticket, broker).content.decode()
     assert "2 alerts were acknowledged." in text
     assert set(Alert.objects.values_list("acknowledged_by", flat=True)) == {"operator"}

@@ -77,7 +77,7 @@ def test_every_kind__has_a_sentence() -> None:
 
 @pytest.mark.parametrize("language", ["en", "zh-hans"])
 @pytest.mark.parametrize("kind", Kind)
-def test_every_entry__is_a_sentence_with_who_and_what(
+def test_every_entry__is_a_sentence_with_actor_and_action(
     viewer: Client, component: Component, tea: Authorizer, zhang: User, kind: Kind, language: str
 ) -> None:
     viewer.cookies.load({site.LANGUAGE_COOKIE_NAME: language})
@@ -367,7 +367,7 @@ def test_export__is_a_file_in_the_readers_language(viewer: Client, several: list
 
 
 @pytest.mark.parametrize("query", ["?at__gte=nonsense", "?appid=%00", "?kind__exact=%00", "?q=%00"])
-def test_export_with_nonsense__does_not_break(viewer: Client, several: list[int], query: str) -> None:
+def test_export_with_invalid_input__does_not_break(viewer: Client, several: list[int], query: str) -> None:
     assert viewer.get(EXPORT + query).status_code == 400
 
 

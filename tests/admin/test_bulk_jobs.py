@@ -368,7 +368,7 @@ def test_viewer__sees_all_and_stops_none(job: BulkJob) -> None:
     assert BulkJob.objects.get().stopped_at is None
 
 
-def test_who_may_change_jobs__stops_those_of_others_that_they_could_have_started(job: BulkJob) -> None:
+def test_user_who_may_change_jobs__stops_those_of_others_that_they_could_have_started(job: BulkJob) -> None:
     without = person("without", "view_bulkjob", "change_bulkjob")
     assert order(without, job, "stop").status_code == 403
     chief = person("chief", "view_bulkjob", "change_bulkjob", "forget_account")
@@ -381,7 +381,7 @@ def test_staff_without_an_operation__see_no_jobs(job: BulkJob) -> None:
     assert unprivileged.get(page(job)).status_code in (302, 403)
 
 
-def test_who_has_lost_the_permission__no_longer_stops_their_own(operator: Client, job: BulkJob) -> None:
+def test_user_who_has_lost_the_permission__no_longer_stops_their_own(operator: Client, job: BulkJob) -> None:
     User.objects.get(username="operator").user_permissions.remove(Permission.objects.get(codename="forget_account"))
     assert order(operator, job, "stop").status_code in (403, 404)
     assert BulkJob.objects.get().stopped_at is None

@@ -183,7 +183,7 @@ def test_making_and_showing__are_recorded(platform: Platform, operator: Client) 
         ({"category_ids": ["7", "99999"]}, "Select a valid choice"),
     ],
 )
-def test_nonsense__is_explained_and_makes_nothing(
+def test_invalid_input__is_explained_and_creates_nothing(
     platform: Platform, operator: Client, fields: dict[str, Any], message: str
 ) -> None:
     shown = make(operator, **fields).content.decode()
@@ -325,13 +325,13 @@ def test_platform_without_settings__is_reported_in_the_form(db: None, operator: 
 # -- who may -----------------------------------------------------------------------------------------------------------
 
 
-def test_who_may_make_links(platform: Platform, viewer: Client) -> None:
+def test_form__is_for_users_who_may_create_links(platform: Platform, viewer: Client) -> None:
     assert viewer.get(ADD).status_code == 403
     assert make(viewer).status_code == 403
     assert not AuthorizationLink.objects.exists()
 
 
-def test_address_and_qr_code__are_for_who_may_share(viewer: Client, link: AuthorizationLink) -> None:
+def test_address_and_qr_code__are_for_users_who_may_share(viewer: Client, link: AuthorizationLink) -> None:
     for view_name in ("address", "qr"):
         answer = viewer.post(page(link, view_name))
         assert answer.status_code == 403
@@ -417,7 +417,7 @@ def test_forged_posts__are_refused(operator: Client, link: AuthorizationLink) ->
 # -- what became of it -------------------------------------------------------------------------------------------------
 
 
-def test_page__says_who_opened_it_and_on_what(viewer: Client, link: AuthorizationLink) -> None:
+def test_page__names_the_visitor_and_the_device(viewer: Client, link: AuthorizationLink) -> None:
     assert "It has not been opened yet." in viewer.get(page(link)).content.decode()
     view(link, device="wechat")
     view(link, device="pc", user=User.objects.get(username="viewer"))
@@ -430,7 +430,7 @@ def test_page__says_who_opened_it_and_on_what(viewer: Client, link: Authorizatio
     assert "opened 2 times" in viewer.get(rows(AuthorizationLink)).content.decode()
 
 
-def test_connect_page__records_who_opened_it(link: AuthorizationLink, viewer: Client) -> None:
+def test_connect_page__records_the_visitor(link: AuthorizationLink, viewer: Client) -> None:
     phone = "Mozilla/5.0 (iPhone; CPU iPhone OS 17_0 like Mac OS X) Version/17.0 Mobile/15E148 Safari/604.1"
     wechat = f"{phone} MicroMessenger/8.0.40"
     for browser, agent in ((Client(), wechat), (Client(), phone), (viewer, "Mozilla/5.0 (Windows NT 10.0)")):

@@ -179,7 +179,7 @@ def test_time_out_of_range__is_borne(admin_client: Client, platform: Platform, v
             assert answer.status_code in (200, 302, 400), (model, name)
 
 
-def test_autocomplete__is_for_who_may_see_the_accounts(client: Client, tea: Authorizer, admin_user: Any) -> None:
+def test_autocomplete__is_for_users_who_may_see_the_accounts(client: Client, tea: Authorizer, admin_user: Any) -> None:
     from tests.admin.staff import person
 
     asked = reverse("admin:autocomplete") + "?app_label=wechat_open&model_name=authorizationlink&field_name=authorizer"

@@ -197,7 +197,9 @@ def test_processing_again__needs_its_permission(looker: Client, make: Any) -> No
 # -- looking into one --------------------------------------------------------------------------------------------------
 
 
-def test_payload__is_for_who_may_and_by_post_only(viewer: Client, operator: Client, looker: Client, make: Any) -> None:
+def test_payload__is_for_users_who_may_and_by_post_only(
+    viewer: Client, operator: Client, looker: Client, make: Any
+) -> None:
     push = make("wxa_nickname_audit", nickname="Nice Name")
     for browser in (viewer, operator, person("blind", LOOK)):
         answer = browser.post(page(push, "payload"))

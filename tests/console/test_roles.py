@@ -426,7 +426,7 @@ def test_account_whose_owner_has_left__is_forgotten_and_never_deleted(scene: Sce
     assert (entry.appid, entry.actor) == (GONE, "administrator")
 
 
-def test_raw_profile__is_for_who_may_read_profiles_and_without_secrets(scene: Scene) -> None:
+def test_raw_profile__is_for_users_who_may_read_profiles_and_without_secrets(scene: Scene) -> None:
     address = next(route for route in pages.routes() if route.name == "authorizer_change").address(
         scene.rows[Authorizer]
     )
@@ -550,7 +550,7 @@ def test_one_permission__leads_to_no_page_that_would_not_open(marked: Scene, cod
 
 
 @pytest.mark.parametrize("model", [AuthorizationLink, Push, AuditEntry])
-def test_search_by_an_accounts_name__finds_nothing_for_who_may_see_no_accounts(
+def test_search_by_an_accounts_name__finds_nothing_for_users_who_may_see_no_accounts(
     marked: Scene, model: type[Model]
 ) -> None:
     """Or the rows that remain would reveal the name."""
@@ -560,7 +560,7 @@ def test_search_by_an_accounts_name__finds_nothing_for_who_may_see_no_accounts(
         User.objects.filter(username="only").delete()
 
 
-def test_tenant__is_no_filter_and_no_search_for_who_may_see_no_links(marked: Scene) -> None:
+def test_tenant__is_no_filter_and_no_search_for_users_who_may_see_no_links(marked: Scene) -> None:
     client = with_only("view_authorizer")
     plain = client.get(pages.list_address(Authorizer)).context["cl"].result_count
     assert client.get(pages.list_address(Authorizer, {"q": "canary-of-a-link"})).context["cl"].result_count == 0
@@ -569,7 +569,7 @@ def test_tenant__is_no_filter_and_no_search_for_who_may_see_no_links(marked: Sce
         assert shown.context["cl"].result_count == plain
 
 
-def test_export__leaves_out_the_tenant_for_who_may_see_no_links(marked: Scene) -> None:
+def test_export__leaves_out_the_tenant_for_users_who_may_see_no_links(marked: Scene) -> None:
     export = reverse("admin:wechat_open_authorizer_export")
     for also, recorded in (("view_authorizationlink", True), ("view_push", False)):
         user = User.objects.create_user(also, is_staff=True)
@@ -596,7 +596,7 @@ def test_dashboard__says_that_something_is_wrong_though_not_what(marked: Scene) 
     assert "You may not see" in said
 
 
-def test_report_for_monitors__counts_nothing_to_who_may_not_view_it(marked: Scene) -> None:
+def test_report_for_monitors__counts_nothing_to_readers_who_may_not_view_it(marked: Scene) -> None:
     address = reverse("wechat_open:health")
     whole, summary = person("viewer").get(address), with_only("view_component").get(address)
     assert whole.status_code == summary.status_code

@@ -144,7 +144,7 @@ def test_database_that_is_down__is_a_metric(client: Client, site: Platform, monk
     assert ("wechat_open_accounts", "default", "authorized") not in metrics
 
 
-def test_openmetrics__for_who_prefers_it(client: Client, site: Platform) -> None:
+def test_openmetrics__for_clients_that_prefer_it(client: Client, site: Platform) -> None:
     answer = scrape(client, accept="application/openmetrics-text; version=1.0.0")
     assert answer.headers["Content-Type"].startswith("application/openmetrics-text")
     assert answer.content.endswith(b"# EOF\n")

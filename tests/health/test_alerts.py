@@ -278,7 +278,7 @@ def test_task__watches(watch: Watch, sent: Sent) -> None:
     assert changes(sent) == [("clock_skew", "warning", False)]
 
 
-def test_resolved_alerts__are_kept_for_a_season(watch: Watch, later: Later) -> None:
+def test_resolved_alerts__are_kept_for_months(watch: Watch, later: Later) -> None:
     Component.objects.update(reconcile_repairs=1)
     watch()
     Component.objects.update(reconcile_repairs=0)

@@ -409,7 +409,7 @@ def test_link__wants_a_json_object(component: Component, payload: str) -> None:
         ('--payload={"shop": ' + "[" * 99999 + "]" * 99999 + "}", "30 levels"),
     ],
 )
-def test_link__refuses_nonsense_and_makes_nothing(component: Component, argument: str, said: str) -> None:
+def test_link__refuses_invalid_input_and_creates_nothing(component: Component, argument: str, said: str) -> None:
     option = argument.partition("=")[0]
     with pytest.raises(CommandError, match=f"argument {option}: .*{said}"):
         Result("link", "--base-url=https://platform.example.com", argument)

@@ -288,7 +288,7 @@ def test_first_that_fails__leaves_those_who_waited_to_wechats_next_try(first: Ha
     assert once(lambda: b"second") == b"second"
 
 
-def test_first_that_fails_elsewhere__leaves_it_to_who_waits(first: Handling) -> None:
+def test_first_that_fails_elsewhere__leaves_it_to_the_one_that_waits(first: Handling) -> None:
     first.error = ValueError()
     first.start()
     another_process()

@@ -95,9 +95,7 @@ def run_to_the_end(job: BulkJob) -> None:
 # -- one row -----------------------------------------------------------------------------------------------------------
 
 
-def test_refresh__renews_and_is_written_down_with_who_did_it(
-    wechat: Simulator, account: Authorizer, operator: User
-) -> None:
+def test_refresh__renews_and_is_recorded_with_the_user(wechat: Simulator, account: Authorizer, operator: User) -> None:
     Refresh().execute(account, user=operator)
 
     assert wechat.engine.calls[REFRESH] == 1
@@ -105,7 +103,7 @@ def test_refresh__renews_and_is_written_down_with_who_did_it(
     assert (entry.appid, entry.actor, entry.user, entry.ok) == (OFFICIAL, "operator", operator, True)
 
 
-def test_failure__is_raised_and_written_down(wechat: Simulator, account: Authorizer, operator: User) -> None:
+def test_failure__is_raised_and_recorded(wechat: Simulator, account: Authorizer, operator: User) -> None:
     wechat.faults.add("api_get_authorizer_info", "errcode", 61003)
 
     with pytest.raises(WeChatOpenError):
@@ -245,7 +243,7 @@ def test_replay__processes_a_push_again(wechat: Simulator, platform: Platform, o
 # -- a job -------------------------------------------------------------------------------------------------------------
 
 
-def test_job__does_every_row_and_records_who_started_it(
+def test_job__does_every_row_and_records_the_user(
     wechat: Simulator, shops: Shops, operator: User, sent_tasks: list[Any]
 ) -> None:
     accounts = shops(3)
@@ -461,7 +459,7 @@ def test_rows__carry_the_number_of_their_bulk_action(shops: Shops, operator: Use
     assert AuditEntry.objects.get(kind=Kind.BULK_STARTED).job == 0
 
 
-def test_messages__are_in_the_language_of_who_started_it(
+def test_messages__are_in_the_language_of_the_user_who_started_it(
     account: Authorizer, operator: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spoken: list[str | None] = []
@@ -816,7 +814,7 @@ def prune_without_celery() -> None:
 
 
 @pytest.mark.parametrize("prune", [prune_by_beat, prune_without_celery])
-def test_prune__deletes_jobs_that_ended_a_season_ago(
+def test_prune__deletes_jobs_that_ended_months_ago(
     operator: User, platform: Platform, later: Callable[[timedelta], None], prune: Callable[[], None]
 ) -> None:
     ended = jobs.start(Forget(), [10**6], user=operator)

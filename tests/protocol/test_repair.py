@@ -288,7 +288,7 @@ typed = st.text(st.characters(), max_size=30) | st.lists(
 @example("]]><![CDATA[")
 @example("]]>o-bert<![CDATA[")
 @example("]]></Content><!--")
-def test_any_text__comes_from_her_and_is_kept(text: str) -> None:
+def test_any_text__comes_from_the_follower_and_is_kept(text: str) -> None:
     assume("]]]]><![CDATA[>" not in text)  # the way to write ]]> in a section
     read = said(PUSH % text)
 

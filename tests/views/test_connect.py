@@ -197,7 +197,7 @@ def test_choice__stays_visible(platform: Platform, staff: Client, method: str) -
 @pytest.mark.parametrize(
     "nonsense", [{"auth_type": "everything"}, {"biz_appid": "wx <script>"}, {"category_ids": ["18", "x"]}]
 )
-def test_nonsense__is_explained_and_starts_nothing(
+def test_invalid_input__is_explained_and_starts_nothing(
     platform: Platform, staff: Client, nonsense: dict[str, Any], method: str
 ) -> None:
     response = getattr(staff, method)(AUTHORIZE, nonsense)
