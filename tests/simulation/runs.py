@@ -175,14 +175,15 @@ def _play(work: tuple[str, list[int], str]) -> Figures:
 
 
 def found_without(name: str) -> tuple[str, tuple[int, str] | None]:
-    """The first seed that fails without this safeguard, and what it breaks."""
+    """The first seed that fails without this safeguard, and only without it, and what it breaks."""
     from .safeguards import SAFEGUARDS, switched_off
 
-    with switched_off(name):
-        for seed in SAFEGUARDS[name].seeds:
-            broken = play("strict", [seed], SAFEGUARDS[name].chaos).broken
-            if broken:
-                return name, (seed, broken[seed][0])
+    guard = SAFEGUARDS[name]
+    for seed in guard.seeds:
+        with switched_off(name):
+            broken = play("strict", [seed], guard.chaos).broken
+        if broken and not play("strict", [seed], guard.chaos).broken:
+            return name, (seed, broken[seed][0])
     return name, None
 
 

@@ -163,7 +163,7 @@ def _fence(stack: ExitStack) -> None:
 # -- whose account it is -----------------------------------------------------------------------------------------------
 
 
-@safeguard("order of this moment", 21, "tenants")
+@safeguard("order of this moment", 104, "tenants")
 def _order_of_this_moment(stack: ExitStack) -> None:
     """What WeChat's record has shown once decides, also after another grant was stored."""
     known: dict[int, bool] = {}
@@ -186,7 +186,7 @@ def _fence_of_code(stack: ExitStack) -> None:
     _replace(stack, exchanges.ExchangeStore, "read_leased", lambda store, pk, fence: store.read(pk))
 
 
-@safeguard("epoch of a code", 29, "tenants")
+@safeguard("epoch of a code", 41, "tenants")
 def _epoch_of_code(stack: ExitStack) -> None:
     """The grant that is stored is taken for the one that the code has brought."""
     keep = grants.keep
@@ -234,7 +234,7 @@ def _link_of_one_account(stack: ExitStack) -> None:
     _replace(stack, links.LinkStore, "use", lambda store, pk, account: True)
 
 
-@safeguard("the last signal", 14, "tenants")
+@safeguard("the last signal", 92, "tenants")
 def _last_signal(stack: ExitStack) -> None:
     """A signal that was overtaken by a newer one is not followed by another."""
     _replace(stack, announcements.AnnouncementStore, "outdated", lambda store, account: None)

@@ -1,7 +1,6 @@
 """Whole runs of a simulated site: nothing is lost, and no state is false, whatever goes wrong.
 
-A few seeds run among the other tests. ``python -m tests.simulation`` plays as many as there is time for; CI plays 1,000
-in each mode.
+A few seeds run among the other tests; ``python -m tests.simulation`` plays as many as there is time for.
 """
 
 from __future__ import annotations
