@@ -537,11 +537,14 @@ class World:
         for appid, damage in self.monitor.damages.items():
             self.monitor.check_damage(appid, damage)
         rows = {row.appid: row for row in Authorizer.objects.select_related("component")}
+        authorized = [row for row in rows.values() if row.state == Authorizer.State.AUTHORIZED]
+        missing = sum(row.missing_since is not None for row in authorized)
+        braked = policy.brake(missing, len(authorized), Limits()) is policy.Brake.ON
         for appid in self.appids:
             grant, row = self.wechat.account(appid).grant, rows.get(appid)
             held = self.monitor.stored(appid, "refresh_token")
             if grant is None:
-                if row is not None and row.state == Authorizer.State.AUTHORIZED:
+                if row in authorized and not (braked and row.missing_since):  # so many at once are an operator's
                     self.broken(f"{appid} is authorized here and not at WeChat")
             elif row is None or row.state != Authorizer.State.AUTHORIZED:
                 self.broken(f"{appid} is authorized at WeChat, and {row.state if row else 'unknown'} here")

@@ -101,6 +101,35 @@ class TestLostAnswer:
         assert not is_leased()
         assert tokens.run_due(platform).renewed == 1
 
+    @pytest.mark.parametrize("model", [Authorizer, Component])
+    def test_process_that_stood_still_before_it_sent__keeps_the_lease_as_long(
+        self,
+        wechat: Simulator,
+        platform: Platform,
+        account: Authorizer,
+        while_refreshing: Any,
+        later: Later,
+        model: Any,
+    ) -> None:
+        """When it looked at its clock says nothing about when WeChat began to work."""
+        fake_time = FakeTime()
+
+        def stand_still() -> None:
+            fake_time.now += 18
+
+        stalling = replace(while_refreshing(stand_still).environment, timing=fake_time.timing)
+        stalled = in_environment(platform, stalling)
+        keeper: Any = AuthorizerKeeper(stalled, OFFICIAL) if model is Authorizer else ComponentKeeper(stalled)
+        tokens.component_token(platform)
+        wechat.faults.add(REFRESH if model is Authorizer else COMPONENT_TOKEN, "lost", True)
+        with pytest.raises(Unreachable):
+            keeper.renew_now()
+
+        later(LONGEST_CALL - 2 * SECOND)
+        assert is_leased(model)
+        later(3 * SECOND)
+        assert not is_leased(model)
+
     @pytest.mark.parametrize(("kind", "value"), [("errcode", -1), ("status", 500), ("garbage", True)])
     def test_answer__ends_the_lease(self, wechat: Simulator, account: Authorizer, kind: str, value: Any) -> None:
         wechat.faults.add(REFRESH, kind, value)
@@ -476,6 +505,18 @@ class TestClocks:
         with connection.execute_wrapper(fake_time.slow), pytest.raises(LeaseLost, match="too slow"):
             keeper.outlasting(lease)
         assert is_leased()
+
+    @pytest.mark.parametrize(("left", "extended"), [(9, True), (11, False)])
+    def test_process_may_stand_still_before_it_sends(
+        self, platform: Platform, account: Authorizer, left: int, extended: bool
+    ) -> None:
+        """An extension follows where the lease would end with the call, if that began ten seconds late."""
+        fake_time, keeper = self._slow(platform, 0)
+        lease = keeper.store.take(keeper.read())
+        assert lease is not None
+        fake_time.now = lease.ends_monotonic - keeper.wechat.longest_call.total_seconds() - left
+
+        assert (keeper.outlasting(lease) is not lease) is extended
 
     def test_lease__is_checked_before_the_second_request_too(
         self, wechat: Simulator, platform: Platform, account: Authorizer

@@ -441,6 +441,27 @@ class TestPlatformsOwnCalls:
         assert run_due(platform) == RenewalReport(renewed=1)
         assert not paused()
 
+    def test_component_token_that_is_renewed_after_refusals__has_failed_accounts_tried_again(
+        self, wechat: Simulator, platform: Platform, add: Callable[[int], list[str]], later: Later
+    ) -> None:
+        """One account alone was due while WeChat refused everything: no other could agree that it was not its fault."""
+        first, *others = add(9)
+        Authorizer.objects.filter(appid__in=others).update(next_action_at=clock.now() + timedelta(hours=1))
+        for path in (REFRESH, COMPONENT_TOKEN):
+            wechat.faults.add(path, "errcode", 61004, times=10**6)
+        Component.objects.update(next_action_at=LONG_AGO)
+        run_due(platform)
+        Authorizer.objects.filter(appid=first).update(failures=4, next_action_at=clock.now() + timedelta(minutes=29))
+        assert failing() == {first}
+        assert not paused()
+
+        wechat.faults.clear()
+        later(timedelta(seconds=20))
+        run_due(platform)
+        later(policy.AFTER_PAUSE)
+        run_due(platform)
+        assert failing() == set()
+
     def test_component_token_that_ends_meanwhile__blames_no_account(
         self, wechat: Simulator, platform: Platform, add: Callable[[int], list[str]]
     ) -> None:

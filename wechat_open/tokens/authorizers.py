@@ -38,9 +38,6 @@ logger = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 
-RETRIED_AT_ONCE = 50
-"""So many accounts are due at the same random moment after a pause."""
-
 
 class AuthorizerKeeper(Keeper[AuthorizerStore]):
     """One account's tokens, renewed from its refresh token, or from what WeChat itself has on record."""
@@ -113,11 +110,11 @@ class AuthorizerKeeper(Keeper[AuthorizerStore]):
             raise
         except WeChatOpenError as error:
             self._fail(renewal, error)
-            if policy.fault_of(error) is not Fault.HOST or renewal.in_flight_since is not None:
+            if policy.fault_of(error) is not Fault.HOST or renewal.in_flight:
                 self._record(lease, error)
             raise
         except Exception as error:
-            self._fail_alone(renewal.lease, error, renewal.in_flight_since)
+            self._fail_alone(renewal.lease, error, in_flight=renewal.in_flight)
             raise
         self._record(lease)
         try:
@@ -145,8 +142,8 @@ class AuthorizerKeeper(Keeper[AuthorizerStore]):
         """Store the failure where it belongs. ``Renewal`` has stored those of the recovery order, and of the row."""
         lease = renewal.lease
         fault = policy.fault_of(error)
-        if renewal.in_flight_since is not None:
-            self._fail_in_flight(lease, error, renewal.in_flight_since)
+        if renewal.in_flight:
+            self._fail_in_flight(lease, error)
         elif fault is Fault.HOST:
             self.store.give_back(lease)
         elif fault is Fault.PLATFORM:
@@ -191,10 +188,8 @@ class AuthorizerKeeper(Keeper[AuthorizerStore]):
         if failed is None:
             return
         if failed.paused:
-            keys = self.store.failed_since(failed.since - TOKEN_LEASE.length)
-            for start in range(0, len(keys), RETRIED_AT_ONCE):
-                self.store.retry(keys[start : start + RETRIED_AT_ONCE], policy.AFTER_PAUSE * self.timing.jitter())
-            logger.warning("Renewals of platform %r go on; %d accounts failed.", self.platform.alias, len(keys))
+            failures = ComponentKeeper(self.platform).retry_failed(failed.since - TOKEN_LEASE.length)
+            logger.warning("Renewals of platform %r go on; %d accounts failed.", self.platform.alias, failures)
         self.component_store.resume()
 
     def _retry_restricted_in(self, lease: TokenLease) -> timedelta:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import socket
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import TypeVar
 
@@ -30,6 +30,9 @@ logger = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 
+RETRIED_AT_ONCE = 50
+"""So many accounts are due at the same random moment after a pause."""
+
 HALF_A_SECOND = timedelta(seconds=0.5)
 """WeChat's ``Date`` has no fractions: on average the time is half a second later."""
 
@@ -37,8 +40,8 @@ HALF_A_SECOND = timedelta(seconds=0.5)
 class ComponentKeeper(Keeper[ComponentStore]):
     """The component access token, renewed from the first ticket that WeChat accepts."""
 
-    in_flight_since: float | None = None
-    """When a call was sent that got no answer: WeChat may still be working on it."""
+    in_flight = False
+    """Whether a call was sent that got no answer: WeChat may still be working on it."""
 
     @cached_property
     def store(self) -> ComponentStore:
@@ -111,8 +114,8 @@ class ComponentKeeper(Keeper[ComponentStore]):
         except LeaseLost:
             raise
         except WeChatOpenError as error:
-            if self.in_flight_since is not None:
-                self._fail_in_flight(lease, error, self.in_flight_since)
+            if self.in_flight:
+                self._fail_in_flight(lease, error)
             elif policy.fault_of(error) is Fault.HOST:
                 self.store.give_back(lease)
             else:
@@ -121,7 +124,7 @@ class ComponentKeeper(Keeper[ComponentStore]):
                 self.pause(error)
             raise
         except Exception as error:
-            self._fail_alone(lease, error, self.in_flight_since)
+            self._fail_alone(lease, error, in_flight=self.in_flight)
             raise
 
     def pause(self, error: WeChatOpenError, *, unless_paused: bool = False) -> None:
@@ -140,23 +143,38 @@ class ComponentKeeper(Keeper[ComponentStore]):
         refused: TicketRefused | None = None
         for ticket in self._tickets():
             lease = self.outlasting(lease)
-            self.in_flight_since = asked = self.timing.monotonic()
+            asked, self.in_flight = self.timing.monotonic(), True
             try:
                 access = self._run(component_token(self.platform, ticket))
             except WeChatOpenError as error:
                 if not is_in_flight(error, COMPONENT_TOKEN):
-                    self.in_flight_since = None
+                    self.in_flight = False
                 if not isinstance(error, TicketRefused):
                     raise
                 refused = error
                 continue
-            self.in_flight_since = None
+            self.in_flight = False
+            before = self.store.read() if lease.failures else None
             if self.save(lease, access, asked, **self._skew(lease, access, asked)):
-                if lease.failures:
-                    self.store.probe_now()
+                if before is not None:
+                    self._recovered(before)
                 return access.token
             raise LeaseLost(f"Another worker has renewed the token of {self.subject}.")
         raise refused or self._no_ticket()
+
+    def _recovered(self, before: StoredToken) -> None:
+        """The platform's own token could not be renewed, and was: what accounts have failed with since may be over."""
+        self.store.probe_now()
+        if before.obtained_at is not None:
+            self.retry_failed(before.obtained_at)
+
+    def retry_failed(self, since: datetime) -> int:
+        """Make the accounts due soon that have failed since then; how many they are."""
+        accounts = self.environment.authorizer_store(self.platform.row)
+        keys = accounts.failed_since(since)
+        for start in range(0, len(keys), RETRIED_AT_ONCE):
+            accounts.retry(keys[start : start + RETRIED_AT_ONCE], policy.AFTER_PAUSE * self.timing.jitter())
+        return len(keys)
 
     def _skew(self, lease: TokenLease, access: NewToken, asked: float) -> dict[str, float]:
         """How far WeChat's clock is ahead of the database's, as if it had answered halfway between call and return."""

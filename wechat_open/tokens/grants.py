@@ -126,7 +126,7 @@ def _ask_again(platform: Platform, appid: str, listed: Secret | None) -> bool:
         found = _found(calls, listed)
         return found is not None and _keep_found(calls, *found, same=listed is not None)
     finally:
-        if calls.in_flight_since is None:
+        if not calls.in_flight:
             keeper.store.give_back(calls.lease)
 
 

@@ -45,6 +45,9 @@ POLL = 0.05
 """Seconds between reads of a caller that waits for another one's renewal; doubles up to ``POLL_AT_MOST``."""
 POLL_AT_MOST = 0.5
 
+STANDSTILL = timedelta(seconds=10)
+"""For so long a process may stand still between looking at its lease and sending, whatever is left of the lease."""
+
 
 class LeaseLost(WeChatOpenError):
     """Another worker has taken the lease meanwhile; what it stores stands."""
@@ -300,8 +303,8 @@ class Keeper(ABC, Generic[_S]):
         self.environment.cache.write(self.name, stored.access_token, short, last)
 
     def outlasting(self, lease: TokenLease) -> TokenLease:
-        """The lease, extended unless a call that begins now is sure to end before it does. Raises LeaseLost."""
-        if self._outlasts(lease):
+        """The lease, extended unless a call that begins soon is sure to end before it does. Raises LeaseLost."""
+        if self._outlasts(lease, STANDSTILL):
             return lease
         extended = self.store.extend(lease)
         if extended is None:
@@ -311,17 +314,19 @@ class Keeper(ABC, Generic[_S]):
             raise LeaseLost(f"The database was too slow to extend the lease on the token of {self.subject}.")
         return extended
 
-    def _outlasts(self, lease: TokenLease) -> bool:
-        return lease.ends_monotonic - self.timing.monotonic() > self.wechat.longest_call.total_seconds()
+    def _outlasts(self, lease: TokenLease, standstill: timedelta = timedelta()) -> bool:
+        needed = self.wechat.longest_call + standstill
+        return lease.ends_monotonic - self.timing.monotonic() > needed.total_seconds()
 
-    def _fail_in_flight(self, lease: TokenLease, error: WeChatOpenError, since: float) -> None:
-        """A call that was sent then got no answer, and WeChat may still be working on it.
+    def _fail_in_flight(self, lease: TokenLease, error: WeChatOpenError) -> None:
+        """A call that was sent got no answer, and WeChat may still be working on it.
 
-        Where no call gets one, it is this process that has to wait, and not the token.
+        Nothing tells when it was sent: between any look at a clock and the request the process may have stood still. So
+        the longest time that a call may take counts from now. Where no call gets an answer, it is this process that has
+        to wait, and not the token.
         """
-        in_flight = self.wechat.longest_call - timedelta(seconds=self.timing.monotonic() - since)
         retry_in = timedelta() if self.environment.reachability.doubtful else self._retry_in(lease)
-        self.store.fail_in_flight(lease, error, retry_in, max(timedelta(), in_flight))
+        self.store.fail_in_flight(lease, error, retry_in, self.wechat.longest_call)
 
     def _retry_in(self, lease: TokenLease) -> timedelta:
         return policy.retry_in(lease.failures, self.timing.jitter())
@@ -329,7 +334,7 @@ class Keeper(ABC, Generic[_S]):
     def retry_refused_in(self, lease: TokenLease) -> timedelta:
         return policy.refused_retry_in(lease.failures, self.timing.jitter())
 
-    def _fail_alone(self, lease: TokenLease, error: Exception, in_flight_since: float | None) -> None:
+    def _fail_alone(self, lease: TokenLease, error: Exception, *, in_flight: bool) -> None:
         """Store what is no answer of WeChat's, such as a value that the database does not take, as this row's failure.
 
         Otherwise the row would be the most overdue one for ever, and be taken before all others. A time limit of the
@@ -337,8 +342,8 @@ class Keeper(ABC, Generic[_S]):
         """
         failure = UnusableRow(lease.appid, error)
         try:
-            if in_flight_since is not None:
-                self._fail_in_flight(lease, failure, in_flight_since)
+            if in_flight:
+                self._fail_in_flight(lease, failure)
             else:
                 self.store.fail(lease, failure, self.retry_refused_in(lease))
         except AnyDatabaseError:

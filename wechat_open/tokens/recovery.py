@@ -40,8 +40,8 @@ RENEWALS_KEPT = 12
 class LeasedCalls:
     """Calls as the component about one account, each under a lease that outlasts it.
 
-    ``in_flight_since`` says that a refresh was sent then and not answered: WeChat may still be working on it, and until
-    the lease ends there must be no other.
+    ``in_flight`` says that a refresh was sent and not answered: WeChat may still be working on it, and until the lease
+    ends there must be no other.
     """
 
     def __init__(self, keeper: Keeper[AuthorizerStore], lease: TokenLease) -> None:
@@ -51,7 +51,7 @@ class LeasedCalls:
         self.appid = lease.appid
         self.lease = lease
         self.asked = 0.0
-        self.in_flight_since: float | None = None
+        self.in_flight = False
 
     def ask(self, call: Call[_T]) -> _T:
         """Make a call; raises LeaseLost when another worker has the lease."""
@@ -59,21 +59,19 @@ class LeasedCalls:
 
     def refresh(self, used: Secret) -> Refreshed:
         """api_authorizer_token. It is in flight until its end is known: a time limit of the site's may strike in it."""
-        self.in_flight_since = self.keeper.timing.monotonic()
+        self.in_flight = True
         try:
             answer = self.ask(authorizer_token(self.platform, self.appid, used))
         except WeChatOpenError as error:
             if not is_in_flight(error, AUTHORIZER_TOKEN):
-                self.in_flight_since = None
+                self.in_flight = False
             raise
-        self.in_flight_since = None
+        self.in_flight = False
         return answer
 
     def _before_call(self) -> None:
         self.lease = self.keeper.outlasting(self.lease)
         self.asked = self.keeper.timing.monotonic()
-        if self.in_flight_since is not None:  # of a refresh: no request before this one is still in flight
-            self.in_flight_since = self.asked
 
 
 class Renewal(LeasedCalls):
