@@ -19,4 +19,6 @@ BROKE_US: list[tuple[str, str, int]] = [
     ("grace", "tenants", 6),  # the list brought a grant before its push, which was then taken for an older one
     ("strict", "storm", 215),  # a refusal after calls without an answer was repeated half an hour later, as a fifth one
     ("strict", "storm", 177),  # a damaged token was replaced by nothing where WeChat's list had a newer grant
+    ("strict", "storm", 405),  # a call that was sent late was taken for over while WeChat was still at it
+    ("grace", "storm", 78),  # one account alone was due in an incident, and waited for half an hour after its end
 ]

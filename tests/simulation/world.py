@@ -42,7 +42,7 @@ from wechat_open.tokens.tickets import TICKET_STALE
 
 from .figures import Figures
 from .memory import Tables
-from .monitor import Monitor
+from .monitor import COMPARED_WITHIN, Monitor
 from .owners import Owners
 from .scheduler import Process, Scheduler
 from .tenants import Tenants
@@ -81,6 +81,9 @@ ALONE_CATCH_UP = policy.REFUSED_RETRIES[-1].total_seconds() + 60
 """The same after refusals of one account: no other account's success says that they are over."""
 CATCH_UP = 900.0
 """Seconds after an outage or refusals that do not count either."""
+STORMY_HOURS = 1.25
+CALM_HOURS = COMPARED_WITHIN / 3600
+"""So long after the storm the comparison with WeChat's list has repaired all that nothing else could."""
 LAST_ROUNDS = 60.0
 """Seconds at the end in which no round begins: those that have begun come to theirs."""
 
@@ -180,10 +183,10 @@ class World:
         chaos: Chaos,
         *,
         accounts: int = 4,
-        workers: int = 3,
+        workers: int | None = None,
         token_life: int = 1800,
-        stormy_hours: float = 2.0,
-        calm_hours: float = 2.0,
+        stormy_hours: float = STORMY_HOURS,
+        calm_hours: float = CALM_HOURS,
     ) -> None:
         self.scheduler = Scheduler(seed)
         self.random = self.scheduler.random
@@ -220,7 +223,7 @@ class World:
         }
         self.appids = [f"wx{number:04d}" for number in range(accounts)]
         self._processes: list[SimulatedProcess] = []
-        self._workers = workers
+        self._workers = workers or (2 if seed % 4 else 3)
         self._names = count(1)
         self._time = 0.0, START
         self.rotation = rotation
